@@ -1,0 +1,36 @@
+"""Lesson 2: a Sequential model and a Trainer do the loop of lesson 1.
+
+Three interleaved spirals: no straight line separates them, two hidden layers do.
+"""
+
+import nnlite as nn
+
+
+def main() -> float:
+    """Train on spirals and return the accuracy on points that were not seen."""
+    nn.seed(0)
+    x, y = nn.data.spirals(n_samples=900, n_classes=3, noise=0.1)
+    x_train, x_test, y_train, y_test = nn.data.train_test_split(x, y, stratify=y)
+
+    model = nn.Sequential(
+        nn.Linear(2, 64),
+        nn.ReLU(),
+        nn.Linear(64, 64),
+        nn.ReLU(),
+        nn.Linear(64, 3),
+    )
+    print(model)
+    trainer = nn.Trainer(
+        model,
+        nn.CrossEntropyLoss(),
+        nn.Adam(model.parameters(), lr=1e-2),
+        metrics=[nn.Accuracy()],
+    )
+    trainer.fit(x_train, y_train, epochs=40, validation_data=(x_test, y_test))
+    accuracy = trainer.evaluate(x_test, y_test)["accuracy"]
+    print(f"test accuracy {accuracy:.1%}")
+    return accuracy
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""The constructor convention: every argument is kept, untouched, under its own name.
+
+What an object was built from can then be read back from the object itself, and `repr`, copies
+with fresh draws and model files all follow without a line in the class. Three kinds of argument
+differ from plain values:
+
+- `rng` is left out: the attribute, where there is one, holds the generator in use.
+- `bias=True` asks for a parameter, and the attribute of that name *is* the parameter, or None;
+  both read back as the flag.
+- `*layers` is kept as the tuple `layers`.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import Any
+
+import numpy as np
+
+LINE = 88  # a repr that would be longer is broken up, one argument a line
+
+
+@functools.cache
+def signature(cls: Any) -> tuple[inspect.Parameter, ...]:
+    """The constructor's parameters, without `rng`."""
+    return tuple(p for p in inspect.signature(cls).parameters.values() if p.name != "rng")
+
+
+@functools.cache
+def varargs_name(cls: Any) -> str | None:
+    """The name behind the star of `*layers`, if the constructor has one."""
+    names = (p.name for p in signature(cls) if p.kind is p.VAR_POSITIONAL)
+    return next(names, None)
+
+
+def argument(owner: object, parameter: inspect.Parameter) -> Any:
+    """The value that `owner` was given for one constructor argument."""
+    value = getattr(owner, parameter.name)
+    return value is not None if parameter.name == "bias" else value
+
+
+class Constructed:
+    """An object that prints as the call that makes it: `Linear(64, 10)`, `Adam(lr=0.01)`."""
+
+    def __repr__(self) -> str:
+        cls: Any = type(self)
+        texts = [text for p in signature(cls) for text in self._argument_texts(p)]
+        name = cls.__name__
+        line = f"{name}({', '.join(texts)})"
+        if len(line) <= LINE and "\n" not in line:
+            return line
+        indented = ",\n".join(texts).replace("\n", "\n  ")
+        return f"{name}(\n  {indented},\n)"
+
+    def _argument_texts(self, parameter: inspect.Parameter) -> list[str]:
+        """How one argument stands in the call; nothing when it has its default value."""
+        try:
+            value = argument(self, parameter)
+        except AttributeError:  # a class that does not follow the convention still has a repr
+            return [f"{parameter.name}=?"]
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            return [_text(item) for item in value]
+        if parameter.kind is parameter.VAR_KEYWORD:
+            return [f"{key}={_text(item)}" for key, item in value.items()]
+        if parameter.default is parameter.empty:
+            return [_text(value)]
+        # Compared as text: an array, or a value whose == raises, must not break a repr.
+        text = _text(value)
+        return [] if text == _text(parameter.default) else [f"{parameter.name}={text}"]
+
+
+def _text(value: object) -> str:
+    if isinstance(value, np.ndarray):
+        return f"array{value.shape}"
+    if inspect.isroutine(value) or isinstance(value, type):
+        return value.__name__
+    try:
+        return repr(value)
+    except Exception:  # repr is used inside error messages and never raises
+        return f"<{type(value).__name__}>"

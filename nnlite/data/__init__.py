@@ -1,0 +1,34 @@
+"""Data: toy sets, handwritten digits, files, batches and splits."""
+
+from nnlite.data.batches import batches
+from nnlite.data.digits import load_digits
+from nnlite.data.idx import load_idx
+from nnlite.data.prepare import one_hot, standardize
+from nnlite.data.split import train_test_split
+from nnlite.data.toy import (
+    blobs,
+    checkerboard,
+    circles,
+    moons,
+    sine,
+    spirals,
+    swiss_roll,
+    xor,
+)
+
+__all__ = [
+    "batches",
+    "blobs",
+    "checkerboard",
+    "circles",
+    "load_digits",
+    "load_idx",
+    "moons",
+    "one_hot",
+    "sine",
+    "spirals",
+    "standardize",
+    "swiss_roll",
+    "train_test_split",
+    "xor",
+]

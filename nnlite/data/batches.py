@@ -1,0 +1,69 @@
+"""Data sets in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from nnlite.random import as_generator
+
+
+def check_lengths(*arrays: np.ndarray) -> int:
+    """The common number of rows.
+
+    Raises:
+        ValueError: when there is no array, no row, or the lengths differ.
+    """
+    lengths = [len(array) for array in arrays]
+    if len(set(lengths)) != 1 or lengths[0] == 0:
+        raise ValueError(f"expected arrays with the same number of rows, at least 1, got {lengths}")
+    return lengths[0]
+
+
+def check_batch_size(batch_size: object) -> None:
+    """Refuse what is not a whole number ≥ 1."""
+    whole = isinstance(batch_size, (int, np.integer)) and not isinstance(batch_size, bool)
+    if not whole or batch_size < 1:  # type: ignore[operator]  # a whole number here
+        raise ValueError(f"batch_size must be a whole number ≥ 1, got {batch_size!r}")
+
+
+def batches(
+    *arrays: np.ndarray,
+    batch_size: int = 32,
+    shuffle: bool = False,
+    drop_last: bool = False,
+    rng: np.random.Generator | int | None = None,
+) -> Iterator[Any]:
+    """Walk through arrays side by side, a batch of rows at a time.
+
+        for x_batch, y_batch in batches(x, y, batch_size=64, shuffle=True):
+            ...
+
+    Args:
+        arrays: with the same number of rows each.
+        batch_size: rows per batch (default 32); the last batch may be smaller.
+        shuffle: whether to draw the rows in random order (default False).
+        drop_last: whether to leave out a last batch that is not full (default False).
+        rng: a generator or seed for shuffling (default: see `nn.seed`).
+
+    Returns:
+        An iterator over tuples of batches, or over the batches themselves for a single array.
+        Unshuffled batches are views.
+
+    Raises:
+        ValueError: no array, no row, different lengths, or a batch size below 1; at the call.
+    """
+    rows = check_lengths(*arrays)
+    check_batch_size(batch_size)
+    order = as_generator(rng).permutation(rows) if shuffle else None
+    stop = rows - rows % batch_size if drop_last else rows
+    return _walk(arrays, order, range(0, stop, batch_size))
+
+
+def _walk(arrays: tuple[np.ndarray, ...], order: np.ndarray | None, starts: range) -> Iterator[Any]:
+    for start in starts:
+        rows = slice(start, start + starts.step)
+        batch = tuple(array[rows if order is None else order[rows]] for array in arrays)
+        yield batch if len(arrays) > 1 else batch[0]

@@ -1,0 +1,78 @@
+"""Setting part of the data aside."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nnlite.data.batches import check_lengths
+from nnlite.data.checks import as_numbers
+from nnlite.random import as_generator
+
+
+def train_test_split(
+    *arrays: np.ndarray,
+    test_size: float = 0.25,
+    stratify: np.ndarray | None = None,
+    rng: np.random.Generator | int | None = None,
+) -> list[np.ndarray]:
+    """Shuffle rows and split them in two, the same way for every array.
+
+        x_train, x_test, y_train, y_test = train_test_split(x, y, stratify=y)
+
+    Args:
+        arrays: with the same number of rows each.
+        test_size: a share between 0 and 1, or a number of rows (default 0.25).
+        stratify: classes (N,) whose proportions both parts keep (default None).
+        rng: a generator or seed (default: see `nn.seed`).
+
+    Returns:
+        Training and test part of each array in turn, as in scikit-learn.
+
+    Raises:
+        ValueError: lengths that differ, a size that leaves one part empty, or a class with fewer
+            than two members.
+    """
+    rows = check_lengths(*arrays, *([] if stratify is None else [stratify]))
+    test_rows = _test_rows(rows, test_size)
+    rng = as_generator(rng)
+    if stratify is None:
+        test = rng.permutation(rows)[:test_rows]
+    else:
+        test = _stratified(as_numbers("stratify", stratify), test_rows, rng)
+    is_test = np.zeros(rows, bool)
+    is_test[test] = True
+    train = rng.permutation(np.flatnonzero(~is_test))
+    test = rng.permutation(test)
+    return [np.asarray(array)[part] for array in arrays for part in (train, test)]
+
+
+def _test_rows(rows: int, test_size: float) -> int:
+    share = isinstance(test_size, (float, np.floating))
+    test_rows = round(rows * test_size) if share and 0 < test_size < 1 else test_size
+    if not isinstance(test_rows, (int, np.integer)) or not 0 < test_rows < rows:
+        raise ValueError(
+            f"test_size={test_size} of {rows} rows leaves one part empty; it must be a share "
+            f"between 0 and 1 or a number of rows from 1 to {rows - 1}"
+        )
+    return int(test_rows)
+
+
+def _stratified(classes: np.ndarray, test_rows: int, rng: np.random.Generator) -> np.ndarray:
+    """Rows for the test part, from each class its share; the largest remainders round up."""
+    values, inverse, counts = np.unique(classes, return_inverse=True, return_counts=True)
+    if classes.ndim != 1 or counts.min() < 2:
+        rare = values[counts.argmin()]
+        raise ValueError(
+            f"stratify needs classes (N,) with at least two members each, got shape "
+            f"{classes.shape} and {counts.min()} of class {rare}"
+        )
+    if not len(values) <= test_rows <= len(classes) - len(values):
+        raise ValueError(
+            f"stratify: a test part of {test_rows} of {len(classes)} rows cannot hold each of the "
+            f"{len(values)} classes on both sides"
+        )
+    exact = counts * test_rows / len(classes)
+    wanted = np.floor(exact).astype(int)
+    wanted[np.argsort(wanted - exact, kind="stable")[: test_rows - wanted.sum()]] += 1
+    members = [rng.permutation(np.flatnonzero(inverse == k)) for k in range(len(values))]
+    return np.concatenate([rows[:n] for rows, n in zip(members, wanted, strict=True)])

@@ -1,0 +1,176 @@
+"""A model as a table: shapes, sizes and costs, layer by layer."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from nnlite.inspection.structure import sub_layers, walk
+from nnlite.layers.base import Layer, floating_dtype
+
+
+class SummaryRow(NamedTuple):
+    """One layer of the table; a container's numbers are those of all inside it."""
+
+    name: str
+    depth: int
+    output_shape: tuple[int, ...]
+    parameters: int
+    trainable: int
+    multiply_adds: int
+    saved_bytes: int
+
+
+class Summary:
+    """The table; `rows` has one entry per layer, the whole model first. Prints well."""
+
+    def __init__(self, rows: list[SummaryRow], input_shape: tuple[int, ...]) -> None:
+        self.rows = rows
+        self.input_shape = input_shape
+
+    @property
+    def total(self) -> SummaryRow:
+        """The whole model's row."""
+        return self.rows[0]
+
+    def __repr__(self) -> str:
+        header = ["layer", "output", "parameters", "trainable", "multiply-adds", "saved"]
+        body = [
+            [
+                "  " * row.depth + row.name,
+                str(row.output_shape),
+                f"{row.parameters:,}",
+                _trainable(row),
+                f"{row.multiply_adds:,}",
+                format_bytes(row.saved_bytes),
+            ]
+            for row in self.rows
+        ]
+        widths = [max(map(len, column)) for column in zip(header, *body, strict=True)]
+        lines = [_line(cells, widths) for cells in (header, *body)]
+        rule = "─" * max(map(len, lines))
+        total = self.total
+        foot = (
+            f"input {self.input_shape}: {total.parameters:,} parameters "
+            f"({total.trainable:,} trainable), {total.multiply_adds:,} multiply-adds forward, "
+            f"{format_bytes(total.saved_bytes)} saved for backward"
+        )
+        return "\n".join([lines[0], rule, *lines[1:], rule, foot])
+
+
+def summary(
+    model: Layer,
+    input_shape: int | tuple[int, ...],
+    batch_size: int = 1,
+    dtype: DTypeLike | None = None,
+) -> Summary:
+    """What the model does to a batch: one row per layer, nested ones indented.
+
+    The model is copied and run once on zeros, in training mode; it is left as it is.
+
+    Args:
+        model: a layer, usually a container.
+        input_shape: of one sample, without the batch axis: 64 or (28, 28, 1).
+        batch_size: how many samples the shapes, multiply-adds and bytes are for (default 1).
+        dtype: of the input (default: that of the parameters).
+
+    Returns:
+        The table; print it.
+
+    Raises:
+        ValueError: when the shape does not fit; the message names the layer.
+    """
+    sample = (input_shape,) if isinstance(input_shape, int) else tuple(input_shape)
+    probe = copy.deepcopy(model)
+    shapes: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {}
+    for layer in walk(probe):
+        _record_shapes(layer, shapes)
+    x = np.zeros((batch_size, *sample), dtype or floating_dtype(model))
+    probe(x)
+    seen: set[int] = set()
+    return Summary(list(_rows(probe, type(model).__name__, 0, shapes, seen)), x.shape)
+
+
+def _record_shapes(layer: Layer, shapes: dict[int, Any]) -> None:
+    forward = layer.forward
+
+    def recorded(x: np.ndarray) -> np.ndarray:
+        y = forward(x)
+        shapes[id(layer)] = (x.shape, y.shape)
+        return y
+
+    layer.forward = recorded  # type: ignore[method-assign]
+
+
+def _rows(
+    layer: Layer, name: str, depth: int, shapes: dict[int, Any], seen: set[int]
+) -> Iterator[SummaryRow]:
+    """The layer's row, then those of the layers inside it."""
+    x_shape, y_shape = shapes[id(layer)]
+    below: list[SummaryRow] = []
+    direct: list[SummaryRow] = []
+    for place, child in sub_layers(layer):
+        label = type(child).__name__ if sub_layers(child) else repr(child)
+        rows = list(_rows(child, f"{place}: {label}", depth + 1, shapes, seen))
+        direct.append(rows[0])
+        below += rows
+    parameters = layer.parameters()
+    saved = _saved_bytes(layer, seen) + sum(row.saved_bytes for row in direct)
+    yield SummaryRow(
+        name,
+        depth,
+        y_shape,
+        sum(p.size for p in parameters),
+        sum(p.size for p in parameters if p.trainable),
+        layer.multiply_adds(x_shape, y_shape) + sum(row.multiply_adds for row in direct),
+        saved,
+    )
+    yield from below
+
+
+def _saved_bytes(layer: Layer, seen: set[int]) -> int:
+    """Bytes of the arrays in the layer's slot that no other layer has saved already."""
+    total = 0
+    for array in _arrays(layer.saved()):
+        owner = array
+        while isinstance(owner.base, np.ndarray):
+            owner = owner.base
+        if id(owner) not in seen:
+            seen.add(id(owner))
+            total += owner.nbytes
+    return total
+
+
+def _arrays(value: Any) -> Iterator[np.ndarray]:
+    if isinstance(value, np.ndarray):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _arrays(item)
+
+
+def _trainable(row: SummaryRow) -> str:
+    if row.parameters == 0:
+        return "-"
+    if row.trainable in (0, row.parameters):
+        return "yes" if row.trainable else "no"
+    return f"{row.trainable:,}"
+
+
+def _line(cells: list[str], widths: list[int]) -> str:
+    left = [cell.ljust(width) for cell, width in zip(cells[:2], widths[:2], strict=True)]
+    right = [cell.rjust(width) for cell, width in zip(cells[2:], widths[2:], strict=True)]
+    return "  ".join(left + right)
+
+
+def format_bytes(size: float) -> str:
+    """A size with a unit that keeps it readable: 512 B, 3.2 KB, 1.5 MB."""
+    for unit in ("B", "KB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"

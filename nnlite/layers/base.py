@@ -1,0 +1,272 @@
+"""The contract that every layer keeps, and what a layer gets for keeping it.
+
+A layer computes y = f(x; θ) and knows its own derivatives. Training is a loop of six steps, and a
+layer's `backward` is four of them:
+
+1. compute the loss gradient
+2. go backward through the activation
+3. compute the weight gradient
+4. compute the bias gradient
+5. pass the gradient upstream; repeat 2 to 5
+6. after the last gradient is known, the optimizer updates the weights
+
+A subclass writes two methods, and needs nothing else, not even `super().__init__()`:
+
+    class Scale(nn.Layer):
+        def __init__(self, features):
+            self.features = features
+            self.scale = nn.Parameter(np.ones(features))
+
+        def forward(self, x):                      # x (N, features)
+            y = x * self.scale.data
+            self.save_for_backward(x)
+            return y
+
+        def backward(self, grad_output):           # G = dL/dy (N, features)
+            (x,) = self.saved()
+            self.scale.grad += (grad_output * x).sum(axis=0)
+            return grad_output * self.scale.data   # dL/dx
+
+What the framework relies on:
+
+- *The slot.* The last line of `forward` before `return` saves what backward needs; `saved()`
+  takes it out again. One forward, one backward; eval mode saves like training mode, and inside
+  `nn.inference()` nothing is kept.
+- *Accumulate.* `backward` adds to each parameter's `grad`, so that several batches, shared
+  parameters and time steps sum up by themselves.
+- *Pure.* `backward` depends on nothing but the slot, the parameters and its argument: neither on
+  `training` nor on a generator. `x` and `grad_output` are never modified.
+- *dtype.* float32 in, float32 out, gradients too; float64 likewise. `forward` never casts.
+- *Finding parts.* Parameters, buffers, generators and sub-layers are found by walking the
+  attributes in the order in which they were defined, lists, tuples and dicts too, each part once.
+  Names that start with `_` are not walked. There is nothing to register.
+- *Constructor arguments* are stored untouched under their own names (see `construction.py`).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar, Self, TypeVar
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from nnlite.construction import Constructed, varargs_name
+from nnlite.data.batches import batches
+from nnlite.data.checks import as_input
+from nnlite.parameter import Buffer, Parameter
+from nnlite.slot import Slot, inference
+
+Part = TypeVar("Part")
+
+
+class Layer(Slot, Constructed):
+    """y = f(x; θ), with its gradients written out. See the module's prose for the contract.
+
+    Attributes:
+        training: True in training mode, the default; set by `train()` and `eval()`.
+        needs_input_grad: when False, step 5 may be skipped and `backward` return None, because
+            nothing upstream has parameters. Set by containers and by the trainer.
+        equations: the derivation, one line each, with `G` for the incoming gradient; the keys are
+            "forward", "input" and the layer's parameter names. The trace prints them.
+        min_batch: the smallest batch that training mode accepts (default 1).
+    """
+
+    training: bool = True
+    needs_input_grad: bool = True
+    equations: ClassVar[Mapping[str, str]] = {}
+    min_batch: int = 1
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Compute y from x, and save for backward what it will need."""
+        raise NotImplementedError(f"{type(self).__name__} must define forward(x)")
+
+    def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
+        """Add to the parameters' gradients, and return dL/dx given dL/dy."""
+        raise NotImplementedError(f"{type(self).__name__} must define backward(grad_output)")
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """`layer(x)` is `layer.forward(x)`."""
+        return self.forward(x)
+
+    def multiply_adds(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:
+        """Multiplications (with the addition that follows) of one forward; 0 unless overridden."""
+        return 0
+
+    # -- parts -----------------------------------------------------------------------------------
+
+    def named_parts(self, kind: type[Part]) -> Iterator[tuple[str, Part]]:
+        """Every part of one kind inside this layer with its path, each object once."""
+        return _walk(self, "", kind, {id(self)})
+
+    def named_parameters(self) -> dict[str, Parameter]:
+        """The parameters by path, such as "2.branch.0.weight"."""
+        return dict(self.named_parts(Parameter))
+
+    def parameters(self) -> list[Parameter]:
+        """The parameters, each once, in the order of their definition."""
+        return list(self.named_parameters().values())
+
+    def buffers(self) -> list[Buffer]:
+        """The buffers, each once, in the order of their definition."""
+        return [buffer for _, buffer in self.named_parts(Buffer)]
+
+    def named_layers(self) -> dict[str, Layer]:
+        """This layer, under the empty path, and all layers inside it, by path."""
+        return {"": self, **dict(self.named_parts(Layer))}
+
+    def has_parameters(self) -> bool:
+        """Whether there is a parameter in this layer or below it."""
+        return next(self.named_parts(Parameter), None) is not None
+
+    def zero_grad(self) -> None:
+        """Set every parameter's gradient to zero."""
+        for parameter in self.parameters():
+            parameter.zero_grad()
+
+    # -- mode ------------------------------------------------------------------------------------
+
+    def train(self, mode: bool = True) -> Self:
+        """Put this layer and all inside it in training mode (or in eval mode); returns itself."""
+        for layer in self.named_layers().values():
+            layer.training = mode
+        return self
+
+    def eval(self) -> Self:
+        """Put this layer and all inside it in eval mode; returns itself."""
+        return self.train(False)
+
+    @contextmanager
+    def evaluation(self) -> Iterator[None]:
+        """A context in eval mode that keeps nothing; afterwards each layer's own mode is back."""
+        modes = [(layer, layer.training) for layer in self.named_layers().values()]
+        try:
+            self.eval()
+            with inference():
+                yield
+        finally:
+            for layer, mode in modes:
+                layer.training = mode
+
+    # -- state -----------------------------------------------------------------------------------
+
+    def _state(self) -> dict[str, Parameter | Buffer]:
+        return {**self.named_parameters(), **dict(self.named_parts(Buffer))}
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Copies of all parameters and buffers by path, each once."""
+        return {path: part.data.copy() for path, part in self._state().items()}
+
+    def load_state_dict(self, state: Mapping[str, np.ndarray], strict: bool = True) -> None:
+        """Write the values of `state` into the parameters and buffers.
+
+        Args:
+            state: arrays by path, as from `state_dict()`.
+            strict: whether every path must be there and no other (default True); with False,
+                what is on one side only is left alone.
+
+        Raises:
+            ValueError: paths missing or unknown, or a wrong shape; nothing is written then.
+        """
+        own = self._state()
+        common = [path for path in own if path in state]
+        problems = [
+            f"{path} has shape {np.shape(state[path])} instead of {own[path].shape}"
+            for path in common
+            if np.shape(state[path]) != own[path].shape
+        ]
+        problems += [
+            f"{path} does not hold numbers (dtype {np.asarray(state[path]).dtype})"
+            for path in common
+            if np.asarray(state[path]).dtype.kind not in "fiub"
+        ]
+        if strict:
+            problems += [f"{path} is missing" for path in own if path not in state]
+            problems += [f"{path} is not a part of this model" for path in state if path not in own]
+        if problems:
+            raise ValueError(f"{type(self).__name__}.load_state_dict: " + "; ".join(problems))
+        for path in common:
+            np.copyto(own[path].data, state[path], casting="unsafe")
+
+    def astype(self, dtype: DTypeLike) -> Self:
+        """A copy with floating parameters and buffers in another dtype, as NumPy's `astype`."""
+        other = copy.deepcopy(self)
+        for part in other._state().values():
+            part.cast(dtype)
+        return other
+
+    # -- use -------------------------------------------------------------------------------------
+
+    def predict(self, x: np.ndarray, batch_size: int = 256) -> np.ndarray:
+        """The outputs for all of `x`, batch by batch, in eval mode and without keeping anything.
+
+        Floating `x` is cast to the dtype of the parameters. Modes are as before afterwards.
+
+        Args:
+            x: one row per sample.
+            batch_size: how many samples at a time (default 256).
+
+        Raises:
+            ValueError: when `x` is empty, or not finite (the first such row is named).
+            TypeError: when `x` does not hold numbers.
+        """
+        x = as_input("x", x, floating_dtype(self))
+        with self.evaluation():
+            return np.concatenate([self(part) for part in batches(x, batch_size=batch_size)])
+
+    # -- checks for subclasses -------------------------------------------------------------------
+
+    def check_floating(self, x: np.ndarray) -> None:
+        """Refuse what is not an array of floats, for layers that do arithmetic.
+
+        Raises:
+            TypeError: for anything else, integers included.
+        """
+        if not isinstance(x, np.ndarray):
+            raise TypeError(f"{self!r}: expected a NumPy array, got {type(x).__name__}")
+        if x.dtype.kind != "f":
+            raise TypeError(
+                f"{self!r}: expected floating-point input, got dtype {x.dtype}; "
+                "convert with x.astype(np.float32)"
+            )
+
+
+def floating_dtype(layer: Layer) -> np.dtype[Any]:
+    """The dtype of the layer's first floating parameter; float32 when there is none."""
+    floating = (p.dtype for p in layer.parameters() if p.dtype.kind == "f")
+    return next(floating, np.dtype(np.float32))
+
+
+_PARTS = (Layer, Parameter, Buffer, np.random.Generator)
+
+
+def _walk(
+    owner: Layer, prefix: str, kind: type[Part], seen: set[int]
+) -> Iterator[tuple[str, Part]]:
+    """The parts among a layer's attributes, depth first, in the order of definition."""
+    cls: Any = type(owner)
+    starred = varargs_name(cls)
+    for name, value in vars(owner).items():
+        if not name.startswith("_"):
+            # A *layers attribute adds only its indices: "2.weight", not "layers.2.weight".
+            path = prefix if name == starred else f"{prefix}{name}."
+            yield from _walk_value(value, path, kind, seen)
+
+
+def _walk_value(
+    value: Any, path: str, kind: type[Part], seen: set[int]
+) -> Iterator[tuple[str, Part]]:
+    if isinstance(value, _PARTS):
+        if id(value) in seen:
+            return
+        seen.add(id(value))
+        if isinstance(value, kind):
+            yield path[:-1], value
+        if isinstance(value, Layer):
+            yield from _walk(value, path, kind, seen)
+    elif isinstance(value, (list, tuple, dict)):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in items:
+            yield from _walk_value(item, f"{path}{key}.", kind, seen)

@@ -1,0 +1,287 @@
+"""Layers made of layers: one after another, side by side, and around.
+
+A container is a layer like any other: it has a forward and a backward, so containers nest. It
+adds two things of its own. It tells its children whether their input gradient is needed, and it
+says where in the model an error happened: every container on the way out puts its own place in
+front of the message, until it reads
+
+    in Sequential layer 2 › Residual branch › Linear(64, 10): expected (N, 64), got (32, 128)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, NoReturn, overload
+
+import numpy as np
+
+from nnlite.layers.base import Layer
+from nnlite.layers.shape import Identity
+
+LOCATED = (ValueError, TypeError, RuntimeError)
+
+
+class Container(Layer):
+    """What containers share: their children, by place, and the place in error messages."""
+
+    def children(self) -> list[tuple[str, Layer]]:
+        """The layers directly inside, each with the words that name its place."""
+        raise NotImplementedError(f"{type(self).__name__} must define children()")
+
+    def check_children(self) -> None:
+        """Refuse what is not a layer, and a layer that stands in two places.
+
+        A layer has one slot, so a second forward would overwrite what the first one saved.
+        """
+        seen: dict[int, str] = {}
+        for place, child in self.children():
+            if not isinstance(child, Layer):
+                hint = "; pass an instance: add ()" if isinstance(child, type) else ""
+                raise TypeError(
+                    f"{type(self).__name__} {place}: expected a Layer, got {child!r}{hint}"
+                )
+            for layer in child.named_layers().values():
+                if id(layer) in seen:
+                    raise ValueError(
+                        f"{type(self).__name__}: {layer!r} stands in {seen[id(layer)]} and again "
+                        f"in {place}; a layer can be used once. Make a second one, and to tie "
+                        "their weights share the Parameter: second.weight = first.weight"
+                    )
+                seen[id(layer)] = place
+
+    def _raise_from(self, place: str, child: Layer, error: Exception) -> NoReturn:
+        """Put the child's place in front of the error's message, and raise it again.
+
+        The slots of all children are emptied: a half-run pass leaves nothing to continue from.
+        """
+        self.clear_saved()
+        prefix = f"in {type(self).__name__} {place} › "
+        if error.args and isinstance(error.args[0], str):
+            message = error.args[0]
+            if message.startswith("in "):  # a container inside has named its own place already
+                message = message.removeprefix("in ")
+            elif not message.startswith(type(child).__name__):
+                message = f"{child!r}: {message}"
+            error.args = (prefix + message, *error.args[1:])
+        else:
+            error.add_note(prefix + repr(child))
+        raise error
+
+    def clear_saved(self) -> None:
+        """Empty this slot and those of all layers inside."""
+        super().clear_saved()
+        for _, child in self.children():
+            child.clear_saved()
+
+
+class Sequential(Container):
+    """One layer after another: y = fₖ(… f₂(f₁(x))).
+
+    Forward      x₀ = x,  xᵢ = fᵢ(xᵢ₋₁),  y = xₖ
+    Backward     G_k = dL/dy,  Gᵢ₋₁ = Gᵢ ∂xᵢ/∂xᵢ₋₁,  dL/dx = G₀
+                 the chain rule, last layer first: each layer turns the gradient of its output
+                 into that of its input, and adds to its parameters' gradients on the way
+    Shapes       those of the layers
+    Saves        nothing itself
+    Args         layers: the layers, in order; none makes an identity
+    Raises       TypeError: for what is not a layer
+                 ValueError: for a layer that is already in the model
+    Source       the chain rule
+
+    `len`, iteration and indexing work as on a tuple, and a slice is a Sequential of the same
+    layers. With `needs_input_grad` False, backward stops after the lowest layer with parameters.
+    """
+
+    equations: ClassVar = {"forward": "y = fₖ(… f₂(f₁(x)))", "input": "dL/dx = G Jₖ … J₂ J₁"}
+
+    def __init__(self, *layers: Layer) -> None:
+        self.layers = layers
+        self.check_children()
+
+    def children(self) -> list[tuple[str, Layer]]:
+        """Each layer with its index."""
+        return [(f"layer {index}", layer) for index, layer in enumerate(self.layers)]
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Through the layers, first to last."""
+        for index, layer in enumerate(self.layers):
+            try:
+                x = layer.forward(x)
+            except LOCATED as error:
+                self._raise_from(f"layer {index}", layer, error)
+        self.save_for_backward()
+        return x
+
+    def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
+        """Back through the layers, last to first."""
+        self.saved()
+        lowest = 0 if self.needs_input_grad else self._lowest_with_parameters()
+        grad: np.ndarray | None = grad_output
+        for index in range(len(self.layers) - 1, lowest - 1, -1):
+            layer = self.layers[index]
+            layer.needs_input_grad = self.needs_input_grad or index > lowest
+            try:
+                grad = layer.backward(grad)  # type: ignore[arg-type]  # None only from the lowest
+            except LOCATED as error:
+                self._raise_from(f"layer {index}", layer, error)
+        for layer in self.layers[:lowest]:
+            layer.clear_saved()
+        return grad if self.needs_input_grad else None
+
+    def _lowest_with_parameters(self) -> int:
+        with_parameters = (i for i, layer in enumerate(self.layers) if layer.has_parameters())
+        return next(with_parameters, len(self.layers))
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers)
+
+    @overload
+    def __getitem__(self, index: int) -> Layer: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequential: ...
+    def __getitem__(self, index: int | slice) -> Layer | Sequential:
+        part = self.layers[index]
+        return Sequential(*part) if isinstance(part, tuple) else part
+
+
+class _Branches(Container):
+    """Layers side by side on the same input: y = combine(f₁(x), f₂(x), …).
+
+    The input feeds every branch, so its gradient is the sum of theirs.
+    """
+
+    def __init__(self, *branches: Layer) -> None:
+        if not branches:
+            raise ValueError(f"{type(self).__name__} needs at least one branch")
+        self.branches = branches
+        self.check_children()
+
+    def children(self) -> list[tuple[str, Layer]]:
+        """Each branch with its index."""
+        return [(f"branch {index}", branch) for index, branch in enumerate(self.branches)]
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Each branch on the same x, then combined."""
+        outputs = []
+        for place, branch in self.children():
+            try:
+                outputs.append(branch.forward(x))
+            except LOCATED as error:
+                self._raise_from(place, branch, error)
+        return self.combine(outputs)
+
+    def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
+        """Each branch on its part of the gradient; dL/dx is the sum."""
+        d_x: np.ndarray | None = None
+        for (place, branch), d_branch in zip(self.children(), self.split(grad_output), strict=True):
+            branch.needs_input_grad = self.needs_input_grad
+            try:
+                d_input = branch.backward(d_branch)
+            except LOCATED as error:
+                self._raise_from(place, branch, error)
+            if self.needs_input_grad:
+                d_x = d_input if d_x is None else d_x + d_input
+        return d_x
+
+    def combine(self, outputs: list[np.ndarray]) -> np.ndarray:
+        """y from the branches' outputs; saves what `split` needs."""
+        raise NotImplementedError
+
+    def split(self, grad_output: np.ndarray) -> list[np.ndarray]:
+        """The gradient of each branch's output."""
+        raise NotImplementedError
+
+
+class Concat(_Branches):
+    """Branches side by side, their outputs joined along the last axis.
+
+    Forward      y = [f₁(x), f₂(x), …]
+    Backward     dL/dx = Σᵦ Jᵦᵀ Gᵦ, where Gᵦ is the slice of G that belongs to branch b:
+                 each output value comes from one branch, and x feeds all of them
+    Shapes       branch b: x → (N, …, Cᵦ);  y (N, …, ΣCᵦ)
+    Saves        where each branch's slice ends
+    Args         branches: the layers, at least one
+    Raises       ValueError: when the outputs differ in another axis than the last
+    Source       Szegedy et al. 2015, "Going Deeper with Convolutions"
+    """
+
+    equations: ClassVar = {"forward": "y = [f₁(x), f₂(x), …]", "input": "dL/dx = Σᵦ Gᵦ Jᵦ"}
+
+    def combine(self, outputs: list[np.ndarray]) -> np.ndarray:
+        """Joined along the last axis."""
+        shapes = [output.shape for output in outputs]
+        if len({shape[:-1] for shape in shapes}) > 1:
+            raise ValueError(
+                f"{type(self).__name__}: branches must agree in all axes but the last, got {shapes}"
+            )
+        y = np.concatenate(outputs, axis=-1)
+        self.save_for_backward([sum(s[-1] for s in shapes[:i]) for i in range(1, len(shapes))])
+        return y
+
+    def split(self, grad_output: np.ndarray) -> list[np.ndarray]:
+        """Cut where the branches were joined."""
+        (ends,) = self.saved()
+        return np.split(grad_output, ends, axis=-1)
+
+
+class Add(_Branches):
+    """Branches side by side, their outputs added.
+
+    Forward      y = f₁(x) + f₂(x) + …
+    Backward     dL/dx = Σᵦ Jᵦᵀ G: a sum passes its gradient unchanged to every term
+    Shapes       every branch: x → y's shape
+    Saves        nothing itself
+    Args         branches: the layers, at least one
+    Raises       ValueError: when the outputs differ in shape; there is no broadcasting
+    Source       standard result
+    """
+
+    equations: ClassVar = {"forward": "y = f₁(x) + f₂(x) + …", "input": "dL/dx = Σᵦ G Jᵦ"}
+
+    def combine(self, outputs: list[np.ndarray]) -> np.ndarray:
+        """The sum of the outputs."""
+        shapes = [output.shape for output in outputs]
+        if len(set(shapes)) > 1:
+            raise ValueError(
+                f"{type(self).__name__}: branches must give the same shape, got {shapes}"
+            )
+        y = outputs[0].copy() if len(outputs) == 1 else outputs[0] + outputs[1]
+        for output in outputs[2:]:
+            y += output
+        self.save_for_backward()
+        return y
+
+    def split(self, grad_output: np.ndarray) -> list[np.ndarray]:
+        """The same gradient for each."""
+        self.saved()
+        return [grad_output for _ in self.children()]
+
+
+class Residual(Add):
+    """A branch and a way around it: y = f(x) + s(x), where s is the identity unless given.
+
+    Forward      y = f(x) + s(x)
+    Backward     dL/dx = J_fᵀ G + J_sᵀ G; with the identity, dL/dx = J_fᵀ G + G: however small
+                 the branch's Jacobian, G itself reaches the layers below
+    Shapes       x (N, …) → y with the branch's output shape, which must be the shortcut's too
+    Saves        nothing itself
+    Args         branch: the layer f
+                 shortcut: the layer s (default None: the identity)
+    Raises       ValueError: when the two outputs differ in shape
+    Source       He et al. 2016, "Deep Residual Learning", equations 1 and 2
+    """
+
+    equations: ClassVar = {"forward": "y = f(x) + s(x)", "input": "dL/dx = G J_f + G J_s"}
+
+    def __init__(self, branch: Layer, shortcut: Layer | None = None) -> None:
+        self.branch = branch
+        self.shortcut = shortcut
+        self._around = Identity() if shortcut is None else shortcut
+        self.check_children()
+
+    def children(self) -> list[tuple[str, Layer]]:
+        """The branch and the shortcut."""
+        return [("branch", self.branch), ("shortcut", self._around)]

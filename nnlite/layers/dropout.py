@@ -1,0 +1,52 @@
+"""Dropout: noise in training that leaves the expectation as it is."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from nnlite.layers.base import Layer
+from nnlite.random import as_generator
+
+
+class Dropout(Layer):
+    """Set each value to zero with probability p while training; the identity in eval mode.
+
+    Forward      y = x ⊙ m,  m = 1/(1 − p) with probability 1 − p, else 0
+                 so that E[y] = x, and eval mode needs no correction (inverted dropout)
+    Backward     dL/dx = G ⊙ m, with the mask that forward drew
+    Shapes       any, y like x
+    Saves        m (None when nothing was dropped)
+    Args         p: the probability of zero, 0 ≤ p < 1 (default 0.5)
+                 rng: a generator or seed for the masks (default: see `nn.seed`)
+    Raises       ValueError: when p is outside [0, 1)
+                 TypeError: when x does not hold floats
+    Source       Srivastava et al. 2014
+    """
+
+    equations: ClassVar = {"forward": "y = x ⊙ m", "input": "dL/dx = G ⊙ m"}
+
+    def __init__(self, p: float = 0.5, rng: np.random.Generator | int | None = None) -> None:
+        if not 0 <= p < 1:
+            raise ValueError(f"Dropout: p must be at least 0 and below 1, got {p}")
+        self.p = p
+        self.rng = as_generator(rng)
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """X with some values dropped and the others scaled up."""
+        self.check_floating(x)
+        mask = self._draw(x) if self.training and self.p > 0 else None
+        y = x if mask is None else x * mask
+        self.save_for_backward(mask)
+        return y
+
+    def backward(self, grad_output: np.ndarray) -> np.ndarray:
+        """The same mask on the gradient."""
+        (mask,) = self.saved()
+        return grad_output if mask is None else grad_output * mask
+
+    def _draw(self, x: np.ndarray) -> np.ndarray:
+        """0 with probability p and 1/(1 − p) otherwise, in x's dtype."""
+        kept = self.rng.random(x.shape, dtype=np.float32) >= self.p
+        return kept * x.dtype.type(1 / (1 - self.p))

@@ -1,0 +1,94 @@
+"""The base of all layers that treat every value by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+
+from nnlite.layers.base import Layer
+
+
+class Elementwise(Layer):
+    """y = f(x), each value by itself; a subclass is its function and its derivative.
+
+    Forward      y = f(x)
+    Backward     dL/dx = G ⊙ f′(x)
+                 because ∂yᵢ/∂xⱼ = f′(xᵢ) for i = j and 0 otherwise: the Jacobian is diagonal,
+                 and a product with a diagonal matrix is elementwise
+    Shapes       any, y like x
+    Saves        what `function` returns after y
+    Raises       TypeError: when x does not hold floats
+
+    A subclass writes two methods. `function(x)` returns y and, after it, whatever the derivative
+    is simplest in; `derivative` is called with just that:
+
+        class Square(nn.Elementwise):
+            def function(self, x):
+                return x * x, x
+
+            def derivative(self, x):
+                return 2 * x
+    """
+
+    def function(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
+        """(y, *what `derivative` is called with)."""
+        raise NotImplementedError(f"{type(self).__name__} must define function(x)")
+
+    def derivative(self, *saved: Any) -> np.ndarray:
+        """f′(x), from what `function` returned after y."""
+        raise NotImplementedError(f"{type(self).__name__} must define derivative(...)")
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """y = f(x)."""
+        self.check_floating(x)
+        y, *saved = self.function(x)
+        self.save_for_backward(*saved)
+        return y
+
+    def backward(self, grad_output: np.ndarray) -> np.ndarray:
+        """dL/dx = G ⊙ f′(x)."""
+        return grad_output * self.derivative(*self.saved())
+
+
+class Lambda(Layer):
+    """A layer from two functions, for one-offs.
+
+    Forward      y = function(x)
+    Backward     dL/dx = gradient(G, x)
+    Shapes       those of the functions
+    Saves        x
+    Args         function: computes y from x
+                 gradient: computes dL/dx from (grad_output, x)
+    Source       the chain rule, written by whoever wrote the functions
+
+        nn.Lambda(np.square, lambda grad_output, x: 2 * x * grad_output)
+
+    A file cannot hold a function, so a model with a Lambda cannot be saved with its architecture;
+    write a `Layer` for that.
+    """
+
+    equations: ClassVar = {"forward": "y = function(x)", "input": "dL/dx = gradient(G, x)"}
+
+    def __init__(
+        self,
+        function: Callable[[np.ndarray], np.ndarray],
+        gradient: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    ) -> None:
+        for name, value in (("function", function), ("gradient", gradient)):
+            if not callable(value):
+                raise TypeError(f"Lambda: {name} must be callable, got {value!r}")
+        self.function = function
+        self.gradient = gradient
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """y = function(x)."""
+        y = self.function(x)
+        self.save_for_backward(x)
+        return y
+
+    def backward(self, grad_output: np.ndarray) -> np.ndarray:
+        """dL/dx = gradient(G, x)."""
+        (x,) = self.saved()
+        return self.gradient(grad_output, x)

@@ -1,0 +1,93 @@
+"""The affine map, y = x W + b."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import numpy as np
+
+from nnlite.initializers import Initializer, Uniform
+from nnlite.layers.base import Layer
+from nnlite.parameter import Parameter
+from nnlite.random import as_generator
+
+
+class Linear(Layer):
+    """Affine map of the last axis.
+
+    Forward      y = x W + b
+    Backward     with G = dL/dy
+                 dL/dW = xᵀ G        dL/db = Σₙ Gₙ        dL/dx = G Wᵀ
+                 because y_no = Σᵢ x_ni W_io + b_o  ⇒  ∂y_no/∂W_io = x_ni, ∂y_no/∂b_o = 1 and
+                 ∂y_no/∂x_ni = W_io; the chain rule sums over what each one feeds:
+                 dL/dW_io = Σₙ x_ni G_no,  dL/db_o = Σₙ G_no,  dL/dx_ni = Σₒ G_no W_io
+    Shapes       x (N, …, in) → y (N, …, out); weight (in, out); bias (out,)
+                 further axes are samples too: they are folded into N
+    Saves        x
+    Args         in_features, out_features: sizes of the last axis before and after, ≥ 1
+                 bias: whether to add b (default True); without it `bias` is None
+                 weight_init, bias_init: initializers (default None: U(−1/√in, 1/√in) for both)
+                 rng: a generator or seed for the first values (default: see `nn.seed`)
+    Raises       ValueError: when x's last axis is not in_features
+                 TypeError: when x does not hold floats
+    Source       standard result; first values as in PyTorch
+    """
+
+    equations: ClassVar = {
+        "forward": "y = x W + b",
+        "weight": "dL/dW = xᵀ G",
+        "bias": "dL/db = Σₙ Gₙ",
+        "input": "dL/dx = G Wᵀ",
+    }
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        weight_init: Initializer | None = None,
+        bias_init: Initializer | None = None,
+        rng: np.random.Generator | int | None = None,
+    ) -> None:
+        for name, size in (("in_features", in_features), ("out_features", out_features)):
+            check_size(name, size)
+        rng = as_generator(rng)
+        default = Uniform(-1 / math.sqrt(in_features), 1 / math.sqrt(in_features))
+        self.in_features = in_features
+        self.out_features = out_features
+        self.weight_init = weight_init
+        self.bias_init = bias_init
+        self.weight = Parameter((weight_init or default)((in_features, out_features), rng))
+        self.bias = Parameter((bias_init or default)((out_features,), rng)) if bias else None
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """y = x W + b."""
+        self.check_floating(x)
+        if x.ndim < 2 or x.shape[-1] != self.in_features:
+            raise ValueError(f"{self!r}: expected (N, {self.in_features}), got {x.shape}")
+        y = x @ self.weight.data
+        if self.bias is not None:
+            y += self.bias.data
+        self.save_for_backward(x)
+        return y
+
+    def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
+        """dL/dW, dL/db and dL/dx; the last only when somebody upstream needs it."""
+        (x,) = self.saved()
+        rows = x.reshape(-1, self.in_features)  # (N·…, in)
+        d_rows = grad_output.reshape(-1, self.out_features)  # (N·…, out)
+        self.weight.grad += rows.T @ d_rows
+        if self.bias is not None:
+            self.bias.grad += d_rows.sum(axis=0)
+        return grad_output @ self.weight.data.T if self.needs_input_grad else None
+
+    def multiply_adds(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:
+        """One for each sample and weight."""
+        return math.prod(x_shape) * self.out_features
+
+
+def check_size(name: str, value: int) -> None:
+    """Refuse a size that is not a whole number ≥ 1."""
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} must be a whole number ≥ 1, got {value!r}")

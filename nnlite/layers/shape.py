@@ -1,0 +1,122 @@
+"""Layers that only rearrange: the gradient is rearranged back."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import numpy as np
+
+from nnlite.layers.base import Layer
+
+
+class Identity(Layer):
+    """y = x, the layer that does nothing.
+
+    Forward      y = x
+    Backward     dL/dx = G
+    Shapes       any
+    Saves        nothing
+    Source       standard result
+    """
+
+    equations: ClassVar = {"forward": "y = x", "input": "dL/dx = G"}
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """X itself."""
+        self.save_for_backward()
+        return x
+
+    def backward(self, grad_output: np.ndarray) -> np.ndarray:
+        """G itself."""
+        self.saved()
+        return grad_output
+
+
+class Reshape(Layer):
+    """Give every sample another shape.
+
+    Forward      y = the same values in the same order (the last axis fastest)
+    Backward     dL/dx = G in x's shape: each value only moved, so its gradient moves back
+    Shapes       x (N, …) → y (N, *shape)
+    Saves        x's shape
+    Args         shape: of one sample, without the batch axis; one entry may be −1
+    Raises       ValueError: when the sizes do not agree
+    Source       standard result
+    """
+
+    equations: ClassVar = {"forward": "y = x in the new shape", "input": "dL/dx = G in x's shape"}
+
+    def __init__(self, *shape: int) -> None:
+        self.shape = shape
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """The same values in a new shape."""
+        size, wanted = math.prod(x.shape[1:]), math.prod(n for n in self.shape if n != -1)
+        fits = size % max(wanted, 1) == 0 if -1 in self.shape else size == wanted
+        if not fits:
+            raise ValueError(
+                f"{self!r}: a sample of shape {x.shape[1:]} has {size} values, "
+                f"which do not fit {self.shape}"
+            )
+        y = x.reshape(x.shape[0], *self.shape)
+        self.save_for_backward(x.shape)
+        return y
+
+    def backward(self, grad_output: np.ndarray) -> np.ndarray:
+        """The gradient in x's shape."""
+        (shape,) = self.saved()
+        return grad_output.reshape(shape)
+
+
+class Flatten(Reshape):
+    """One row per sample: all axes but the first become one.
+
+    Forward      y = the same values in the same order
+    Backward     dL/dx = G in x's shape
+    Shapes       x (N, …) → y (N, D), D the product of the other axes
+    Saves        x's shape
+    Source       standard result
+    """
+
+    equations: ClassVar = {"forward": "y = x as rows", "input": "dL/dx = G in x's shape"}
+
+    def __init__(self) -> None:
+        super().__init__(-1)
+
+
+class Permute(Layer):
+    """Reorder the axes of every sample.
+
+    Forward      y = x with its axes in the order (0, *axes): y's axis k is x's axis axes[k−1]
+    Backward     dL/dx = G with its axes in the inverse order
+    Shapes       x (N, a₁, a₂, …) → y (N, a_axes[0], a_axes[1], …)
+    Saves        nothing
+    Args         axes: the new order of the axes 1, 2, …; the batch axis 0 stays first, as in
+                 `Permute(3, 1, 2)` for (N, H, W, C) → (N, C, H, W)
+    Raises       ValueError: when the axes are not 1, 2, … in some order, or x has more or fewer
+    Source       standard result
+    """
+
+    equations: ClassVar = {"forward": "y = x, axes reordered", "input": "dL/dx = G, axes put back"}
+
+    def __init__(self, *axes: int) -> None:
+        if sorted(axes) != list(range(1, len(axes) + 1)):
+            raise ValueError(
+                f"Permute: expected the axes 1 to {max(len(axes), 1)} in some order, got {axes}; "
+                "the batch axis 0 stays first and is left out"
+            )
+        self.axes = axes
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """X with its axes reordered."""
+        if x.ndim != len(self.axes) + 1:
+            raise ValueError(f"{self!r}: expected {len(self.axes) + 1} axes, got shape {x.shape}")
+        y = x.transpose(0, *self.axes)
+        self.save_for_backward()
+        return y
+
+    def backward(self, grad_output: np.ndarray) -> np.ndarray:
+        """The gradient with its axes put back."""
+        self.saved()
+        return grad_output.transpose(np.argsort((0, *self.axes)))

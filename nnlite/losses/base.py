@@ -1,0 +1,165 @@
+"""The contract of losses: one number, and its exact derivative.
+
+A loss turns predictions and targets into elements ℓ (one per value, or one per row for
+classifiers) and those into one number,
+
+    L = Σ w ℓ / D,    D = Σ w c  for reduction="mean",    D = 1  for "sum"
+
+with w the sample weights (1 unless given) and c what an element counts: 1, or a class weight, or
+0 for an ignored one. `backward` is the derivative of that very number,
+
+    dL/dprediction = w/D · dℓ/dprediction
+
+A subclass writes three things at most:
+
+    class SquaredError(nn.Loss):
+        def function(self, prediction, target):        # ℓ, then what the derivative needs
+            d = prediction - target
+            return d * d, d
+
+        def derivative(self, d):                       # dℓ/dprediction
+            return 2 * d
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from nnlite.construction import Constructed
+from nnlite.slot import Slot
+
+Reduction = Literal["mean", "sum"]
+
+
+class Loss(Slot, Constructed):
+    """`loss(prediction, target, sample_weight=None)` is a float; `loss.backward()` its gradient.
+
+    Args:
+        reduction: "mean" (default) or "sum".
+
+    Attributes:
+        denominator: the divisor D of the last call.
+    """
+
+    reduction: Reduction = "mean"
+    denominator: float = 1.0
+
+    def __init__(self, reduction: Reduction = "mean") -> None:
+        if reduction not in ("mean", "sum"):
+            raise ValueError(
+                f'{type(self).__name__}: reduction must be "mean" or "sum", got {reduction!r}'
+            )
+        self.reduction = reduction
+
+    # -- what a subclass writes ------------------------------------------------------------------
+
+    def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
+        """(ℓ, *what `derivative` is called with)."""
+        raise NotImplementedError(f"{type(self).__name__} must define function")
+
+    def derivative(self, *saved: Any) -> np.ndarray:
+        """dℓ/dprediction, in the prediction's shape."""
+        raise NotImplementedError(f"{type(self).__name__} must define derivative")
+
+    def counts(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray | None:
+        """What each element adds to the divisor, in ℓ's shape; None when all count 1."""
+        return None
+
+    def check(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """Refuse targets that do not fit; returns them in the prediction's dtype.
+
+        Raises:
+            TypeError: when the prediction is not floating or the target not numeric.
+            ValueError: when the shapes differ, or nothing is there.
+        """
+        target = self.check_arrays(prediction, target)
+        if prediction.shape != target.shape:
+            raise ValueError(
+                f"{self!r}: prediction {prediction.shape} and target {target.shape} must have "
+                f"the same shape{_reshape_hint(prediction.shape, target.shape)}"
+            )
+        return target.astype(prediction.dtype, copy=False)
+
+    # -- the number and its gradient -------------------------------------------------------------
+
+    def __call__(
+        self,
+        prediction: np.ndarray,
+        target: np.ndarray,
+        sample_weight: np.ndarray | None = None,
+    ) -> float:
+        """L, a Python float.
+
+        Args:
+            prediction: what the model returned.
+            target: what it should have been; shapes and dtype as the loss says.
+            sample_weight: one weight per sample, or per leading axes of ℓ (default: all 1).
+        """
+        target = self.check(prediction, target)
+        values, *saved = self.function(prediction, target)
+        counts = self.counts(prediction, target)
+        weight = None if sample_weight is None else self._weight(sample_weight, values)
+        total = values.sum() if weight is None else (weight * values).sum()
+        self.denominator = self._divisor(values, weight, counts)
+        self.save_for_backward(weight, saved)
+        return float(total) / self.denominator if self.denominator else 0.0
+
+    def backward(self) -> np.ndarray:
+        """dL/dprediction of the last call: step 1 of the loop.
+
+        Raises:
+            RuntimeError: when the loss was not called before.
+        """
+        weight, saved = self.saved()
+        gradient = self.derivative(*saved)
+        scale = 1 / self.denominator if self.denominator else 0.0
+        if weight is None:
+            return gradient * scale
+        rows = weight * scale
+        return gradient * rows.reshape(rows.shape + (1,) * (gradient.ndim - rows.ndim))
+
+    def _divisor(
+        self, values: np.ndarray, weight: np.ndarray | None, counts: np.ndarray | None
+    ) -> float:
+        """D: the sum of w c, or 1."""
+        if self.reduction == "sum":
+            return 1.0
+        if weight is None:
+            return float(values.size if counts is None else counts.sum())
+        return float(weight.sum() if counts is None else (weight * counts).sum())
+
+    def _weight(self, sample_weight: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """The sample weights in ℓ's shape: leading axes given, the others broadcast."""
+        weight = np.asarray(sample_weight)
+        if weight.dtype.kind not in "fiub":
+            raise TypeError(f"{self!r}: sample_weight must be numeric, got dtype {weight.dtype}")
+        if weight.ndim == 0 or weight.shape != values.shape[: weight.ndim]:
+            raise ValueError(
+                f"{self!r}: sample_weight {weight.shape} must match the leading axes of the "
+                f"losses {values.shape}"
+            )
+        weight = weight.astype(values.dtype, copy=False)
+        weight = weight.reshape(weight.shape + (1,) * (values.ndim - weight.ndim))
+        return np.broadcast_to(weight, values.shape)
+
+    def check_arrays(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """The target as an array, when both are numeric and not empty."""
+        if not isinstance(prediction, np.ndarray) or prediction.dtype.kind != "f":
+            got = getattr(prediction, "dtype", type(prediction).__name__)
+            raise TypeError(f"{self!r}: prediction must be an array of floats, got {got}")
+        target = np.asarray(target)
+        if target.dtype.kind not in "fiub":
+            raise TypeError(f"{self!r}: target must be numeric, got dtype {target.dtype}")
+        if prediction.size == 0:
+            raise ValueError(f"{self!r}: prediction is empty, shape {prediction.shape}")
+        return target
+
+
+def _reshape_hint(prediction: tuple[int, ...], target: tuple[int, ...]) -> str:
+    if prediction == (*target, 1):
+        return "; use target[:, None]"
+    if target == (*prediction, 1):
+        return "; use target[:, 0]"
+    return ""

@@ -1,0 +1,124 @@
+"""Losses for two classes, one prediction each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from nnlite.losses.base import Loss, Reduction
+from nnlite.ops.special import sigmoid, softplus
+
+
+class BCELoss(Loss):
+    """Binary cross entropy of probabilities.
+
+    Forward      ℓ = −t log p − (1 − t) log(1 − p), with each logarithm at least −100
+    Backward     dℓ/dp = −t/p + (1 − t)/(1 − p) = (p − t) / (p (1 − p))
+                 with the denominator at least 1e-12, so that p = 0 and p = 1 stay finite
+    Shapes       prediction and target alike; p and t between 0 and 1
+    Args         reduction: "mean" (over all values, default) or "sum"
+    Raises       ValueError: when the shapes differ, or p or t leaves [0, 1]
+    Source       standard result; both bounds as in PyTorch
+
+    On scores use `BCEWithLogitsLoss`: it is exact where a sigmoid has rounded to 0 or 1.
+    """
+
+    def check(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """Both are probabilities."""
+        target = check_unit(self, "target", super().check(prediction, target))
+        check_unit(self, "prediction", prediction, "; for scores use BCEWithLogitsLoss")
+        return target
+
+    def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
+        """−t log p − (1 − t) log(1 − p)."""
+        log_p, log_not_p = (_bounded_log(p) for p in (prediction, 1 - prediction))
+        return -(target * log_p + (1 - target) * log_not_p), prediction, target
+
+    def derivative(self, p: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """(p − t) / (p (1 − p))."""
+        return (p - target) / np.maximum(p * (1 - p), 1e-12)
+
+
+class BCEWithLogitsLoss(Loss):
+    """Binary cross entropy of scores: sigmoid and logarithm in one, exact for every score.
+
+    Forward      ℓ = −c t log σ(z) − (1 − t) log(1 − σ(z))
+                 = c t softplus(−z) + (1 − t) softplus(z)
+    Backward     dℓ/dz = (1 − t) σ(z) − c t (1 − σ(z)), which for c = 1 is σ(z) − t
+    Shapes       prediction and target alike; t between 0 and 1
+    Args         pos_weight: c, what a positive counts against a negative; a number, or one per
+                 last axis (default None: 1)
+                 reduction: "mean" (over all values, default) or "sum"
+    Raises       ValueError: when the shapes differ, or t leaves [0, 1]
+    Source       standard result
+    """
+
+    def __init__(
+        self, pos_weight: float | np.ndarray | None = None, reduction: Reduction = "mean"
+    ) -> None:
+        super().__init__(reduction)
+        if pos_weight is not None and not np.all(np.asarray(pos_weight) >= 0):
+            raise ValueError(f"BCEWithLogitsLoss: pos_weight must be ≥ 0, got {pos_weight}")
+        self.pos_weight = pos_weight
+
+    def check(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """The targets are probabilities."""
+        return check_unit(self, "target", super().check(prediction, target))
+
+    def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
+        """C t softplus(−z) + (1 − t) softplus(z), where softplus(−z) = softplus(z) − z."""
+        positive = target
+        if self.pos_weight is not None:
+            positive = target * np.asarray(self.pos_weight, prediction.dtype)
+        negative = 1 - target
+        s = softplus(prediction)
+        return positive * (s - prediction) + negative * s, prediction, positive, negative
+
+    def derivative(self, z: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
+        """(1 − t) σ − c t (1 − σ)."""
+        return (positive + negative) * sigmoid(z) - positive
+
+
+class HingeLoss(Loss):
+    """The margin loss of support vector machines.
+
+    Forward      ℓ = max(1 − t p, 0),  t = ±1
+    Backward     dℓ/dp = −t where t p < 1, 0 beyond the margin
+    Shapes       prediction and target alike; targets −1 and 1, or 0 and 1, which stand for them
+    Args         reduction: "mean" (over all values, default) or "sum"
+    Raises       ValueError: when the shapes differ, or for other targets
+    Source       Cortes & Vapnik 1995; 0 and 1 taken as −1 and 1 as in Keras
+    """
+
+    def check(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """The targets as −1 and 1."""
+        target = super().check(prediction, target)
+        positive = target == 1
+        if (positive | (target == -1)).all():
+            return target
+        if (positive | (target == 0)).all():
+            return 2 * target - 1
+        raise ValueError(f"{self!r}: targets must be −1 and 1, or 0 and 1")
+
+    def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
+        """max(1 − t p, 0)."""
+        value = np.maximum(1 - target * prediction, 0)
+        return value, value, target
+
+    def derivative(self, value: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """−t inside the margin."""
+        return -target * (value > 0)
+
+
+def _bounded_log(p: np.ndarray) -> np.ndarray:
+    """Log p, at least −100; a number just below e⁻¹⁰⁰ stands in for a zero."""
+    return np.maximum(np.log(np.maximum(p, 3.6e-44)), -100)
+
+
+def check_unit(loss: Loss, name: str, value: np.ndarray, hint: str = "") -> np.ndarray:
+    """Refuse what is not between 0 and 1."""
+    low, high = float(value.min()), float(value.max())
+    if low < 0 or high > 1:
+        raise ValueError(f"{loss!r}: {name} must be in [0, 1], got {low:.4g} to {high:.4g}{hint}")
+    return value

@@ -1,0 +1,270 @@
+"""Losses for one class out of many; the classes are on the last axis of the prediction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from nnlite.losses.base import Loss, Reduction
+from nnlite.ops.softmax import log_softmax
+
+
+class _ClassLoss(Loss):
+    """What losses on integer classes share: their checks, class weights and ignored rows.
+
+    In the formulas t is a row's class, and v its count: the weight of class t, or 0 if ignored.
+    """
+
+    def __init__(
+        self,
+        weight: ArrayLike | None = None,
+        ignore_index: int = -100,
+        reduction: Reduction = "mean",
+    ) -> None:
+        super().__init__(reduction)
+        if weight is not None:
+            values = np.asarray(weight)
+            if values.ndim != 1 or values.dtype.kind not in "fiu" or not (values >= 0).all():
+                raise ValueError(
+                    f"{type(self).__name__}: weight must be one number ≥ 0 per class, got {weight}"
+                )
+        self.weight = weight
+        self.ignore_index = ignore_index
+
+    def check(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """Integer classes, one per row, within the range."""
+        target = self.check_arrays(prediction, target)
+        self._check_classes(prediction)
+        if prediction.shape[:-1] != target.shape:
+            raise ValueError(
+                f"{self!r}: prediction {prediction.shape} needs targets "
+                f"{prediction.shape[:-1]}, got {target.shape}"
+            )
+        if target.dtype.kind not in "iu":
+            raise TypeError(
+                f"{self!r}: classes must be integers, got dtype {target.dtype}; "
+                "convert with y.astype(np.int64)"
+            )
+        self._check_range(target, prediction.shape[-1])
+        return target
+
+    def _check_classes(self, prediction: np.ndarray) -> None:
+        classes = prediction.shape[-1] if prediction.ndim > 1 else 0
+        if classes < 2:
+            raise ValueError(
+                f"{self!r}: expected predictions (N, …, C) with at least 2 classes, got "
+                f"{prediction.shape}; for a single score use BCEWithLogitsLoss"
+            )
+        if self.weight is not None and len(np.asarray(self.weight)) != classes:
+            raise ValueError(
+                f"{self!r}: weight has {len(np.asarray(self.weight))} entries for {classes} classes"
+            )
+
+    def _check_range(self, target: np.ndarray, classes: int) -> None:
+        if target.min() >= 0 and target.max() < classes:
+            return
+        outside = ((target < 0) | (target >= classes)) & (target != self.ignore_index)
+        if outside.any():
+            where = tuple(int(i) for i in np.argwhere(outside)[0])
+            raise ValueError(
+                f"{self!r}: class {target[where]} at row {where[0] if len(where) == 1 else where} "
+                f"is outside 0 … {classes - 1}"
+            )
+
+    def counts(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray | None:
+        """V: the weight of each row's class, 0 for ignored rows; None when all are 1."""
+        ignored = target == self.ignore_index
+        none_ignored = not ignored.any()
+        if self.weight is None:
+            return None if none_ignored else (~ignored).astype(prediction.dtype)
+        by_class = np.asarray(self.weight, prediction.dtype)
+        return by_class[np.where(ignored, 0, target)] * ~ignored
+
+    def select(self, log_p: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
+        """(log p_t of each row, v or None, the index of those entries)."""
+        counts = self.counts(log_p, target)
+        rows = log_p.reshape(-1, log_p.shape[-1])
+        classes = target.ravel() if counts is None else np.where(counts > 0, target, 0).ravel()
+        index = (np.arange(len(rows)), classes)
+        return rows[index].reshape(target.shape), counts, index
+
+
+class NLLLoss(_ClassLoss):
+    """Negative log-likelihood of log-probabilities, as from `LogSoftmax`.
+
+    Forward      ℓ = −v log p_t
+    Backward     dℓ/d(log pⱼ) = −v [j = t]: only the row's own class matters
+    Shapes       prediction (N, …, C); target (N, …), integer classes
+    Args         weight: one per class (default None: all 1)
+                 ignore_index: a class number that marks rows to leave out (default −100)
+                 reduction: "mean" (Σ ℓ / Σ v, default) or "sum"
+    Raises       TypeError: when the classes are not integers
+                 ValueError: for a class out of range (its row is named), or shapes that differ
+    Source       standard result
+    """
+
+    def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
+        """−v log p_t."""
+        log_p_t, counts, index = self.select(prediction, target)
+        values = -log_p_t if counts is None else -counts * log_p_t
+        return values, prediction, counts, index
+
+    def derivative(self, log_p: np.ndarray, counts: np.ndarray | None, index: Any) -> np.ndarray:
+        """−v at the row's class, 0 elsewhere."""
+        gradient = np.zeros_like(log_p)
+        rows = gradient.reshape(-1, gradient.shape[-1])
+        rows[index] = -1 if counts is None else -counts.ravel()
+        return gradient
+
+
+class CrossEntropyLoss(_ClassLoss):
+    """Softmax and negative log-likelihood in one, on scores (logits).
+
+    Forward      ℓ = −v log p_t,  p = softmax(z)                for integer classes
+                 ℓ = −Σⱼ qⱼ log pⱼ,  qⱼ = weightⱼ · targetⱼ     for one-hot or soft rows
+    Backward     dℓ/dzⱼ = v (pⱼ − [j = t])        dℓ/dzⱼ = pⱼ Σₖ qₖ − qⱼ
+                 because ∂ log pₖ/∂zⱼ = δⱼₖ − pⱼ, so −Σₖ qₖ (δⱼₖ − pⱼ) = pⱼ Σₖ qₖ − qⱼ:
+                 prediction minus target
+    Shapes       prediction (N, …, C); target (N, …) integers, or (N, …, C) rows
+    Args         weight: one per class (default None: all 1)
+                 ignore_index: a class number that marks rows to leave out (default −100)
+                 label_smoothing: ε, the share of the target spread evenly over all classes,
+                 t → (1 − ε) t + ε/C, 0 ≤ ε ≤ 1 (default 0)
+                 reduction: "mean" (Σ ℓ / Σ v; Σ ℓ / rows for soft targets; default) or "sum"
+    Raises       TypeError: when classes are not integers
+                 ValueError: for a class out of range (its row is named), or shapes that differ
+    Source       standard result; label smoothing: Szegedy et al. 2016, section 7
+    """
+
+    def __init__(
+        self,
+        weight: ArrayLike | None = None,
+        ignore_index: int = -100,
+        label_smoothing: float = 0.0,
+        reduction: Reduction = "mean",
+    ) -> None:
+        super().__init__(weight, ignore_index, reduction)
+        if not 0 <= label_smoothing <= 1:
+            raise ValueError(
+                f"CrossEntropyLoss: label_smoothing must be in [0, 1], got {label_smoothing}"
+            )
+        self.label_smoothing = label_smoothing
+
+    def check(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """Integer classes, or rows of probabilities."""
+        if np.shape(target) != np.shape(prediction):
+            return super().check(prediction, target)
+        target = self.check_arrays(prediction, target)
+        self._check_classes(prediction)
+        return target.astype(prediction.dtype, copy=False)
+
+    def counts(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray | None:
+        """Soft rows count 1 each."""
+        return None if target.shape == prediction.shape else super().counts(prediction, target)
+
+    def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
+        """−v log p_t, or −Σ q log p."""
+        log_p = log_softmax(prediction)
+        if target.shape != log_p.shape and not self.label_smoothing:
+            log_p_t, counts, index = self.select(log_p, target)
+            return -log_p_t if counts is None else -counts * log_p_t, log_p, counts, index
+        q = self._target_rows(log_p, target)
+        return -(q * log_p).sum(axis=-1), log_p, q
+
+    def _target_rows(self, log_p: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """Q: the target of each row as a distribution, smoothed and weighted."""
+        kept = None
+        if target.shape != log_p.shape:
+            kept = target != self.ignore_index
+            target = np.where(kept, target, 0)[..., None] == np.arange(log_p.shape[-1])
+        smooth = self.label_smoothing
+        q = ((1 - smooth) * target + smooth / log_p.shape[-1]).astype(log_p.dtype, copy=False)
+        if self.weight is not None:
+            q = q * np.asarray(self.weight, q.dtype)
+        return q if kept is None else q * kept[..., None]
+
+    def derivative(self, log_p: np.ndarray, share: Any, index: Any = None) -> np.ndarray:
+        """V (p − [j = t]) with share v, or p Σ q − q with share q."""
+        gradient = np.exp(log_p)
+        if index is None:
+            return gradient * share.sum(axis=-1, keepdims=True) - share
+        gradient.reshape(-1, gradient.shape[-1])[index] -= 1
+        return gradient if share is None else gradient * share[..., None]
+
+
+class FocalLoss(_ClassLoss):
+    """Cross entropy on scores, turned down for rows that are already right.
+
+    Forward      ℓ = −v (1 − q)^γ log q,  q = p_t,  p = softmax(z)
+    Backward     dℓ/dzⱼ = v (γ q (1 − q)^(γ−1) log q − (1 − q)^γ) ([j = t] − pⱼ)
+                 the product rule for dℓ/dq, times ∂q/∂zⱼ = q ([j = t] − pⱼ)
+    Shapes       prediction (N, …, C); target (N, …), integer classes
+    Args         gamma: γ ≥ 0; 0 is cross entropy (default 2)
+                 weight: one per class (default None: all 1)
+                 ignore_index: a class number that marks rows to leave out (default −100)
+                 reduction: "mean" (Σ ℓ / Σ v, default) or "sum"
+    Raises       TypeError: when classes are not integers
+                 ValueError: for γ < 0, a class out of range, or shapes that differ
+    Source       Lin et al. 2017, equation 4
+    """
+
+    def __init__(
+        self,
+        gamma: float = 2.0,
+        weight: ArrayLike | None = None,
+        ignore_index: int = -100,
+        reduction: Reduction = "mean",
+    ) -> None:
+        super().__init__(weight, ignore_index, reduction)
+        if not gamma >= 0:
+            raise ValueError(f"FocalLoss: gamma must be ≥ 0, got {gamma}")
+        self.gamma = gamma
+
+    def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
+        """−v (1 − q)^γ log q."""
+        log_p = log_softmax(prediction)
+        log_q, counts, index = self.select(log_p, target)
+        # 1 − q without cancellation; never quite 0, which a power γ − 1 < 0 could not take
+        rest = np.maximum(-np.expm1(log_q), np.finfo(log_q.dtype).tiny)
+        focus = rest**self.gamma
+        slope = self.gamma * np.exp(log_q) * (focus / rest) * log_q - focus
+        values = -focus * log_q
+        if counts is not None:
+            values, slope = values * counts, slope * counts
+        return values, log_p, slope, index
+
+    def derivative(self, log_p: np.ndarray, slope: np.ndarray, index: Any) -> np.ndarray:
+        """Slope · ([j = t] − p)."""
+        gradient = -np.exp(log_p)
+        gradient.reshape(-1, gradient.shape[-1])[index] += 1
+        return gradient * slope[..., None]
+
+
+class KLDivLoss(Loss):
+    """Kullback-Leibler divergence of the target from predicted log-probabilities.
+
+    Forward      ℓ = Σⱼ tⱼ (log tⱼ − log pⱼ), with 0 log 0 = 0; one ℓ per row
+    Backward     dℓ/d(log pⱼ) = −tⱼ
+    Shapes       prediction (N, …, C), log-probabilities; target alike, probabilities
+    Args         reduction: "mean" (over rows, default) or "sum"
+    Raises       ValueError: when the shapes differ, or a target is negative
+    Source       Kullback & Leibler 1951; the mean over rows is PyTorch's "batchmean"
+    """
+
+    def check(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """Probabilities are not negative."""
+        target = super().check(prediction, target)
+        if target.min() < 0:
+            raise ValueError(f"{self!r}: targets are probabilities and cannot be negative")
+        return target
+
+    def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
+        """Σ t (log t − log p)."""
+        log_t = np.log(np.where(target > 0, target, 1))
+        return (target * (log_t - prediction)).sum(axis=-1), target
+
+    def derivative(self, target: np.ndarray) -> np.ndarray:
+        """−t."""
+        return -target

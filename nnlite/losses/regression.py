@@ -1,0 +1,153 @@
+"""Losses on the difference between prediction and target."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from nnlite.losses.base import Loss, Reduction
+
+
+class MSELoss(Loss):
+    """Mean squared error.
+
+    Forward      ℓ = d²,  d = p − t
+    Backward     dℓ/dp = 2 d
+    Shapes       prediction and target alike
+    Args         reduction: "mean" (over all values, default) or "sum"
+    Raises       ValueError: when the shapes differ; nothing is broadcast
+    Source       standard result
+    """
+
+    def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
+        """d²."""
+        d = prediction - target
+        return d * d, d
+
+    def derivative(self, d: np.ndarray) -> np.ndarray:
+        """2 d."""
+        return 2 * d
+
+
+class MAELoss(Loss):
+    """Mean absolute error.
+
+    Forward      ℓ = |p − t|
+    Backward     dℓ/dp = sign(p − t), and 0 where they are equal
+    Shapes       prediction and target alike
+    Args         reduction: "mean" (over all values, default) or "sum"
+    Raises       ValueError: when the shapes differ; nothing is broadcast
+    Source       standard result
+    """
+
+    def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
+        """|d|."""
+        d = prediction - target
+        return np.abs(d), d
+
+    def derivative(self, d: np.ndarray) -> np.ndarray:
+        """sign(d)."""
+        return np.sign(d)
+
+
+class HuberLoss(Loss):
+    """Squared near zero, absolute beyond δ: outliers pull with bounded force.
+
+    Forward      ℓ = ½ d² for |d| ≤ δ, δ (|d| − ½ δ) beyond,  d = p − t
+                 with c = min(|d|, δ) both are c (|d| − ½ c)
+    Backward     dℓ/dp = d clipped to [−δ, δ]
+    Shapes       prediction and target alike
+    Args         delta: δ > 0 (default 1)
+                 reduction: "mean" (over all values, default) or "sum"
+    Raises       ValueError: when δ is not positive, or the shapes differ
+    Source       Huber 1964
+    """
+
+    def __init__(self, delta: float = 1.0, reduction: Reduction = "mean") -> None:
+        super().__init__(reduction)
+        if not 0 < delta < math.inf:
+            raise ValueError(f"HuberLoss: delta must be positive and finite, got {delta}")
+        self.delta = delta
+
+    def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
+        """c (|d| − ½ c)."""
+        d = prediction - target
+        size = np.abs(d)
+        c = np.minimum(size, self.delta)
+        return c * (size - 0.5 * c), d
+
+    def derivative(self, d: np.ndarray) -> np.ndarray:
+        """D within [−δ, δ]."""
+        return np.clip(d, -self.delta, self.delta)
+
+
+class LogCoshLoss(Loss):
+    """A smooth absolute error.
+
+    Forward      ℓ = log cosh d = |d| + log(1 + e^(−2|d|)) − log 2,  d = p − t
+                 the second form cannot overflow
+    Backward     dℓ/dp = tanh d
+    Shapes       prediction and target alike
+    Args         reduction: "mean" (over all values, default) or "sum"
+    Raises       ValueError: when the shapes differ; nothing is broadcast
+    Source       standard result; as in Keras
+    """
+
+    def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
+        """Log cosh d."""
+        d = prediction - target
+        size = np.abs(d)
+        return size + np.log1p(np.exp(-2 * size)) - math.log(2), d
+
+    def derivative(self, d: np.ndarray) -> np.ndarray:
+        """Tanh d."""
+        return np.tanh(d)
+
+
+class PoissonNLLLoss(Loss):
+    """Negative log-likelihood of counts under a Poisson distribution, up to log t!.
+
+    Forward      ℓ = eᵖ − t p                  with log_input: the model predicts log λ
+                 ℓ = p − t log(p + ε)          without: it predicts the rate λ itself
+    Backward     dℓ/dp = eᵖ − t    or    dℓ/dp = 1 − t / (p + ε)
+    Shapes       prediction and target alike
+    Args         log_input: whether p is log λ (default True)
+                 eps: ε, keeps the logarithm finite (default 1e-8)
+                 reduction: "mean" (over all values, default) or "sum"
+    Raises       ValueError: for negative targets, negative rates (without log_input), or when
+                 the shapes differ
+    Source       standard result; as PyTorch's, full=False
+    """
+
+    def __init__(
+        self, log_input: bool = True, eps: float = 1e-8, reduction: Reduction = "mean"
+    ) -> None:
+        super().__init__(reduction)
+        self.log_input = log_input
+        self.eps = eps
+
+    def check(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """Counts are not negative, and neither is a rate."""
+        target = super().check(prediction, target)
+        if target.min() < 0:
+            raise ValueError(f"{self!r}: targets are counts and cannot be negative")
+        if not self.log_input and prediction.min() < 0:
+            raise ValueError(
+                f"{self!r}: a rate cannot be negative; end the model in Softplus, "
+                "or let it predict the logarithm (log_input=True)"
+            )
+        return target
+
+    def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
+        """λ − t log λ."""
+        if self.log_input:
+            rate = np.exp(prediction)
+            return rate - target * prediction, rate, target
+        rate = prediction + self.eps
+        return prediction - target * np.log(rate), rate, target
+
+    def derivative(self, rate: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """λ − t, or 1 − t/λ."""
+        return rate - target if self.log_input else 1 - target / rate

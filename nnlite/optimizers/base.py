@@ -1,0 +1,343 @@
+"""What optimizers share: flat memory, the walk over it, clipping, decay and the learning rate.
+
+A subclass writes only its update rule, elementwise, on vectors:
+
+    class SignSGD(nn.Optimizer):
+        def __init__(self, parameters, lr=1e-3):
+            super().__init__(parameters, lr)
+
+        def update(self, vectors, options, k):
+            w, g, state, (a,) = vectors
+            np.sign(g, out=a)
+            a *= options["lr"]
+            w -= a
+
+All parameters of one group and dtype lie in one flat vector, of which each parameter's `data` is
+a view, and so do their gradients and each kind of state. A model of many small layers then costs
+as many NumPy calls as one layer. Long vectors are walked in chunks that stay in the cache.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from nnlite.optimizers.packing import Pack, pack_parameters
+from nnlite.parameter import Owner, Parameter
+
+Schedule = Callable[[int], float]
+Options = Mapping[str, Any]
+Group = Options
+Vectors = tuple[np.ndarray, np.ndarray, tuple[np.ndarray, ...], tuple[np.ndarray, ...]]
+
+
+class Optimizer:
+    """Step 6 of the loop: once all gradients are known, update the weights.
+
+    Args:
+        parameters: what to train, such as `model.parameters()`; or groups with options of their
+            own, `[{"params": [...], "lr": 0.1}, {"params": [...]}]`.
+        lr: the learning rate, a number > 0 or a schedule: `schedule(k)` for the k-th step, 0 first.
+        weight_decay: λ ≥ 0. L2 decay adds λ w to the gradient; a `decoupled` optimizer shrinks the
+            weights by lr λ instead (default 0).
+        clip_norm: the largest norm of all gradients together; longer ones are scaled down to it,
+            before L2 decay (default None: no clipping).
+        clip_value: the largest size of a single gradient entry (default None).
+        options: the rule's own options.
+
+    Attributes:
+        groups: one dictionary of options per group, with its parameters under "params".
+        steps: completed steps.
+        current_lr: the learning rate that the last step used, of the first group.
+        lr_scale: a factor on every group's learning rate (default 1).
+        grad_norm: with `clip_norm`, the norm that the last step found, before clipping.
+
+    Raises:
+        ValueError: no parameters, one that is there twice, or an option out of range.
+        TypeError: what is not a `Parameter`, or one of integers.
+    """
+
+    decoupled: ClassVar[bool] = False  # whether weight decay bypasses the gradient
+    scratch_arrays: ClassVar[int] = 1  # how many work vectors `update` wants
+
+    def __init__(
+        self,
+        parameters: Iterable[Parameter] | Iterable[Group],
+        lr: float | Schedule,
+        weight_decay: float = 0.0,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        **options: Any,
+    ) -> None:
+        self.defaults = {"lr": lr, "weight_decay": weight_decay, **options}
+        self.groups = [self._group(group) for group in _as_groups(parameters)]
+        self.clip_norm = clip_norm
+        self.clip_value = clip_value
+        for name, limit in (("clip_norm", clip_norm), ("clip_value", clip_value)):
+            if limit is not None and not limit > 0:
+                raise ValueError(f"{self._name}: {name} must be positive, got {limit}")
+        self.steps = 0
+        self.lr_scale = 1.0
+        self.grad_norm: float | None = None
+        self._members = self._check_members()
+        self._states: list[dict[str, Any]] = [{"steps": 0} for _ in self._members]
+        self._packs: list[Pack] = []
+        self._owner = Owner()
+        self._ready()
+        self.current_lr = self._lr_of(self.groups[0])
+
+    # -- what a subclass writes ------------------------------------------------------------------
+
+    def update(self, vectors: Vectors, options: Options, k: int) -> None:
+        """The rule: change the weights and the state in place.
+
+        Args:
+            vectors: (w, g, state, scratch), of the same length: a stretch of weights; their
+                gradients, clipped and with L2 decay, not to be changed; one vector for each name
+                in `state_names`; and `scratch_arrays` vectors to work in, with anything in them.
+            options: the group's options; "lr" is the number to use now.
+            k: the number of this step, 1 first.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define update")
+
+    def state_names(self, options: Options) -> tuple[str, ...]:
+        """The vectors that the rule keeps between steps; none unless overridden."""
+        return ()
+
+    def check_options(self, options: Options) -> None:
+        """Refuse options out of range; a subclass adds its own."""
+        lr = options["lr"]
+        if not callable(lr):
+            self.require("lr", lr, 0 < lr < math.inf, "a number > 0 or a schedule")
+        decay = options["weight_decay"]
+        self.require("weight_decay", decay, 0 <= decay < math.inf, "≥ 0")
+        for beta in options.get("betas", ()):
+            self.require("betas", options["betas"], 0 <= beta < 1, "each in [0, 1)")
+        if "eps" in options:
+            self.require("eps", options["eps"], options["eps"] >= 0, "≥ 0")
+        if "momentum" in options:
+            self.require("momentum", options["momentum"], 0 <= options["momentum"] < 1, "in [0, 1)")
+
+    def require(self, name: str, value: object, ok: bool, wanted: str) -> None:
+        """Raise a ValueError that names the option, unless `ok`."""
+        if not ok:
+            raise ValueError(f"{self._name}: {name} must be {wanted}, got {value}")
+
+    # -- use -------------------------------------------------------------------------------------
+
+    def step(self, grad_scale: float = 1.0) -> None:
+        """Update every trainable parameter from its gradient.
+
+        Args:
+            grad_scale: a factor on all gradients, for those that were added up over several
+                batches (default 1).
+
+        Raises:
+            RuntimeError: when another optimizer has taken over a parameter, or, with
+                `clip_norm`, when a gradient is not finite.
+        """
+        self._ready()
+        scale = grad_scale if self.clip_norm is None else self._clip_scale(grad_scale)
+        for pack in self._packs:
+            options: Options = {**pack.group, "lr": self._lr_of(pack.group)}
+            decay = options["weight_decay"]
+            pack.steps += 1
+            for chunk in pack.chunks:
+                if decay and self.decoupled:
+                    chunk.data *= 1 - options["lr"] * decay
+                g = self._gradient(chunk, scale, 0.0 if self.decoupled else decay)
+                self.update((chunk.data, g, chunk.state, chunk.scratch), options, pack.steps)
+        self.current_lr = self._lr_of(self.groups[0])
+        self.steps += 1
+
+    def zero_grad(self) -> None:
+        """Set all gradients to zero, frozen parameters included."""
+        self._ready()
+        for pack in self._packs:
+            pack.grad.fill(0)
+        for parameter, _ in self._members:
+            if not parameter.trainable:
+                parameter.zero_grad()
+
+    @property
+    def parameters(self) -> list[Parameter]:
+        """All parameters of all groups."""
+        return [parameter for parameter, _ in self._members]
+
+    @property
+    def lr(self) -> float | Schedule:
+        """The first group's learning rate or schedule; setting it sets every group's."""
+        lr: float | Schedule = self.groups[0]["lr"]
+        return lr
+
+    @lr.setter
+    def lr(self, value: float | Schedule) -> None:
+        self.check_options({**self.groups[0], "lr": value})
+        for group in self.groups:
+            group["lr"] = value
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the rule remembers: per parameter, in the order of the groups, copied.
+
+        Options are not in it: they are the constructor's arguments.
+        """
+        self._collect()
+        copies = [
+            {name: np.copy(value) if name != "steps" else value for name, value in state.items()}
+            for state in self._states
+        ]
+        return {"steps": self.steps, "lr_scale": self.lr_scale, "parameters": copies}
+
+    def load_state_dict(self, state: Options) -> None:
+        """Take over what `state_dict` of an optimizer of the same kind returned.
+
+        Raises:
+            ValueError: when the parameters differ in number, shape or state; nothing changes then.
+        """
+        loaded = state["parameters"]
+        if len(loaded) != len(self._members):
+            raise ValueError(
+                f"{self._name}: state of {len(loaded)} parameters for {len(self._members)}"
+            )
+        for index, ((parameter, group), entry) in enumerate(
+            zip(self._members, loaded, strict=True)
+        ):
+            names = set(self.state_names(group))
+            arrays = {name: np.asarray(v) for name, v in entry.items() if name != "steps"}
+            if arrays and set(arrays) != names:
+                raise ValueError(
+                    f"{self._name}: parameter {index} needs {sorted(names)}, got {sorted(arrays)}"
+                )
+            for name, array in arrays.items():
+                if array.shape != parameter.shape:
+                    raise ValueError(
+                        f"{self._name}: {name} of parameter {index} has shape {array.shape} "
+                        f"instead of {parameter.shape}"
+                    )
+        self._states = [
+            {name: np.array(v) if name != "steps" else int(v) for name, v in entry.items()}
+            for entry in loaded
+        ]
+        self.steps = int(state["steps"])
+        self.lr_scale = float(state["lr_scale"])
+        self._packs = []
+        self._owner.stale = True
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
+
+    def _group(self, given: Group) -> dict[str, Any]:
+        unknown = set(given) - set(self.defaults) - {"params"}
+        if unknown or "params" not in given:
+            raise ValueError(
+                f'{self._name}: a group needs "params" and may set {sorted(self.defaults)}, '
+                f"got {sorted(given)}"
+            )
+        group = {**self.defaults, **given, "params": list(given["params"])}
+        self.check_options(group)
+        return group
+
+    def _check_members(self) -> list[tuple[Parameter, dict[str, Any]]]:
+        members = [(p, group) for group in self.groups for p in group["params"]]
+        for parameter, _ in members:
+            if not isinstance(parameter, Parameter):
+                raise TypeError(
+                    f"{self._name}: expected Parameters, got {type(parameter).__name__}; "
+                    "pass model.parameters()"
+                )
+            if parameter.dtype.kind != "f":
+                raise TypeError(f"{self._name}: cannot train integers, got {parameter!r}")
+        if not members:
+            raise ValueError(f"{self._name}: there are no parameters to train")
+        if len({id(p) for p, _ in members}) < len(members):
+            raise ValueError(f"{self._name}: the same parameter is there twice")
+        return members
+
+    def _ready(self) -> None:
+        """Lay out the flat vectors, when that was never done or no longer holds."""
+        owner = self._owner
+        if owner.displaced:
+            raise RuntimeError(
+                f"{self._name}: another optimizer has taken over one of its parameters; "
+                "give each parameter to one optimizer"
+            )
+        if owner.stale:
+            self._collect()
+            for parameter, _ in self._members:
+                parameter.claim(owner)
+            self._packs = pack_parameters(
+                self._members, self._states, self._fresh_state, self.scratch_arrays
+            )
+            owner.stale = False
+
+    def _fresh_state(self, parameter: Parameter, options: Options) -> dict[str, Any]:
+        """A parameter's state before its first step."""
+        return {name: np.zeros_like(parameter.data) for name in self.state_names(options)}
+
+    def _collect(self) -> None:
+        """Write each pack's step count back to the states of its parameters."""
+        for pack in self._packs:
+            for index in pack.members:
+                self._states[index]["steps"] = pack.steps
+
+    def _lr_of(self, group: Options) -> float:
+        lr = group["lr"]
+        if callable(lr):
+            lr = lr(self.steps)
+            self.require(f"lr schedule at step {self.steps}", lr, 0 <= lr < math.inf, "≥ 0")
+        return float(lr) * self.lr_scale
+
+    def _gradient(self, chunk: Any, scale: float, decay: float) -> np.ndarray:
+        """The chunk's gradient as the rule shall see it; the parameters' own stays as it is."""
+        g, own = chunk.grad, chunk.gradient
+        if scale != 1:
+            g = np.multiply(g, scale, out=own)
+        if self.clip_value is not None:
+            g = np.clip(g, -self.clip_value, self.clip_value, out=own)
+        if decay:
+            shrink = np.multiply(chunk.data, decay, out=chunk.scratch[0])
+            g = np.add(g, shrink, out=own)
+        return g
+
+    def _clip_scale(self, grad_scale: float) -> float:
+        """The factor that brings the norm of all gradients down to `clip_norm`."""
+        assert self.clip_norm is not None
+        square = sum(float(np.dot(pack.grad, pack.grad)) for pack in self._packs)
+        if not math.isfinite(square):  # the squares overflow float32 before the values do
+            square = sum(
+                float(np.square(pack.grad, dtype=np.float64).sum()) for pack in self._packs
+            )
+        if not math.isfinite(square):
+            raise RuntimeError(f"{self._name}: a gradient is not finite, so it cannot be clipped")
+        self.grad_norm = math.sqrt(square) * grad_scale
+        # the 1e-6 is PyTorch's, and keeps a norm of zero from dividing
+        return grad_scale * min(1.0, self.clip_norm / (self.grad_norm + 1e-6))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy holds its state per parameter, and lays out vectors of its own when first used."""
+        self._collect()
+        states = [
+            {name: np.copy(v) if name != "steps" else v for name, v in state.items()}
+            for state in self._states
+        ]
+        return {**vars(self), "_states": states, "_packs": [], "_owner": Owner()}
+
+    def __repr__(self) -> str:
+        options = ", ".join(f"{name}={value!r}" for name, value in self.defaults.items())
+        return f"{self._name}({len(self._members)} parameters, {options})"
+
+
+def _as_groups(parameters: Any) -> list[Group]:
+    """A plain list of parameters is one group."""
+    if isinstance(parameters, Parameter):
+        raise TypeError("expected a list of Parameters, got a single one; wrap it in [ ]")
+    items = list(parameters)
+    if items and all(isinstance(item, Mapping) for item in items):
+        return items
+    return [{"params": items}]

@@ -1,0 +1,70 @@
+"""Gradient descent, with momentum."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from nnlite.optimizers.base import Group, Optimizer, Options, Schedule, Vectors
+from nnlite.parameter import Parameter
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent.
+
+    Rule         b ← μ b + (1 − τ) g (b = g in the first step);  w ← w − lr b
+                 with Nesterov's look-ahead, w ← w − lr (g + μ b)
+                 without momentum, w ← w − lr g
+    Args         parameters: what to train
+                 lr: learning rate or schedule (default 1e-3)
+                 momentum: μ, 0 ≤ μ < 1 (default 0)
+                 dampening: τ (default 0)
+                 nesterov: whether to look ahead (default False)
+                 weight_decay, clip_norm, clip_value: see `Optimizer`
+    Raises       ValueError: for options out of range; Nesterov without momentum or with dampening
+    Source       Polyak 1964; Nesterov 1983; Sutskever et al. 2013; the form is PyTorch's
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[Parameter] | Iterable[Group],
+        lr: float | Schedule = 1e-3,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+    ) -> None:
+        super().__init__(
+            parameters, lr, weight_decay, clip_norm, clip_value,
+            momentum=momentum, dampening=dampening, nesterov=nesterov,
+        )  # fmt: skip
+
+    def check_options(self, options: Options) -> None:
+        """Nesterov's form is only defined for undamped momentum."""
+        super().check_options(options)
+        if options["nesterov"] and (options["momentum"] == 0 or options["dampening"] != 0):
+            raise ValueError("SGD: nesterov needs momentum > 0 and dampening 0")
+
+    def state_names(self, options: Options) -> tuple[str, ...]:
+        """The momentum b, if there is any."""
+        return ("momentum_buffer",) if options["momentum"] else ()
+
+    def update(self, vectors: Vectors, options: Options, k: int) -> None:
+        """One step down the gradient."""
+        w, g, state, (a,) = vectors
+        direction = g
+        if options["momentum"]:
+            (b,) = state
+            if k == 1:
+                np.copyto(b, g)
+            else:
+                b *= options["momentum"]
+                b += np.multiply(g, 1 - options["dampening"], out=a)
+            direction = b
+            if options["nesterov"]:
+                np.multiply(b, options["momentum"], out=a)
+                direction = np.add(a, g, out=a)
+        w -= np.multiply(direction, options["lr"], out=a)

@@ -1,0 +1,167 @@
+"""The arrays a model owns: parameters are trained, buffers are only kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+
+def own_array(data: ArrayLike, dtype: DTypeLike | None = None) -> np.ndarray:
+    """A fresh contiguous array of `data`; floats become float32 unless `dtype` says otherwise.
+
+    Raises:
+        TypeError: when `data` does not hold numbers.
+    """
+    array = np.array(data, dtype=dtype, order="C")
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"expected an array of numbers, got dtype {array.dtype}")
+    if dtype is None and array.dtype.kind == "f":
+        array = array.astype(np.float32, copy=False)
+    return array
+
+
+class Owner:
+    """An optimizer's claim on its parameters, through which it hears of changes.
+
+    Attributes:
+        stale: a parameter was frozen or unfrozen, so the flat vectors must be laid out anew.
+        displaced: another optimizer has claimed one of the parameters since.
+    """
+
+    def __init__(self) -> None:
+        self.stale = True
+        self.displaced = False
+
+
+class _Owned:
+    """An array that is written in place, always, and never swapped for another."""
+
+    def __init__(self, data: ArrayLike, dtype: DTypeLike | None = None) -> None:
+        self._data = own_array(data, dtype)
+
+    @property
+    def data(self) -> np.ndarray:
+        """The values."""
+        return self._data
+
+    @data.setter
+    def data(self, value: ArrayLike) -> None:
+        self._write(self._data, value, "data")
+
+    def _write(self, target: np.ndarray, value: ArrayLike, name: str) -> None:
+        if value is target:  # `p.grad += g` has added in place before it assigns
+            return
+        values = np.asarray(value)
+        if values.shape != target.shape:
+            raise ValueError(
+                f"{type(self).__name__}.{name}: expected shape {target.shape}, got {values.shape}"
+            )
+        np.copyto(target, values, casting="same_kind")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of `data`."""
+        return self._data.shape
+
+    @property
+    def size(self) -> int:
+        """The number of values."""
+        return self._data.size
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of `data`."""
+        return self._data.dtype
+
+    def cast(self, dtype: DTypeLike) -> None:
+        """Give floating values another dtype, in memory of their own (for `Layer.astype`)."""
+        if self._data.dtype.kind == "f":
+            self._data = self._data.astype(dtype)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(shape {self.shape}, {self.dtype})"
+
+
+class Buffer(_Owned):
+    """An array that belongs to a model's state but is not trained, such as a running mean.
+
+    `data` is written in place, like a parameter's.
+
+    Args:
+        data: the initial values; copied.
+        dtype: default float32 for floats, unchanged for integers.
+    """
+
+
+class Parameter(_Owned):
+    """A trained array and the gradient of the loss with respect to it.
+
+    `data` and `grad` are written in place, always: assigning to them copies the values into the
+    memory that is already there. An optimizer can therefore lay all parameters of a model into
+    one flat vector and make `data` and `grad` views of it, and `weight.grad = x.T @ g` still
+    lands there. For the same reason keep no alias of `data` across calls.
+
+    Args:
+        data: the initial values; copied.
+        dtype: of `data` and `grad`. Default: float32 for floats, unchanged for integers.
+    """
+
+    def __init__(self, data: ArrayLike, dtype: DTypeLike | None = None) -> None:
+        super().__init__(data, dtype)
+        self._grad = np.zeros_like(self._data)
+        self._trainable = True
+        self._owner: Owner | None = None
+
+    @property
+    def grad(self) -> np.ndarray:
+        """dL/d(data): every backward adds to it, `zero_grad` clears it."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: ArrayLike) -> None:
+        self._write(self._grad, value, "grad")
+
+    @property
+    def trainable(self) -> bool:
+        """Whether an optimizer updates this parameter (default True).
+
+        A frozen one is outside update, decay and norm clipping; backward still adds to its `grad`.
+        """
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        if self._owner is not None:
+            self._owner.stale = True
+
+    def zero_grad(self) -> None:
+        """Set the gradient to zero."""
+        self._grad.fill(0)
+
+    def claim(self, owner: Owner) -> None:
+        """Make `owner` the one that updates this parameter (for optimizers)."""
+        if self._owner is not None and self._owner is not owner:
+            self._owner.displaced = True
+        self._owner = owner
+
+    def move_into(self, data: np.ndarray, grad: np.ndarray) -> None:
+        """Move values and gradient into other memory of the same shape (for optimizers)."""
+        np.copyto(data, self._data)
+        np.copyto(grad, self._grad)
+        self._data, self._grad = data, grad
+
+    def cast(self, dtype: DTypeLike) -> None:
+        """Give floating `data` and `grad` another dtype, in memory of their own."""
+        super().cast(dtype)
+        self._grad = self._grad.astype(self._data.dtype)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy (deepcopy, pickle) has memory of its own and belongs to no optimizer yet."""
+        own = {"_data": self._data.copy(), "_grad": self._grad.copy(), "_owner": None}
+        return vars(self) | own
+
+    def __repr__(self) -> str:
+        return super().__repr__() if self._trainable else f"{super().__repr__()[:-1]}, frozen)"

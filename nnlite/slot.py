@@ -1,0 +1,73 @@
+"""The one slot in which a forward leaves, for the backward that follows, what it needs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+class _Mode(threading.local):
+    inference = False
+
+
+_mode = _Mode()
+
+
+@contextmanager
+def inference() -> Iterator[None]:
+    """A context in which layers and losses keep nothing for backward.
+
+    Memory then stays flat however large the model. Each thread has its own; contexts nest.
+
+        with nn.inference():
+            y = model(x)
+    """
+    before = _mode.inference
+    _mode.inference = True
+    try:
+        yield
+    finally:
+        _mode.inference = before
+
+
+class Slot:
+    """Something with a forward and a backward, and one slot between the two.
+
+    A class attribute stands in for the empty slot, so that a subclass needs no
+    `super().__init__()`.
+    """
+
+    _slot: tuple[Any, ...] | None = None
+
+    def save_for_backward(self, *values: Any) -> None:
+        """Put what backward will need into the slot: the last line of `forward` before `return`.
+
+        A layer that needs nothing calls it with nothing: an empty slot is not an unset one.
+        """
+        self._slot = None if _mode.inference else values
+
+    def saved(self) -> tuple[Any, ...]:
+        """Take out what the last forward saved, and leave the slot empty.
+
+        Raises:
+            RuntimeError: when there is nothing: no forward came before, it was already taken by
+                an earlier backward, or forward ran inside `nn.inference()`.
+        """
+        values = self._slot
+        if values is None:
+            raise RuntimeError(
+                f"{self!r}: backward without a matching forward; call forward first, "
+                "outside nn.inference(), once for each backward"
+            )
+        self._slot = None
+        return values
+
+    def clear_saved(self) -> None:
+        """Empty the slot without reading it."""
+        self._slot = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy (deepcopy, pickle) starts with an empty slot: it has not run a forward."""
+        return {name: value for name, value in vars(self).items() if name != "_slot"}

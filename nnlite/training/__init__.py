@@ -1,0 +1,7 @@
+"""The trainer, and what it is made of."""
+
+from nnlite.training.callbacks import Callback
+from nnlite.training.history import History
+from nnlite.training.trainer import Trainer
+
+__all__ = ["Callback", "History", "Trainer"]

@@ -1,0 +1,67 @@
+"""What a training run recorded: one list per quantity, one entry per epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+class History(Mapping[str, list[Any]]):
+    """Lists by name (`loss`, `lr`, metrics, `val_…`), one entry per epoch; prints as a table.
+
+    history = trainer.fit(x, y, epochs=10)
+    history["val_loss"][-1]
+    print(history)
+    """
+
+    def __init__(self) -> None:
+        self._columns: dict[str, list[Any]] = {}
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Add what one epoch measured."""
+        for name, value in row.items():
+            self._columns.setdefault(name, []).append(value)
+
+    def to_dict(self) -> dict[str, list[Any]]:
+        """A plain dictionary of copied lists."""
+        return {name: list(values) for name, values in self._columns.items()}
+
+    def __getitem__(self, name: str) -> list[Any]:
+        if name not in self._columns:
+            raise KeyError(f"{name!r} was not recorded; there are {sorted(self._columns)}")
+        return self._columns[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs were recorded."""
+        return max((len(values) for values in self._columns.values()), default=0)
+
+    def __repr__(self) -> str:
+        """A table of all that is a single number."""
+        names = [n for n, values in self._columns.items() if isinstance(values[0], float)]
+        if not names:
+            return "History(no epochs)"
+        rows = [["epoch", *names]]
+        rows += [
+            [str(epoch + 1), *(format_value(self[name][epoch]) for name in names)]
+            for epoch in range(self.epochs)
+        ]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return "\n".join(
+            "  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True))
+            for row in rows
+        )
+
+
+def format_value(value: float) -> str:
+    """Four significant digits, in a form that lines up: 0.9812, 12.35, 1.0e-05."""
+    size = abs(value)
+    if size and not 1e-3 <= size < 1e5:
+        return f"{value:.1e}"
+    return f"{value:.4f}" if size < 10 else f"{value:.2f}"

@@ -1,0 +1,169 @@
+"""Containers: structure, places in error messages, slots after an error, input gradients."""
+
+import numpy as np
+import pytest
+
+import nnlite as nn
+
+
+class Broken(nn.Layer):
+    """Fails in forward or in backward, with whatever error it is given."""
+
+    def __init__(self, error, late=False):
+        self.error = error
+        self.late = late
+
+    def forward(self, x):
+        if not self.late:
+            raise self.error
+        self.save_for_backward()
+        return x
+
+    def backward(self, grad_output):
+        raise self.error
+
+
+def nested(inner):
+    return nn.Sequential(nn.Identity(), nn.Residual(nn.Sequential(nn.Identity(), inner)))
+
+
+def slots(model):
+    return [layer._slot for layer in model.named_layers().values()]
+
+
+def test_sequential_is_like_a_tuple():
+    layers = [nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1)]
+    net = nn.Sequential(*layers)
+    assert len(net) == 3
+    assert list(net) == layers
+    assert net[0] is layers[0]
+    assert net[-1] is layers[-1]
+    assert isinstance(net[1:], nn.Sequential)
+    assert list(net[1:]) == layers[1:]
+    with pytest.raises(TypeError):
+        net[0] = nn.ReLU()
+
+
+def test_the_place_of_an_error_reads_as_one_path():
+    net = nested(nn.Linear(64, 10))
+    with pytest.raises(ValueError, match="expected") as caught:
+        net(np.zeros((32, 128), np.float32))
+    assert str(caught.value) == (
+        "in Sequential layer 1 › Residual branch › Sequential layer 1 › Linear(64, 10): "
+        "expected (N, 64), got (32, 128)"
+    )
+    assert all(slot is None for slot in slots(net))
+
+
+@pytest.mark.parametrize("kind", [ValueError, TypeError, RuntimeError])
+@pytest.mark.parametrize("late", [False, True])
+def test_errors_keep_their_type_and_gain_a_place(kind, late):
+    error = kind("no")
+    net = nested(Broken(error, late))
+    x = np.ones((2, 3), np.float32)
+    with pytest.raises(kind) as caught:
+        net.backward(net(x))
+    assert caught.value is error
+    assert str(error).startswith(
+        "in Sequential layer 1 › Residual branch › Sequential layer 1 › Br"
+    )
+    assert str(error).endswith(": no")
+    assert all(slot is None for slot in slots(net))
+
+
+def test_numpys_own_errors_gain_a_place():
+    class Careless(nn.Layer):
+        def forward(self, x):
+            return x @ np.ones((9, 9))
+
+    with pytest.raises(ValueError, match=r"in Sequential layer 1 › Careless\(\): matmul"):
+        nn.Sequential(nn.Identity(), Careless())(np.ones((2, 3)))
+
+
+def test_other_errors_pass_untouched():
+    with pytest.raises(KeyError) as caught:
+        nested(Broken(KeyError("k")))(np.ones((2, 3)))
+    assert caught.value.args == ("k",)
+
+
+def test_backward_without_forward_names_the_container():
+    with pytest.raises(RuntimeError, match=r"^Sequential\(.*call forward first"):
+        nn.Sequential(nn.ReLU())[0:1].backward(np.ones(2))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda layer: nn.Sequential(layer, layer),
+        lambda layer: nn.Sequential(layer, nn.Residual(layer)),
+        lambda layer: nn.Residual(layer, layer),
+        lambda layer: nn.Concat(layer, nn.Sequential(layer)),
+        lambda layer: nn.Add(nn.Sequential(layer), nn.Sequential(layer)),
+    ],
+)
+def test_the_same_layer_twice_is_refused(make):
+    with pytest.raises(ValueError, match=r"Linear\(2, 2\) stands in .* share the Parameter"):
+        make(nn.Linear(2, 2))
+
+
+@pytest.mark.parametrize("thing", [nn.ReLU, "relu", None, np.tanh])
+def test_what_is_not_a_layer_is_refused(thing):
+    with pytest.raises(TypeError, match="expected a Layer"):
+        nn.Sequential(nn.Identity(), thing)
+
+
+def test_branches_that_do_not_fit():
+    x = np.ones((2, 3), np.float32)
+    with pytest.raises(ValueError, match="at least one branch"):
+        nn.Concat()
+    with pytest.raises(ValueError, match=r"same shape, got \[\(2, 4\), \(2, 3\)\]"):
+        nn.Residual(nn.Linear(3, 4))(x)
+    with pytest.raises(ValueError, match="all axes but the last"):
+        nn.Concat(nn.Identity(), nn.Reshape(1, 3))(x)
+    with pytest.raises(ValueError, match="3 values, which do not fit"):
+        nn.Reshape(2, 2)(x)
+    with pytest.raises(ValueError, match="expected 3 axes"):
+        nn.Permute(2, 1)(x)
+    with pytest.raises(ValueError, match="even length"):
+        nn.GLU()(x)
+
+
+class Recorder(nn.Layer):
+    """Remembers whether its input gradient was asked for."""
+
+    def __init__(self, features=0):
+        self.features = features
+        if features:
+            self.weight = nn.Parameter(np.ones(features))
+
+    def forward(self, x):
+        self.save_for_backward()
+        return x
+
+    def backward(self, grad_output):
+        self.saved()
+        self.asked = self.needs_input_grad
+        return grad_output if self.needs_input_grad else None
+
+
+def test_input_gradients_are_skipped_below_the_lowest_parameter():
+    below, first, between, last = Recorder(), Recorder(2), Recorder(), Recorder(2)
+    net = nn.Sequential(below, first, nn.Sequential(between, nn.Residual(last)))
+    x = np.ones((3, 2), np.float32)
+    net.needs_input_grad = False
+    net(x)
+    assert net.backward(x) is None
+    assert not hasattr(below, "asked")
+    assert (first.asked, between.asked, last.asked) == (False, True, True)
+    assert all(slot is None for slot in slots(net))
+    net.needs_input_grad = True
+    net(x)
+    assert net.backward(x) is not None
+    assert below.asked
+    assert first.asked
+
+
+def test_layers_are_looked_up_at_each_call():
+    net = nn.Sequential(nn.Identity())
+    net[0].forward = lambda x: x + 1
+    assert (net(np.zeros((1, 1))) == 1).all()

@@ -1,0 +1,200 @@
+"""What every layer gets from the base: parts, state, modes, prediction."""
+
+import copy
+import threading
+
+import numpy as np
+import pytest
+
+import nnlite as nn
+
+
+class Odd(nn.Layer):
+    """Parts in every place where they may stand, and some where they are not looked for."""
+
+    def __init__(self):
+        self.first = nn.Parameter(np.ones(2))
+        self.items = [nn.Linear(2, 3), {"inner": nn.Parameter(np.zeros(1))}, 7, "text"]
+        self.pair = (nn.Buffer(np.zeros(4)), nn.Parameter(np.ones((1, 2))))
+        self.again = self.first
+        self._hidden = nn.Parameter(np.ones(9))
+
+
+def model():
+    return nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Residual(nn.Sequential(nn.Linear(4, 4))))
+
+
+def test_parts_are_found_in_order_once_each():
+    odd = Odd()
+    assert list(odd.named_parameters()) == [
+        "first", "items.0.weight", "items.0.bias", "items.1.inner", "pair.1",
+    ]  # fmt: skip
+    assert len(odd.buffers()) == 1
+    assert list(model().named_parameters()) == [
+        "0.weight", "0.bias", "2.branch.0.weight", "2.branch.0.bias",
+    ]  # fmt: skip
+    assert next(nn.Dropout().named_parts(np.random.Generator))[0] == "rng"
+
+
+def test_tied_parameters_are_one():
+    first, second = nn.Linear(3, 3), nn.Linear(3, 3)
+    second.weight = first.weight
+    tied = nn.Sequential(first, second)
+    assert len(tied.parameters()) == 3
+    x = np.random.default_rng(0).standard_normal((4, 3))
+    nn.check_gradients(tied, x)
+    assert len(copy.deepcopy(tied).parameters()) == 3
+
+
+def test_state_dict_is_a_copy():
+    layer = nn.Linear(2, 2)
+    layer.state_dict()["weight"][:] = 9
+    assert not (layer.weight.data == 9).any()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda s: s.pop("0.bias"), "0.bias is missing"),
+        (lambda s: s.update(extra=np.ones(1)), "extra is not a part"),
+        (lambda s: s.update({"0.weight": np.ones((4, 3))}), r"0.weight has shape \(4, 3\)"),
+        (lambda s: s.update({"0.bias": np.array(list("abcd"))}), "does not hold numbers"),
+    ],
+)
+def test_a_state_that_does_not_fit_changes_nothing(change, words):
+    net = model()
+    before, state = net.state_dict(), {k: v + 1 for k, v in net.state_dict().items()}
+    change(state)
+    with pytest.raises(ValueError, match=words):
+        net.load_state_dict(state)
+    for path, value in net.state_dict().items():
+        np.testing.assert_array_equal(value, before[path])
+
+
+def test_loading_loosely():
+    net = model()
+    net.load_state_dict({"0.bias": np.full(4, 7.0), "other": np.ones(1)}, strict=False)
+    assert (net[0].bias.data == 7).all()
+
+
+def test_modes_recurse_and_are_restored_one_by_one():
+    net = nn.Sequential(nn.Dropout(), nn.Residual(nn.Sequential(nn.Dropout())))
+    assert net.train() is net
+    assert net.eval() is net
+    assert not any(layer.training for layer in net.named_layers().values())
+    net.train()
+    net[1].branch.eval()
+    before = [layer.training for layer in net.named_layers().values()]
+    net.predict(np.ones((3, 2), np.float32))
+    assert [layer.training for layer in net.named_layers().values()] == before
+    with pytest.raises(ZeroDivisionError), net.evaluation():
+        raise ZeroDivisionError
+    assert [layer.training for layer in net.named_layers().values()] == before
+
+
+def test_inference_belongs_to_its_thread():
+    layer, x = nn.Linear(2, 2), np.ones((1, 2), np.float32)
+    with nn.inference():
+        thread = threading.Thread(target=lambda: layer(x))
+        thread.start()
+        thread.join()
+    assert layer.backward(np.ones((1, 2), np.float32)) is not None
+
+
+def test_astype_is_a_copy():
+    layer = nn.Linear(2, 2)
+    double = layer.astype(np.float64)
+    assert {p.dtype for p in double.parameters()} == {np.dtype(np.float64)}
+    assert double.weight.grad.dtype == np.float64
+    assert layer.weight.dtype == np.float32
+
+
+def test_predict_works_in_batches_and_casts():
+    net, x = model(), np.random.default_rng(0).standard_normal((10, 3))
+    whole = net.predict(x)
+    assert whole.dtype == np.float32
+    np.testing.assert_allclose(net.predict(x, batch_size=3), whole, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "words"),
+    [
+        (np.zeros((0, 3)), ValueError, "x is empty"),
+        (np.array([[0, 0, 0], [0, np.nan, 0]]), ValueError, "row 1 contains nan"),
+        (np.array([[0, 0, -np.inf]]), ValueError, "row 0 contains -inf"),
+        (np.array([["a", "b", "c"]]), TypeError, "x must hold numbers"),
+        (np.array([[None, 1, 2]]), TypeError, "x must hold numbers"),
+        (np.zeros((2, 5)), ValueError, r"layer 0 › Linear\(3, 4\): expected \(N, 3\)"),
+        (np.zeros(3), ValueError, r"expected \(N, 3\), got \(3,\)"),
+        (np.zeros((2, 3), int), TypeError, "floating-point"),
+    ],
+)
+def test_predict_refuses_what_does_not_fit(x, error, words):
+    with pytest.raises(error, match=words):
+        model().predict(x)
+
+
+def test_repr_never_raises():
+    class Forgetful(nn.Layer):
+        def __init__(self, size, mode="a"):
+            self.other = size
+
+    class Rude:
+        def __repr__(self):
+            raise ZeroDivisionError
+
+    class Holder(nn.Layer):
+        def __init__(self, thing):
+            self.thing = thing
+
+    assert repr(Forgetful(3)) == "Forgetful(size=?, mode=?)"
+    assert repr(Holder(Rude())) == "Holder(<Rude>)"
+    assert repr(Holder(np.ones((2, 3)))) == "Holder(array(2, 3))"
+    assert repr(nn.Linear(2, 3, bias=False)) == "Linear(2, 3, bias=False)"
+    assert "\n  Linear(100, 100)," in repr(nn.Sequential(*[nn.Linear(100, 100) for _ in "abcdef"]))
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: nn.Linear(0, 3), "in_features must be a whole number"),
+        (lambda: nn.Linear(3, 2.5), "out_features"),
+        (lambda: nn.Dropout(1.0), "p must be"),
+        (lambda: nn.Dropout(float("nan")), "p must be"),
+        (lambda: nn.Permute(0, 1), "axes 1 to 2"),
+        (lambda: nn.GELU("exact"), "approximate"),
+        (lambda: nn.HardTanh(1, 1), "min_val < max_val"),
+        (lambda: nn.Softplus(0), "beta"),
+        (lambda: nn.ELU(0), "alpha"),
+    ],
+)
+def test_bad_arguments_are_refused(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
+
+
+def test_a_layer_without_methods_says_so():
+    with pytest.raises(NotImplementedError, match=r"Odd must define forward"):
+        Odd()(np.ones(1))
+
+
+def test_dropout_keeps_the_mean_and_differs_from_call_to_call():
+    layer, x = nn.Dropout(0.3, rng=0), np.ones((100, 100), np.float32)
+    first, second = layer(x), layer(x)
+    assert abs(first.mean() - 1) < 0.02
+    assert abs((first == 0).mean() - 0.3) < 0.02
+    assert (first != second).any()
+    assert (layer.eval()(x) == x).all()
+
+
+def test_seeding_makes_models_equal():
+    nn.seed(3)
+    first = model().state_dict()
+    nn.seed(3)
+    second = model().state_dict()
+    third = model().state_dict()
+    for path, value in first.items():
+        np.testing.assert_array_equal(value, second[path])
+        assert (value != third[path]).any()
+    with pytest.raises(TypeError, match="rng must be"):
+        nn.Linear(2, 2, rng="0")

@@ -1,0 +1,246 @@
+"""Every row of the case table keeps the layer contract."""
+
+import copy
+import inspect
+import pickle
+
+import numpy as np
+import pytest
+from cases import LAYERS, Cube, layer_input, layer_of
+
+import nnlite as nn
+
+
+def layers(keep=lambda case: True):
+    rows = {name: case for name, case in LAYERS.items() if keep(case)}
+    return pytest.mark.parametrize("case", rows.values(), ids=rows.keys())
+
+
+every_layer = layers()
+PUBLIC = {
+    name: value
+    for name, value in vars(nn).items()
+    if inspect.isclass(value) and issubclass(value, nn.Layer) and value is not nn.Layer
+}
+
+
+def run(layer, x, grad_seed=1):
+    """(y, dL/dx, parameter gradients) of one forward and backward from zero gradients."""
+    layer.zero_grad()
+    y = layer(x)
+    g = np.random.default_rng(grad_seed).standard_normal(y.shape).astype(y.dtype)
+    g.flags.writeable = False
+    d_x = layer.backward(g)
+    return y, d_x, [p.grad.copy() for p in layer.parameters()]
+
+
+def assert_same(first, second):
+    for a, b in zip(first, second, strict=True):
+        if isinstance(a, list):
+            assert_same(a, b)
+        else:
+            np.testing.assert_array_equal(a, b)
+
+
+def test_every_public_layer_has_a_row():
+    assert set(PUBLIC) <= {name.split()[0] for name in LAYERS}
+
+
+@layers(lambda case: case.by_difference)
+def test_gradients_are_the_slopes(case):
+    rows = nn.check_gradients(layer_of(case), layer_input(case))
+    assert len(rows) == 1 + len(case.make().parameters())
+
+
+@every_layer
+def test_gradients_accumulate(case):
+    layer, x = layer_of(case), layer_input(case)
+    twin = copy.deepcopy(layer)
+    _, _, once = run(layer, x)
+    y = twin(x)
+    g = np.random.default_rng(1).standard_normal(y.shape)
+    start = [np.random.default_rng(2).standard_normal(p.shape) for p in twin.parameters()]
+    for p, value in zip(twin.parameters(), start, strict=True):
+        p.grad = value
+    twin.backward(g)
+    for p, value, grad in zip(twin.parameters(), start, once, strict=True):
+        np.testing.assert_allclose(p.grad, value + grad, rtol=1e-12, atol=1e-12)
+
+
+@every_layer
+def test_inputs_are_never_modified(case):
+    layer, x = layer_of(case), layer_input(case)
+    x.flags.writeable = False
+    before = x.copy()
+    run(layer, x)
+    np.testing.assert_array_equal(x, before)
+
+
+@every_layer
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_dtype_is_kept(case, dtype):
+    layer = layer_of(case, dtype)
+    y, d_x, grads = run(layer, layer_input(case, dtype))
+    assert {a.dtype for a in (y, d_x, *grads)} == {np.dtype(dtype)}
+
+
+@every_layer
+def test_float32_agrees_with_float64(case):
+    layer = layer_of(case, np.float32)
+    twin = layer.astype(np.float64)
+    x = layer_input(case, np.float32)
+    ours, exact = run(layer, x), run(twin, x.astype(np.float64))
+    for a, b in zip([*ours[:2], *ours[2]], [*exact[:2], *exact[2]], strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-5 * max(1, np.abs(b).max()))
+
+
+@every_layer
+def test_state_round_trip(case):
+    layer, other = layer_of(case), layer_of(case)
+    other.load_state_dict(layer.state_dict())
+    x = layer_input(case)
+    np.testing.assert_array_equal(layer.eval()(x), other.eval()(x))
+
+
+@every_layer
+def test_copies_are_equal_and_independent(case):
+    layer, x = layer_of(case), layer_input(case)
+    layer(x)  # a filled slot is not copied
+    copies = [copy.deepcopy(layer)]
+    if not any(isinstance(part, nn.Lambda) for part in layer.named_layers().values()):
+        copies.append(pickle.loads(pickle.dumps(layer)))
+    expected = run(layer, x)
+    for p in layer.parameters():
+        p.data = p.data + 1
+    for twin in copies:
+        assert_same(run(twin, x), expected)
+
+
+@layers(lambda case: case.by_sample)
+def test_batch_is_one_by_one(case):
+    layer, x = layer_of(case), layer_input(case)
+    y, d_x, grads = run(layer, x)
+    g = np.random.default_rng(1).standard_normal(y.shape)
+    layer.zero_grad()
+    for n in range(len(x)):
+        np.testing.assert_allclose(layer(x[n : n + 1]), y[n : n + 1], rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(
+            layer.backward(g[n : n + 1]), d_x[n : n + 1], rtol=1e-11, atol=1e-12
+        )
+    for p, grad in zip(layer.parameters(), grads, strict=True):
+        np.testing.assert_allclose(p.grad, grad, rtol=1e-11, atol=1e-12)
+
+
+@every_layer
+def test_inside_residual(case):
+    layer, other = layer_of(case), layer_of(case)
+    x = layer_input(case)
+    both = copy.deepcopy(nn.Residual(layer, other))
+    (y1, d1, g1), (y2, d2, g2) = run(layer, x), run(other, x)
+    y, d_x, grads = run(both, x)
+    np.testing.assert_allclose(y, y1 + y2)
+    np.testing.assert_allclose(d_x, d1 + d2)
+    for a, b in zip(grads, g1 + g2, strict=True):
+        np.testing.assert_allclose(a, b)
+
+
+@every_layer
+def test_backward_needs_a_forward(case):
+    layer, x = layer_of(case), layer_input(case)
+    with pytest.raises(RuntimeError, match=type(layer).__name__):
+        layer.backward(np.ones(1))
+    run(layer, x)
+    with pytest.raises(RuntimeError, match="call forward first"):
+        layer.backward(np.ones(1))
+    with nn.inference():
+        y = layer(x)
+    with pytest.raises(RuntimeError, match="inference"):
+        layer.backward(y)
+
+
+@every_layer
+def test_inference_keeps_nothing(case):
+    layer, x = layer_of(case), layer_input(case)
+    with nn.inference():
+        layer(x)
+    assert all(part._slot is None for part in layer.named_layers().values())
+
+
+@every_layer
+def test_backward_empties_every_slot(case):
+    layer, x = layer_of(case), layer_input(case)
+    for needed in (True, False):
+        layer.needs_input_grad = needed
+        run(layer, x)
+        assert all(part._slot is None for part in layer.named_layers().values())
+
+
+@every_layer
+def test_backward_does_not_read_the_mode_or_a_generator(case):
+    layer, x = layer_of(case), layer_input(case)
+    twin = copy.deepcopy(layer)
+    expected = run(layer, x)
+    y = twin(x)
+    twin.train(not case.training)
+    for _, generator in twin.named_parts(np.random.Generator):
+        generator.random(7)
+    g = np.random.default_rng(1).standard_normal(y.shape)
+    assert_same((y, twin.backward(g), [p.grad for p in twin.parameters()]), expected)
+
+
+@every_layer
+def test_skipping_the_input_gradient_changes_no_other(case):
+    layer, x = layer_of(case), layer_input(case)
+    twin = copy.deepcopy(layer)
+    twin.needs_input_grad = False
+    assert_same(run(twin, x)[2], run(layer, x)[2])
+    twin.needs_input_grad = True
+    assert run(twin, x)[1] is not None
+
+
+@every_layer
+def test_equations_are_complete(case):
+    layer = case.make()
+    own = {name for name, value in vars(layer).items() if isinstance(value, nn.Parameter)}
+    assert {"forward", "input"} | own <= set(layer.equations)
+    assert all("\n" not in line for line in layer.equations.values())
+
+
+@every_layer
+def test_repr_is_the_call_that_makes_it(case):
+    layer = case.make()
+    text = repr(layer)
+    assert type(layer).__name__ in text
+    if not isinstance(layer, nn.Lambda):
+        names = {**vars(nn), **vars(nn.initializers), "Cube": Cube}
+        assert repr(eval(text, names)) == text
+
+
+@every_layer
+def test_integers_are_refused_where_there_is_arithmetic(case):
+    layer, x = layer_of(case), layer_input(case).astype(np.int64)
+    if case.moves_only:
+        assert layer(x).dtype == np.int64
+    elif not isinstance(layer, nn.Lambda):
+        with pytest.raises(TypeError, match=r"astype\(np.float32\)"):
+            layer(x)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@layers(lambda case: case.whole_range)
+def test_finite_over_the_whole_range(case, dtype):
+    layer = layer_of(case, dtype)
+    size = np.concatenate([[0], np.geomspace(np.finfo(dtype).tiny, 0.4 * np.finfo(dtype).max, 99)])
+    values = np.concatenate([-size, size]).astype(dtype).reshape(-1, *case.shape[1:])
+    y = layer(values)
+    d_x = layer.backward(np.ones_like(y) * dtype(1e-3))
+    assert np.isfinite(y).all()
+    assert np.isfinite(d_x).all()
+
+
+@pytest.mark.parametrize("cls", PUBLIC.values(), ids=PUBLIC.keys())
+def test_docstrings_hold_the_derivation(cls):
+    for heading in ("Forward ", "Backward ", "Shapes ", "Saves "):
+        assert f"\n    {heading}" in cls.__doc__
+    if cls is not nn.Elementwise:
+        assert "\n    Source " in cls.__doc__

@@ -1,0 +1,221 @@
+"""Every row of the loss table keeps the loss contract, and bad targets are refused."""
+
+import inspect
+
+import numpy as np
+import pytest
+from cases import LOSSES
+
+import nnlite as nn
+
+every_loss = pytest.mark.parametrize("case", LOSSES.values(), ids=LOSSES.keys())
+PUBLIC = {
+    name
+    for name, value in vars(nn).items()
+    if inspect.isclass(value) and issubclass(value, nn.Loss) and value is not nn.Loss
+}
+STEP = 1e-6
+
+
+def drawn(case, dtype=np.float64):
+    rng = np.random.default_rng(0)
+    prediction, target = case.prediction(rng).astype(dtype), case.target(rng)
+    return prediction, target.astype(dtype) if target.dtype.kind == "f" else target
+
+
+def slopes(loss, prediction, target, weight):
+    """Central differences of the loss, entry by entry."""
+    numeric = np.empty_like(prediction)
+    for index in np.ndindex(prediction.shape):
+        above, below = prediction.copy(), prediction.copy()
+        above[index] += STEP
+        below[index] -= STEP
+        difference = loss(above, target, weight) - loss(below, target, weight)
+        numeric[index] = difference / (2 * STEP)
+    return numeric
+
+
+def test_every_public_loss_has_a_row():
+    assert {name.split()[0] for name in LOSSES} == PUBLIC
+
+
+@every_loss
+@pytest.mark.parametrize("weighted", [False, True])
+def test_gradient_is_the_slope_of_the_returned_number(case, weighted):
+    loss, (prediction, target) = case.make(), drawn(case)
+    weight = np.random.default_rng(1).uniform(0, 2, len(prediction)) if weighted else None
+    if isinstance(loss, nn.HuberLoss | nn.HingeLoss | nn.MAELoss):
+        prediction = prediction + 1e-3  # off the kinks
+    loss(prediction, target, weight)
+    gradient = loss.backward()
+    numeric = slopes(loss, prediction, target, weight)
+    assert np.abs(gradient - numeric).max() <= 1e-6 * max(1e-2, np.abs(numeric).max())
+
+
+@every_loss
+def test_dtype_purity_and_the_slot(case):
+    loss = case.make()
+    for dtype in (np.float32, np.float64):
+        prediction, target = drawn(case, dtype)
+        prediction.flags.writeable = target.flags.writeable = False
+        value = loss(prediction, target)
+        gradient = loss.backward()
+        assert type(value) is float
+        assert gradient.dtype == dtype
+        assert gradient.shape == prediction.shape
+        with pytest.raises(RuntimeError, match=type(loss).__name__):
+            loss.backward()
+    with nn.inference():
+        loss(prediction, target)
+    with pytest.raises(RuntimeError, match="inference"):
+        loss.backward()
+
+
+@every_loss
+def test_weights_of_one_change_nothing_and_zero_leaves_out(case):
+    loss, (prediction, target) = case.make(), drawn(case)
+    plain = loss(prediction, target)
+    assert loss(prediction, target, np.ones(len(prediction))) == pytest.approx(plain)
+    half = np.arange(len(prediction)) % 2
+    chosen = loss(prediction[half == 1], target[half == 1])
+    divisor = loss.denominator
+    assert loss(prediction, target, half) == pytest.approx(chosen)
+    assert loss.denominator == pytest.approx(divisor)
+    loss(prediction, target, half)
+    assert not loss.backward()[half == 0].any()
+
+
+@every_loss
+def test_nothing_that_counts_gives_zero(case):
+    loss, (prediction, target) = case.make(), drawn(case)
+    assert loss(prediction, target, np.zeros(len(prediction))) == 0
+    assert not loss.backward().any()
+
+
+@every_loss
+def test_batches_add_up_to_the_whole(case):
+    loss, (prediction, target) = case.make(), drawn(case)
+    whole = loss(prediction, target) * loss.denominator
+    parts = 0.0
+    for part in (slice(0, 1), slice(1, None)):
+        value = loss(prediction[part], target[part])
+        parts += value * loss.denominator
+    assert parts == pytest.approx(whole)
+
+
+@every_loss
+def test_repr_and_docstring(case):
+    loss = case.make()
+    if not isinstance(getattr(loss, "weight", None), np.ndarray):
+        assert repr(eval(repr(loss), vars(nn))) == repr(loss)
+    for heading in ("Forward ", "Backward ", "Shapes ", "Args ", "Source "):
+        assert f"\n    {heading}" in type(loss).__doc__
+
+
+def test_one_hot_equals_classes():
+    rng = np.random.default_rng(0)
+    logits, target = rng.standard_normal((6, 4)), rng.integers(0, 4, 6)
+    loss = nn.CrossEntropyLoss(label_smoothing=0.2)
+    by_class = loss(logits, target), loss.backward()
+    by_row = loss(logits, np.eye(4, dtype=np.int64)[target]), loss.backward()
+    assert by_row[0] == pytest.approx(by_class[0])
+    np.testing.assert_allclose(by_row[1], by_class[1], atol=1e-15)
+
+
+def test_softmax_then_cross_entropy_collapses():
+    rng = np.random.default_rng(0)
+    logits, target = rng.standard_normal((6, 4)), rng.integers(0, 4, 6)
+    loss = nn.CrossEntropyLoss()
+    loss(logits, target)
+    p = nn.Softmax()(logits)
+    np.testing.assert_allclose(loss.backward(), (p - np.eye(4)[target]) / 6, atol=1e-15)
+
+
+@pytest.mark.parametrize("scale", [1e4, 1e30])
+@pytest.mark.parametrize("make", [nn.CrossEntropyLoss, nn.FocalLoss])
+def test_huge_logits_stay_finite(make, scale):
+    logits = np.array([[scale, -scale, 0], [0, 0, 0]], np.float32)
+    loss = make()
+    assert np.isfinite(loss(logits, np.array([1, 0])))
+    assert np.isfinite(loss.backward()).all()
+
+
+def test_huge_binary_logits_stay_finite():
+    logits = np.array([[1e30], [-1e30]], np.float32)
+    loss = nn.BCEWithLogitsLoss()
+    assert np.isfinite(loss(logits, np.array([[0], [1]])))
+    assert np.isfinite(loss.backward()).all()
+
+
+def test_certain_probabilities_stay_finite():
+    loss = nn.BCELoss()
+    assert loss(np.array([0.0, 1.0], np.float32), np.array([1.0, 0.0])) == 100
+    assert np.isfinite(loss.backward()).all()
+
+
+floats, column = np.zeros(3), np.zeros((3, 1))
+scores, label = np.zeros((3, 4)), np.zeros(3, np.int64)
+
+
+@pytest.mark.parametrize(
+    ("loss", "prediction", "target", "error", "words"),
+    [
+        (nn.MSELoss(), column, floats, ValueError, r"target\[:, None\]"),
+        (nn.MSELoss(), floats, column, ValueError, r"target\[:, 0\]"),
+        (nn.MSELoss(), scores, floats, ValueError, "same shape"),
+        (nn.MSELoss(), floats.astype(int), floats, TypeError, "floats"),
+        (nn.MSELoss(), [0.0], floats, TypeError, "floats, got list"),
+        (nn.MSELoss(), floats, np.array(["a", "b", "c"]), TypeError, "numeric"),
+        (nn.MSELoss(), floats, np.array([1, None, 2]), TypeError, "numeric"),
+        (nn.MSELoss(), np.zeros((0, 2)), np.zeros((0, 2)), ValueError, "empty"),
+        (nn.BCELoss(), column + 1.5, column, ValueError, "BCEWithLogitsLoss"),
+        (nn.BCELoss(), column, column - 1, ValueError, "target"),
+        (nn.BCEWithLogitsLoss(), column, column + 2, ValueError, "target must"),
+        (nn.HingeLoss(), column, column + 2, ValueError, "targets must be"),
+        (nn.PoissonNLLLoss(), column, column - 1, ValueError, "negative"),
+        (nn.PoissonNLLLoss(log_input=False), column - 1, column, ValueError, "Softplus"),
+        (nn.KLDivLoss(), scores, scores - 1, ValueError, "negative"),
+        (nn.CrossEntropyLoss(), scores, label + 4, ValueError, "class 4 at row 0"),
+        (nn.CrossEntropyLoss(), scores, np.array([0, 1, -1]), ValueError, "class -1 at row 2"),
+        (nn.CrossEntropyLoss(), scores, floats, TypeError, r"astype\(np.int64\)"),
+        (nn.CrossEntropyLoss(), scores, label[:, None], ValueError, r"targets \(3,\)"),
+        (nn.CrossEntropyLoss(), scores, label[:2], ValueError, r"targets \(3,\)"),
+        (nn.CrossEntropyLoss(), column, label, ValueError, "BCEWithLogitsLoss"),
+        (nn.CrossEntropyLoss(), floats, label, ValueError, "at least 2 classes"),
+        (nn.CrossEntropyLoss([1.0, 2.0]), scores, label, ValueError, "2 entries for 4 classes"),
+        (nn.NLLLoss(), scores, label + 9, ValueError, "class 9"),
+        (nn.FocalLoss(), scores, floats, TypeError, "integers"),
+    ],
+)
+def test_bad_targets_are_refused(loss, prediction, target, error, words):
+    with pytest.raises(error, match=words):
+        loss(prediction, target)
+    with pytest.raises(RuntimeError):
+        loss.backward()
+
+
+@pytest.mark.parametrize(
+    ("weight", "error"),
+    [(np.ones(2), ValueError), (np.ones((3, 2)), ValueError), (1.0, ValueError),
+     (np.array(["a", "b", "c"]), TypeError)],
+)  # fmt: skip
+def test_bad_weights_are_refused(weight, error):
+    with pytest.raises(error, match="sample_weight"):
+        nn.MSELoss()(floats, floats, weight)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nn.MSELoss("none"),
+        lambda: nn.HuberLoss(0),
+        lambda: nn.HuberLoss(float("nan")),
+        lambda: nn.CrossEntropyLoss(label_smoothing=1.5),
+        lambda: nn.CrossEntropyLoss(weight=[1, -1]),
+        lambda: nn.FocalLoss(gamma=-1),
+        lambda: nn.BCEWithLogitsLoss(pos_weight=-1),
+    ],
+)
+def test_bad_arguments_are_refused(make):
+    with pytest.raises(ValueError, match=r"must be|weight"):
+        make()

@@ -1,0 +1,43 @@
+"""Every Python block of the README runs, in order, and prints what the README says it prints."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import nnlite as nn
+
+ROOT = Path(__file__).parents[1]
+BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
+
+
+NUMBER = re.compile(r"(?<![\w.])-?\d[\d,]*\.?\d*(?:e-?\d+)?")
+
+
+def assert_same_output(printed, promised):
+    """The same words, and numbers that differ no more than another processor rounds."""
+    printed, promised = (re.sub(r"[\d,]+ samples/s", "samples/s", t) for t in (printed, promised))
+    assert NUMBER.sub("#", printed).split() == NUMBER.sub("#", promised).split()
+    numbers = [[float(n.replace(",", "")) for n in NUMBER.findall(t)] for t in (printed, promised)]
+    assert numbers[0] == pytest.approx(numbers[1], rel=0.02)
+
+
+def test_readme(capsys):
+    names = {}
+    printed = ""
+    blocks = BLOCK.findall((ROOT / "README.md").read_text())
+    assert {kind for kind, _ in blocks} == {"python", "text", "bash"}
+    for kind, block in blocks:
+        if kind == "python":
+            exec(compile(block, "README.md", "exec"), names)
+            printed = capsys.readouterr().out
+        elif kind == "text":
+            assert_same_output(printed, block)
+
+
+def test_readme_names_everything_public():
+    text = (ROOT / "README.md").read_text()
+    listed = {*nn.layers.__all__, *nn.losses.__all__, *nn.optimizers.__all__, *nn.metrics.__all__}
+    listed |= set(nn.data.__all__)
+    unlisted = {n for n in listed if not re.search(rf"\b{n}\b", text)}
+    assert unlisted <= {"Loss", "Optimizer", "Metric"}

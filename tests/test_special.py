@@ -1,0 +1,39 @@
+"""The special functions behind the activations, against the standard library's."""
+
+import math
+
+import numpy as np
+import pytest
+
+from nnlite.ops.softmax import log_softmax, softmax
+from nnlite.ops.special import erf, expm1_negative, relu, sigmoid, softplus
+
+X = np.concatenate([np.linspace(-8, 8, 4001), [0.0, -0.0, 0.46875, 4.0, 1e-300, 1e300, -1e300]])
+
+
+@pytest.mark.parametrize(
+    ("ours", "exact", "relative", "absolute"),
+    [
+        (erf, math.erf, 1e-15, 0),
+        (softplus, lambda v: max(v, 0) + math.log1p(math.exp(-abs(v))), 1e-15, 0),
+        (sigmoid, lambda v: 1 / (1 + math.exp(min(-v, 700))), 0, 3e-16),
+        (expm1_negative, lambda v: math.expm1(min(v, 0)), 1e-15, 0),
+        (relu, lambda v: max(v, 0), 0, 0),
+    ],
+)
+def test_double_precision(ours, exact, relative, absolute):
+    expected = np.array([exact(v) for v in X])
+    np.testing.assert_allclose(ours(X), expected, rtol=relative, atol=absolute)
+
+
+def test_erf_float32():
+    x = np.linspace(-6, 6, 9001).astype(np.float32)
+    y = erf(x)
+    assert y.dtype == np.float32
+    assert np.abs(y - [math.erf(v) for v in x]).max() < 2e-7
+
+
+def test_softmax_of_huge_values():
+    x = np.array([[1e300, -1e300, 1e300], [0, 0, -700]])
+    np.testing.assert_allclose(softmax(x), [[0.5, 0, 0.5], [0.5, 0.5, 0]], atol=1e-15)
+    np.testing.assert_allclose(np.exp(log_softmax(x[1:])), softmax(x[1:]))
