@@ -1,0 +1,160 @@
+"""`python -m benchmarks [section ...]`: measure, and print what benchmarks/README.md holds."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from benchmarks import report, startup, turns, workloads
+from benchmarks.report import duration, table
+from benchmarks.turns import Child, compare
+from benchmarks.workloads import Workload
+
+FRAMEWORKS = ("nnlite", "torch", "jax", "keras", "sklearn", "limit")
+
+
+class Suite:
+    """The sections, and what they have measured so far."""
+
+    def __init__(self, rounds: int, seconds: float) -> None:
+        self.rounds = rounds
+        self.seconds = seconds
+        self.results: dict[str, Any] = {}
+
+    def _compare(
+        self, mode: str, chosen: Sequence[Workload], frameworks: Sequence[str], losses: bool
+    ) -> dict[str, dict[str, float]]:
+        """Ratios by workload and framework; prints the table as it fills."""
+        children = [Child(framework, mode) for framework in frameworks]
+        for child in children:
+            if child.absent:
+                print(f"({child.absent})")
+        peers = [c.framework for c in children if c.framework != turns.OURS and not c.absent]
+        rows, ratios = [], {}
+        for workload in chosen:
+            found = compare(workload, children, self.rounds, self.seconds, losses)
+            row = {name: found[name].ratio for name in peers if not math.isnan(found[name].ratio)}
+            ratios[workload.name] = row
+            cells = [
+                f"{row[name]:.0%}" if name == "limit" else f"{row[name]:.2f} ×"
+                if name in row else "–"
+                for name in peers
+            ]  # fmt: skip
+            rows.append([workload.name, duration(found[turns.OURS].seconds), *cells])
+        for child in children:
+            child.close()
+        print(table(["workload", "nnlite", *peers], rows))
+        return ratios
+
+    def steps(self) -> None:
+        """Full training steps beside the peers."""
+        chosen = [*workloads.TABLE, workloads.SGD]
+        ratios = self._compare("training", chosen, FRAMEWORKS, losses=True)
+        for peer in ("torch", "jax"):
+            over = [ratios[w.name][peer] for w in workloads.TABLE if peer in ratios[w.name]]
+            if over:
+                print(f"geometric mean over {peer}: {statistics.geometric_mean(over):.2f} ×")
+        self.results["steps"] = ratios
+
+    def inference(self) -> None:
+        """Latency at batch 1 and throughput at batch 1,024."""
+        chosen = [workloads.LATENCY, workloads.THROUGHPUT]
+        self.results["inference"] = self._compare("inference", chosen, FRAMEWORKS, losses=False)
+
+    def scaling(self) -> None:
+        """Training steps over batch sizes, depths and widths."""
+        chosen = [*workloads.BATCHES, *workloads.DEPTHS, *workloads.WIDTHS]
+        self.results["scaling"] = self._compare(
+            "training", chosen, ("nnlite", "torch", "limit"), losses=False
+        )
+
+    def startup(self) -> None:
+        """Imports, and from process start to a trained spiral."""
+        imports = startup.take_turns(startup.IMPORTS, 3 * self.rounds, "nnlite")
+        rows = [[name, duration(s), f"{ratio:.2f} ×"] for name, (s, ratio) in imports.items()]
+        print(table(["import", "seconds", "times nnlite's"], rows))
+        share = imports["nnlite"][0] / imports["numpy + tqdm"][0]
+        print(f"import nnlite costs {share:.2f} times numpy + tqdm")
+        spirals = startup.take_turns(startup.SPIRALS, self.rounds, "nnlite")
+        rows = [[name, duration(s), f"{ratio:.2f} ×"] for name, (s, ratio) in spirals.items()]
+        print(table(["process start to trained spirals", "seconds", "times nnlite's"], rows))
+        self.results["startup"] = {"imports": imports, "spirals": spirals}
+
+    def memory(self) -> None:
+        """Peak memory of a process that trains the digits-sized model."""
+        peaks = startup.peak_memory(workloads.TABLE[1], FRAMEWORKS[:-1])
+        rows = [
+            [name, f"{peak / 1e6:.0f} MB", f"{peak / peaks[turns.OURS]:.2f} ×"]
+            for name, peak in peaks.items()
+        ]
+        print(table(["training 64-128-64-10", "peak memory", "times nnlite's"], rows))
+        self.results["memory"] = peaks
+
+    def fit(self) -> None:
+        """What `Trainer.fit` costs over the bare loop."""
+        from benchmarks.fit import cost_of_fit
+
+        cost = cost_of_fit(workloads.TABLE[1], self.rounds)
+        print(f"Trainer.fit over the bare loop, 64-128-64-10 at batch 64: {cost - 1:+.1%}")
+        self.results["fit"] = cost
+
+    def digits(self) -> None:
+        """The main job: accuracy and time of examples/03_digits.py."""
+        from benchmarks.digits import run
+
+        for attempt in range(2):
+            accuracy, seconds = run()
+            print(f"digits, run {attempt + 1}: {accuracy:.2%} test accuracy in {seconds:.1f} s")
+        self.results["digits"] = {"accuracy": accuracy, "seconds": seconds}
+
+    def gradients(self) -> None:
+        """The worst error of every layer's and loss's gradient."""
+        from benchmarks.gradients import worst_errors
+
+        errors = worst_errors()
+        name = max(errors, key=errors.__getitem__)
+        print(
+            f"gradients of {len(errors)} rows against differences in float64: "
+            f"relative error at most {errors[name]:.1e} ({name})"
+        )
+        self.results["gradients"] = errors
+
+
+SECTIONS: dict[str, Callable[[Suite], None]] = {
+    name: method
+    for name, method in vars(Suite).items()
+    if callable(method) and not name.startswith("_")
+}
+
+
+def main() -> None:
+    """Run the sections asked for, or all of them."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("sections", nargs="*", metavar="section", help=", ".join(SECTIONS))
+    parser.add_argument("--rounds", type=int, default=7, help="bursts per framework (default 7)")
+    parser.add_argument("--seconds", type=float, default=0.5, help="per burst (default 0.5)")
+    parser.add_argument("--json", metavar="FILE", help="write all figures there")
+    parser.add_argument("--chart", metavar="FILE", help="draw the steps (needs matplotlib)")
+    options = parser.parse_args()
+    unknown = set(options.sections) - set(SECTIONS)
+    if unknown:
+        parser.error(f"unknown sections {sorted(unknown)}; there are {', '.join(SECTIONS)}")
+    print(", ".join(f"{name} {value}" for name, value in report.machine().items()))
+    suite = Suite(options.rounds, options.seconds)
+    for name in options.sections or SECTIONS:
+        start = time.perf_counter()
+        print(f"\n## {name}: {SECTIONS[name].__doc__}\n")
+        SECTIONS[name](suite)
+        print(f"\n({time.perf_counter() - start:.0f} s)", flush=True)
+    if options.json:
+        report.write_json(options.json, suite.results)
+    if options.chart and "steps" in suite.results:
+        report.draw(options.chart, suite.results["steps"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""Keras on JAX, through `fit`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+os.environ["KERAS_BACKEND"] = "jax"
+import keras
+
+from benchmarks import workloads
+from benchmarks.frameworks import LEARNING_RATE
+
+STEPS = 50  # batches of one call of fit
+BUILD: dict[str, Callable[..., Any]] = {
+    "linear": lambda i, o: keras.layers.Dense(o),
+    "relu": keras.layers.ReLU,
+    "gelu": lambda: keras.layers.Activation("gelu"),
+    "dropout": keras.layers.Dropout,
+}
+OPTIMIZERS = {
+    "adam": lambda: keras.optimizers.Adam(LEARNING_RATE, epsilon=1e-8),
+    "adamw": lambda: keras.optimizers.AdamW(LEARNING_RATE, weight_decay=0.01, epsilon=1e-8),
+    "sgd": lambda: keras.optimizers.SGD(LEARNING_RATE),
+}
+
+
+def build(workload: workloads.Workload) -> Any:
+    """The compiled model with the workload's weights."""
+    model = keras.Sequential(
+        [
+            keras.layers.Input(workload.x_shape),
+            *(BUILD[kind](*sizes) for kind, *sizes in workload.layers),
+        ]
+    )
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Activation):
+            layer.activation = lambda x: keras.activations.gelu(x, approximate=False)
+    drawn = iter(workloads.weights(workload))
+    for variable in model.trainable_variables:
+        variable.assign(next(drawn))
+    model.compile(
+        OPTIMIZERS[workload.optimizer](),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    return model
+
+
+def training(workload: workloads.Workload) -> Callable[[], float]:
+    """One `fit` over 50 batches."""
+    model, (x, y) = build(workload), workloads.data(workload)
+    many = np.tile(x, (STEPS, *[1] * (x.ndim - 1))), np.tile(y, STEPS)
+
+    def run() -> float:
+        history = model.fit(*many, batch_size=workload.batch, shuffle=False, verbose=0)
+        return float(history.history["loss"][-1])
+
+    run.steps = STEPS  # type: ignore[attr-defined]
+    return run
+
+
+def checked(workload: workloads.Workload) -> Callable[[], float]:
+    """One step and its loss, for the comparison of losses."""
+    model, (x, y) = build(workload), workloads.data(workload)
+    return lambda: float(model.train_on_batch(x, y))
+
+
+def inference(workload: workloads.Workload) -> Callable[[], Any]:
+    """`predict_on_batch`."""
+    model, (x, _) = build(workload), workloads.data(workload)
+    return lambda: model.predict_on_batch(x)

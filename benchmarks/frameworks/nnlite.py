@@ -1,0 +1,55 @@
+"""nnlite: the loop that `Trainer` runs, without its bookkeeping."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+import nnlite as nn
+from benchmarks import workloads
+from benchmarks.frameworks import LEARNING_RATE
+
+BUILD = {
+    "linear": nn.Linear,
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "dropout": nn.Dropout,
+}
+OPTIMIZERS = {"adam": nn.Adam, "adamw": nn.AdamW, "sgd": nn.SGD}
+
+
+def build(workload: workloads.Workload) -> nn.Layer:
+    """The model with the workload's weights."""
+    model = nn.Sequential(*(BUILD[kind](*sizes) for kind, *sizes in workload.layers))
+    for parameter, value in zip(model.parameters(), workloads.weights(workload), strict=True):
+        parameter.data = value
+    return model
+
+
+def training(workload: workloads.Workload) -> Callable[[], float]:
+    """One step of the six-step loop."""
+    model, (x, y) = build(workload), workloads.data(workload)
+    loss = nn.CrossEntropyLoss()
+    optimizer = OPTIMIZERS[workload.optimizer](model.parameters(), lr=LEARNING_RATE)
+    model.needs_input_grad = False
+
+    def step() -> float:
+        optimizer.zero_grad()
+        value = loss(model.forward(x), y)
+        model.backward(loss.backward())
+        optimizer.step()
+        return value
+
+    return step
+
+
+def inference(workload: workloads.Workload) -> Callable[[], np.ndarray]:
+    """Forward in eval mode, keeping nothing."""
+    model, (x, _) = build(workload).eval(), workloads.data(workload)
+
+    def predict() -> np.ndarray:
+        with nn.inference():
+            return model(x)
+
+    return predict

@@ -1,0 +1,70 @@
+"""PyTorch, eager."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from benchmarks import workloads
+from benchmarks.frameworks import LEARNING_RATE, THREADS
+
+BUILD = {
+    "linear": nn.Linear,
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "dropout": nn.Dropout,
+}
+# nnlite's layouts into PyTorch's
+LOAD = {"linear": lambda weight, bias: (weight.T, bias)}
+OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
+
+
+def build(workload: workloads.Workload) -> nn.Module:
+    """The model with the workload's weights."""
+    torch.set_num_threads(THREADS)
+    model = nn.Sequential(*(BUILD[kind](*sizes) for kind, *sizes in workload.layers))
+    drawn = iter(workloads.weights(workload))
+    with torch.no_grad():
+        for (kind, *sizes), layer in zip(workload.layers, model, strict=True):
+            if kind in LOAD:
+                load(kind, sizes, layer, drawn)
+    return model
+
+
+def load(kind: str, sizes: list[int], layer: nn.Module, drawn: Iterator[np.ndarray]) -> None:
+    """Copy the next weights into one layer."""
+    own = [next(drawn) for _ in workloads.SHAPES[kind](*sizes)]
+    for parameter, value in zip(layer.parameters(), LOAD[kind](*own), strict=True):
+        parameter.copy_(torch.from_numpy(np.ascontiguousarray(value)))
+
+
+def training(workload: workloads.Workload) -> Callable[[], float]:
+    """zero_grad, forward, loss, backward, step."""
+    model = build(workload)
+    x, y = map(torch.from_numpy, workloads.data(workload))
+    optimizer = OPTIMIZERS[workload.optimizer](model.parameters(), lr=LEARNING_RATE)
+
+    def step() -> float:
+        optimizer.zero_grad()
+        loss = functional.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return step
+
+
+def inference(workload: workloads.Workload) -> Callable[[], torch.Tensor]:
+    """Forward in eval and inference mode."""
+    model = build(workload).eval()
+    x = torch.from_numpy(workloads.data(workload)[0])
+
+    def predict() -> torch.Tensor:
+        with torch.inference_mode():
+            return model(x)
+
+    return predict

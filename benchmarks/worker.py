@@ -1,0 +1,69 @@
+"""A child process that holds one framework and one workload, and works when it is told to.
+
+Called as `python -m benchmarks.worker FRAMEWORK MODE`; reads a workload's name, then commands, a
+line each, and answers each with a line of JSON.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.workloads import ALL
+
+
+def burst(run: Callable[[], Any], seconds: float) -> float:
+    """Seconds per step, from as many calls as fit the time (at least 3)."""
+    calls, start = 0, time.perf_counter()
+    while (now := time.perf_counter()) - start < seconds or calls < 3:
+        run()
+        calls += 1
+    return (now - start) / calls / getattr(run, "steps", 1)
+
+
+def main(framework: str, mode: str) -> None:
+    """Answer commands until the input ends."""
+    run: Callable[[], Any]
+    try:
+        module = importlib.import_module(f"benchmarks.frameworks.{framework}")
+    except ImportError as error:
+        answer({"absent": f"{framework} is not installed ({error.name})"})
+        return
+    answer({"version": version(framework)})
+    workload = None
+    for line in sys.stdin:
+        command, _, argument = line.strip().partition(" ")
+        try:
+            if command == "workload":
+                workload = ALL[argument]
+                run = getattr(module, mode)(workload)
+                answer({})
+            elif command == "burst":
+                answer({"seconds": burst(run, float(argument))})
+            elif command == "losses":
+                checked = getattr(module, "checked", module.training)(workload.without_dropout())
+                answer({"losses": [checked() for _ in range(int(argument))]})
+            elif command == "memory":
+                answer({"peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024})
+        except NotImplementedError as error:
+            answer({"absent": str(error)})
+
+
+def version(framework: str) -> str:
+    """The framework's version."""
+    module = sys.modules.get("numpy" if framework == "limit" else framework)
+    return str(getattr(module, "__version__", ""))
+
+
+def answer(values: dict[str, Any]) -> None:
+    """One line of JSON."""
+    print(json.dumps(values), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
