@@ -308,7 +308,8 @@ class Optimizer:
     def _clip_scale(self, grad_scale: float) -> float:
         """The factor that brings the norm of all gradients down to `clip_norm`."""
         assert self.clip_norm is not None
-        square = sum(float(np.dot(pack.grad, pack.grad)) for pack in self._packs)
+        with np.errstate(over="ignore", invalid="ignore"):
+            square = sum(float(np.dot(pack.grad, pack.grad)) for pack in self._packs)
         if not math.isfinite(square):  # the squares overflow float32 before the values do
             square = sum(
                 float(np.square(pack.grad, dtype=np.float64).sum()) for pack in self._packs

@@ -1,0 +1,323 @@
+"""Optimizers: every subclass through the same contract; packing, freezing, clipping, state."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import nnlite as nn
+
+OPTIMIZERS = {
+    name: value
+    for name, value in vars(nn.optimizers).items()
+    if isinstance(value, type) and issubclass(value, nn.Optimizer) and value is not nn.Optimizer
+}
+every_optimizer = pytest.mark.parametrize("cls", OPTIMIZERS.values(), ids=OPTIMIZERS.keys())
+
+
+def parameters(*shapes, dtype=np.float32):
+    rng = np.random.default_rng(0)
+    return [nn.Parameter(rng.standard_normal(shape), dtype=dtype) for shape in shapes]
+
+
+def give_gradients(params, seed):
+    rng = np.random.default_rng(seed)
+    for p in params:
+        p.grad = rng.standard_normal(p.shape)
+
+
+def walk(optimizer, steps=3, first=0):
+    for k in range(first, first + steps):
+        give_gradients(optimizer.parameters, k)
+        optimizer.step()
+
+
+def values(params):
+    return [p.data.copy() for p in params]
+
+
+def assert_equal(first, second):
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_every_optimizer_is_public():
+    def below(cls):
+        return {sub for c in cls.__subclasses__() for sub in (c, *below(c))}
+
+    named = {c for c in below(nn.Optimizer) if c.__module__.startswith("nnlite")}
+    assert {c for c in named if not c.__name__.startswith("_")} == set(OPTIMIZERS.values())
+
+
+@every_optimizer
+def test_a_bowl_is_descended(cls):
+    (p,) = parameters((5,))
+    optimizer = cls([p], lr=0.5 if cls is nn.Adadelta else 0.02)
+    start = float((p.data**2).sum())
+    for _ in range(100):
+        p.grad = 2 * p.data
+        optimizer.step()
+    assert float((p.data**2).sum()) < 0.5 * start or cls is nn.Adadelta
+    assert float((p.data**2).sum()) < start
+
+
+@every_optimizer
+def test_packing_changes_nothing(cls):
+    together, alone = parameters((3, 4), (4,), (2, 2)), parameters((3, 4), (4,), (2, 2))
+    one, several = cls(together), [cls([p]) for p in alone]
+    for k in range(5):
+        give_gradients(together, k)
+        give_gradients(alone, k)
+        one.step()
+        for optimizer in several:
+            optimizer.step()
+    assert_equal(values(together), values(alone))
+
+
+@every_optimizer
+def test_long_vectors_are_walked_in_chunks(cls):
+    long, short = parameters((70_000,)), parameters((70_000,))
+    walk(cls(long, weight_decay=0.1))
+    tail = nn.Parameter(short[0].data[-500:])
+    optimizer = cls([tail], weight_decay=0.1)
+    for k in range(3):
+        tail.grad = np.random.default_rng(k).standard_normal(70_000)[-500:]
+        optimizer.step()
+    np.testing.assert_allclose(long[0].data[-500:], tail.data, rtol=2e-6, atol=1e-7)
+
+
+@every_optimizer
+def test_parameters_become_views_of_one_vector(cls):
+    params = parameters((3, 4), (4,))
+    before = values(params)
+    cls(params)
+    assert_equal(values(params), before)
+    assert params[0].data.base is params[1].data.base
+    assert params[0].grad.base is params[1].grad.base
+
+
+@every_optimizer
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))])
+def test_copies_continue_to_the_bit(cls, copied):
+    model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
+    optimizer = cls(model.parameters(), weight_decay=0.01)
+    walk(optimizer)
+    twin_model, twin = copied((model, optimizer))
+    assert twin_model[0].weight is twin.parameters[0]
+    walk(optimizer, first=3)
+    walk(twin, first=3)
+    assert_equal(values(model.parameters()), values(twin_model.parameters()))
+
+
+@every_optimizer
+def test_state_round_trip_continues_to_the_bit(cls):
+    params, others = parameters((3, 4), (4,)), parameters((3, 4), (4,))
+    optimizer, other = cls(params), cls(others)
+    walk(optimizer)
+    state = optimizer.state_dict()
+    for p, q in zip(params, others, strict=True):
+        q.data = p.data
+    other.load_state_dict(state)
+    walk(optimizer, first=3)
+    walk(other, first=3)
+    assert_equal(values(params), values(others))
+    assert all(
+        v.base is None for entry in state["parameters"] for n, v in entry.items() if n != "steps"
+    )
+
+
+@every_optimizer
+def test_frozen_parameters_are_left_alone(cls):
+    frozen, free = parameters((3,), (4,))
+    optimizer = cls([frozen, free], weight_decay=0.1)
+    walk(optimizer)
+    frozen.trainable = False
+    before = frozen.data.copy()
+    walk(optimizer, first=3)
+    np.testing.assert_array_equal(frozen.data, before)
+    frozen.trainable = True
+    walk(optimizer, first=6)
+    assert not np.array_equal(frozen.data, before)
+
+
+@every_optimizer
+def test_dtypes_are_packed_apart(cls):
+    params = [*parameters((3,), (2,)), *parameters((4,), dtype=np.float64)]
+    walk(cls(params))
+    assert [p.data.dtype.name for p in params] == ["float32", "float32", "float64"]
+
+
+def test_another_optimizer_takes_over():
+    model = nn.Linear(2, 2)
+    first = nn.SGD(model.parameters())
+    nn.Adam(model.parameters())
+    with pytest.raises(RuntimeError, match="SGD: another optimizer has taken over"):
+        first.step()
+
+
+def test_norms_are_clipped_over_all_groups():
+    a, b, frozen = parameters((3,), (4,), (5,))
+    frozen.trainable = False
+    optimizer = nn.SGD([{"params": [a]}, {"params": [b, frozen]}], lr=1.0, clip_norm=1.0)
+    give_gradients([a, b, frozen], 0)
+    norm = np.sqrt((a.grad**2).sum() + (b.grad**2).sum())
+    before, grads = values([a, b]), [a.grad.copy(), b.grad.copy()]
+    optimizer.step()
+    assert optimizer.grad_norm == pytest.approx(norm, rel=1e-6)
+    for p, start, g in zip([a, b], before, grads, strict=True):
+        np.testing.assert_allclose(start - p.data, g / norm, rtol=1e-4)
+        np.testing.assert_array_equal(p.grad, g)
+
+
+def test_norms_beyond_the_range_of_float32():
+    (p,) = parameters((4,))
+    p.grad = np.full(4, 1e30)
+    optimizer = nn.SGD([p], lr=1.0, clip_norm=1.0)
+    optimizer.step()
+    assert optimizer.grad_norm == pytest.approx(2e30, rel=1e-6)
+    p.grad = np.full(4, np.nan)
+    with pytest.raises(RuntimeError, match="not finite"):
+        optimizer.step()
+
+
+def test_values_are_clipped():
+    p = nn.Parameter([0.0, 0.0])
+    p.grad = [5.0, -0.1]
+    nn.SGD([p], lr=1.0, clip_value=0.5).step()
+    np.testing.assert_allclose(p.data, [-0.5, 0.1])
+
+
+def test_clipping_comes_before_l2_decay():
+    p = nn.Parameter([2.0])
+    p.grad = [10.0]
+    nn.SGD([p], lr=1.0, weight_decay=0.5, clip_norm=1.0).step()
+    np.testing.assert_allclose(p.data, [2 - (1 + 0.5 * 2)], atol=1e-5)
+
+
+def test_groups_have_options_of_their_own():
+    a, b = nn.Parameter([1.0]), nn.Parameter([1.0])
+    optimizer = nn.SGD([{"params": [a]}, {"params": [b], "lr": 0.5}], lr=0.1)
+    give = np.array([1.0])
+    a.grad, b.grad = give, give
+    optimizer.step()
+    np.testing.assert_allclose([a.data[0], b.data[0]], [0.9, 0.5])
+
+
+def test_learning_rate_schedules_count_completed_steps():
+    seen = []
+    p = nn.Parameter([0.0])
+
+    def schedule(k):
+        seen.append(k)
+        return 1.0 / (k + 1)
+
+    optimizer = nn.SGD([p], lr=schedule)
+    used = []
+    for _ in range(3):
+        p.grad = [1.0]
+        optimizer.step()
+        used.append(optimizer.current_lr)
+    assert used == [1.0, 0.5, pytest.approx(1 / 3)]
+    assert set(seen) == {0, 1, 2}
+    optimizer.lr_scale = 0.5
+    p.grad = [1.0]
+    optimizer.step()
+    assert optimizer.current_lr == pytest.approx(0.125)
+
+
+def test_accumulated_gradients_are_scaled():
+    p = nn.Parameter([0.0])
+    p.grad = [6.0]
+    nn.SGD([p], lr=1.0).step(grad_scale=0.5)
+    np.testing.assert_allclose(p.data, [-3.0])
+    np.testing.assert_allclose(p.grad, [6.0])
+
+
+def test_zero_grad_reaches_frozen_parameters():
+    a, frozen = parameters((2,), (2,))
+    frozen.trainable = False
+    optimizer = nn.SGD([a, frozen])
+    give_gradients([a, frozen], 0)
+    optimizer.zero_grad()
+    assert not a.grad.any()
+    assert not frozen.grad.any()
+
+
+def test_a_rule_of_ones_own():
+    class SignSGD(nn.Optimizer):
+        def __init__(self, parameters, lr=1e-3):
+            super().__init__(parameters, lr)
+
+        def update(self, vectors, options, k):
+            w, g, _, (a,) = vectors
+            np.sign(g, out=a)
+            a *= options["lr"]
+            w -= a
+
+    p = nn.Parameter([1.0, 1.0])
+    p.grad = [3.0, -0.2]
+    SignSGD([p], lr=0.1).step()
+    np.testing.assert_allclose(p.data, [0.9, 1.1])
+
+
+@pytest.mark.parametrize("lr", [0, -1.0, float("nan"), float("inf")])
+def test_learning_rates_out_of_range(lr):
+    with pytest.raises(ValueError, match="lr must be a number > 0"):
+        nn.SGD(parameters((2,)), lr=lr)
+    optimizer = nn.SGD(parameters((2,)))
+    with pytest.raises(ValueError, match="lr must be"):
+        optimizer.lr = lr
+    assert optimizer.lr == 1e-3
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "match"),
+    [
+        (lambda: nn.Adam([]), ValueError, "no parameters"),
+        (lambda: nn.Adam(nn.ReLU().parameters()), ValueError, "no parameters"),
+        (lambda: nn.Adam(nn.Parameter([1.0])), TypeError, "a list of Parameters"),
+        (lambda: nn.Adam([np.ones(2)]), TypeError, "pass model.parameters"),
+        (lambda: nn.Adam([nn.Parameter([1, 2])]), TypeError, "integers"),
+        (lambda: nn.Adam([nn.Parameter([1.0])] * 2), ValueError, "there twice"),
+        (lambda: nn.Adam(parameters((1,)), betas=(0.9, 1.0)), ValueError, "betas"),
+        (lambda: nn.Adam(parameters((1,)), eps=-1), ValueError, "eps"),
+        (lambda: nn.Adam(parameters((1,)), weight_decay=-1), ValueError, "weight_decay"),
+        (lambda: nn.Adam(parameters((1,)), clip_norm=0), ValueError, "clip_norm"),
+        (lambda: nn.SGD(parameters((1,)), momentum=1.5), ValueError, "momentum"),
+        (lambda: nn.SGD(parameters((1,)), nesterov=True), ValueError, "esterov"),
+        (lambda: nn.Adagrad(parameters((1,)), lr_decay=-1), ValueError, "lr_decay"),
+        (lambda: nn.Adadelta(parameters((1,)), rho=2), ValueError, "rho"),
+        (lambda: nn.RMSprop(parameters((1,)), alpha=1), ValueError, "alpha"),
+        (lambda: nn.SGD([{"params": parameters((1,)), "lrr": 1}]), ValueError, "lrr"),
+    ],
+)
+def test_bad_arguments(make, error, match):
+    with pytest.raises(error, match=match):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "match"),
+    [
+        (lambda s: s["parameters"].pop(), "state of 1 parameters for 2"),
+        (lambda s: s["parameters"][0].pop("exp_avg"), "parameter 0 needs"),
+        (lambda s: s["parameters"][1].update(exp_avg=np.ones(7)), r"shape \(7,\) instead"),
+    ],
+)
+def test_state_that_does_not_fit_changes_nothing(spoil, match):
+    params = parameters((3,), (4,))
+    optimizer = nn.Adam(params)
+    walk(optimizer)
+    twin = copy.deepcopy(optimizer)
+    state = optimizer.state_dict()
+    spoil(state)
+    with pytest.raises(ValueError, match=match):
+        optimizer.load_state_dict(state)
+    walk(optimizer, first=3)
+    walk(twin, first=3)
+    assert_equal(values(params), values(twin.parameters))
+
+
+def test_repr_names_the_options():
+    assert repr(nn.SGD(parameters((2,)), lr=0.1)).startswith("SGD(1 parameters, lr=0.1")

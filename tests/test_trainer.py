@@ -1,0 +1,410 @@
+"""The trainer: exact sums, clean stops, refusals before the first update, what it shows."""
+
+import copy
+import signal
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import nnlite as nn
+from nnlite.training import progress
+
+
+def problem(rows=70, dtype=np.float32):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((rows, 5)).astype(dtype)
+    return x, (x[:, 0] > 0).astype(np.int64) + (x[:, 1] > 0)
+
+
+def model():
+    return nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 3))
+
+
+def trainer(net=None, loss=None, metrics=(), optimizer=nn.SGD, lr=0.1, rng=0):
+    net = net or model()
+    return nn.Trainer(net, loss or nn.CrossEntropyLoss(), optimizer(net.parameters(), lr=lr),
+                      metrics=metrics, rng=rng)  # fmt: skip
+
+
+def fit(t, x, y, epochs=1, **options):
+    return t.fit(x, y, epochs, **{"verbose": False, **options})
+
+
+def weights(net):
+    return [p.data.copy() for p in net.parameters()]
+
+
+def assert_equal(first, second):
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def assert_close(first, second, rtol=1e-6):
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_allclose(a, b, rtol=rtol, atol=1e-12)
+
+
+class At(nn.Callback):
+    """Does one thing at the end of one step."""
+
+    def __init__(self, step, action):
+        self.at = step
+        self.action = action
+
+    def on_step_end(self, trainer):
+        if trainer.step == self.at:
+            self.action(trainer)
+
+
+class Moments(nn.Callback):
+    """Writes down what happened."""
+
+    def __init__(self):
+        self.seen = []
+
+    def __getattribute__(self, name):
+        if name.startswith("on_"):
+            return lambda trainer: self.seen.append((name, trainer.epoch, trainer.step))
+        return super().__getattribute__(name)
+
+
+def test_one_step_is_the_six_steps():
+    x, y = problem(16)
+    t = trainer()
+    twin = copy.deepcopy(t.model)
+    fit(t, x, y, batch_size=16, shuffle=False)
+    loss = nn.CrossEntropyLoss()
+    loss(twin(x), y)
+    twin.backward(loss.backward())
+    for p in twin.parameters():
+        p.data = p.data - np.float32(0.1) * p.grad
+    assert_close(weights(t.model), weights(twin))
+
+
+def test_training_learns_and_repeats():
+    histories = []
+    for _ in range(2):
+        nn.seed(3)
+        t = trainer(optimizer=nn.Adam, lr=0.03, rng=None, metrics=[nn.Accuracy()])
+        histories.append(fit(t, *problem(300), epochs=20))
+    assert histories[0].to_dict() == histories[1].to_dict()
+    assert histories[0]["accuracy"][-1] > 0.9
+    assert histories[0]["loss"][-1] < 0.5 * histories[0]["loss"][0]
+
+
+def test_the_loss_of_an_epoch_is_that_of_all_its_rows():
+    x, y = problem(70)
+    weight = np.random.default_rng(1).uniform(0, 2, 70)
+    t = trainer(
+        loss=nn.CrossEntropyLoss(weight=[1, 2, 0.5], ignore_index=1), metrics=[nn.Accuracy()]
+    )
+    frozen = t.model.parameters()
+    for p in frozen:
+        p.trainable = False
+    history = fit(t, x, y, batch_size=32, sample_weight=weight)
+    expected = t.loss(t.model(x), y, weight)
+    assert history["loss"][0] == pytest.approx(expected, rel=1e-6)
+    assert t.evaluate(x, y, batch_size=33, sample_weight=weight)["loss"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_accumulation_is_one_large_batch(reduction):
+    x, y = problem(70)
+    weight = np.random.default_rng(1).uniform(0, 2, 70)
+    ends = []
+    for batch_size, accumulate in ((70, 1), (16, 5), (24, 3)):
+        nn.seed(0)
+        net = model().astype(np.float64)
+        t = trainer(net, nn.CrossEntropyLoss([1, 3, 0.5], reduction=reduction), lr=0.01)
+        fit(t, x, y, batch_size=batch_size, accumulate=accumulate, sample_weight=weight)
+        ends.append(weights(net))
+    assert_close(ends[0], ends[1], rtol=1e-9)
+    assert_close(ends[0], ends[2], rtol=1e-9)
+
+
+def test_class_weights_multiply_sample_weights():
+    x, y = problem()
+    weight = np.random.default_rng(1).uniform(0.5, 2, 70)
+    by_class = {0: 0.5, 2: 3.0}
+    table = np.array([0.5, 1, 3.0])
+    results = []
+    for options in (
+        {"sample_weight": weight, "class_weight": by_class, "validation_data": (x, y, weight)},
+        {"sample_weight": weight * table[y], "validation_data": (x, y, weight * table[y])},
+        {"sample_weight": weight, "class_weight": table, "validation_data": (x, y, weight)},
+    ):
+        nn.seed(0)
+        results.append(fit(trainer(), x, y, 2, **options).to_dict())
+    assert results[0] == results[1] == results[2]
+
+
+def test_validation_split_is_shuffled_and_held_out():
+    x = np.arange(100, dtype=np.float32)[:, None]
+    seen = []
+
+    class Watch(nn.Identity):
+        def forward(self, x):
+            if self.training:
+                seen.extend(x[:, 0].tolist())
+            return super().forward(x)
+
+    net = nn.Sequential(Watch(), nn.Linear(1, 1))
+    t = nn.Trainer(net, nn.MSELoss(), nn.SGD(net.parameters(), lr=1e-6), rng=0)
+    history = fit(t, x, x, validation_split=0.2)
+    held_out = sorted(set(range(100)) - {int(v) for v in seen})
+    assert len(seen) == len(set(seen)) == 80
+    assert held_out != list(range(80, 100))
+    assert list(history) == ["loss", "lr", "val_loss"]
+
+
+def test_modes_and_flags_are_restored():
+    x, y = problem()
+    net = nn.Sequential(nn.Linear(5, 8), nn.Dropout(0.5), nn.Linear(8, 3))
+    net[1].training = False
+    t = trainer(net)
+    t.evaluate(x, y)
+    net.predict(x)
+    assert [layer.training for layer in net] == [True, False, True]
+    assert net.needs_input_grad
+
+    def fail(trainer):
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError):
+        fit(t, x, y, callbacks=[At(1, fail)])
+    assert net.needs_input_grad
+    assert not any(p.grad.any() for p in net.parameters()) or t.step == 1
+
+
+def test_evaluate_changes_nothing():
+    x, y = problem()
+    t = trainer(nn.Sequential(nn.Linear(5, 8), nn.Dropout(0.5), nn.Linear(8, 3)))
+    before = weights(t.model)
+    first, second = t.evaluate(x, y), t.evaluate(x, y)
+    assert first == second
+    assert_equal(weights(t.model), before)
+
+
+def test_callbacks_are_called_in_order():
+    x, y = problem(64)
+    moments = Moments()
+    fit(trainer(), x, y, 2, callbacks=[moments], validation_data=(x, y))
+    names = [name for name, *_ in moments.seen]
+    epoch = ["on_epoch_begin", "on_step_end", "on_step_end", "on_validation_end", "on_epoch_end"]
+    assert names == ["on_fit_begin", *epoch, *epoch, "on_fit_end"]
+    assert [(e, s) for name, e, s in moments.seen if name == "on_step_end"] == [
+        (0, 1), (0, 2), (1, 1), (1, 2),
+    ]  # fmt: skip
+
+
+def test_a_callback_ends_the_run():
+    x, y = problem(64)
+    stop = At(1, lambda t: setattr(t, "stop_training", True))
+    history = fit(trainer(), x, y, 5, callbacks=[stop])
+    assert history.epochs == 1
+
+
+def test_the_first_ctrl_c_ends_fit_after_the_step(capsys):
+    x, y = problem(64)
+    t = trainer()
+    steps = []
+    handler = signal.getsignal(signal.SIGINT)
+    callbacks = [
+        At(1, lambda t: t.epoch == 1 and signal.raise_signal(signal.SIGINT)),
+        At(1, lambda t: steps.append(weights(t.model))),
+    ]
+    history = t.fit(x, y, 5, callbacks=callbacks)
+    assert history.epochs == 1
+    assert_equal(weights(t.model), steps[-1])
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert "stopped by Ctrl-C in epoch 2, after step 1" in capsys.readouterr().out
+
+
+def test_the_second_ctrl_c_raises_at_once():
+    def twice(trainer):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        fit(trainer(), *problem(64), callbacks=[At(1, twice)])
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_fit_works_outside_the_main_thread():
+    done = []
+    thread = threading.Thread(target=lambda: done.append(fit(trainer(), *problem(64))))
+    thread.start()
+    thread.join()
+    assert done[0].epochs == 1
+
+
+class Explode(nn.Layer):
+    """Gives infinity where x is large."""
+
+    def forward(self, x):
+        y = np.where(x > 2, np.float32(np.inf), x)
+        self.save_for_backward()
+        return y
+
+    def backward(self, grad_output):
+        self.saved()
+        return grad_output
+
+
+def test_a_loss_that_is_not_finite_names_the_layer():
+    x, y = problem(64)
+    x = np.clip(x, -1, 1)
+    x[50, 2] = 3
+    net = nn.Sequential(Explode(), nn.Linear(5, 3))
+    with (
+        np.errstate(invalid="ignore"),
+        pytest.raises(FloatingPointError, match=r"epoch 1, step 2: the first output that is not "
+                      r"finite is that of layer 0, Explode\(\)"),
+    ):  # fmt: skip
+        fit(trainer(net), x, y, shuffle=False)
+
+
+def test_a_parameter_that_is_not_finite_is_named():
+    x, y = problem(64)
+    net = model()
+
+    def spoil(trainer):
+        net[2].bias.data = np.full(3, np.nan)
+
+    with (
+        np.errstate(invalid="ignore"),
+        pytest.raises(FloatingPointError, match=r"step 2: parameter 2\.bias"),
+    ):
+        fit(trainer(net), x, y, callbacks=[At(1, spoil)])
+
+
+X, Y = problem()
+
+
+def spoiled(value, row=7):
+    x = X.copy()
+    x[row, 1] = value
+    return x
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "options", "error", "match"),
+    [
+        (X[:, :4], Y, {}, ValueError, r"layer 0 › Linear\(5, 8\): expected \(N, 5\), got \(1, 4\)"),
+        (X[0], Y[:5], {}, ValueError, r"expected \(N, 5\)"),
+        (X, Y[:-1], {}, ValueError, "70.*69"),
+        (X[:0], Y[:0], {}, ValueError, "x is empty"),
+        (spoiled(np.nan), Y, {}, ValueError, "x is not finite: row 7 contains nan"),
+        (spoiled(np.inf, 3), Y, {}, ValueError, "x is not finite: row 3 contains inf"),
+        (X.astype(str), Y, {}, TypeError, "x must hold numbers, got dtype <U"),
+        (X.astype(object), Y, {}, TypeError, "x must hold numbers, got dtype object"),
+        (X, Y.astype(object), {}, TypeError, "y must hold numbers"),
+        (X, Y.astype(np.float32), {}, TypeError, "integer"),
+        (X, np.full(70, 3), {}, ValueError, "row 0"),
+        (X, np.where(np.arange(70) == 9, -1, Y), {}, ValueError, "row 9"),
+        (X, Y[:, None], {}, ValueError, r"\(70, 1\)"),
+        (X.astype(np.int64), Y, {}, TypeError, r"astype\(np.float32\)"),
+        (X, Y, {"batch_size": 0}, ValueError, "batch_size must be a whole number ≥ 1, got 0"),
+        (X, Y, {"batch_size": -3}, ValueError, "got -3"),
+        (X, Y, {"batch_size": 2.5}, ValueError, r"got 2\.5"),
+        (X, Y, {"batch_size": 100, "drop_last": True}, ValueError, "leave no batch"),
+        (X, Y, {"epochs": 0}, ValueError, "epochs must be a whole number"),
+        (X, Y, {"accumulate": 0}, ValueError, "accumulate must be a whole number"),
+        (X, Y, {"validation_split": 1.5}, ValueError, r"1\.5"),
+        (X, Y, {"validation_data": (X,)}, ValueError, "validation_data must be"),
+        (X, Y, {"validation_data": (X[:, 1:], Y)}, ValueError, r"Linear\(5, 8\)"),
+        (X, Y, {"validation_data": (X, Y), "validation_split": 0.1}, ValueError, "not both"),
+        (X, Y, {"sample_weight": np.ones(3)}, ValueError, "sample_weight has shape"),
+        (X, Y, {"sample_weight": -np.ones(70)}, ValueError, "must not be negative"),
+        (X, Y, {"sample_weight": np.full(70, np.nan)}, ValueError, "sample_weight is not finite"),
+        (X, Y, {"class_weight": {0: -1}}, ValueError, "class_weight must be finite"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_refused_before_anything_changes(x, y, options, error, match):
+    t = trainer(nn.Sequential(nn.Linear(5, 8), nn.Dropout(0.5), nn.Linear(8, 3)))
+    before, random = weights(t.model), copy.deepcopy(t.model[1].rng)
+    with pytest.raises(error, match=match):
+        fit(t, x, y, **{"epochs": 1, **options})
+    assert_equal(weights(t.model), before)
+    assert t.optimizer.steps == 0
+    assert t.model[1].rng.random() == random.random()
+
+
+def test_column_targets_are_never_broadcast():
+    net = nn.Linear(5, 1)
+    t = nn.Trainer(net, nn.MSELoss(), nn.SGD(net.parameters()))
+    with pytest.raises(ValueError, match=r"target\[:, None\]"):
+        fit(t, X, X[:, 0])
+
+
+def test_a_last_batch_below_a_layers_minimum_is_refused():
+    class Pairs(nn.Identity):
+        min_batch = 2
+
+    t = trainer(nn.Sequential(Pairs(), nn.Linear(5, 3)))
+    with pytest.raises(ValueError, match=r"last batch would have 1 of 23.*drop_last=True"):
+        fit(t, X, Y, batch_size=23)
+    fit(t, X, Y, batch_size=23, drop_last=True)
+    assert t.step == 3
+
+
+def test_metrics_with_one_name_are_refused():
+    with pytest.raises(ValueError, match="same name"):
+        trainer(metrics=[nn.Accuracy(), nn.Accuracy(0.5)])
+
+
+def test_floating_input_is_cast_to_the_model():
+    t = trainer()
+    fit(t, X.astype(np.float64), Y)
+    assert t.model.predict(X.astype(np.float64)).dtype == np.float32
+
+
+def test_predict_is_the_model_in_batches():
+    net = nn.Sequential(nn.Linear(5, 8), nn.Dropout(0.5), nn.Linear(8, 3))
+    y = net.predict(X, batch_size=32)
+    np.testing.assert_allclose(y, net.eval()(X), rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match="row 2 contains nan"):
+        net.predict(spoiled(np.nan, 2))
+
+
+def test_a_log_gets_one_line_per_epoch(capsys):
+    trainer(metrics=[nn.Accuracy(), nn.ConfusionMatrix()]).fit(X, Y, 2, validation_data=(X, Y))
+    out = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in out] == ["1/2", "2/2"]
+    for word in ("loss", "accuracy", "val_loss", "val_accuracy", "lr", "samples/s"):
+        assert word in out[0]
+    assert "\r" not in "".join(out)
+
+
+def test_a_terminal_gets_a_bar(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    trainer().fit(X, Y, 2)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "epoch 2/2: 100%" in captured.err
+    assert "loss=" in captured.err
+
+
+def test_quiet_is_quiet(capsys):
+    fit(trainer(), X, Y)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_history_is_a_table_and_a_dictionary():
+    history = fit(trainer(metrics=[nn.Accuracy(), nn.ConfusionMatrix()]), X, Y, 2)
+    lines = repr(history).splitlines()
+    assert lines[0].split() == ["epoch", "loss", "accuracy", "lr"]
+    assert len(lines) == 3
+    assert set(history.to_dict()) == {"loss", "lr", "accuracy", "confusion_matrix"}
+    with pytest.raises(KeyError, match="'val_loss' was not recorded"):
+        history["val_loss"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.98123, "0.9812"), (12.345, "12.35"), (1e-5, "1.0e-05"), (0.0, "0.0000")]
+)
+def test_numbers_line_up(value, text):
+    assert progress.format_value(value) == text
