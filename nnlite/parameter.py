@@ -14,12 +14,13 @@ def own_array(data: ArrayLike, dtype: DTypeLike | None = None) -> np.ndarray:
     Raises:
         TypeError: when `data` does not hold numbers.
     """
-    array = np.array(data, dtype=dtype, order="C")
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"expected an array of numbers, got dtype {array.dtype}")
-    if dtype is None and array.dtype.kind == "f":
-        array = array.astype(np.float32, copy=False)
-    return array
+    array = np.asarray(data)
+    if dtype is None:
+        dtype = np.float32 if array.dtype.kind == "f" else array.dtype
+    for kind in (array.dtype, np.dtype(dtype)):
+        if kind.kind not in "fiub":
+            raise TypeError(f"expected an array of numbers, got dtype {kind}")
+    return np.array(array, dtype=dtype, order="C")
 
 
 class Owner:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from nnlite.checks import check_whole
 from nnlite.random import as_generator
 
 
@@ -20,13 +21,6 @@ def check_lengths(*arrays: np.ndarray) -> int:
     if len(set(lengths)) != 1 or lengths[0] == 0:
         raise ValueError(f"expected arrays with the same number of rows, at least 1, got {lengths}")
     return lengths[0]
-
-
-def check_batch_size(batch_size: object) -> None:
-    """Refuse what is not a whole number ≥ 1."""
-    whole = isinstance(batch_size, (int, np.integer)) and not isinstance(batch_size, bool)
-    if not whole or batch_size < 1:  # type: ignore[operator]  # a whole number here
-        raise ValueError(f"batch_size must be a whole number ≥ 1, got {batch_size!r}")
 
 
 def batches(
@@ -56,7 +50,7 @@ def batches(
         ValueError: no array, no row, different lengths, or a batch size below 1; at the call.
     """
     rows = check_lengths(*arrays)
-    check_batch_size(batch_size)
+    batch_size = check_whole("batch_size", batch_size)
     order = as_generator(rng).permutation(rows) if shuffle else None
     stop = rows - rows % batch_size if drop_last else rows
     return _walk(arrays, order, range(0, stop, batch_size))

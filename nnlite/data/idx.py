@@ -65,6 +65,8 @@ def _read(file: IO[bytes], path: Path) -> np.ndarray:
             f"{path} {problem}: shape {shape} of {dtype.newbyteorder('=')} needs {expected:,} "
             f"bytes, found {found}"
         )
+    if axes > 64:  # NumPy's limit
+        raise ValueError(f"{path} has {axes} axes, more than the 64 that an array can have")
     return np.frombuffer(data, dtype).reshape(shape).astype(dtype.newbyteorder("="))
 
 

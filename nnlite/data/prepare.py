@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from nnlite.checks import check_whole
 from nnlite.data.checks import as_numbers, check_finite
 
 
@@ -23,6 +24,8 @@ def one_hot(y: np.ndarray, num_classes: int | None = None) -> np.ndarray:
         TypeError: when the classes are not integers.
         ValueError: for a class that is negative or not below C; the first one is named.
     """
+    if num_classes is not None:
+        check_whole("num_classes", num_classes)
     y = as_numbers("y", y)
     if y.dtype.kind not in "iu":
         raise TypeError(f"y must hold integer classes, got dtype {y.dtype}")
@@ -57,15 +60,20 @@ def standardize(train: np.ndarray, *others: np.ndarray) -> Any:
         name = "train" if index == 0 else f"array {index}"
         array = as_numbers(name, values)
         check_finite(name, array)
-        array = array if array.dtype.kind == "f" else array.astype(np.float32)
         if arrays and array.shape[1:] != arrays[0].shape[1:]:
             raise ValueError(
                 f"{name} has features {array.shape[1:]}, train has {arrays[0].shape[1:]}"
             )
         arrays.append(array)
-    mean = arrays[0].mean(axis=0, dtype=np.float64)
-    std = arrays[0].std(axis=0, dtype=np.float64)
-    # a constant's standard deviation may come out as a rounding error instead of 0
-    std = np.where(std > 1e-7 * np.abs(mean), std, 1)
-    scaled = tuple(((array - mean) / std).astype(array.dtype) for array in arrays)
+    train = arrays[0]
+    constant = train.min(axis=0) == train.max(axis=0)
+    # a constant's mean and deviation may be off by a rounding error
+    mean = np.where(constant, train[0], train.mean(axis=0, dtype=np.float64))
+    std = np.where(constant, 1, train.std(axis=0, dtype=np.float64))
+    scaled = tuple(_in_floats((array - mean) / std, array.dtype) for array in arrays)
     return scaled if others else scaled[0]
+
+
+def _in_floats(values: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+    """In the dtype that the data had, or float32 for what were integers."""
+    return values.astype(dtype if dtype.kind == "f" else np.float32)

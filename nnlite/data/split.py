@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from nnlite.checks import is_whole
 from nnlite.data.batches import check_lengths
 from nnlite.data.checks import as_numbers
 from nnlite.random import as_generator
@@ -29,6 +30,7 @@ def train_test_split(
         Training and test part of each array in turn, as in scikit-learn.
 
     Raises:
+        TypeError: when `stratify` holds no numbers.
         ValueError: lengths that differ, a size that leaves one part empty, or a class with fewer
             than two members.
     """
@@ -49,7 +51,7 @@ def train_test_split(
 def _test_rows(rows: int, test_size: float) -> int:
     share = isinstance(test_size, (float, np.floating))
     test_rows = round(rows * test_size) if share and 0 < test_size < 1 else test_size
-    if not isinstance(test_rows, (int, np.integer)) or not 0 < test_rows < rows:
+    if not is_whole(test_rows) or not 0 < test_rows < rows:
         raise ValueError(
             f"test_size={test_size} of {rows} rows leaves one part empty; it must be a share "
             f"between 0 and 1 or a number of rows from 1 to {rows - 1}"
@@ -58,7 +60,9 @@ def _test_rows(rows: int, test_size: float) -> int:
 
 
 def _stratified(classes: np.ndarray, test_rows: int, rng: np.random.Generator) -> np.ndarray:
-    """Rows for the test part, from each class its share; the largest remainders round up."""
+    """Rows for the test part, from each class its share, at least one; the largest
+    remainders round up.
+    """
     values, inverse, counts = np.unique(classes, return_inverse=True, return_counts=True)
     if classes.ndim != 1 or counts.min() < 2:
         rare = values[counts.argmin()]
@@ -72,7 +76,11 @@ def _stratified(classes: np.ndarray, test_rows: int, rng: np.random.Generator) -
             f"{len(values)} classes on both sides"
         )
     exact = counts * test_rows / len(classes)
-    wanted = np.floor(exact).astype(int)
-    wanted[np.argsort(wanted - exact, kind="stable")[: test_rows - wanted.sum()]] += 1
+    wanted = np.clip(np.floor(exact).astype(int), 1, counts - 1)  # every class on both sides
+    while (missing := test_rows - wanted.sum()) != 0:
+        step = int(np.sign(missing))
+        room = wanted < counts - 1 if step > 0 else wanted > 1
+        gap = np.where(room, step * (exact - wanted), -np.inf)
+        wanted[int(gap.argmax())] += step
     members = [rng.permutation(np.flatnonzero(inverse == k)) for k in range(len(values))]
     return np.concatenate([rows[:n] for rows, n in zip(members, wanted, strict=True)])

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from nnlite.checks import check_whole
 from nnlite.initializers import Initializer, Uniform
 from nnlite.layers.base import Layer
 from nnlite.parameter import Parameter
@@ -51,7 +52,7 @@ class Linear(Layer):
         rng: np.random.Generator | int | None = None,
     ) -> None:
         for name, size in (("in_features", in_features), ("out_features", out_features)):
-            check_size(name, size)
+            check_whole(name, size)
         rng = as_generator(rng)
         default = Uniform(-1 / math.sqrt(in_features), 1 / math.sqrt(in_features))
         self.in_features = in_features
@@ -85,9 +86,3 @@ class Linear(Layer):
     def multiply_adds(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:
         """One for each sample and weight."""
         return math.prod(x_shape) * self.out_features
-
-
-def check_size(name: str, value: int) -> None:
-    """Refuse a size that is not a whole number ≥ 1."""
-    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} must be a whole number ≥ 1, got {value!r}")

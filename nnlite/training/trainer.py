@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nnlite.checks import check_whole
 from nnlite.layers.base import Layer
 from nnlite.losses.base import Loss
 from nnlite.metrics import Metric
@@ -189,9 +190,12 @@ class Trainer:
             TypeError, ValueError: when the data does not fit; nothing has changed then.
             FloatingPointError: when the loss is not finite: names epoch, step and first layer.
         """
-        for name, value in (("epochs", epochs), ("accumulate", accumulate)):
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"fit: {name} must be a whole number ≥ 1, got {value!r}")
+        for name, value in (
+            ("epochs", epochs),
+            ("batch_size", batch_size),
+            ("accumulate", accumulate),
+        ):
+            check_whole(f"fit: {name}", value)
         if validation_data is not None and validation_split:
             raise ValueError("fit: give validation_data or validation_split, not both")
         train = Samples.checked(self.model, self.loss, x, y, sample_weight, class_weight)
@@ -263,8 +267,6 @@ class Trainer:
 
     def _check_batches(self, samples: int, batch_size: int, drop_last: bool) -> None:
         """Refuse sizes that leave no batch, or a last one that a layer cannot train on."""
-        if not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(f"fit: batch_size must be a whole number ≥ 1, got {batch_size!r}")
         if drop_last and samples < batch_size:
             raise ValueError(
                 f"fit: {samples} samples with batch_size={batch_size} and drop_last leave no batch"

@@ -1,85 +1,21 @@
-"""Streaming metrics: fed batch by batch, right for an uneven last batch too.
+"""Metrics of classifiers, which read scores and classes.
 
-A metric keeps running sums, never a mean of batch means. `update(prediction, target,
-sample_weight)` adds a batch, `result()` is the value over all since `reset()`.
-
-Classification metrics read scores with the classes on the last axis, (N, …, C), against integer
-classes (N, …) or one-hot rows; and single scores, (N,) or (N, 1), against 0 and 1 of the same
-shape, where `threshold` decides. Rows whose class is `IGNORED` are left out.
+Scores have the classes on the last axis, (N, …, C), against integer classes (N, …) or one-hot
+rows; single scores, (N,) or (N, 1), stand against 0 and 1 of the same shape, and `threshold`
+decides. Rows whose class is `IGNORED` are left out.
 """
 
 from __future__ import annotations
 
-import re
-from typing import Any
-
 import numpy as np
 
-from nnlite.construction import Constructed
-
-__all__ = [
-    "F1",
-    "R2",
-    "Accuracy",
-    "ConfusionMatrix",
-    "MeanAbsoluteError",
-    "Metric",
-    "Precision",
-    "Recall",
-    "TopKAccuracy",
-]
+from nnlite.checks import check_whole
+from nnlite.metrics.base import Mean, Metric, spread
 
 IGNORED = -100  # as the default `ignore_index` of the losses
 
 
-class Metric(Constructed):
-    """A number about predictions and targets, gathered batch by batch."""
-
-    @property
-    def name(self) -> str:
-        """The key in histories: the class's name in snake_case."""
-        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self).__name__).lower()
-
-    def reset(self) -> None:
-        """Forget all batches."""
-        raise NotImplementedError(f"{type(self).__name__} must define reset")
-
-    def update(
-        self, prediction: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None = None
-    ) -> None:
-        """Add a batch."""
-        raise NotImplementedError(f"{type(self).__name__} must define update")
-
-    def result(self) -> Any:
-        """The value over all batches since `reset`."""
-        raise NotImplementedError(f"{type(self).__name__} must define result")
-
-
-class _Mean(Metric):
-    """A weighted mean of one value per element: Σ w value / Σ w."""
-
-    def __init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
-        """Both sums at zero."""
-        self._total = self._weight = 0.0
-
-    def _add(self, values: np.ndarray, sample_weight: np.ndarray | None) -> None:
-        if sample_weight is None:
-            self._total += float(values.sum())
-            self._weight += values.size
-        else:
-            weight = _spread(sample_weight, values.shape)
-            self._total += float((values * weight).sum())
-            self._weight += float(weight.sum())
-
-    def result(self) -> float:
-        """The mean; NaN before the first batch."""
-        return self._total / self._weight if self._weight else float("nan")
-
-
-class Accuracy(_Mean):
+class Accuracy(Mean):
     """The share of rows whose class is right.
 
     Args:
@@ -99,7 +35,7 @@ class Accuracy(_Mean):
         self._add(guess == actual, weight)
 
 
-class TopKAccuracy(_Mean):
+class TopKAccuracy(Mean):
     """The share of rows whose class is among the k highest scores.
 
     Args:
@@ -108,21 +44,23 @@ class TopKAccuracy(_Mean):
 
     def __init__(self, k: int = 5) -> None:
         super().__init__()
-        if k < 1:
-            raise ValueError(f"TopKAccuracy: k must be at least 1, got {k}")
-        self.k = k
+        self.k = check_whole("TopKAccuracy: k", k)
 
     def update(
         self, prediction: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None = None
     ) -> None:
         """Add a batch."""
-        classes = prediction.shape[-1]
+        if is_single(prediction):
+            raise ValueError(f"{self!r}: expected scores (N, …, C), got shape {prediction.shape}")
         _, actual, weight = decide(prediction, target, sample_weight)
         if prediction.shape == np.shape(target):
             target = target.argmax(axis=-1)
-        scores = prediction.reshape(-1, classes)[np.ravel(target) != IGNORED]
+        scores = prediction.reshape(-1, prediction.shape[-1])[np.ravel(target) != IGNORED]
         own = np.take_along_axis(scores, actual[:, None], axis=-1)
-        self._add((scores > own).sum(axis=-1) < self.k, weight)
+        # Ahead of the own class: what is not below it (NaN too), and of equals the earlier ones.
+        earlier = np.arange(scores.shape[1]) < actual[:, None]
+        ahead = ~(scores <= own) | ((scores == own) & earlier)
+        self._add(ahead.sum(axis=-1) < self.k, weight)
 
 
 class _Counts(Metric):
@@ -145,11 +83,15 @@ class _Counts(Metric):
         self, prediction: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None = None
     ) -> None:
         """Add a batch."""
-        single = prediction.ndim == 1 or prediction.shape[-1] == 1
-        classes = 2 if single else prediction.shape[-1]
+        classes = 2 if is_single(prediction) else prediction.shape[-1]
         guess, actual, weight = decide(prediction, target, sample_weight, self.threshold)
         if len(self._counts) == 0:
             self._counts = np.zeros((classes, classes))
+        if len(self._counts) != classes:
+            raise ValueError(
+                f"{self!r}: {classes} classes after batches with {len(self._counts)}; "
+                "call reset() in between"
+            )
         np.add.at(self._counts, (actual, guess), 1.0 if weight is None else weight)
 
 
@@ -215,61 +157,6 @@ class F1(_PerClass):
         return _ratio(2 * hits, taken + there)
 
 
-class MeanAbsoluteError(_Mean):
-    """Mean of |prediction − target| over all values."""
-
-    def update(
-        self, prediction: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None = None
-    ) -> None:
-        """Add a batch."""
-        self._add(np.abs(prediction - target), sample_weight)
-
-
-class R2(Metric):
-    """The share of the target's variance that is explained, 1 − Σ (t − p)² / Σ (t − t̄)².
-
-    With several outputs, the mean over them. 1 is perfect, 0 is as good as the constant mean.
-    """
-
-    def __init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
-        """No batches."""
-        self._weight: Any = 0.0
-        self._mean: Any = 0.0
-        self._spread: Any = 0.0
-        self._error: Any = 0.0
-
-    def update(
-        self, prediction: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None = None
-    ) -> None:
-        """Add a batch; mean and spread are merged as in Chan, Golub & LeVeque 1979."""
-        t = np.asarray(target, np.float64)
-        one = np.ones(len(t)) if sample_weight is None else sample_weight
-        w = _spread(one, t.shape).astype(np.float64)
-        added = w.sum(axis=0)
-        total = self._weight + added
-        if not np.all(total > 0):
-            return
-        mean = (w * t).sum(axis=0) / np.where(added > 0, added, 1)
-        shift = mean - self._mean
-        self._spread = (
-            self._spread
-            + (w * (t - mean) ** 2).sum(axis=0)
-            + shift**2 * self._weight * added / total
-        )
-        self._mean = self._mean + shift * added / total
-        self._error = self._error + (w * (t - prediction) ** 2).sum(axis=0)
-        self._weight = total
-
-    def result(self) -> float:
-        """The mean over outputs; NaN for a constant target."""
-        if not np.all(np.asarray(self._spread) > 0):
-            return float("nan")
-        return float(np.mean(1 - self._error / self._spread))
-
-
 def decide(
     prediction: np.ndarray,
     target: np.ndarray,
@@ -278,7 +165,8 @@ def decide(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """(predicted classes, actual classes, weights), flat and without ignored rows."""
     target = np.asarray(target)
-    if prediction.ndim > 1 and prediction.shape[-1] > 1:
+    classes = 2 if is_single(prediction) else prediction.shape[-1]
+    if not is_single(prediction):
         guess = prediction.argmax(axis=-1)
         actual = target.argmax(axis=-1) if target.shape == prediction.shape else target
     else:
@@ -288,19 +176,22 @@ def decide(
             f"predictions {prediction.shape} do not fit targets {target.shape}: expected integer "
             "classes without the last axis, or rows of the same shape"
         )
-    weight = None if sample_weight is None else _spread(sample_weight, guess.shape).ravel()
+    weight = None if sample_weight is None else spread(sample_weight, guess.shape).ravel()
     guess, actual = guess.ravel(), actual.ravel().astype(np.int64)
     kept = actual != IGNORED
     if not kept.all():
         guess, actual = guess[kept], actual[kept]
         weight = None if weight is None else weight[kept]
+    if len(actual) and not 0 <= actual.min() <= actual.max() < classes:
+        raise ValueError(
+            f"targets from {actual.min()} to {actual.max()} are not classes 0 … {classes - 1}"
+        )
     return guess, actual, weight
 
 
-def _spread(weight: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Weights on the leading axes, the same along the others."""
-    weight = np.asarray(weight)
-    return np.broadcast_to(weight.reshape(weight.shape + (1,) * (len(shape) - weight.ndim)), shape)
+def is_single(prediction: np.ndarray) -> bool:
+    """Whether there is one score per row instead of one per class."""
+    return prediction.ndim == 1 or prediction.shape[-1] == 1
 
 
 def _ratio(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:

@@ -1,0 +1,21 @@
+"""Checks of arguments that many places share."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def is_whole(value: object) -> bool:
+    """Whether it is an integer, of Python or NumPy, and not a bool."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def check_whole(name: str, value: int, least: int = 1) -> int:
+    """The value as a Python integer.
+
+    Raises:
+        ValueError: when it is not a whole number, or below `least`.
+    """
+    if not is_whole(value) or value < least:
+        raise ValueError(f"{name} must be a whole number ≥ {least}, got {value!r}")
+    return int(value)

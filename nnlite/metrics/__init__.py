@@ -1,0 +1,28 @@
+"""Streaming metrics: fed batch by batch, right for an uneven last batch too.
+
+`update(prediction, target, sample_weight)` adds a batch, `result()` is the value over all since
+`reset()`.
+"""
+
+from nnlite.metrics.base import Metric
+from nnlite.metrics.classification import (
+    F1,
+    Accuracy,
+    ConfusionMatrix,
+    Precision,
+    Recall,
+    TopKAccuracy,
+)
+from nnlite.metrics.regression import R2, MeanAbsoluteError
+
+__all__ = [
+    "F1",
+    "R2",
+    "Accuracy",
+    "ConfusionMatrix",
+    "MeanAbsoluteError",
+    "Metric",
+    "Precision",
+    "Recall",
+    "TopKAccuracy",
+]

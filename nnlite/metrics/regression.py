@@ -1,0 +1,74 @@
+"""Metrics of regression, on predictions and targets of the same shape."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from nnlite.metrics.base import Mean, Metric, spread
+
+
+class MeanAbsoluteError(Mean):
+    """Mean of |prediction − target| over all values."""
+
+    def update(
+        self, prediction: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None = None
+    ) -> None:
+        """Add a batch."""
+        target = as_floats(prediction, target)
+        self._add(np.abs(prediction - target), sample_weight)
+
+
+class R2(Metric):
+    """The share of the target's variance that is explained, 1 − Σ (t − p)² / Σ (t − t̄)².
+
+    With several outputs, the mean over them. 1 is perfect, 0 is as good as the constant mean.
+    """
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """No batches."""
+        self._weight: Any = 0.0
+        self._mean: Any = 0.0
+        self._spread: Any = 0.0
+        self._error: Any = 0.0
+
+    def update(
+        self, prediction: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None = None
+    ) -> None:
+        """Add a batch; mean and spread are merged as in Chan, Golub & LeVeque 1979."""
+        t = as_floats(prediction, target)
+        one = np.ones(len(t)) if sample_weight is None else sample_weight
+        w = spread(one, t.shape).astype(np.float64)
+        added = w.sum(axis=0)
+        total = self._weight + added
+        mean = (w * t).sum(axis=0) / np.where(added > 0, added, 1)
+        some = np.where(total > 0, total, 1)  # an output may have no weight yet
+        shift = mean - self._mean
+        self._spread = (
+            self._spread
+            + (w * (t - mean) ** 2).sum(axis=0)
+            + shift**2 * self._weight * added / some
+        )
+        self._mean = self._mean + shift * added / some
+        self._error = self._error + (w * (t - prediction) ** 2).sum(axis=0)
+        self._weight = total
+
+    def result(self) -> float:
+        """The mean over outputs; NaN for a constant target."""
+        if not np.all(np.asarray(self._spread) > 0):
+            return float("nan")
+        return float(np.mean(1 - self._error / self._spread))
+
+
+def as_floats(prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The target in double precision, when its shape is the prediction's: nothing is broadcast."""
+    if np.shape(prediction) != np.shape(target):
+        raise ValueError(
+            f"prediction and target must have the same shape, got {np.shape(prediction)} and "
+            f"{np.shape(target)}"
+        )
+    return np.asarray(target, np.float64)
