@@ -1,0 +1,201 @@
+"""Losses return PyTorch's values and gradients, in every reduction and with sample weights."""
+
+import numpy as np
+import pytest
+from cases import LOSSES, WEIGHT, LossCase, classes, ignoring, log_rows, normal, rows
+
+import nnlite as nn
+from reference.compare import assert_close
+
+torch = pytest.importorskip("torch")
+F = torch.nn.functional
+
+CLASS_WEIGHT = torch.tensor(WEIGHT)
+POS_WEIGHT = [0.5, 3.0]
+
+CASES = {name: case for name, case in LOSSES.items() if not name.endswith(" sum")} | {
+    "CrossEntropyLoss soft time": LossCase(nn.CrossEntropyLoss, normal(2, 5, 4), rows(2, 5, 4)),
+    "CrossEntropyLoss soft smoothed weighted": LossCase(
+        lambda: nn.CrossEntropyLoss(WEIGHT, label_smoothing=0.1), normal(6, 4), rows(6, 4)
+    ),
+    "CrossEntropyLoss time smoothed ignoring": LossCase(
+        lambda: nn.CrossEntropyLoss(label_smoothing=0.1),
+        normal(2, 5, 4),
+        ignoring(classes(4, 2, 5), -100),
+    ),
+    "NLLLoss time": LossCase(nn.NLLLoss, log_rows(2, 5, 4), classes(4, 2, 5)),
+    "BCEWithLogitsLoss weighted by column": LossCase(
+        lambda: nn.BCEWithLogitsLoss(pos_weight=np.array(POS_WEIGHT)),
+        normal(6, 2),
+        classes(2, 6, 2),
+    ),
+}
+
+
+def by_class(function, **options):
+    """PyTorch has the classes on axis 1, and soft targets with them."""
+
+    def loss(p, t, reduction):
+        t = t.movedim(-1, 1) if t.ndim == p.ndim else t
+        return function(p.movedim(-1, 1), t, reduction=reduction, **options)
+
+    return loss
+
+
+def with_logits(pos_weight):
+    return lambda p, t, reduction: F.binary_cross_entropy_with_logits(
+        p, t.to(p.dtype), pos_weight=torch.tensor(pos_weight), reduction=reduction
+    )
+
+
+def huber(delta):
+    return lambda p, t, reduction: F.huber_loss(p, t, delta=delta, reduction=reduction)
+
+
+def poisson(log_input):
+    return lambda p, t, reduction: F.poisson_nll_loss(p, t, log_input, reduction=reduction)
+
+
+def reduce(values, reduction, divisor=None):
+    if reduction == "none":
+        return values
+    total = values.sum()
+    return total if reduction == "sum" else total / (values.numel() if divisor is None else divisor)
+
+
+def log_cosh(p, t, reduction):
+    return reduce(torch.log(torch.cosh(p - t)), reduction)
+
+
+def hinge(p, t, reduction):
+    return reduce(torch.clamp(1 - torch.where(t == 1, 1, -1) * p, min=0), reduction)
+
+
+def focal(gamma=2.0, weight=None):
+    weight = torch.ones(4) if weight is None else weight
+
+    def loss(p, t, reduction):
+        q = F.softmax(p, -1).gather(-1, t[..., None])[..., 0]
+        values = -weight[t] * (1 - q) ** gamma * torch.log(q)
+        return reduce(values, reduction, weight[t].sum())
+
+    return loss
+
+
+def kl_div(p, t, reduction):
+    if reduction == "none":
+        return F.kl_div(p, t, reduction="none").sum(-1)
+    return F.kl_div(p, t, reduction="batchmean" if reduction == "mean" else "sum")
+
+
+cross_entropy = by_class(F.cross_entropy)
+nll = by_class(F.nll_loss)
+
+REFERENCE = {
+    "MSELoss": lambda p, t, reduction: F.mse_loss(p, t, reduction=reduction),
+    "MSELoss row": lambda p, t, reduction: F.mse_loss(p, t, reduction=reduction),
+    "MAELoss": lambda p, t, reduction: F.l1_loss(p, t, reduction=reduction),
+    "HuberLoss": huber(1.0),
+    "HuberLoss delta": huber(0.3),
+    "LogCoshLoss": log_cosh,
+    "BCELoss": lambda p, t, reduction: F.binary_cross_entropy(p, t, reduction=reduction),
+    "BCEWithLogitsLoss": with_logits(1.0),
+    "BCEWithLogitsLoss weighted": with_logits(3.0),
+    "BCEWithLogitsLoss weighted by column": with_logits(POS_WEIGHT),
+    "CrossEntropyLoss": cross_entropy,
+    "CrossEntropyLoss time": cross_entropy,
+    "CrossEntropyLoss soft": cross_entropy,
+    "CrossEntropyLoss soft time": cross_entropy,
+    "CrossEntropyLoss soft weighted": by_class(F.cross_entropy, weight=CLASS_WEIGHT),
+    "CrossEntropyLoss soft smoothed weighted": by_class(
+        F.cross_entropy, weight=CLASS_WEIGHT, label_smoothing=0.1
+    ),
+    "CrossEntropyLoss weighted": by_class(F.cross_entropy, weight=CLASS_WEIGHT),
+    "CrossEntropyLoss smoothed": by_class(F.cross_entropy, label_smoothing=0.1),
+    "CrossEntropyLoss smoothed weighted ignoring": by_class(
+        F.cross_entropy, weight=CLASS_WEIGHT, ignore_index=2, label_smoothing=0.1
+    ),
+    "CrossEntropyLoss time smoothed ignoring": by_class(F.cross_entropy, label_smoothing=0.1),
+    "CrossEntropyLoss ignoring": cross_entropy,
+    "NLLLoss": nll,
+    "NLLLoss time": nll,
+    "NLLLoss weighted": by_class(F.nll_loss, weight=CLASS_WEIGHT),
+    "NLLLoss ignoring": nll,
+    "KLDivLoss": kl_div,
+    "HingeLoss": hinge,
+    "HingeLoss 0 and 1": hinge,
+    "PoissonNLLLoss": poisson(True),
+    "PoissonNLLLoss rate": poisson(False),
+    "FocalLoss": focal(),
+    "FocalLoss gamma": focal(0.5),
+    "FocalLoss plain": focal(0.0),
+    "FocalLoss weighted": focal(weight=CLASS_WEIGHT),
+}
+every_loss = pytest.mark.parametrize("name", REFERENCE)
+
+
+def drawn(name):
+    rng = np.random.default_rng(0)
+    prediction, target = (draw(rng) for draw in CASES[name][1:])
+    target = target.astype(np.float32) if target.dtype.kind == "f" else target
+    return prediction.astype(np.float32), target
+
+
+def compare(loss, prediction, target, reference, sample_weight=None):
+    """The value and its gradient against `reference(prediction, target)`, both as tensors."""
+    p = torch.tensor(prediction, requires_grad=True)
+    value, expected = loss(prediction, target, sample_weight), reference(p, torch.tensor(target))
+    expected.backward()
+    assert_close(np.float32(value), expected, "losses")
+    assert_close(loss.backward(), p.grad, "gradients")
+
+
+def counts(loss, values, target):
+    """What each element adds to the divisor of the mean."""
+    each = torch.ones_like(values)
+    if target.shape == values.shape and hasattr(loss, "ignore_index"):
+        kept = target != loss.ignore_index
+        weight = torch.ones(4) if loss.weight is None else torch.tensor(loss.weight)
+        each = weight[torch.where(kept, target, 0)] * kept
+    return each
+
+
+def test_every_row_has_a_counterpart():
+    assert CASES.keys() == REFERENCE.keys()
+
+
+@every_loss
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_value_and_gradient(name, reduction):
+    loss = CASES[name].make()
+    loss.reduction = reduction
+    compare(loss, *drawn(name), lambda p, t: REFERENCE[name](p, t, reduction))
+
+
+@every_loss
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_sample_weight(name, reduction):
+    loss, (prediction, target) = CASES[name].make(), drawn(name)
+    loss.reduction = reduction
+    weight = np.random.default_rng(1).uniform(0, 2, len(prediction)).astype(np.float32)
+
+    def weighted(p, t):
+        values = REFERENCE[name](p, t, "none")
+        w = torch.tensor(weight).reshape(-1, *[1] * (values.ndim - 1)).expand_as(values)
+        return reduce(w * values, reduction, (w * counts(loss, values, t)).sum())
+
+    compare(loss, prediction, target, weighted, weight)
+
+
+def test_certain_probabilities():
+    prediction = np.array([0, 1, 0, 1, 0, 1], np.float32)[:, None]
+    target = np.array([0, 0, 1, 1, 0.5, 0.5], np.float32)[:, None]
+    compare(nn.BCELoss(), prediction, target, F.binary_cross_entropy)
+
+
+@pytest.mark.parametrize("size", [30, 1e4])
+def test_large_scores(size):
+    scores = size * np.array([[1, -1, 0], [-1, 0, 1]], np.float32)
+    compare(nn.CrossEntropyLoss(), scores, np.array([1, 2]), F.cross_entropy)
+    target = np.eye(3, dtype=np.float32)[[1, 2]]
+    compare(nn.BCEWithLogitsLoss(), scores, target, F.binary_cross_entropy_with_logits)
