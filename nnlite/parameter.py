@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -102,7 +103,7 @@ class Parameter(_Owned):
     `data` and `grad` are written in place, always: assigning to them copies the values into the
     memory that is already there. An optimizer can therefore lay all parameters of a model into
     one flat vector and make `data` and `grad` views of it, and `weight.grad = x.T @ g` still
-    lands there. For the same reason keep no alias of `data` across calls.
+    lands there. For the same reason keep no alias of `data` or `grad` across calls.
 
     Args:
         data: the initial values; copied.
@@ -112,17 +113,32 @@ class Parameter(_Owned):
     def __init__(self, data: ArrayLike, dtype: DTypeLike | None = None) -> None:
         super().__init__(data, dtype)
         self._grad = np.zeros_like(self._data)
+        self._cleared = True  # nobody has touched the gradient since it was set to zero
         self._trainable = True
         self._owner: Owner | None = None
 
     @property
     def grad(self) -> np.ndarray:
         """dL/d(data): every backward adds to it, `zero_grad` clears it."""
+        self._cleared = False  # whoever asks may write
         return self._grad
 
     @grad.setter
     def grad(self, value: ArrayLike) -> None:
+        self._cleared = False
         self._write(self._grad, value, "grad")
+
+    def accumulate(self, product: Callable[..., Any], *factors: Any) -> None:
+        """grad += product(*factors), for a NumPy function with an `out=` argument.
+
+        While the gradient is known to be zero the product is written straight into its memory,
+        which saves an array of its size and a pass over it: `accumulate(np.matmul, x.T, g)`.
+        """
+        if self._cleared:
+            product(*factors, out=self._grad)
+            self._cleared = False
+        else:
+            self._grad += product(*factors)
 
     @property
     def trainable(self) -> bool:
@@ -141,6 +157,11 @@ class Parameter(_Owned):
     def zero_grad(self) -> None:
         """Set the gradient to zero."""
         self._grad.fill(0)
+        self._cleared = True
+
+    def cleared(self) -> None:
+        """Take note that the gradient was set to zero from outside (for optimizers)."""
+        self._cleared = True
 
     def claim(self, owner: Owner) -> None:
         """Make `owner` the one that updates this parameter (for optimizers)."""

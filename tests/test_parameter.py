@@ -215,3 +215,26 @@ def test_move_into_takes_values_along():
     parameter.data = [5, 6]
     parameter.grad += 1
     np.testing.assert_array_equal(flat, [[5, 6], [4, 5]])
+
+
+def test_a_product_is_added_to_the_gradient():
+    p = nn.Parameter(np.zeros((2, 3)))
+    a, b = np.ones((2, 4), np.float32), np.ones((4, 3), np.float32)
+    p.accumulate(np.matmul, a, b)
+    np.testing.assert_array_equal(p.grad, np.full((2, 3), 4))
+    p.accumulate(np.matmul, a, b)
+    np.testing.assert_array_equal(p.grad, np.full((2, 3), 8))
+
+
+@pytest.mark.parametrize("write", ["assign", "add", "entry"])
+def test_what_was_written_into_a_cleared_gradient_stays(write):
+    p = nn.Parameter(np.zeros(3))
+    p.zero_grad()
+    if write == "assign":
+        p.grad = np.ones(3)
+    elif write == "add":
+        p.grad += 1
+    else:
+        p.grad[:] = 1
+    p.accumulate(np.add.reduce, np.ones((5, 3), np.float32), 0)
+    np.testing.assert_array_equal(p.grad, np.full(3, 6))

@@ -119,6 +119,8 @@ class Layer(Slot, Constructed):
 
     def has_parameters(self) -> bool:
         """Whether there is a parameter in this layer or below it."""
+        if any(isinstance(value, Parameter) for value in vars(self).values()):
+            return True  # most layers, without the walk
         return next(self.named_parts(Parameter), None) is not None
 
     def zero_grad(self) -> None:

@@ -9,6 +9,8 @@ import numpy as np
 from nnlite.layers.base import Layer
 from nnlite.random import as_generator
 
+BITS = 1 << 16
+
 
 class Dropout(Layer):
     """Set each value to zero with probability p while training; the identity in eval mode.
@@ -47,6 +49,10 @@ class Dropout(Layer):
         return grad_output if mask is None else grad_output * mask
 
     def _draw(self, x: np.ndarray) -> np.ndarray:
-        """0 with probability p and 1/(1 − p) otherwise, in x's dtype."""
-        kept = self.rng.random(x.shape, dtype=np.float32) >= self.p
-        return kept * x.dtype.type(1 / (1 - self.p))
+        """0 with probability p and 1/(1 − p) otherwise, in x's dtype.
+
+        16 random bits a value are drawn in half the time of a float; p is rounded to 2⁻¹⁶.
+        """
+        dropped = min(round(self.p * BITS), BITS - 1)
+        kept = self.rng.integers(0, BITS, x.shape, np.uint16) >= dropped
+        return kept * x.dtype.type(BITS / (BITS - dropped))

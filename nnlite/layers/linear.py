@@ -10,6 +10,7 @@ import numpy as np
 from nnlite.checks import check_whole
 from nnlite.initializers import Initializer, Uniform
 from nnlite.layers.base import Layer
+from nnlite.ops.products import times_transposed
 from nnlite.parameter import Parameter
 from nnlite.random import as_generator
 
@@ -78,10 +79,10 @@ class Linear(Layer):
         (x,) = self.saved()
         rows = x.reshape(-1, self.in_features)  # (N·…, in)
         d_rows = grad_output.reshape(-1, self.out_features)  # (N·…, out)
-        self.weight.grad += rows.T @ d_rows
+        self.weight.accumulate(np.matmul, rows.T, d_rows)
         if self.bias is not None:
-            self.bias.grad += d_rows.sum(axis=0)
-        return grad_output @ self.weight.data.T if self.needs_input_grad else None
+            self.bias.accumulate(np.add.reduce, d_rows, 0)
+        return times_transposed(grad_output, self.weight.data) if self.needs_input_grad else None
 
     def multiply_adds(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:
         """One for each sample and weight."""

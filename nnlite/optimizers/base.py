@@ -159,7 +159,9 @@ class Optimizer:
         for pack in self._packs:
             pack.grad.fill(0)
         for parameter, _ in self._members:
-            if not parameter.trainable:
+            if parameter.trainable:
+                parameter.cleared()
+            else:
                 parameter.zero_grad()
 
     @property

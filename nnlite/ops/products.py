@@ -1,0 +1,17 @@
+"""Matrix products, in the form that BLAS runs fastest."""
+
+from __future__ import annotations
+
+import numpy as np
+
+SMALL = 32_768  # values; copying so many costs a few microseconds
+
+
+def times_transposed(g: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """G Wᵀ for g (…, out) and w (in, out).
+
+    OpenBLAS has fast paths for small products of matrices as they lie in memory, and none for a
+    transposed right factor: (64, 64) times (128, 64)ᵀ takes 35 µs, and 14 µs with the transpose
+    written out first. Large products do not care, and then the copy would cost.
+    """
+    return g @ (w.T.copy() if w.size <= SMALL else w.T)
