@@ -6,7 +6,8 @@ import pickle
 
 import numpy as np
 import pytest
-from cases import LAYERS, Cube, layer_input, layer_of
+from cases import LAYERS, layer_input, layer_of
+from cases.core import Cube
 
 import nnlite as nn
 

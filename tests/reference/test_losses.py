@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from cases import LOSSES, WEIGHT, LossCase, classes, ignoring, log_rows, normal, rows
+from cases import LOSSES, LossCase
+from cases.losses import WEIGHT, classes, ignoring, log_rows, normal, rows
 
 import nnlite as nn
 from reference.compare import assert_close

@@ -1,0 +1,38 @@
+"""What a row of the case tables says, and how to build what it describes."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+import nnlite as nn
+
+
+class LayerCase(NamedTuple):
+    make: Callable[[], nn.Layer]
+    shape: tuple[int, ...]
+    kinks: tuple[float, ...] = ()  # inputs stay away from these
+    training: bool = True
+    by_sample: bool = True  # whether each sample is treated by itself
+    by_difference: bool = True  # False where another row differs only in size, and this is large
+    whole_range: bool = False  # safe for every float
+    moves_only: bool = False  # does no arithmetic, so takes integers too
+
+
+class LossCase(NamedTuple):
+    make: Callable[[], nn.Loss]
+    prediction: Callable[[np.random.Generator], np.ndarray]
+    target: Callable[[np.random.Generator], np.ndarray]
+
+
+def layer_input(case: LayerCase, dtype=np.float64, seed: int = 0) -> np.ndarray:
+    """An input for the row, at least 0.05 from every kink."""
+    x = 2 * np.random.default_rng(seed).standard_normal(case.shape)
+    for kink in case.kinks:
+        near = np.abs(x - kink) < 0.05
+        x[near] = kink + 0.05 * np.where(x[near] < kink, -1, 1)
+    return x.astype(dtype)
+
+
+def layer_of(case: LayerCase, dtype=np.float64) -> nn.Layer:
+    return case.make().astype(dtype).train(case.training)
