@@ -1,7 +1,9 @@
 """nnlite: neural networks on NumPy, every gradient written out by hand."""
 
 from nnlite import data, initializers, losses, metrics, optimizers
-from nnlite.inspection import GradientError, check_gradients, summary
+from nnlite.inspection import *  # noqa: F403
+from nnlite.inspection import __all__ as _inspection
+from nnlite.inspection.audit_callback import GradientAudit
 from nnlite.layers import *  # noqa: F403
 from nnlite.layers import __all__ as _layers
 from nnlite.losses import *  # noqa: F403
@@ -20,11 +22,10 @@ __version__ = "0.1.0"
 __all__ = [
     "Buffer",
     "Callback",
-    "GradientError",
+    "GradientAudit",
     "History",
     "Parameter",
     "Trainer",
-    "check_gradients",
     "data",
     "inference",
     "initializers",
@@ -32,7 +33,7 @@ __all__ = [
     "metrics",
     "optimizers",
     "seed",
-    "summary",
+    *_inspection,
     *_layers,
     *_losses,
     *_metrics,
