@@ -25,6 +25,9 @@ def with_shapes(formula: str, shapes: Mapping[str, Shape], result: Shape) -> str
     if not equals:
         return f"{formula} {result}"
 
+    if not shapes:
+        return f"{left} {result} = {right}"
+
     def filled(match: re.Match[str]) -> str:
         name, transposed = match["name"], match["transposed"]
         shape = shapes[name][::-1] if transposed else shapes[name]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,28 +44,52 @@ class Value(NamedTuple):
         }
 
 
-class TraceStep(NamedTuple):
+class TraceStep:
     """One line of the loop on one layer.
 
     Attributes:
         number: of the step in the six-step loop; 0 for a forward.
         title: what the loop calls it.
         place: where in the model, such as ("layer 2", "branch"); () for the model and the loss.
-        layer: the layer's repr.
-        formula: its equation, with G for the incoming gradient.
-        shapes: the equation with this run's shapes.
         incoming: G, or x in a forward; None for the loss gradient.
         result: what was computed.
     """
 
-    number: int
-    title: str
-    place: tuple[str, ...]
-    layer: str
-    formula: str
-    shapes: str
-    incoming: Value | None
-    result: Value
+    def __init__(
+        self,
+        number: int,
+        title: str,
+        place: tuple[str, ...],
+        source: Layer | Loss,
+        key: str,
+        incoming: Value | None,
+        result: Value,
+        symbols: Mapping[str, tuple[int, ...]],
+    ) -> None:
+        self.number = number
+        self.title = title
+        self.place = place
+        self.incoming = incoming
+        self.result = result
+        self._source = source
+        self._key = key
+        self._symbols = symbols
+
+    @property
+    def layer(self) -> str:
+        """The layer's (or the loss's) repr; a container by its class alone."""
+        source = self._source
+        return place_name((), source) if isinstance(source, Layer) else repr(source)
+
+    @property
+    def formula(self) -> str:
+        """The layer's equation, with G for the incoming gradient."""
+        return self._source.equations.get(self._key, self.result.name)
+
+    @property
+    def shapes(self) -> str:
+        """The equation with this run's shapes."""
+        return with_shapes(self.formula, self._symbols, self.result.array.shape)
 
     def __str__(self) -> str:
         return trace_text.step_text(self)
@@ -75,7 +99,6 @@ class Trace:
     """The record of one step; prints as text, iterates over the steps of the backward pass.
 
     Attributes:
-        model: the model's repr.
         loss: the loss's repr; `loss_value` is the number.
         forward: one `TraceStep` per layer, first to last.
         steps: the loss gradient, then the backward pass, last layer to first.
@@ -84,19 +107,30 @@ class Trace:
 
     def __init__(
         self,
-        model: str,
-        loss: str,
+        layers: list[tuple[tuple[str, ...], Layer]],
+        loss: Loss,
         loss_value: float,
         forward: list[TraceStep],
         steps: list[TraceStep],
-        structure: list[tuple[int, str, str]],
     ) -> None:
-        self.model = model
-        self.loss = loss
+        self._layers = layers
+        self._loss = loss
         self.loss_value = loss_value
         self.forward = forward
         self.steps = steps
-        self.structure = structure
+
+    @property
+    def loss(self) -> str:
+        """The loss's repr."""
+        return repr(self._loss)
+
+    @property
+    def structure(self) -> list[tuple[int, str, str]]:
+        """(depth, place, name) of every layer, containers included, outermost first."""
+        return [
+            (len(place), "".join(place[-1:]), place_name((), layer))
+            for place, layer in self._layers
+        ]
 
     def __iter__(self) -> Iterator[TraceStep]:
         return iter(self.steps)
@@ -164,23 +198,10 @@ def trace(model: Layer, loss: Loss, x: np.ndarray, y: np.ndarray) -> Trace:
         prediction = probe.forward(x)
         value = criterion(prediction, y)
         grad = criterion.backward()
-        first = _loss_step(criterion, prediction, grad)
+        title, result = "compute the loss gradient", Value("G", grad)
+        first = TraceStep(1, title, (), criterion, "prediction", None, result, {})
         probe.backward(grad)
-    return Trace(
-        repr(model),
-        repr(loss),
-        value,
-        recorder.forward,
-        [first, *recorder.backward],
-        [(len(place), "".join(place[-1:]), place_name((), layer)) for place, layer in layers],
-    )
-
-
-def _loss_step(loss: Loss, prediction: np.ndarray, grad: np.ndarray) -> TraceStep:
-    formula = loss.equations.get("prediction", "dL/dprediction")
-    shapes = f"{formula}, D = {loss.denominator:g}: {grad.shape}"
-    title = "compute the loss gradient"
-    return TraceStep(1, title, (), repr(loss), formula, shapes, None, Value("G", grad))
+    return Trace(layers, criterion, value, recorder.forward, [first, *recorder.backward])
 
 
 class _Recorder:
@@ -199,10 +220,7 @@ class _Recorder:
         shapes = {symbol(layer, name): p.shape for name, p in own.items()}
 
         def step(number: int, title: str, key: str, incoming: Value, result: Value) -> TraceStep:
-            formula = layer.equations.get(key, result.name)
-            filled = with_shapes(formula, shapes, result.array.shape)
-            name = place_name((), layer)
-            return TraceStep(number, title, place, name, formula, filled, incoming, result)
+            return TraceStep(number, title, place, layer, key, incoming, result, shapes)
 
         def forward(x: np.ndarray, y: np.ndarray) -> None:
             shapes.update(x=x.shape, y=y.shape, G=y.shape)

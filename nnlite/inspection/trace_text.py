@@ -100,7 +100,6 @@ def _row(first: str, step: TraceStep) -> str:
 def as_dict(trace: Trace, size: int) -> dict[str, Any]:
     """Plain lists and numbers."""
     return {
-        "model": trace.model,
         "loss": trace.loss,
         "loss_value": trace.loss_value,
         "structure": [
