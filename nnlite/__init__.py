@@ -1,6 +1,7 @@
 """nnlite: neural networks on NumPy, every gradient written out by hand."""
 
 from nnlite import data, initializers, losses, metrics, optimizers
+from nnlite.files import CheckpointError, load_model, save_model
 from nnlite.inspection import *  # noqa: F403
 from nnlite.inspection import __all__ as _inspection
 from nnlite.inspection.audit_callback import GradientAudit
@@ -15,27 +16,29 @@ from nnlite.optimizers import __all__ as _optimizers
 from nnlite.parameter import Buffer, Parameter
 from nnlite.random import seed
 from nnlite.slot import inference
-from nnlite.training import Callback, History, Trainer
+from nnlite.training import *  # noqa: F403
+from nnlite.training import __all__ as _training
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Buffer",
-    "Callback",
+    "CheckpointError",
     "GradientAudit",
-    "History",
     "Parameter",
-    "Trainer",
     "data",
     "inference",
     "initializers",
+    "load_model",
     "losses",
     "metrics",
     "optimizers",
+    "save_model",
     "seed",
     *_inspection,
     *_layers,
     *_losses,
     *_metrics,
     *_optimizers,
+    *_training,
 ]
