@@ -46,6 +46,15 @@ def test_tied_parameters_are_one():
     assert len(copy.deepcopy(tied).parameters()) == 3
 
 
+def test_two_parts_with_the_same_path_are_refused():
+    class Named(nn.Layer):
+        def __init__(self):
+            self.items = {0: nn.Linear(2, 2), "0": nn.Linear(2, 2)}
+
+    with pytest.raises(ValueError, match=r"same path, items\.0"):
+        Named().parameters()
+
+
 def test_state_dict_is_a_copy():
     layer = nn.Linear(2, 2)
     layer.state_dict()["weight"][:] = 9

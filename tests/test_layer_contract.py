@@ -10,6 +10,7 @@ from cases import LAYERS, layer_input, layer_of
 from cases.core import Cube
 
 import nnlite as nn
+from nnlite.layers.containers import Container
 
 
 def layers(keep=lambda case: True):
@@ -174,6 +175,22 @@ def test_backward_empties_every_slot(case):
         layer.needs_input_grad = needed
         run(layer, x)
         assert all(part._slot is None for part in layer.named_layers().values())
+
+
+@layers(lambda case: isinstance(case.make(), Container))
+def test_a_child_that_fails_leaves_no_slot_filled(case):
+    layer, x = layer_of(case), layer_input(case)
+
+    def fails(value):
+        raise ZeroDivisionError
+
+    for method in ("forward", "backward"):
+        for child in [*layer.named_layers().values()][1:]:
+            setattr(child, method, fails)
+            with pytest.raises(ZeroDivisionError):
+                run(layer, x)
+            assert all(part._slot is None for part in layer.named_layers().values())
+            delattr(child, method)
 
 
 @every_layer

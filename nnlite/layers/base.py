@@ -99,7 +99,7 @@ class Layer(Slot, Constructed):
 
     def named_parts(self, kind: type[Part]) -> Iterator[tuple[str, Part]]:
         """Every part of one kind inside this layer with its path, each object once."""
-        return _walk(self, "", kind, {id(self)})
+        return _walk(self, "", kind, {id(self)}, set())
 
     def named_parameters(self) -> dict[str, Parameter]:
         """The parameters by path, such as "2.branch.0.weight"."""
@@ -122,6 +122,11 @@ class Layer(Slot, Constructed):
         if any(isinstance(value, Parameter) for value in vars(self).values()):
             return True  # most layers, without the walk
         return next(self.named_parts(Parameter), None) is not None
+
+    def clear_saved(self) -> None:
+        """Empty this layer's slot and those of all layers inside."""
+        for layer in self.named_layers().values():
+            Slot.clear_saved(layer)
 
     def zero_grad(self) -> None:
         """Set every parameter's gradient to zero."""
@@ -245,7 +250,7 @@ _PARTS = (Layer, Parameter, Buffer, np.random.Generator)
 
 
 def _walk(
-    owner: Layer, prefix: str, kind: type[Part], seen: set[int]
+    owner: Layer, prefix: str, kind: type[Part], seen: set[int], paths: set[str]
 ) -> Iterator[tuple[str, Part]]:
     """The parts among a layer's attributes, depth first, in the order of definition."""
     cls: Any = type(owner)
@@ -254,21 +259,24 @@ def _walk(
         if not name.startswith("_"):
             # A *layers attribute adds only its indices: "2.weight", not "layers.2.weight".
             path = prefix if name == starred else f"{prefix}{name}."
-            yield from _walk_value(value, path, kind, seen)
+            yield from _walk_value(value, path, kind, seen, paths)
 
 
 def _walk_value(
-    value: Any, path: str, kind: type[Part], seen: set[int]
+    value: Any, path: str, kind: type[Part], seen: set[int], paths: set[str]
 ) -> Iterator[tuple[str, Part]]:
     if isinstance(value, _PARTS):
         if id(value) in seen:
             return
+        if path in paths:
+            raise ValueError(f"two parts of the model have the same path, {path[:-1]}; rename one")
         seen.add(id(value))
+        paths.add(path)
         if isinstance(value, kind):
             yield path[:-1], value
         if isinstance(value, Layer):
-            yield from _walk(value, path, kind, seen)
+            yield from _walk(value, path, kind, seen, paths)
     elif isinstance(value, (list, tuple, dict)):
         items = value.items() if isinstance(value, dict) else enumerate(value)
         for key, item in items:
-            yield from _walk_value(item, f"{path}{key}.", kind, seen)
+            yield from _walk_value(item, f"{path}{key}.", kind, seen, paths)
