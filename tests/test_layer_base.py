@@ -175,11 +175,49 @@ def test_repr_never_raises():
         (lambda: nn.HardTanh(1, 1), "min_val < max_val"),
         (lambda: nn.Softplus(0), "beta"),
         (lambda: nn.ELU(0), "alpha"),
+        (lambda: nn.PReLU(0), "num_parameters must be a whole number"),
+        (lambda: nn.Reshape(2, 0), "whole number ≥ 1, got 0"),
+        (lambda: nn.Reshape((2, 3)), "whole number ≥ 1"),
+        (lambda: nn.Reshape(-1, -1), "only one size can be −1"),
     ],
 )
 def test_bad_arguments_are_refused(make, words):
     with pytest.raises(ValueError, match=words):
         make()
+
+
+@pytest.mark.parametrize("layer", [nn.Linear(3, 2), nn.Tanh(), nn.ReLU(), nn.PReLU()])
+@pytest.mark.parametrize("shape", [(2, 4), (2, 1), (4,), (8, 1), (1, 2, 4)])
+def test_a_gradient_of_another_shape_changes_nothing(layer, shape):
+    layer(np.ones((4, 3), np.float32))
+    with pytest.raises(ValueError, match=rf"{type(layer).__name__}\(.*in y's shape \(4, "):
+        layer.backward(np.ones(shape, np.float32))
+    assert not any(p.grad.any() for p in layer.parameters())
+    layer(np.ones((4, 3), np.float32))
+    with pytest.raises(TypeError, match="got NoneType"):
+        layer.backward(None)
+
+
+def test_a_function_that_forgets_the_tuple():
+    class Half(nn.Elementwise):
+        def function(self, x):
+            return x / 2
+
+    with pytest.raises(TypeError, match=r"Half\(\): function must return a tuple.*got ndarray"):
+        Half()(np.ones((3, 2), np.float32))
+
+
+@pytest.mark.parametrize("layer", [nn.Flatten(), nn.Reshape(2, -1), nn.Reshape(-1)])
+def test_no_samples_can_be_reshaped(layer):
+    y = layer(np.ones((0, 2, 3), np.float32))
+    assert y.shape == layer(np.ones((1, 2, 3), np.float32))[:0].shape
+    layer(np.ones((0, 2, 3), np.float32))
+    assert layer.backward(y).shape == (0, 2, 3)
+
+
+def test_a_missing_axis_is_named():
+    with pytest.raises(ValueError, match=r"GLU\(axis=2\): axis 2 must have even length"):
+        nn.GLU(axis=2)(np.ones((2, 4), np.float32))
 
 
 def test_a_layer_without_methods_says_so():

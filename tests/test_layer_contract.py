@@ -87,6 +87,17 @@ def test_dtype_is_kept(case, dtype):
 
 
 @every_layer
+def test_numpy_scalars_as_arguments_do_not_promote(case):
+    layer = layer_of(case, np.float32)
+    for part in layer.named_layers().values():
+        for name in inspect.signature(type(part)).parameters:
+            if type(getattr(part, name, None)) is float and name in vars(part):
+                setattr(part, name, np.float64(getattr(part, name)))
+    y, d_x, grads = run(layer, layer_input(case, np.float32))
+    assert {a.dtype for a in (y, d_x, *grads)} == {np.dtype(np.float32)}
+
+
+@every_layer
 def test_float32_agrees_with_float64(case):
     layer = layer_of(case, np.float32)
     twin = layer.astype(np.float64)

@@ -239,6 +239,23 @@ class Layer(Slot, Constructed):
                 "convert with x.astype(np.float32)"
             )
 
+    def check_grad_output(self, grad_output: np.ndarray, shape: tuple[int, ...]) -> None:
+        """Refuse a gradient that does not have the output's shape.
+
+        Raises:
+            TypeError: when it is no array.
+            ValueError: when the shapes differ.
+        """
+        if not isinstance(grad_output, np.ndarray):
+            raise TypeError(
+                f"{self!r}: backward expected dL/dy as a NumPy array {shape}, "
+                f"got {type(grad_output).__name__}"
+            )
+        if grad_output.shape != shape:
+            raise ValueError(
+                f"{self!r}: backward expected dL/dy in y's shape {shape}, got {grad_output.shape}"
+            )
+
 
 def floating_dtype(layer: Layer) -> np.dtype[Any]:
     """The dtype of the layer's first floating parameter; float32 when there is none."""

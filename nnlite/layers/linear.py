@@ -31,7 +31,7 @@ class Linear(Layer):
                  bias: whether to add b (default True); without it `bias` is None
                  weight_init, bias_init: initializers (default None: U(−1/√in, 1/√in) for both)
                  rng: a generator or seed for the first values (default: see `nn.seed`)
-    Raises       ValueError: when x's last axis is not in_features
+    Raises       ValueError: when x's last axis is not in_features, or G not in y's shape
                  TypeError: when x does not hold floats
     Source       standard result; first values as in PyTorch
     """
@@ -77,6 +77,7 @@ class Linear(Layer):
     def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
         """dL/dW, dL/db and dL/dx; the last only when somebody upstream needs it."""
         (x,) = self.saved()
+        self.check_grad_output(grad_output, (*x.shape[:-1], self.out_features))
         rows = x.reshape(-1, self.in_features)  # (N·…, in)
         d_rows = grad_output.reshape(-1, self.out_features)  # (N·…, out)
         self.weight.accumulate(np.matmul, rows.T, d_rows)
