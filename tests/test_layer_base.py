@@ -68,6 +68,7 @@ def test_state_dict_is_a_copy():
         (lambda s: s.update(extra=np.ones(1)), "extra is not a part"),
         (lambda s: s.update({"0.weight": np.ones((4, 3))}), r"0.weight has shape \(4, 3\)"),
         (lambda s: s.update({"0.bias": np.array(list("abcd"))}), "does not hold numbers"),
+        (lambda s: s.update({"0.bias": np.array([0, 1, 1e300, 0])}), "0.bias holds values that"),
     ],
 )
 def test_a_state_that_does_not_fit_changes_nothing(change, words):
@@ -78,6 +79,23 @@ def test_a_state_that_does_not_fit_changes_nothing(change, words):
         net.load_state_dict(state)
     for path, value in net.state_dict().items():
         np.testing.assert_array_equal(value, before[path])
+
+
+@pytest.mark.parametrize("count", [1.7, np.nan, 2.0**70])
+def test_an_integer_buffer_takes_only_whole_numbers(count):
+    layer = nn.Identity()
+    layer.count = nn.Buffer(np.array(3))
+    with pytest.raises(ValueError, match="count holds values that do not fit into int64"):
+        layer.load_state_dict({"count": np.array(count)})
+    assert layer.count.data == 3
+    layer.load_state_dict({"count": np.array(4.0)})
+    assert layer.count.data == 4
+
+
+def test_loading_keeps_what_is_not_finite():
+    layer = nn.PReLU(2)
+    layer.load_state_dict({"weight": np.array([np.nan, np.inf])})
+    np.testing.assert_array_equal(layer.weight.data, [np.nan, np.inf])
 
 
 def test_loading_loosely():
@@ -116,6 +134,9 @@ def test_astype_is_a_copy():
     assert {p.dtype for p in double.parameters()} == {np.dtype(np.float64)}
     assert double.weight.grad.dtype == np.float64
     assert layer.weight.dtype == np.float32
+    for dtype in (np.int64, bool, "complex64"):
+        with pytest.raises(TypeError, match=r"Linear.astype: expected floats, got"):
+            layer.astype(dtype)
 
 
 def test_predict_works_in_batches_and_casts():
@@ -131,6 +152,7 @@ def test_predict_works_in_batches_and_casts():
         (np.zeros((0, 3)), ValueError, "x is empty"),
         (np.array([[0, 0, 0], [0, np.nan, 0]]), ValueError, "row 1 contains nan"),
         (np.array([[0, 0, -np.inf]]), ValueError, "row 0 contains -inf"),
+        (np.array([[0, 0, 0], [0, 1e300, 0]]), ValueError, "x as float32 .* row 1 contains inf"),
         (np.array([["a", "b", "c"]]), TypeError, "x must hold numbers"),
         (np.array([[None, 1, 2]]), TypeError, "x must hold numbers"),
         (np.zeros((2, 5)), ValueError, r"layer 0 › Linear\(3, 4\): expected \(N, 3\)"),
@@ -156,7 +178,21 @@ def test_repr_never_raises():
         def __init__(self, thing):
             self.thing = thing
 
+    class Unfinished(nn.Layer):
+        def __init__(self, *shape):
+            self.shape = None
+
+    class Touchy(nn.Layer):
+        def __init__(self, size):
+            pass
+
+        @property
+        def size(self):
+            raise ValueError("not yet")
+
     assert repr(Forgetful(3)) == "Forgetful(size=?, mode=?)"
+    assert repr(Unfinished(3)) == "Unfinished(shape=?)"
+    assert repr(Touchy(3)) == "Touchy(size=?)"
     assert repr(Holder(Rude())) == "Holder(<Rude>)"
     assert repr(Holder(np.ones((2, 3)))) == "Holder(array(2, 3))"
     assert repr(nn.Linear(2, 3, bias=False)) == "Linear(2, 3, bias=False)"
@@ -175,6 +211,13 @@ def test_repr_never_raises():
         (lambda: nn.HardTanh(1, 1), "min_val < max_val"),
         (lambda: nn.Softplus(0), "beta"),
         (lambda: nn.ELU(0), "alpha"),
+        (
+            lambda: nn.Linear(2, 3, weight_init=lambda shape, rng: np.ones(5)),
+            r"shape \(2, 3\), got",
+        ),
+        (lambda: nn.Linear(2, 3, bias_init=lambda shape, rng: 0.0), r"shape \(3,\), got \(\)"),
+        (lambda: nn.seed(None), "seed must be a whole number ≥ 0, got None"),
+        (lambda: nn.seed(-1), "seed must be"),
         (lambda: nn.PReLU(0), "num_parameters must be a whole number"),
         (lambda: nn.Reshape(2, 0), "whole number ≥ 1, got 0"),
         (lambda: nn.Reshape((2, 3)), "whole number ≥ 1"),

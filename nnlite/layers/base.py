@@ -125,7 +125,8 @@ class Layer(Slot, Constructed):
 
     def clear_saved(self) -> None:
         """Empty this layer's slot and those of all layers inside."""
-        for layer in self.named_layers().values():
+        super().clear_saved()
+        for _, layer in self.named_parts(Layer):
             Slot.clear_saved(layer)
 
     def zero_grad(self) -> None:
@@ -175,20 +176,13 @@ class Layer(Slot, Constructed):
                 what is on one side only is left alone.
 
         Raises:
-            ValueError: paths missing or unknown, or a wrong shape; nothing is written then.
+            ValueError: paths missing or unknown, a wrong shape, or values that the dtype cannot
+                hold; nothing is written then.
         """
         own = self._state()
         common = [path for path in own if path in state]
-        problems = [
-            f"{path} has shape {np.shape(state[path])} instead of {own[path].shape}"
-            for path in common
-            if np.shape(state[path]) != own[path].shape
-        ]
-        problems += [
-            f"{path} does not hold numbers (dtype {np.asarray(state[path]).dtype})"
-            for path in common
-            if np.asarray(state[path]).dtype.kind not in "fiub"
-        ]
+        misfits = ((path, _misfit(own[path], np.asarray(state[path]))) for path in common)
+        problems = [f"{path} {misfit}" for path, misfit in misfits if misfit]
         if strict:
             problems += [f"{path} is missing" for path in own if path not in state]
             problems += [f"{path} is not a part of this model" for path in state if path not in own]
@@ -198,7 +192,13 @@ class Layer(Slot, Constructed):
             np.copyto(own[path].data, state[path], casting="unsafe")
 
     def astype(self, dtype: DTypeLike) -> Self:
-        """A copy with floating parameters and buffers in another dtype, as NumPy's `astype`."""
+        """A copy with floating parameters and buffers in another dtype, as NumPy's `astype`.
+
+        Raises:
+            TypeError: when that is not a dtype of floats.
+        """
+        if np.dtype(dtype).kind != "f":
+            raise TypeError(f"{type(self).__name__}.astype: expected floats, got {np.dtype(dtype)}")
         other = copy.deepcopy(self)
         for part in other._state().values():
             part.cast(dtype)
@@ -261,6 +261,21 @@ def floating_dtype(layer: Layer) -> np.dtype[Any]:
     """The dtype of the layer's first floating parameter; float32 when there is none."""
     floating = (p.dtype for p in layer.parameters() if p.dtype.kind == "f")
     return next(floating, np.dtype(np.float32))
+
+
+def _misfit(part: Parameter | Buffer, values: np.ndarray) -> str | None:
+    """What keeps the values from being written into the part."""
+    if values.shape != part.shape:
+        return f"has shape {values.shape} instead of {part.shape}"
+    if values.dtype.kind not in "fiub":
+        return f"does not hold numbers (dtype {values.dtype})"
+    with np.errstate(all="ignore"):
+        written = values.astype(part.dtype)
+    # floats may be rounded but not overflow, integers have to be the same
+    kept = (
+        np.isfinite(written) == np.isfinite(values) if part.dtype.kind == "f" else written == values
+    )
+    return None if kept.all() else f"holds values that do not fit into {part.dtype}"
 
 
 _PARTS = (Layer, Parameter, Buffer, np.random.Generator)

@@ -50,8 +50,8 @@ class Elementwise(Layer):
                 f"{self!r}: function must return a tuple, (y, *what derivative is called with), "
                 f"got {type(returned).__name__}"
             )
-        y, *saved = returned
-        self.save_for_backward(y.shape, *saved)
+        y = returned[0]
+        self.save_for_backward(y.shape, *returned[1:])
         return y
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
