@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 
 
 def is_whole(value: object) -> bool:
     """Whether it is an integer, of Python or NumPy, and not a bool."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a finite number, of Python or NumPy, and not a bool."""
+    number = isinstance(value, int | float | np.integer | np.floating)
+    return number and not isinstance(value, bool) and math.isfinite(value)  # type: ignore[arg-type]
+
+
+def instance_hint(value: object) -> str:
+    """What to add to an error about a class or function where an instance belongs."""
+    return "; pass an instance: add ()" if isinstance(value, type) else ""
+
+
+def check_instance(name: str, value: object, kind: type[Any], optional: bool = False) -> None:
+    """Refuse what is not an instance of `kind` (or None, when that is `optional`).
+
+    Raises:
+        TypeError: says what it is, and how to get an instance where a class was given.
+    """
+    if not isinstance(value, kind) and not (optional and value is None):
+        got = value.__name__ if isinstance(value, type) else repr(value)
+        article = "an" if kind.__name__[0] in "AEIOU" else "a"
+        raise TypeError(
+            f"{name} must be {article} {kind.__name__}, got {got}{instance_hint(value)}"
+        )
 
 
 def check_whole(name: str, value: int, least: int = 1) -> int:

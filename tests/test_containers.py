@@ -87,7 +87,7 @@ def test_other_errors_pass_untouched():
 
 
 def test_backward_without_forward_names_the_container():
-    with pytest.raises(RuntimeError, match=r"^Sequential\(.*call forward first"):
+    with pytest.raises(RuntimeError, match=r"^Sequential: .*call forward first"):
         nn.Sequential(nn.ReLU())[0:1].backward(np.ones(2))
 
 

@@ -306,7 +306,7 @@ def spoiled(value, row=7):
         (X, np.full(70, 3), {}, ValueError, "row 0"),
         (X, np.where(np.arange(70) == 9, -1, Y), {}, ValueError, "row 9"),
         (X, Y[:, None], {}, ValueError, r"\(70, 1\)"),
-        (X.astype(np.int64), Y, {}, TypeError, r"astype\(np.float32\)"),
+        (X.astype(np.int64), Y, {}, TypeError, r"asarray\(x, np.float32\)"),
         (X, Y, {"batch_size": 0}, ValueError, "batch_size must be a whole number ≥ 1, got 0"),
         (X, Y, {"batch_size": -3}, ValueError, "got -3"),
         (X, Y, {"batch_size": 2.5}, ValueError, r"got 2\.5"),

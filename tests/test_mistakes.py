@@ -1,0 +1,142 @@
+"""Mistakes that a newcomer makes: each is refused at once, with the way out in the message."""
+
+import numpy as np
+import pytest
+
+import nnlite as nn
+
+X = np.random.default_rng(0).standard_normal((6, 3)).astype(np.float32)
+
+
+def message(error, call):
+    with pytest.raises(error) as caught:
+        call()
+    return str(caught.value)
+
+
+# -- layers ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [np.zeros((3, 2)), [[0.0]], 0.0])
+def test_an_array_cannot_take_a_parameters_place(value):
+    model = nn.Sequential(nn.Linear(3, 2))
+    before = model[0].weight
+    with pytest.raises(TypeError, match=r"Linear\(3, 2\): weight is a Parameter.*weight\.data"):
+        model[0].weight = value
+    assert model[0].weight is before
+    model[0].weight.data = np.zeros((3, 2))
+    assert not before.data.any()
+
+
+def test_a_buffer_keeps_its_place_too_and_parts_may_be_shared_or_left_out():
+    class Mean(nn.Layer):
+        def __init__(self):
+            self.mean = nn.Buffer(np.zeros(3))
+
+    layer = Mean()
+    with pytest.raises(TypeError, match=r"mean is a Buffer.*assign to mean\.data"):
+        layer.mean = np.ones(3)
+    layer.mean = nn.Buffer(np.ones(3))
+    first, second = nn.Linear(3, 3), nn.Linear(3, 3)
+    second.weight, second.bias = first.weight, None
+    assert second.parameters() == [first.weight]
+
+
+@pytest.mark.parametrize(
+    ("grad", "error", "words"),
+    [
+        (None, TypeError, "got NoneType"),
+        (1.0, TypeError, "got float"),
+        (np.zeros((2, 6)), ValueError, r"in y's shape \(6, 2\), got \(2, 6\)"),
+        (np.zeros(12), ValueError, r"got \(12,\)"),
+        (np.zeros((6, 3)), ValueError, r"got \(6, 3\)"),
+    ],
+)
+def test_a_gradient_of_another_shape(grad, error, words):
+    layer = nn.Linear(3, 2)
+    layer.forward(X)
+    with pytest.raises(error, match=rf"Linear\(3, 2\): backward expected dL/dy.*{words}"):
+        layer.backward(grad)
+    assert not layer.weight.grad.any()
+
+
+class Forgetful(nn.Layer):
+    """Forgets one of the three things that a layer must do."""
+
+    def __init__(self, forgets):
+        self.forgets = forgets
+
+    def forward(self, x):
+        if self.forgets != "save":
+            self.save_for_backward(x)
+        return None if self.forgets == "y" else x
+
+    def backward(self, grad_output):
+        self.saved()
+        return None if self.forgets == "dL/dx" else grad_output
+
+
+def sequential(layer):
+    return nn.Sequential(nn.Linear(3, 3), layer, nn.Linear(3, 3)), "Sequential layer 1"
+
+
+def branches(layer):
+    return nn.Sequential(nn.Linear(3, 3), nn.Residual(layer)), "Residual branch"
+
+
+@pytest.mark.parametrize("build", [sequential, branches])
+@pytest.mark.parametrize(
+    ("forgets", "words"),
+    [
+        ("y", "forward returned None; it must return y"),
+        ("dL/dx", "backward returned None; it must return dL/dx"),
+        ("save", r"\(or forward did not call save_for_backward\)"),
+    ],
+)
+def test_a_layer_that_forgets(build, forgets, words):
+    model, place = build(Forgetful(forgets))
+    with pytest.raises((TypeError, RuntimeError), match=rf"{place} › Forgetful\(.*{words}"):
+        model.backward(model(X))
+
+
+def test_containers_are_named_and_not_printed():
+    model = nn.Sequential(nn.Linear(3, 3), nn.Tanh())
+    text = message(RuntimeError, lambda: model.backward(X))
+    assert text.startswith("Sequential: backward without a matching forward")
+    nested = nn.Sequential(nn.Tanh(), model)
+    nested(X)
+    model.clear_saved()
+    text = message(RuntimeError, lambda: nested.backward(X))
+    assert text.startswith("in Sequential layer 1 › Sequential: backward")
+    text = message(ValueError, lambda: nn.Sequential(model, nn.Residual(model)))
+    assert text.startswith("Sequential: Sequential stands in layer 0 and again in layer 1")
+
+
+@pytest.mark.parametrize("value", [X.astype(int), X.tolist()])
+def test_what_is_not_floating_is_told_how_to_become_it(value):
+    text = message(TypeError, lambda: nn.Linear(3, 2)(value))
+    assert text.endswith("convert with np.asarray(x, np.float32)")
+
+
+def test_one_sample_is_not_a_batch():
+    model = nn.Sequential(nn.Linear(3, 2))
+    text = message(ValueError, lambda: model.predict(X[0]))
+    assert text.endswith("expected (N, 3), got (3,); for one sample use x[None]")
+    assert "one sample" not in message(ValueError, lambda: model.predict(X[:, :2]))
+
+
+def test_layers_in_a_list_and_layers_twice():
+    text = message(TypeError, lambda: nn.Sequential([nn.ReLU(), nn.Tanh()]))
+    assert text.endswith("write Sequential(*layers) to pass a list of layers")
+    relu, linear = nn.ReLU(), nn.Linear(2, 2)
+    assert message(ValueError, lambda: nn.Sequential(relu, relu)).endswith("Make a second one")
+    text = message(ValueError, lambda: nn.Sequential(linear, linear))
+    assert text.endswith("share the Parameter: second.weight = first.weight")
+
+
+@pytest.mark.parametrize("name", ["weight_init", "bias_init"])
+@pytest.mark.parametrize("value", ["he", nn.initializers.He])
+def test_an_initializer_is_an_object(name, value):
+    text = message(TypeError, lambda: nn.Linear(3, 2, **{name: value}))
+    assert text.startswith(f"Linear: {name} must be an Initializer, got ")
+    assert text.endswith("add ()") == isinstance(value, type)
