@@ -140,3 +140,87 @@ def test_an_initializer_is_an_object(name, value):
     text = message(TypeError, lambda: nn.Linear(3, 2, **{name: value}))
     assert text.startswith(f"Linear: {name} must be an Initializer, got ")
     assert text.endswith("add ()") == isinstance(value, type)
+
+
+# -- losses and metrics ------------------------------------------------------------------------
+
+
+def test_targets_that_nearly_fit():
+    scores, classes = X, np.array([0, 1, 2, 0, 1, 2])
+    for loss in (nn.CrossEntropyLoss(), nn.NLLLoss(), nn.FocalLoss()):
+        text = message(ValueError, lambda loss=loss: loss(scores, classes[:, None]))
+        assert text.endswith("; use y[:, 0]")
+        assert "use y" not in message(ValueError, lambda loss=loss: loss(scores, classes[:4]))
+    text = message(ValueError, lambda: nn.MSELoss()(scores, classes))
+    assert text.endswith("for classes use CrossEntropyLoss, or one_hot(target)")
+    assert "one_hot" not in message(ValueError, lambda: nn.MSELoss()(scores, classes * 1.0))
+
+
+@pytest.mark.parametrize(
+    "metric", [nn.Accuracy(), nn.TopKAccuracy(2), nn.F1(), nn.MeanAbsoluteError(), nn.R2()]
+)
+def test_a_metric_names_itself(metric):
+    text = message(ValueError, lambda: metric.update(X, np.zeros((2, 2))))
+    assert text.startswith(f"{metric!r}: ")
+
+
+def test_a_metric_names_itself_for_classes_out_of_range():
+    text = message(ValueError, lambda: nn.Accuracy().update(X, np.arange(6)))
+    assert text == "Accuracy(): targets from 0 to 5 are not classes 0 … 2"
+
+
+# -- data --------------------------------------------------------------------------------------
+
+
+def test_rows_of_different_lengths():
+    text = message(ValueError, lambda: nn.Linear(3, 2).predict([[1.0, 2.0, 3.0], [1.0]]))
+    assert text.startswith("x must be an array: ")
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (
+            lambda: nn.data.train_test_split(X, stratify=True),
+            ValueError,
+            "stratify is empty: expected at least one row",
+        ),
+        (lambda: nn.data.xor(n_samples="9"), ValueError, "2 classes, got '9'"),
+        (lambda: nn.data.xor(n_samples=9.0), ValueError, r"2 classes, got 9\.0"),
+        (lambda: nn.data.xor(noise="0.1"), ValueError, r"noise must be finite and ≥ 0, got '0\.1'"),
+        (lambda: nn.data.spirals(n_classes="3"), ValueError, "of '3' classes"),
+        (lambda: nn.data.circles(factor="0.5"), ValueError, "factor must be between 0 and 1"),
+    ],
+)
+def test_arguments_of_another_type(call, error, words):
+    with pytest.raises(error, match=words):
+        call()
+
+
+# -- optimizers --------------------------------------------------------------------------------
+
+
+def test_the_learning_rate_is_a_number_or_a_function():
+    parameters = nn.Linear(3, 2).parameters()
+    for lr in ("0.1", 0, None, float("nan"), True):
+        text = message(ValueError, lambda lr=lr: nn.SGD(parameters, lr=lr))
+        assert text == f"SGD: lr must be a number > 0 or a function of the step, got {lr!r}"
+
+
+def test_a_misspelt_option_of_a_group():
+    parameters = nn.Linear(3, 2).parameters()
+
+    def group(**options):
+        return lambda: nn.SGD([{"params": parameters, **options}])
+
+    text = message(ValueError, group(weigth_decay=0.1))
+    assert text == "SGD: a group has no option 'weigth_decay'; did you mean 'weight_decay'?"
+    text = message(ValueError, group(wings=2))
+    assert text.startswith("SGD: a group has no option 'wings'; there are ['params', 'lr'")
+    text = message(ValueError, lambda: nn.SGD([{"lr": 0.1}]))
+    assert text == "SGD: a group needs \"params\", got ['lr']"
+
+
+def test_parameters_without_parentheses():
+    text = message(TypeError, lambda: nn.SGD(nn.Linear(3, 2).parameters))
+    assert text == "expected a list of Parameters, got a function; add ()"

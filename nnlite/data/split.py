@@ -34,13 +34,15 @@ def train_test_split(
         ValueError: lengths that differ, a size that leaves one part empty, or a class with fewer
             than two members.
     """
+    if stratify is not None:
+        stratify = as_numbers("stratify", stratify)
     rows = check_lengths(*arrays, *([] if stratify is None else [stratify]))
     test_rows = _test_rows(rows, test_size)
     rng = as_generator(rng)
     if stratify is None:
         test = rng.permutation(rows)[:test_rows]
     else:
-        test = _stratified(as_numbers("stratify", stratify), test_rows, rng)
+        test = _stratified(stratify, test_rows, rng)
     is_test = np.zeros(rows, bool)
     is_test[test] = True
     train = rng.permutation(np.flatnonzero(~is_test))

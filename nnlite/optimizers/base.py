@@ -21,10 +21,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any, ClassVar
 
 import numpy as np
 
+from nnlite.checks import is_number
 from nnlite.optimizers.packing import Pack, pack_parameters
 from nnlite.parameter import Owner, Parameter
 
@@ -40,7 +42,7 @@ class Optimizer:
     Args:
         parameters: what to train, such as `model.parameters()`; or groups with options of their
             own, `[{"params": [...], "lr": 0.1}, {"params": [...]}]`.
-        lr: the learning rate, a number > 0 or a schedule: `schedule(k)` for the k-th step, 0 first.
+        lr: the learning rate, a number > 0 or a function of the step: `lr(k)`, k = 0 first.
         weight_decay: λ ≥ 0. L2 decay adds λ w to the gradient; a `decoupled` optimizer shrinks the
             weights by lr λ instead (default 0).
         clip_norm: the largest norm of all gradients together; longer ones are scaled down to it,
@@ -111,7 +113,8 @@ class Optimizer:
         """Refuse options out of range; a subclass adds its own."""
         lr = options["lr"]
         if not callable(lr):
-            self.require("lr", lr, 0 < lr < math.inf, "a number > 0 or a schedule")
+            wanted = "a number > 0 or a function of the step"
+            self.require("lr", lr, is_number(lr) and lr > 0, wanted)
         decay = options["weight_decay"]
         self.require("weight_decay", decay, 0 <= decay < math.inf, "≥ 0")
         for beta in options.get("betas", ()):
@@ -124,7 +127,7 @@ class Optimizer:
     def require(self, name: str, value: object, ok: bool, wanted: str) -> None:
         """Raise a ValueError that names the option, unless `ok`."""
         if not ok:
-            raise ValueError(f"{self._name}: {name} must be {wanted}, got {value}")
+            raise ValueError(f"{self._name}: {name} must be {wanted}, got {value!r}")
 
     # -- use -------------------------------------------------------------------------------------
 
@@ -235,12 +238,14 @@ class Optimizer:
         return type(self).__name__
 
     def _group(self, given: Group) -> dict[str, Any]:
-        unknown = set(given) - set(self.defaults) - {"params"}
-        if unknown or "params" not in given:
-            raise ValueError(
-                f'{self._name}: a group needs "params" and may set {sorted(self.defaults)}, '
-                f"got {sorted(given)}"
-            )
+        known = ["params", *self.defaults]
+        for name in given:
+            if name not in known:
+                close = get_close_matches(str(name), known, n=1)
+                hint = f"; did you mean {close[0]!r}?" if close else f"; there are {known}"
+                raise ValueError(f"{self._name}: a group has no option {name!r}{hint}")
+        if "params" not in given:
+            raise ValueError(f'{self._name}: a group needs "params", got {sorted(given)}')
         group = {**self.defaults, **given, "params": list(given["params"])}
         self.check_options(group)
         return group
@@ -340,6 +345,8 @@ def _as_groups(parameters: Any) -> list[Group]:
     """A plain list of parameters is one group."""
     if isinstance(parameters, Parameter):
         raise TypeError("expected a list of Parameters, got a single one; wrap it in [ ]")
+    if callable(parameters):
+        raise TypeError("expected a list of Parameters, got a function; add ()")
     items = list(parameters)
     if items and all(isinstance(item, Mapping) for item in items):
         return items
