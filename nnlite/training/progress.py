@@ -16,9 +16,10 @@ REFRESH = 0.1  # seconds between two updates of the numbers behind the bar
 class Progress:
     """Nothing to see; the base of what shows something."""
 
-    def __init__(self, epochs: int, samples: int) -> None:
+    def __init__(self, epochs: int, samples: int, done: int = 0) -> None:
         self.epochs = epochs
-        self.samples = samples
+        self.samples = samples  # in an epoch
+        self.done = done  # of the first epoch, before a resumed run began
 
     def begin_epoch(self, epoch: int) -> None:
         """Epoch number `epoch`, 0 first, begins."""
@@ -43,25 +44,30 @@ class Lines(Progress):
         """Starts the clock."""
         self._epoch = epoch
         self._start = time.perf_counter()
+        self._trained = 0
+
+    def advance(self, samples: int, values: Callable[[], Mapping[str, Any]]) -> None:
+        """Counts."""
+        self._trained += samples
 
     def end_epoch(self, values: Mapping[str, Any]) -> None:
         """Prints the epoch's numbers."""
         texts = [f"{name} {format_value(v)}" for name, v in numbers_only(values).items()]
-        rate = f"{self._rate(self.samples):,.0f} samples/s"
-        print("  ".join([f"epoch {self._number()}", *texts, rate]), flush=True)
+        print("  ".join([f"epoch {self._number()}", *texts, self._rate()]), flush=True)
 
     def _number(self) -> str:
         return f"{self._epoch + 1:>{len(str(self.epochs))}}/{self.epochs}"
 
-    def _rate(self, samples: int) -> float:
-        return samples / max(time.perf_counter() - self._start, 1e-9)
+    def _rate(self) -> str:
+        rate = self._trained / max(time.perf_counter() - self._start, 1e-9)
+        return f"{rate:,.0f} samples/s"
 
 
 class Bar(Lines):
     """The same lines, and below them a tqdm bar over the samples of the epoch that runs."""
 
-    def __init__(self, epochs: int, samples: int) -> None:
-        super().__init__(epochs, samples)
+    def __init__(self, epochs: int, samples: int, done: int = 0) -> None:
+        super().__init__(epochs, samples, done)
         # Imported here: tqdm would add a third to the time of `import nnlite`.
         self._tqdm: Any = import_module("tqdm.auto" if in_notebook() else "tqdm").tqdm
         self._bar: Any = None
@@ -72,21 +78,23 @@ class Bar(Lines):
         self._shown = 0.0
         self._bar = self._tqdm(
             total=self.samples,
+            initial=self.done,
             desc=f"epoch {self._number()}",
             bar_format="{desc}  {percentage:3.0f}%|{bar}|",
             dynamic_ncols=True,
             leave=False,
         )
+        self.done = 0
 
     def advance(self, samples: int, values: Callable[[], Mapping[str, Any]]) -> None:
         """Moves the bar; the loss and the rate follow ten times a second."""
+        super().advance(samples, values)
         self._bar.update(samples)
         now = time.perf_counter()
         if now - self._shown > REFRESH:
             self._shown = now
             loss = format_value(values()["loss"])
-            rate = f"{self._rate(self._bar.n):,.0f} samples/s"
-            text = f"epoch {self._number()}  loss {loss}  {rate}"
+            text = f"epoch {self._number()}  loss {loss}  {self._rate()}"
             self._bar.set_description_str(text, refresh=False)
 
     def end_epoch(self, values: Mapping[str, Any]) -> None:
@@ -100,11 +108,11 @@ class Bar(Lines):
             self._bar.close()
 
 
-def progress(verbose: bool, epochs: int, samples: int) -> Progress:
+def progress(verbose: bool, epochs: int, samples: int, done: int = 0) -> Progress:
     """The kind that fits where the output goes."""
     if not verbose:
-        return Progress(epochs, samples)
-    return (Bar if in_notebook() or in_terminal() else Lines)(epochs, samples)
+        return Progress(epochs, samples, done)
+    return (Bar if in_notebook() or in_terminal() else Lines)(epochs, samples, done)
 
 
 def in_notebook() -> bool:
