@@ -24,17 +24,16 @@ def instance_hint(value: object) -> str:
     return "; pass an instance: add ()" if isinstance(value, type) else ""
 
 
-def check_instance(name: str, value: object, kind: type[Any], optional: bool = False) -> None:
-    """Refuse what is not an instance of `kind` (or None, when that is `optional`).
+def check_instance(name: str, value: object, kind: type[Any]) -> None:
+    """Refuse what is not an instance of `kind`.
 
     Raises:
         TypeError: says what it is, and how to get an instance where a class was given.
     """
-    if not isinstance(value, kind) and not (optional and value is None):
-        got = value.__name__ if isinstance(value, type) else repr(value)
+    if not isinstance(value, kind):
         article = "an" if kind.__name__[0] in "AEIOU" else "a"
         raise TypeError(
-            f"{name} must be {article} {kind.__name__}, got {got}{instance_hint(value)}"
+            f"{name} must be {article} {kind.__name__}, got {value!r}{instance_hint(value)}"
         )
 
 

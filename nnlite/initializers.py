@@ -17,6 +17,7 @@ from typing import Literal
 
 import numpy as np
 
+from nnlite.checks import instance_hint
 from nnlite.construction import Constructed
 from nnlite.random import as_generator
 
@@ -47,6 +48,19 @@ class Initializer(Constructed):
     def draw(self, shape: Shape, rng: np.random.Generator) -> np.ndarray:
         """The values; what a subclass writes."""
         raise NotImplementedError(f"{type(self).__name__} must define draw(shape, rng)")
+
+
+def check_initializer(name: str, init: object) -> None:
+    """Refuse what does not draw an array when it is called; None stands for a layer's default.
+
+    Raises:
+        TypeError: says what an initializer is.
+    """
+    if init is not None and (isinstance(init, type) or not callable(init)):
+        raise TypeError(
+            f"{name} must be an initializer such as nn.initializers.He(), got "
+            f"{init!r}{instance_hint(init)}"
+        )
 
 
 class Constant(Initializer):

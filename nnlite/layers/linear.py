@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from nnlite.checks import check_instance, check_whole
-from nnlite.initializers import Initializer, Uniform
+from nnlite.checks import check_whole
+from nnlite.initializers import Initializer, Uniform, check_initializer
 from nnlite.layers.base import Layer
 from nnlite.ops.products import times_transposed
 from nnlite.parameter import Parameter
@@ -55,7 +55,7 @@ class Linear(Layer):
         for name, size in (("in_features", in_features), ("out_features", out_features)):
             check_whole(name, size)
         for name, init in (("weight_init", weight_init), ("bias_init", bias_init)):
-            check_instance(f"Linear: {name}", init, Initializer, optional=True)
+            check_initializer(f"Linear: {name}", init)
         rng = as_generator(rng)
         default = Uniform(-1 / math.sqrt(in_features), 1 / math.sqrt(in_features))
         self.in_features = in_features
