@@ -37,6 +37,18 @@ def check_instance(name: str, value: object, kind: type[Any]) -> None:
         )
 
 
+def check_instances(name: str, values: object, kind: type[Any]) -> None:
+    """Refuse what is not a list or tuple of instances of `kind`.
+
+    Raises:
+        TypeError: names the entry that is not one.
+    """
+    if not isinstance(values, list | tuple):
+        raise TypeError(f"{name} must be a list, got {values!r}; put it in [ ]")
+    for index, value in enumerate(values):
+        check_instance(f"{name}[{index}]", value, kind)
+
+
 def check_whole(name: str, value: int, least: int = 1) -> int:
     """The value as a Python integer.
 

@@ -226,3 +226,103 @@ def test_a_misspelt_option_of_a_group():
 def test_parameters_without_parentheses():
     text = message(TypeError, lambda: nn.SGD(nn.Linear(3, 2).parameters))
     assert text == "expected a list of Parameters, got a function; add ()"
+
+
+# -- the trainer -------------------------------------------------------------------------------
+
+Y = np.array([0, 1, 2, 0, 1, 2])
+
+
+def net(features=3):
+    return nn.Sequential(nn.Linear(features, 3), nn.Tanh(), nn.Linear(3, 3))
+
+
+def trainer(**changed):
+    model = net()
+    given = {"model": model, "loss": nn.CrossEntropyLoss(), "optimizer": nn.SGD(model.parameters())}
+    return nn.Trainer(**given | changed)
+
+
+def test_an_optimizer_of_another_model():
+    text = message(ValueError, lambda: trainer(optimizer=nn.SGD(net().parameters())))
+    assert "the optimizer updates none of the model's parameters" in text
+    model = net()
+    trainer(model=model, optimizer=nn.SGD(model[2].parameters()))  # a part of it will do
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"loss": nn.CrossEntropyLoss}, r"loss must be a Loss, got .*; pass an instance: add \(\)"),
+        ({"loss": "ce"}, "loss must be a Loss, got 'ce'$"),
+        ({"loss": nn.SGD(net().parameters())}, r"loss must be a Loss, got SGD\("),
+        ({"optimizer": nn.SGD}, r"optimizer must be an Optimizer, got .*add \(\)"),
+        ({"optimizer": "adam"}, "optimizer must be an Optimizer, got 'adam'"),
+        ({"optimizer": nn.MSELoss()}, r"optimizer must be an Optimizer, got MSELoss\(\)"),
+        ({"model": nn.Linear}, r"model must be a Layer, got .*add \(\)"),
+        ({"metrics": [nn.Accuracy]}, r"metrics\[0\] must be a Metric, got .*add \(\)"),
+        ({"metrics": nn.Accuracy()}, r"metrics must be a list, got Accuracy\(\); put it in \[ \]"),
+        ({"metrics": ["accuracy"]}, r"metrics\[0\] must be a Metric, got 'accuracy'"),
+    ],
+)
+def test_what_the_trainer_is_made_of(changed, words):
+    with pytest.raises(TypeError, match=f"Trainer: {words}"):
+        trainer(**changed)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"callbacks": [print]}, TypeError, r"fit: callbacks\[0\] must be a Callback, got <built"),
+        ({"callbacks": nn.Callback()}, TypeError, "fit: callbacks must be a list"),
+        ({"validation_split": 20}, ValueError, r"must be a share in \[0, 1\), got 20"),
+        ({"validation_split": "0.2"}, ValueError, r"must be a share in \[0, 1\), got '0\.2'"),
+        ({"validation_data": X[:2]}, ValueError, r"must be \(x, y\) .*, got ndarray"),
+        ({"validation_data": (X,)}, ValueError, r"must be \(x, y\) .*, got 1 items"),
+        (
+            {"validation_data": (X[:, :2], Y)},
+            ValueError,
+            r"^validation x \(6, 2\): in Sequential layer 0",
+        ),
+        ({"validation_data": (X, Y[:, None])}, ValueError, r"^validation y \(6, 1\): CrossEnt"),
+        ({"x": X[:, :2]}, ValueError, r"^x \(6, 2\): in Sequential layer 0.*got \(1, 2\)$"),
+        ({"y": np.array(list("abcabc"))}, TypeError, r"np\.unique\(y, return_inverse=True\)\[1\]"),
+        ({"y": Y[:, None]}, ValueError, r"; use y\[:, 0\]$"),
+        ({"class_weight": [1, 2]}, ValueError, "one number for each of 3 classes"),
+        ({"class_weight": [1, 2, 3, 4]}, ValueError, r"3 classes.*got \[1, 2, 3, 4\]"),
+        ({"class_weight": {"a": 2.0}}, ValueError, "'a' is not a class 0 … 2"),
+        ({"class_weight": {3: 2.0}}, ValueError, "3 is not a class 0 … 2"),
+        ({"class_weight": {0: "2"}}, ValueError, "must be finite and ≥ 0, got '2' for 0"),
+    ],
+)
+def test_what_fit_is_given(options, error, words):
+    t = trainer()
+    before = t.model.state_dict()
+    with pytest.raises(error, match=words):
+        t.fit(**{"x": X, "y": Y, "epochs": 1, "verbose": False} | options)
+    for name, value in t.model.state_dict().items():
+        np.testing.assert_array_equal(value, before[name])
+
+
+def test_class_weights_of_single_scores_are_those_of_0_and_1():
+    model = nn.Linear(3, 1)
+    t = nn.Trainer(model, nn.BCEWithLogitsLoss(), nn.SGD(model.parameters()))
+    y = (Y[:, None] > 0).astype(np.float32)
+    t.fit(X, y, epochs=1, class_weight=[1, 3], verbose=False)
+    with pytest.raises(ValueError, match="each of 2 classes"):
+        t.fit(X, y, epochs=1, class_weight=[1, 3, 1], verbose=False)
+
+
+def test_a_trainer_prints_as_its_call():
+    text = repr(trainer(metrics=[nn.Accuracy()]))
+    assert text.startswith("Trainer(\n  Sequential(")
+    assert "metrics=[Accuracy()]" in text
+    assert "metrics" not in repr(trainer())
+
+
+def test_a_run_that_diverges_ends_in_one_message():
+    model = net()
+    t = nn.Trainer(model, nn.MSELoss(), nn.SGD(model.parameters(), lr=1e30))
+    text = message(FloatingPointError, lambda: t.fit(X, X, epochs=50, batch_size=3, verbose=False))
+    assert text.startswith("the loss is ")
+    assert ",;" not in text
