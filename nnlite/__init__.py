@@ -2,7 +2,9 @@
 
 from nnlite import data, initializers, losses, metrics, optimizers
 from nnlite.files import CheckpointError, load_model, save_model
-from nnlite.inspection import GradientError, check_gradients, summary
+from nnlite.inspection import *  # noqa: F403
+from nnlite.inspection import __all__ as _inspection
+from nnlite.inspection.audit_callback import GradientAudit
 from nnlite.layers import *  # noqa: F403
 from nnlite.layers import __all__ as _layers
 from nnlite.losses import *  # noqa: F403
@@ -22,9 +24,8 @@ __version__ = "0.1.0"
 __all__ = [
     "Buffer",
     "CheckpointError",
-    "GradientError",
+    "GradientAudit",
     "Parameter",
-    "check_gradients",
     "data",
     "inference",
     "initializers",
@@ -34,7 +35,7 @@ __all__ = [
     "optimizers",
     "save_model",
     "seed",
-    "summary",
+    *_inspection,
     *_layers,
     *_losses,
     *_metrics,

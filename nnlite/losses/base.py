@@ -23,7 +23,8 @@ A subclass writes three things at most:
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -41,8 +42,10 @@ class Loss(Slot, Constructed):
 
     Attributes:
         denominator: the divisor D of the last call.
+        equations: the derivation in two lines, "forward" (ℓ) and "prediction" (dL/dprediction).
     """
 
+    equations: ClassVar[Mapping[str, str]] = {}
     reduction: Reduction = "mean"
     denominator: float = 1.0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -106,6 +106,11 @@ class NLLLoss(_ClassLoss):
     Source       standard result
     """
 
+    equations: ClassVar = {
+        "forward": "ℓ = −v log p_t",
+        "prediction": "dL/d(log p) = −v [j = t] / D",
+    }
+
     def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
         """−v log p_t."""
         log_p_t, counts, index = self.select(prediction, target)
@@ -141,6 +146,11 @@ class CrossEntropyLoss(_ClassLoss):
                  ValueError: for a class out of range (its row is named), or shapes that differ
     Source       standard result; label smoothing: Szegedy et al. 2016, section 7
     """
+
+    equations: ClassVar = {
+        "forward": "ℓ = −v log softmax(z)_t",
+        "prediction": "dL/dz = v (softmax(z) − [j = t]) / D",
+    }
 
     def __init__(
         self,
@@ -214,6 +224,11 @@ class FocalLoss(_ClassLoss):
     Source       Lin et al. 2017, equation 4
     """
 
+    equations: ClassVar = {
+        "forward": "ℓ = −v (1 − q)^γ log q, q = softmax(z)_t",
+        "prediction": "dL/dz = v (γ q (1 − q)^(γ−1) log q − (1 − q)^γ) ([j = t] − p) / D",
+    }
+
     def __init__(
         self,
         gamma: float = 2.0,
@@ -256,6 +271,11 @@ class KLDivLoss(Loss):
     Raises       ValueError: when the shapes differ, or a target is negative
     Source       Kullback & Leibler 1951; the mean over rows is PyTorch's "batchmean"
     """
+
+    equations: ClassVar = {
+        "forward": "ℓ = Σⱼ t (log t − log p)",
+        "prediction": "dL/d(log p) = −t / D",
+    }
 
     def check(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
         """Probabilities are not negative."""

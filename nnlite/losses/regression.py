@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,6 +20,8 @@ class MSELoss(Loss):
     Raises       ValueError: when the shapes differ; nothing is broadcast
     Source       standard result
     """
+
+    equations: ClassVar = {"forward": "ℓ = (p − t)²", "prediction": "dL/dp = 2 (p − t) / D"}
 
     def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
         """d²."""
@@ -41,6 +43,8 @@ class MAELoss(Loss):
     Raises       ValueError: when the shapes differ; nothing is broadcast
     Source       standard result
     """
+
+    equations: ClassVar = {"forward": "ℓ = |p − t|", "prediction": "dL/dp = sign(p − t) / D"}
 
     def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
         """|d|."""
@@ -64,6 +68,11 @@ class HuberLoss(Loss):
     Raises       ValueError: when δ is not positive, or the shapes differ
     Source       Huber 1964
     """
+
+    equations: ClassVar = {
+        "forward": "ℓ = ½ d² for |d| ≤ δ, δ (|d| − ½ δ) beyond, d = p − t",
+        "prediction": "dL/dp = clip(d, −δ, δ) / D",
+    }
 
     def __init__(self, delta: float = 1.0, reduction: Reduction = "mean") -> None:
         super().__init__(reduction)
@@ -95,6 +104,11 @@ class LogCoshLoss(Loss):
     Source       standard result; as in Keras
     """
 
+    equations: ClassVar = {
+        "forward": "ℓ = log cosh(p − t)",
+        "prediction": "dL/dp = tanh(p − t) / D",
+    }
+
     def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
         """Log cosh d."""
         d = prediction - target
@@ -120,6 +134,11 @@ class PoissonNLLLoss(Loss):
                  the shapes differ
     Source       standard result; as PyTorch's, full=False
     """
+
+    equations: ClassVar = {
+        "forward": "ℓ = λ − t log λ",
+        "prediction": "dL/dp = (λ − t) / D for p = log λ, (1 − t/λ) / D for p = λ",
+    }
 
     def __init__(
         self, log_input: bool = True, eps: float = 1e-8, reduction: Reduction = "mean"
