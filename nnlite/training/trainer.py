@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from nnlite.checks import check_whole
+from nnlite.checks import check_instance, check_instances, check_whole, is_number
+from nnlite.construction import Constructed
 from nnlite.files.atomic import PathLike
 from nnlite.layers.base import Layer
 from nnlite.losses.base import Loss
@@ -32,7 +33,7 @@ from nnlite.training.samples import ClassWeight, Samples, check_batches
 from nnlite.training.saver import Saver
 
 
-class Trainer:
+class Trainer(Constructed):
     """Trains a model: `Trainer(model, loss, optimizer).fit(x, y, epochs=10)`.
 
     Args:
@@ -61,13 +62,26 @@ class Trainer:
         metrics: Sequence[Metric] = (),
         rng: np.random.Generator | int | None = None,
     ) -> None:
+        for name, value, kind in (
+            ("model", model, Layer),
+            ("loss", loss, Loss),
+            ("optimizer", optimizer, Optimizer),
+        ):
+            check_instance(f"Trainer: {name}", value, kind)
+        check_instances("Trainer: metrics", metrics, Metric)
+        own = {id(parameter) for parameter in model.parameters()}
+        if not any(id(parameter) in own for parameter in optimizer.parameters):
+            raise ValueError(
+                "Trainer: the optimizer updates none of the model's parameters; build it from "
+                "this model's parameters()"
+            )
         names = [metric.name for metric in metrics]
         if len(set(names)) < len(names):
             raise ValueError(f"Trainer: two metrics have the same name, got {names}")
         self.model = model
         self.loss = loss
         self.optimizer = optimizer
-        self.metrics = list(metrics)
+        self.metrics = metrics
         self.measures = Measures(self.metrics)
         self.rng = as_generator(rng)
         self.history = History()
@@ -202,6 +216,11 @@ class Trainer:
             ("accumulate", accumulate),
         ):
             check_whole(f"fit: {name}", value)
+        check_instances("fit: callbacks", callbacks, Callback)
+        if not is_number(validation_split) or not 0 <= validation_split < 1:
+            raise ValueError(
+                f"fit: validation_split must be a share in [0, 1), got {validation_split!r}"
+            )
         if validation_data is not None and validation_split:
             raise ValueError("fit: give validation_data or validation_split, not both")
         train = Samples.checked(self.model, self.loss, x, y, sample_weight, class_weight)
@@ -234,16 +253,20 @@ class Trainer:
             return self.history
         self.interrupted = self.best_restored = False
         used = len(train.x) - (len(train.x) % batch_size if drop_last else 0)
-        done = self.epoch * used + call.begun * self.step * accumulate * batch_size
+        done = call.begun * self.step * accumulate * batch_size
         with (
             self._training_mode(),
+            # a run that diverges is stopped by its loss, with the place; see `_forward`
+            np.errstate(over="ignore", invalid="ignore"),
             Interrupt() as interrupt,
             progress(verbose, epochs, used, done) as display,
         ):
             Run(self, call, train, held_out, display, interrupt).go(epochs)
         if self.interrupted and verbose:
             by = "Ctrl-C" if interrupt.requested else "a callback"
-            print(f"stopped by {by} in epoch {self.epoch + 1}, after step {self.step}")
+            steps = math.ceil(used / (batch_size * accumulate))
+            where = f"in epoch {self.epoch + 1}, after step {self.step} of {steps}"
+            print(f"stopped by {by} {where}")
         return self.history
 
     def _call(
