@@ -1,13 +1,14 @@
 """Convolution against loops, every algorithm against the direct one, and input it refuses."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
 from cases.convolution import LAYERS
 
 import nnlite as nn
-from nnlite.ops import convolution
+from nnlite.ops import convolution, threads
 from nnlite.ops.convolution import geometry as geometries
 from nnlite.ops.convolution.geometry import Geometry
 
@@ -90,6 +91,37 @@ def test_small_work_buffers_change_nothing(name, work, monkeypatch):
     monkeypatch.setattr(geometries, "WORK", work)
     for algorithm in able(w, geometry):
         assert_close(run(algorithm, x, w, g, geometry), expected, 1e-12)
+
+
+@pytest.mark.parametrize("work", [1, 1 << 18])
+@pytest.mark.parametrize("name", GEOMETRIES)
+def test_threads_change_nothing(name, work, monkeypatch):
+    case, geometry = LAYERS[name], GEOMETRIES[name]
+    x, w, g = arrays(geometry, (5, *case.shape[1:]), case.make().out_channels)
+    expected = run("direct", x, w, g, geometry)
+    monkeypatch.setattr(geometries, "WORK", work)
+    monkeypatch.setattr(threads, "SMALL", 0)
+    monkeypatch.setattr(threads, "_openblas", lambda: (lambda: 3, lambda count: None))
+    for algorithm in able(w, geometry):
+        found, again = (run(algorithm, x, w, g, geometry) for _ in range(2))
+        assert_close(found, expected, 1e-12)
+        for a, b in zip(found, again, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("shape", [(64, 16, 16, 32), (1, 128, 128, 32)])
+@pytest.mark.parametrize("algorithm", ["direct", "depthwise", "winograd"])
+def test_work_memory_is_bounded(algorithm, shape, monkeypatch):
+    monkeypatch.setattr(threads, "_openblas", lambda: None)
+    groups = 32 if algorithm == "depthwise" else 1
+    geometry = Geometry((3, 3), padding=((1, 1), (1, 1)), groups=groups)
+    x, w, g = arrays(geometry, shape, 32, np.float32)
+    run(algorithm, x[:1], w, g[:1], geometry)
+    tracemalloc.start()
+    results = run(algorithm, x, w, g, geometry)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < sum(a.nbytes for a in results) + 6 * 4 * geometries.WORK
 
 
 @pytest.mark.parametrize("algorithm", convolution.ALGORITHMS)

@@ -30,7 +30,7 @@ from points: Winograd 1980, "Arithmetic Complexity of Computations".
 
 from __future__ import annotations
 
-import functools
+from functools import cache, reduce
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from nnlite.ops.convolution import direct
 from nnlite.ops.convolution.geometry import Geometry, Pair, blocks, padded, turned_round
+from nnlite.ops.threads import over_images
 
 FOR = "kernels of 3×3 with stride 1, dilation 1 and one group"
 
@@ -57,7 +58,7 @@ def evaluation(coefficients: int) -> np.ndarray:
     return np.vstack([np.vander(POINTS, coefficients, increasing=True), at_infinity])
 
 
-@functools.cache
+@cache
 def transforms(dtype: np.dtype[Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The Kronecker squares of Aᵀ (16, 36), Bᵀ (36, 36) and G (36, 9)."""
     a, b, g = evaluation(OUT).T, np.linalg.inv(evaluation(IN)).T, evaluation(3)
@@ -93,14 +94,19 @@ def forward(x: np.ndarray, w: np.ndarray, geometry: Geometry) -> np.ndarray:
     to_y, to_v, to_u = transforms(np.result_type(x, w))
     u = along_planes(to_u, w.reshape(9, -1, out))  # (36, C, O)
     y = np.empty((len(x), OUT * tiles_down, OUT * tiles_across, out), u.dtype)
-    for images, rows in blocks(len(x), tiles_down, tiles_across * IN * IN * max(u.shape[1:])):
-        v = along_planes(to_v, planes(x[images], rows, tiles_across, IN, _before(geometry)))
-        tiles = along_planes(to_y, v @ u)  # (16, tiles, O)
-        part = y[images, OUT * rows.start : OUT * rows.stop]
-        in_tiles = part.reshape(len(part), -1, OUT, tiles_across, OUT, out)
-        in_tiles.transpose(2, 4, 0, 1, 3, 5)[...] = tiles.reshape(
-            OUT, OUT, len(part), -1, tiles_across, out
-        )
+    values = tiles_across * IN * IN * max(u.shape[1:])  # of one row of tiles
+
+    def products(part: slice) -> None:
+        for images, rows in blocks(part, tiles_down, values):
+            v = along_planes(to_v, planes(x[images], rows, tiles_across, IN, _before(geometry)))
+            tiles = along_planes(to_y, v @ u)  # (16, tiles, O)
+            place = y[images, OUT * rows.start : OUT * rows.stop]
+            place = place.reshape(len(place), -1, OUT, tiles_across, OUT, out)
+            place.transpose(2, 4, 0, 1, 3, 5)[...] = tiles.reshape(
+                OUT, OUT, len(place), -1, tiles_across, out
+            )
+
+    over_images(products, len(x), len(x) * tiles_down * values)
     return np.ascontiguousarray(y[:, :height, :width])
 
 
@@ -117,11 +123,17 @@ def weight_gradient(x: np.ndarray, g: np.ndarray, geometry: Geometry) -> np.ndar
     n, height, width, out = g.shape
     tiles_down, tiles_across = -(-height // OUT), -(-width // OUT)
     to_y, to_v, to_u = transforms(np.result_type(x, g))
-    d_u = np.zeros((IN * IN, x.shape[-1], out), to_u.dtype)
-    for images, rows in blocks(n, tiles_down, tiles_across * IN * IN * max(d_u.shape[1:])):
-        v = along_planes(to_v, planes(x[images], rows, tiles_across, IN, _before(geometry)))
-        d_m = along_planes(to_y.T, planes(g[images], rows, tiles_across, OUT, (0, 0)))
-        d_u += v.swapaxes(1, 2) @ d_m
+    values = tiles_across * IN * IN * max(x.shape[-1], out)  # of one row of tiles
+
+    def products(part: slice) -> np.ndarray:
+        d_u = np.zeros((IN * IN, x.shape[-1], out), to_u.dtype)
+        for images, rows in blocks(part, tiles_down, values):
+            v = along_planes(to_v, planes(x[images], rows, tiles_across, IN, _before(geometry)))
+            d_m = along_planes(to_y.T, planes(g[images], rows, tiles_across, OUT, (0, 0)))
+            d_u += v.swapaxes(1, 2) @ d_m
+        return d_u
+
+    d_u = reduce(np.add, over_images(products, n, n * tiles_down * values))
     return along_planes(to_u.T, d_u).reshape(3, 3, -1, out)
 
 
