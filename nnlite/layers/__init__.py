@@ -13,6 +13,8 @@ from nnlite.layers.activations import (
 )
 from nnlite.layers.base import Layer
 from nnlite.layers.containers import Add, Concat, Residual, Sequential
+from nnlite.layers.conv import Conv1d, Conv2d
+from nnlite.layers.conv_transpose import ConvTranspose1d, ConvTranspose2d
 from nnlite.layers.dropout import Dropout
 from nnlite.layers.elementwise import Elementwise, Lambda
 from nnlite.layers.linear import Linear
@@ -39,6 +41,10 @@ __all__ = [
     "SELU",
     "Add",
     "Concat",
+    "Conv1d",
+    "Conv2d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
     "Dropout",
     "Elementwise",
     "Flatten",

@@ -8,9 +8,10 @@ from reference.compare import assert_close
 
 torch = pytest.importorskip("torch")
 core = pytest.importorskip("reference.core")
+convolution = pytest.importorskip("reference.convolution")
 
 
-REFERENCE = {**core.REFERENCE}
+REFERENCE = {**core.REFERENCE, **convolution.REFERENCE}
 WITHOUT_COUNTERPART = core.WITHOUT_COUNTERPART
 IN_DOUBLE = core.IN_DOUBLE
 
