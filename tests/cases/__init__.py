@@ -3,7 +3,9 @@
 from cases.core import LAYERS as CORE
 from cases.kinds import LayerCase, LossCase, layer_input, layer_of
 from cases.losses import LOSSES
+from cases.normalization import LAYERS as NORMALIZATION
+from cases.pooling import LAYERS as POOLING
 
-LAYERS: dict[str, LayerCase] = {**CORE}
+LAYERS: dict[str, LayerCase] = {**CORE, **POOLING, **NORMALIZATION}
 
 __all__ = ["LAYERS", "LOSSES", "LayerCase", "LossCase", "layer_input", "layer_of"]
