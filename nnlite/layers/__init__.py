@@ -14,6 +14,8 @@ from nnlite.layers.activations import (
 from nnlite.layers.base import Layer
 from nnlite.layers.channelnorm import BatchNorm1d, BatchNorm2d, GroupNorm, InstanceNorm2d
 from nnlite.layers.containers import Add, Concat, Residual, Sequential
+from nnlite.layers.conv import Conv1d, Conv2d
+from nnlite.layers.conv_transpose import ConvTranspose1d, ConvTranspose2d
 from nnlite.layers.dropout import ChannelDropout, Dropout, GaussianNoise
 from nnlite.layers.elementwise import Elementwise, Lambda
 from nnlite.layers.featurenorm import LayerNorm, RMSNorm
@@ -56,6 +58,10 @@ __all__ = [
     "BatchNorm2d",
     "ChannelDropout",
     "Concat",
+    "Conv1d",
+    "Conv2d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
     "Dropout",
     "Elementwise",
     "Flatten",
