@@ -3,6 +3,7 @@
 from nnlite.inspection.audit import Audit, audit
 from nnlite.inspection.gradcheck import check_gradients
 from nnlite.inspection.jacobian import Jacobian, jacobian
+from nnlite.inspection.profile import Profile, ProfileRow, profile
 from nnlite.inspection.report import GradientError, GradientReport
 from nnlite.inspection.summary import summary
 from nnlite.inspection.trace import Trace, TraceStep, trace
@@ -12,11 +13,14 @@ __all__ = [
     "GradientError",
     "GradientReport",
     "Jacobian",
+    "Profile",
+    "ProfileRow",
     "Trace",
     "TraceStep",
     "audit",
     "check_gradients",
     "jacobian",
+    "profile",
     "summary",
     "trace",
 ]

@@ -1,4 +1,4 @@
-"""Parts of a batch on several cores at once.
+"""Parts of a batch, or of a long vector, on several cores at once.
 
 A matrix product brings threads of its own, but copies, sums and small products run on one core,
 and two pools of threads on the same cores slow each other down. So while parts of a batch are
@@ -30,19 +30,19 @@ SMALL = 1 << 17  # values; waking a thread costs about as much as copying these
 _busy = threading.Lock()
 
 
-def over_images(work: Callable[[slice], Result], images: int, values: int) -> list[Result]:
-    """`work(part)` for each part of a batch, at the same time where that pays; in order.
+def over_parts(work: Callable[[slice], Result], items: int, values: int) -> list[Result]:
+    """`work(part)` for each part of so many items, at the same time where that pays; in order.
 
     Args:
-        work: takes a slice of images, and must not write where another part does.
-        images: the size of the batch.
-        values: about how many values are moved for all of it.
+        work: takes a slice of the items, and must not write where another part does.
+        items: their number: the images of a batch, the stretches of a vector.
+        values: about how many values are moved for all of them.
     """
-    with _single_threaded_blas(images > 1 and values > SMALL) as threads:
-        count = min(threads, images)
+    with _single_threaded_blas(items > 1 and values > SMALL) as threads:
+        count = min(threads, items)
         if count <= 1:
-            return [work(slice(0, images))]
-        parts = [slice(images * i // count, images * (i + 1) // count) for i in range(count)]
+            return [work(slice(0, items))]
+        parts = [slice(items * i // count, items * (i + 1) // count) for i in range(count)]
         # NumPy's error state belongs to the context, so that each thread needs a copy of it.
         others = [
             _pool(count - 1).submit(contextvars.copy_context().run, work, part)

@@ -27,7 +27,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nnlite.checks import check_whole, in_range
-from nnlite.optimizers.packing import Pack, pack_parameters
+from nnlite.ops.threads import over_parts
+from nnlite.optimizers.packing import Chunk, Pack, pack_parameters, scratch_vectors
 from nnlite.optimizers.state import checked_state, copied_state
 from nnlite.parameter import Owner, Parameter
 
@@ -154,13 +155,11 @@ class Optimizer:
         scale = grad_scale if self.clip_norm is None else self._clip_scale(grad_scale)
         for pack in self._packs:
             options: Options = {**pack.group, "lr": rates[id(pack.group)]}
-            decay = options["weight_decay"]
             pack.steps += 1
-            for chunk in pack.chunks:
-                if decay and self.decoupled:
-                    chunk.data *= 1 - options["lr"] * decay
-                g = self._gradient(chunk, scale, 0.0 if self.decoupled else decay)
-                self.update((chunk.data, g, chunk.state, chunk.scratch), options, pack.steps)
+            if len(pack.chunks) == 1:
+                self._update_chunk(pack.chunks[0], options, pack.steps, scale)
+            else:
+                self._update_chunks(pack, options, scale)
         self.current_lr = rates[id(self.groups[0])]
         self.steps += 1
 
@@ -295,9 +294,7 @@ class Optimizer:
             self._collect()
             for parameter, _ in self._members:
                 parameter.claim(owner)
-            self._packs = pack_parameters(
-                self._members, self._states, self._fresh_state, self.scratch_arrays
-            )
+            self._packs = pack_parameters(self._members, self._states, self._fresh_state)
             owner.stale = False
 
     def _fresh_state(self, parameter: Parameter, options: Options) -> dict[str, Any]:
@@ -322,15 +319,36 @@ class Optimizer:
             self.require(f"lr schedule at step {self.steps}", lr, in_range(lr), "a number ≥ 0")
         return float(lr) * self.lr_scale
 
-    def _gradient(self, chunk: Any, scale: float, decay: float) -> np.ndarray:
+    def _update_chunks(self, pack: Pack, options: Options, scale: float) -> None:
+        """Chunk after chunk; long vectors in several threads, each with its share of the chunks."""
+
+        def update(part: slice) -> None:
+            for chunk in pack.chunks[part]:
+                self._update_chunk(chunk, options, pack.steps, scale)
+
+        over_parts(update, len(pack.chunks), pack.data.size)
+
+    def _update_chunk(self, chunk: Chunk, options: Options, k: int, scale: float) -> None:
+        own, first, *rest = scratch_vectors(1 + max(1, self.scratch_arrays), chunk.data)
+        decay = options["weight_decay"]
+        if decay and self.decoupled:
+            chunk.data *= 1 - options["lr"] * decay
+            decay = 0.0
+        g = self._gradient(chunk, scale, decay, own, first)
+        scratch = (first, *rest)[: self.scratch_arrays]
+        self.update((chunk.data, g, chunk.state, scratch), options, k)
+
+    def _gradient(
+        self, chunk: Chunk, scale: float, decay: float, own: np.ndarray, scratch: np.ndarray
+    ) -> np.ndarray:
         """The chunk's gradient as the rule shall see it; the parameters' own stays as it is."""
-        g, own = chunk.grad, chunk.gradient
+        g = chunk.grad
         if scale != 1:
             g = np.multiply(g, scale, out=own)
         if self.clip_value is not None:
             g = np.clip(g, -self.clip_value, self.clip_value, out=own)
         if decay:
-            shrink = np.multiply(chunk.data, decay, out=chunk.decay)
+            shrink = np.multiply(chunk.data, decay, out=scratch)
             g = np.add(g, shrink, out=own)
         return g
 

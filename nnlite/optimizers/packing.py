@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,15 +20,31 @@ Members = list[tuple[Parameter, dict[str, Any]]]
 class Chunk:
     """A stretch of the flat vectors: views, cut once and used at every step."""
 
-    __slots__ = ("data", "decay", "grad", "gradient", "scratch", "state")
+    __slots__ = ("data", "grad", "state")
 
-    def __init__(self, pack: Pack, part: slice, work: list[np.ndarray], scratch: int) -> None:
+    def __init__(self, pack: Pack, part: slice) -> None:
         self.data = pack.data[part]
         self.grad = pack.grad[part]
         self.state = tuple(vector[part] for vector in pack.state.values())
-        self.gradient, *rest = (array[: self.data.size] for array in work)
-        self.decay = rest[0]  # free until the rule runs
-        self.scratch = tuple(rest[:scratch])
+
+
+class _Scratch(threading.local):
+    """Vectors to work in, for each thread its own."""
+
+    def __init__(self) -> None:
+        self.vectors: dict[np.dtype[Any], list[np.ndarray]] = {}
+
+
+_scratch = _Scratch()
+
+
+def scratch_vectors(count: int, like: np.ndarray) -> list[np.ndarray]:
+    """So many vectors of this thread, in the length and dtype of `like`, with anything in them."""
+    vectors = _scratch.vectors.setdefault(like.dtype, [])
+    if len(vectors) < count or (vectors and vectors[0].size < like.size):
+        length = max([like.size, *(vector.size for vector in vectors)])
+        vectors[:] = [np.empty(length, like.dtype) for _ in range(max(count, len(vectors)))]
+    return [vector[: like.size] for vector in vectors[:count]]
 
 
 class Pack:
@@ -69,7 +86,6 @@ def pack_parameters(
     members: Members,
     states: list[dict[str, Any]],
     fresh_state: Callable[[Parameter, Mapping[str, Any]], dict[str, Any]],
-    scratch_arrays: int,
 ) -> list[Pack]:
     """Lay all trainable parameters into flat vectors; their states become views of those.
 
@@ -77,7 +93,6 @@ def pack_parameters(
         members: each parameter with its group.
         states: each parameter's state, or only its step count before the first step.
         fresh_state: makes a parameter's first state.
-        scratch_arrays: how many work vectors each chunk gets besides its gradient.
     """
     kinds: dict[tuple[int, np.dtype[Any], int], list[int]] = {}
     for index, (parameter, group) in enumerate(members):
@@ -92,8 +107,6 @@ def pack_parameters(
 
     packs = [Pack(indices, members, states) for indices in kinds.values()]
     for pack in packs:
-        length = min(pack.data.size, CHUNK)
-        work = [np.empty(length, pack.data.dtype) for _ in range(1 + max(1, scratch_arrays))]
         starts = range(0, pack.data.size, CHUNK)
-        pack.chunks = [Chunk(pack, slice(s, s + CHUNK), work, scratch_arrays) for s in starts]
+        pack.chunks = [Chunk(pack, slice(s, s + CHUNK)) for s in starts]
     return packs

@@ -18,7 +18,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from nnlite.ops.convolution import direct
 from nnlite.ops.convolution.geometry import Geometry, Pair, blocks, padded, turned_round
-from nnlite.ops.threads import over_images
+from nnlite.ops.threads import over_parts
 
 FOR = "as many groups as channels, in and out"
 
@@ -63,7 +63,7 @@ def forward(x: np.ndarray, w: np.ndarray, geometry: Geometry) -> np.ndarray:
             shifted = shifted_rows(x[images], rows, width, geometry)
             np.einsum("nhklw,klw->nhw", shifted, repeated, out=y[images, rows])
 
-    over_images(sums, len(x), y.size)
+    over_parts(sums, len(x), y.size)
     return y.reshape(len(x), height, width, channels)
 
 
@@ -96,5 +96,5 @@ def weight_gradient(x: np.ndarray, g: np.ndarray, geometry: Geometry) -> np.ndar
                 )
         return d_rows
 
-    d_rows = reduce(np.add, over_images(sums, n, g.size))
+    d_rows = reduce(np.add, over_parts(sums, n, g.size))
     return d_rows.reshape(kh, kw, 1, width, channels).sum(axis=3)

@@ -29,7 +29,7 @@ from nnlite.ops.convolution.geometry import (
     position,
     turned_round,
 )
-from nnlite.ops.threads import over_images
+from nnlite.ops.threads import over_parts
 
 FOR = "every convolution"
 
@@ -72,7 +72,7 @@ def forward(x: np.ndarray, w: np.ndarray, geometry: Geometry) -> np.ndarray:
             columns = im2col(x[images], rows, width, geometry)
             np.matmul(columns, kernels, out=grouped(y[images, rows], geometry.groups))
 
-    over_images(products, len(x), len(x) * height * values)
+    over_parts(products, len(x), len(x) * height * values)
     return y
 
 
@@ -104,7 +104,7 @@ def scattered(g: np.ndarray, w: np.ndarray, size: Pair, geometry: Geometry) -> n
                 room[:, *seen] += parts.reshape(shape[0], count, width, -1)
             d_x[images, under.inside] += room[:, under.place, left : left + size[1]]
 
-    over_images(products, n, n * height * values * kh * kw)
+    over_parts(products, n, n * height * values * kh * kw)
     return d_x
 
 
@@ -122,5 +122,5 @@ def weight_gradient(x: np.ndarray, g: np.ndarray, geometry: Geometry) -> np.ndar
             d_w += columns.swapaxes(1, 2) @ d_y
         return d_w
 
-    d_w = reduce(np.add, over_images(products, len(x), len(x) * height * values))
+    d_w = reduce(np.add, over_parts(products, len(x), len(x) * height * values))
     return d_w.swapaxes(0, 1).reshape(shape)

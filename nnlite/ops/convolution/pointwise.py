@@ -13,7 +13,7 @@ import numpy as np
 
 from nnlite.ops.convolution.direct import grouped
 from nnlite.ops.convolution.geometry import Geometry, Pair
-from nnlite.ops.threads import over_images
+from nnlite.ops.threads import over_parts
 
 FOR = "kernels of size 1 without padding"
 
@@ -52,7 +52,7 @@ def _products(x: np.ndarray, kernels: np.ndarray, y: np.ndarray) -> None:
     def products(part: slice) -> None:
         np.matmul(grouped(x[part], groups), kernels, out=grouped(y[part], groups))
 
-    over_images(products, len(x), x.size + y.size)
+    over_parts(products, len(x), x.size + y.size)
 
 
 def weight_gradient(x: np.ndarray, g: np.ndarray, geometry: Geometry) -> np.ndarray:
@@ -62,7 +62,7 @@ def weight_gradient(x: np.ndarray, g: np.ndarray, geometry: Geometry) -> np.ndar
     def products(part: slice) -> np.ndarray:
         return grouped(seen[part], groups).swapaxes(1, 2) @ grouped(g[part], groups)
 
-    d_w = reduce(np.add, over_images(products, len(x), seen.size + g.size))
+    d_w = reduce(np.add, over_parts(products, len(x), seen.size + g.size))
     return d_w.swapaxes(0, 1).reshape(1, 1, -1, g.shape[-1])
 
 

@@ -38,7 +38,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from nnlite.ops.convolution import direct
 from nnlite.ops.convolution.geometry import Geometry, Pair, blocks, padded, turned_round
-from nnlite.ops.threads import over_images
+from nnlite.ops.threads import over_parts
 
 FOR = "kernels of 3×3 with stride 1, dilation 1 and one group"
 
@@ -106,7 +106,7 @@ def forward(x: np.ndarray, w: np.ndarray, geometry: Geometry) -> np.ndarray:
                 OUT, OUT, len(place), -1, tiles_across, out
             )
 
-    over_images(products, len(x), len(x) * tiles_down * values)
+    over_parts(products, len(x), len(x) * tiles_down * values)
     return np.ascontiguousarray(y[:, :height, :width])
 
 
@@ -133,7 +133,7 @@ def weight_gradient(x: np.ndarray, g: np.ndarray, geometry: Geometry) -> np.ndar
             d_u += v.swapaxes(1, 2) @ d_m
         return d_u
 
-    d_u = reduce(np.add, over_images(products, n, n * tiles_down * values))
+    d_u = reduce(np.add, over_parts(products, n, n * tiles_down * values))
     return along_planes(to_u.T, d_u).reshape(3, 3, -1, out)
 
 
