@@ -1,6 +1,7 @@
 """nnlite: neural networks on NumPy, every gradient written out by hand."""
 
 from nnlite import data, initializers, losses, metrics, optimizers
+from nnlite.files import CheckpointError, load_model, save_model
 from nnlite.inspection import GradientError, check_gradients, summary
 from nnlite.layers import *  # noqa: F403
 from nnlite.layers import __all__ as _layers
@@ -13,28 +14,30 @@ from nnlite.optimizers import __all__ as _optimizers
 from nnlite.parameter import Buffer, Parameter
 from nnlite.random import seed
 from nnlite.slot import inference
-from nnlite.training import Callback, History, Trainer
+from nnlite.training import *  # noqa: F403
+from nnlite.training import __all__ as _training
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Buffer",
-    "Callback",
+    "CheckpointError",
     "GradientError",
-    "History",
     "Parameter",
-    "Trainer",
     "check_gradients",
     "data",
     "inference",
     "initializers",
+    "load_model",
     "losses",
     "metrics",
     "optimizers",
+    "save_model",
     "seed",
     "summary",
     *_layers,
     *_losses,
     *_metrics,
     *_optimizers,
+    *_training,
 ]
