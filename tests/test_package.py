@@ -63,6 +63,7 @@ NAMES = [
     "Mish",
     "NAdam",
     "NLLLoss",
+    "NonFiniteLossError",
     "Optimizer",
     "PReLU",
     "Parameter",

@@ -43,10 +43,14 @@ class Run:
         trainer, call = self.trainer, self.call
         self._tell("on_fit_begin", then=call.take_over)
         while call.begun or (trainer.epoch < epochs and not trainer.stop_training):
-            self._train_epoch()
+            trainer.interrupted = trainer.interrupted or self.interrupt.requested
+            if not trainer.interrupted:  # as it may be by now, between two epochs
+                self._train_epoch()
             if trainer.interrupted:
                 break
             self._finish_epoch()
+        else:  # what was asked for is done, so nothing was cut short
+            trainer.interrupted = False
         if trainer.interrupted:
             self._tell("on_interrupt")
             trainer.saver.keep_place()
