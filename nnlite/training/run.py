@@ -75,7 +75,8 @@ class Run:
             else:
                 trainer.accumulated_step(group)
             trainer.step += 1
-            self._tell("on_step_end")
+            if call.callbacks:
+                self._tell("on_step_end")
             trainer.interrupted = trainer.interrupted or self.interrupt.requested
             self.display.advance(sum([len(batch.x) for batch in group]), trainer.measures.results)
             if trainer.interrupted or trainer.stop_training:
@@ -142,6 +143,8 @@ class Run:
 
 def groups_of(size: int, feed: Iterator[Samples]) -> Iterator[list[Samples]]:
     """The batches of each update; the last group may be smaller."""
+    if size == 1:
+        return ([batch] for batch in feed)
     return iter(lambda: list(itertools.islice(feed, size)), [])
 
 
