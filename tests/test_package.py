@@ -87,6 +87,7 @@ NAMES = [
     "Mish",
     "NAdam",
     "NLLLoss",
+    "NonFiniteLossError",
     "Optimizer",
     "PReLU",
     "Parameter",

@@ -262,7 +262,7 @@ def test_a_loss_that_is_not_finite_names_the_layer():
     net = nn.Sequential(Explode(), nn.Linear(5, 3))
     with (
         np.errstate(invalid="ignore"),
-        pytest.raises(FloatingPointError, match=r"epoch 1, step 2: the first output that is not "
+        pytest.raises(FloatingPointError, match=r"epoch 1, batch 2: the first output that is not "
                       r"finite is that of layer 0, Explode\(\); a smaller"),
     ):  # fmt: skip
         fit(trainer(net), x, y, shuffle=False)
@@ -277,9 +277,125 @@ def test_a_parameter_that_is_not_finite_is_named():
 
     with (
         np.errstate(invalid="ignore"),
-        pytest.raises(FloatingPointError, match=r"step 2: parameter 2\.bias"),
+        pytest.raises(RuntimeError, match=r"batch 2: parameter 2\.bias") as caught,
     ):
         fit(trainer(net), x, y, callbacks=[At(1, spoil)])
+    assert caught.type is nn.NonFiniteLossError
+
+
+def test_batches_are_counted_where_several_make_an_update():
+    x, y = problem(100)
+    x = np.clip(x, -1, 1)
+    x[65, 2] = 3
+    net = nn.Sequential(Explode(), nn.Linear(5, 3))
+    with np.errstate(invalid="ignore"), pytest.raises(nn.NonFiniteLossError, match="batch 7:"):
+        fit(trainer(net), x, y, batch_size=10, accumulate=3, shuffle=False)
+
+
+def test_the_diagnosis_draws_what_the_failing_batch_drew():
+    class Unlucky(nn.Layer):
+        """Gives infinity for one draw in ten."""
+
+        def __init__(self):
+            self.rng = np.random.default_rng(0)
+
+        def forward(self, x):
+            self.save_for_backward()
+            return x * np.inf if self.rng.random() < 0.1 else x
+
+        def backward(self, grad_output):
+            self.saved()
+            return grad_output
+
+    x, y = problem(64)
+    for seed in range(10):
+        net = nn.Sequential(nn.Linear(5, 3), Unlucky())
+        net[1].rng = np.random.default_rng(seed)
+        with (
+            np.errstate(invalid="ignore"),
+            pytest.raises(nn.NonFiniteLossError, match=r"is that of layer 1, Unlucky\(\)"),
+        ):
+            fit(trainer(net), x, y, epochs=100, batch_size=16)
+
+
+@pytest.mark.parametrize(("at", "epochs", "message"), [
+    (1, 3, "stopped by Ctrl-C after epoch 1\n"), (3, 3, ""),
+])  # fmt: skip
+def test_ctrl_c_during_validation_ends_with_the_epoch(at, epochs, message, capsys):
+    class During(nn.Callback):
+        def on_validation_end(self, trainer):
+            if trainer.epoch + 1 == at:
+                signal.raise_signal(signal.SIGINT)
+
+    t, (x, y) = trainer(), problem(64)
+    history = t.fit(x, y, epochs, validation_data=(x, y), callbacks=[During()])
+    assert history.epochs == at
+    assert t.optimizer.steps == 2 * at
+    assert t.interrupted == bool(message)
+    printed = capsys.readouterr().out
+    assert printed.endswith(message)
+    assert ("stopped" in printed) == bool(message)
+
+
+def test_looking_at_validation_data_between_steps_changes_nothing():
+    x, y = problem(64)
+    losses = []
+    runs = []
+    for look in (lambda t: None, lambda t: t.evaluate(10 * x[:7], y[:7])):
+        t = trainer(nn.Sequential(nn.Linear(5, 3)), metrics=[nn.Accuracy()])
+        t.model[0].load_state_dict({"weight": np.full((5, 3), 0.1), "bias": np.zeros(3)})
+        history = fit(t, x, y, epochs=2, callbacks=[At(1, look)])
+        runs.append(history.to_dict())
+        losses.append(t.last_loss)
+    assert runs[0] == runs[1]
+    assert losses[0] == losses[1]
+
+
+def test_fit_restores_what_every_layer_was_asked_for():
+    x, y = problem(64)
+    net = nn.Sequential(nn.Flatten(), nn.Sequential(nn.Linear(5, 3)))
+    net[1].needs_input_grad = False
+    fit(trainer(net), x, y)
+    flags = [layer.needs_input_grad for layer in net.named_layers().values()]
+    assert flags == [True, True, False, True]
+    net[1][0](x)
+    assert net[1][0].backward(np.ones((64, 3), np.float32)) is not None
+
+
+def test_class_weights_of_one_hot_rows_are_those_of_their_classes():
+    x, y = problem()
+    rows = nn.data.one_hot(y, 3)
+    results = []
+    for target in (y, rows, 0.94 * rows + 0.02):
+        nn.seed(0)
+        results.append(fit(trainer(), x, target, class_weight=[0.5, 2, 1])["loss"][0])
+    assert results[0] == pytest.approx(results[1])
+    assert results[0] != pytest.approx(results[2])
+    multilabel = trainer(loss=nn.BCEWithLogitsLoss())
+    with pytest.raises(ValueError, match="rows that sum to 1"):
+        fit(multilabel, x, np.ones((70, 3)), class_weight=[0.5, 2, 1])
+
+
+def test_class_weights_beside_ignored_rows():
+    x, y = problem()
+    ignoring = np.where(np.arange(70) < 9, -100, y)
+    results = []
+    for rows, target in ((x, ignoring), (x[9:], y[9:])):
+        nn.seed(0)
+        t = trainer()
+        fit(t, rows, target, class_weight={0: 3.0, 1: 0.5}, batch_size=70)
+        results.append(weights(t.model))
+    assert_close(results[0], results[1], rtol=1e-5)
+
+
+def test_no_class_weights_are_none():
+    x, y = problem()
+    results = []
+    for class_weight in (None, {}):
+        nn.seed(0)
+        results.append(fit(trainer(), x, y, class_weight=class_weight)["loss"])
+    assert results[0] == pytest.approx(results[1])
+    assert results[0] == pytest.approx(results[2])
 
 
 X, Y = problem()
@@ -312,9 +428,13 @@ def spoiled(value, row=7):
         (X, Y, {"batch_size": -3}, ValueError, "got -3"),
         (X, Y, {"batch_size": 2.5}, ValueError, r"got 2\.5"),
         (X, Y, {"batch_size": 100, "drop_last": True}, ValueError, "leave no batch"),
+        (X, Y, {"batch_size": 60, "drop_last": True, "validation_split": 0.2}, ValueError,
+         "leave no batch"),
         (X, Y, {"epochs": 0}, ValueError, "epochs must be a whole number"),
         (X, Y, {"accumulate": 0}, ValueError, "accumulate must be a whole number"),
-        (X, Y, {"validation_split": 1.5}, ValueError, r"1\.5"),
+        (X, Y, {"validation_split": 1.5}, ValueError, r"validation_split must be .* got 1\.5"),
+        (X, Y, {"validation_split": 3}, ValueError, "validation_split must be .* got 3"),
+        (X, Y, {"validation_split": "a"}, ValueError, "validation_split must be .* got 'a'"),
         (X, Y, {"validation_data": (X,)}, ValueError, "validation_data must be"),
         (X, Y, {"validation_data": (X[:, 1:], Y)}, ValueError, r"Linear\(5, 8\)"),
         (X, Y, {"validation_data": (X, Y), "validation_split": 0.1}, ValueError, "not both"),
@@ -322,16 +442,25 @@ def spoiled(value, row=7):
         (X, Y, {"sample_weight": -np.ones(70)}, ValueError, "must not be negative"),
         (X, Y, {"sample_weight": np.full(70, np.nan)}, ValueError, "sample_weight is not finite"),
         (X, Y, {"class_weight": {0: -1}}, ValueError, "class_weight must be finite"),
+        (X, Y, {"class_weight": {-1: 100.0}}, ValueError, "-1 is not a class 0 … 2"),
+        (X, Y, {"class_weight": {"0": 2.0}}, ValueError, "'0' is not a class 0 … 2"),
+        (X, Y, {"class_weight": {0: "2"}}, ValueError, "class_weight must be finite .* got '2'"),
+        (X, Y, {"class_weight": [1.0, 2.0]}, ValueError, "one number for each of 3 classes"),
+        (X, nn.data.one_hot(Y, 3), {"sample_weight": np.ones((70, 3))}, ValueError,
+         "leading axes"),
     ],
 )  # fmt: skip
 def test_bad_input_is_refused_before_anything_changes(x, y, options, error, match):
     t = trainer(nn.Sequential(nn.Linear(5, 8), nn.Dropout(0.5), nn.Linear(8, 3)))
-    before, random = weights(t.model), copy.deepcopy(t.model[1].rng)
+    before, random, own = weights(t.model), copy.deepcopy(t.model[1].rng), copy.deepcopy(t.rng)
+    history = t.history
     with pytest.raises(error, match=match):
         fit(t, x, y, **{"epochs": 1, **options})
     assert_equal(weights(t.model), before)
     assert t.optimizer.steps == 0
     assert t.model[1].rng.random() == random.random()
+    assert t.rng.random() == own.random()
+    assert t.history is history
 
 
 def test_column_targets_are_never_broadcast():
@@ -350,6 +479,22 @@ def test_a_last_batch_below_a_layers_minimum_is_refused():
         fit(t, X, Y, batch_size=23)
     fit(t, X, Y, batch_size=23, drop_last=True)
     assert t.step == 3
+    t.model.train()[0].eval()  # a layer that does not train has no minimum
+    fit(t, X, Y, batch_size=23)
+    t.model.eval()  # but fit puts a whole model in training mode
+    with pytest.raises(ValueError, match="last batch would have 1"):
+        fit(t, X, Y, batch_size=23)
+
+
+def test_metrics_are_asked_before_the_first_update():
+    net = nn.Linear(5, 1)
+    t = trainer(net, nn.BCEWithLogitsLoss(), metrics=[nn.Accuracy(), nn.TopKAccuracy(1)])
+    before = weights(net)
+    for run in (lambda: fit(t, X, Y[:, None] > 0), lambda: t.evaluate(X, Y[:, None] > 0)):
+        with pytest.raises(ValueError, match=r"TopKAccuracy\(k=1\): expected scores"):
+            run()
+    assert_equal(weights(net), before)
+    assert np.isnan(t.metrics[0].result())
 
 
 def test_metrics_with_one_name_are_refused():

@@ -60,7 +60,9 @@ class Mean(Metric):
 
     def _add(self, values: np.ndarray, sample_weight: np.ndarray | None) -> None:
         if sample_weight is None:
-            self._total += float(values.sum())
+            # counting flags is twice as fast as adding them up
+            total = np.count_nonzero(values) if values.dtype == bool else values.sum()
+            self._total += float(total)
             self._weight += values.size
         else:
             weight = spread(sample_weight, values.shape)

@@ -172,28 +172,30 @@ def decide(
         ValueError: names the metric, when shapes or classes do not fit.
     """
     prediction, target = np.asarray(prediction), np.asarray(target)
-    classes = 2 if is_single(prediction) else prediction.shape[-1]
-    if not is_single(prediction):
+    if is_single(prediction):
+        classes = 2
+        guess, actual = (prediction > threshold).astype(np.int64), target
+    else:
+        classes = prediction.shape[-1]
         guess = prediction.argmax(axis=-1)
         actual = target.argmax(axis=-1) if target.shape == prediction.shape else target
-    else:
-        guess, actual = (prediction > threshold).astype(np.int64), target
     if guess.shape != actual.shape:
         raise ValueError(
             f"{metric!r}: predictions {prediction.shape} do not fit targets {target.shape}: "
             "expected integer classes without the last axis, or rows of the same shape"
         )
     weight = None if sample_weight is None else spread(sample_weight, guess.shape).ravel()
-    guess, actual = guess.ravel(), actual.ravel().astype(np.int64)
-    kept = actual != IGNORED
-    if not kept.all():
+    guess, actual = guess.ravel(), actual.ravel().astype(np.int64, copy=False)
+    # One pass for both ends: seen as unsigned, what is negative is larger than any class.
+    if len(actual) and np.maximum.reduce(actual.view(np.uint64)) >= classes:
+        kept = actual != IGNORED
         guess, actual = guess[kept], actual[kept]
         weight = None if weight is None else weight[kept]
-    if len(actual) and not 0 <= actual.min() <= actual.max() < classes:
-        raise ValueError(
-            f"{metric!r}: targets from {actual.min()} to {actual.max()} are not classes "
-            f"0 … {classes - 1}"
-        )
+        if len(actual) and not 0 <= actual.min() <= actual.max() < classes:
+            raise ValueError(
+                f"{metric!r}: targets from {actual.min()} to {actual.max()} are not classes "
+                f"0 … {classes - 1}"
+            )
     return guess, actual, weight
 
 

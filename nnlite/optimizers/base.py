@@ -202,39 +202,19 @@ class Optimizer:
             "parameters": self._copied_states(),
         }
 
-    def check_state_dict(self, state: Options) -> None:
-        """Refuse what `load_state_dict` could not take over.
+    def check_state_dict(self, state: Options) -> list[dict[str, Any]]:
+        """Copies of the parameters' states, when `load_state_dict` can take over `state`.
 
         Raises:
             ValueError: when something is missing, or the parameters differ in number, shape or
                 state.
         """
-        self._checked_states(state)
-
-    def load_state_dict(self, state: Options) -> None:
-        """Take over what `state_dict` of an optimizer of the same kind returned.
-
-        Raises:
-            ValueError: when something is missing, or the parameters differ in number, shape or
-                state; nothing changes then.
-        """
-        self._states = self._checked_states(state)
-        self.steps = int(state["steps"])
-        self.lr_scale = float(state["lr_scale"])
-        self._packs = []
-        self._owner.stale = True
-
-    # -- inside ----------------------------------------------------------------------------------
-
-    def _checked_states(self, state: Options) -> list[dict[str, Any]]:
-        """The state of each parameter, copied out of a state dict that fits."""
         missing = {"steps", "lr_scale", "parameters"} - set(state)
         if missing:
             raise ValueError(f"{self._name}: the state has no {', '.join(sorted(missing))}")
-        loaded = state["parameters"]
+        lr_scale, loaded = state["lr_scale"], state["parameters"]
         check_whole(f"{self._name}: steps", state["steps"], least=0)
-        scale = state["lr_scale"]
-        self.require("lr_scale", scale, in_range(scale), "a number ≥ 0")
+        self.require("lr_scale", lr_scale, in_range(lr_scale), "a number ≥ 0")
         if len(loaded) != len(self._members):
             raise ValueError(
                 f"{self._name}: state of {len(loaded)} parameters for {len(self._members)}"
@@ -243,6 +223,20 @@ class Optimizer:
             checked_state(f"{self._name}: parameter {index}", entry, p, self.state_names(group))
             for index, ((p, group), entry) in enumerate(zip(self._members, loaded, strict=True))
         ]
+
+    def load_state_dict(self, state: Options) -> None:
+        """Take over what `state_dict` of an optimizer of the same kind returned.
+
+        Raises:
+            ValueError: when `check_state_dict` refuses it; nothing changes then.
+        """
+        self._states = self.check_state_dict(state)
+        self.steps = int(state["steps"])
+        self.lr_scale = float(state["lr_scale"])
+        self._packs = []
+        self._owner.stale = True
+
+    # -- inside ----------------------------------------------------------------------------------
 
     @property
     def _name(self) -> str:

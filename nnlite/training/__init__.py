@@ -2,7 +2,8 @@
 
 from nnlite.training.callbacks import *  # noqa: F403
 from nnlite.training.callbacks import __all__ as _callbacks
+from nnlite.training.diagnosis import NonFiniteLossError
 from nnlite.training.history import History
 from nnlite.training.trainer import Trainer
 
-__all__ = ["History", "Trainer", *_callbacks]
+__all__ = ["History", "NonFiniteLossError", "Trainer", *_callbacks]

@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from nnlite.layers.base import Layer
 
 
+class NonFiniteLossError(RuntimeError, FloatingPointError):
+    """A loss that is NaN or infinite: the message says when, and where the numbers went wrong."""
+
+
 class _Found(Exception):
     """Stops the forward pass at the layer that was looked for."""
 
 
-def first_non_finite(model: Layer, x: np.ndarray) -> str:
-    """Name the first parameter or layer output that is not finite, running `x` on a copy."""
+def first_non_finite(
+    model: Layer, x: np.ndarray, generator_states: Sequence[Mapping[str, Any]] = ()
+) -> str:
+    """Name the first parameter or layer output that is not finite, running `x` on a copy.
+
+    With the states that the model's generators had before the forward that failed, the copy draws
+    the same numbers again.
+    """
     for path, parameter in model.named_parameters().items():
         if not np.isfinite(parameter.data).all():
             return f"parameter {path} holds values that are not finite"
     probe = copy.deepcopy(model)
+    generators = (generator for _, generator in probe.named_parts(np.random.Generator))
+    for generator, state in zip(generators, generator_states, strict=False):
+        generator.bit_generator.state = state
     for path, layer in probe.named_layers().items():
         _watch(layer, path)
     try:

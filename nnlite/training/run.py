@@ -43,10 +43,14 @@ class Run:
         trainer, call = self.trainer, self.call
         self._tell("on_fit_begin", then=call.take_over)
         while call.begun or (trainer.epoch < epochs and not trainer.stop_training):
-            self._train_epoch()
+            trainer.interrupted = trainer.interrupted or self.interrupt.requested
+            if not trainer.interrupted:  # as it may be by now, between two epochs
+                self._train_epoch()
             if trainer.interrupted:
                 break
             self._finish_epoch()
+        else:  # what was asked for is done, so nothing was cut short
+            trainer.interrupted = False
         if trainer.interrupted:
             self._tell("on_interrupt")
             trainer.saver.keep_place()
@@ -71,7 +75,8 @@ class Run:
             else:
                 trainer.accumulated_step(group)
             trainer.step += 1
-            self._tell("on_step_end")
+            if call.callbacks:
+                self._tell("on_step_end")
             trainer.interrupted = trainer.interrupted or self.interrupt.requested
             self.display.advance(sum([len(batch.x) for batch in group]), trainer.measures.results)
             if trainer.interrupted or trainer.stop_training:
@@ -138,6 +143,8 @@ class Run:
 
 def groups_of(size: int, feed: Iterator[Samples]) -> Iterator[list[Samples]]:
     """The batches of each update; the last group may be smaller."""
+    if size == 1:
+        return ([batch] for batch in feed)
     return iter(lambda: list(itertools.islice(feed, size)), [])
 
 

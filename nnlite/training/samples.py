@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from nnlite.checks import is_number, is_whole
 from nnlite.data.batches import walk
 from nnlite.data.checks import as_input, as_numbers, check_finite
 from nnlite.data.split import train_test_split
 from nnlite.layers.base import Layer, floating_dtype
 from nnlite.losses.base import Loss
-
-ClassWeight = Mapping[int, float] | ArrayLike
+from nnlite.training.class_weight import ClassWeight, of_classes
+from nnlite.training.measures import Measures
 
 
 class Samples(NamedTuple):
@@ -31,6 +29,7 @@ class Samples(NamedTuple):
         cls,
         model: Layer,
         loss: Loss,
+        measures: Measures,
         x: Any,
         y: Any,
         sample_weight: Any = None,
@@ -39,13 +38,14 @@ class Samples(NamedTuple):
     ) -> Self:
         """The data as arrays, or an error that says what is wrong with it.
 
-        One sample is run through the model, so that shapes and targets are checked against what
-        it returns: all that can be refused is refused before the first update.
+        One sample is run through the model, the loss and copies of the metrics, so that shapes,
+        targets and weights are checked against what it returns: all that can be refused is
+        refused before the first update.
 
         Raises:
             TypeError: for what does not hold numbers.
             ValueError: for empty data, lengths that differ, values that are not finite (the row
-                is named), and whatever the model or the loss refuses.
+                is named), and whatever the model, the loss or a metric refuses.
         """
         x = as_input(f"{name}x", x, floating_dtype(model))
         y = as_numbers(f"{name}y", y)
@@ -58,9 +58,13 @@ class Samples(NamedTuple):
             every = np.broadcast_to(one[:1], (len(x), *one.shape[1:]))
             with _about(f"{name}y", y):
                 loss.check(every, y)
-        # one class per row on the last axis, or single scores for 0 and 1
-        classes = every.shape[-1] if every.shape[:-1] == y.shape else max(2, int(y.max()) + 1)
-        weight = _weights(f"{name}sample_weight", y, sample_weight, class_weight, classes)
+            weight = _sample_weights(f"{name}sample_weight", y, sample_weight)
+            if class_weight is not None:
+                by_class = of_classes(y, every, class_weight, getattr(loss, "ignore_index", None))
+                weight = by_class if weight is None else _product(weight, by_class)
+            one_weight = None if weight is None else weight[:1]
+            value = loss(one, y[:1], one_weight)
+            measures.fresh().add(value, loss, one, y[:1], one_weight)
         return cls(x, y, weight)
 
     @classmethod
@@ -68,6 +72,7 @@ class Samples(NamedTuple):
         cls,
         model: Layer,
         loss: Loss,
+        measures: Measures,
         data: Sequence[Any] | None,
         class_weight: ClassWeight | None,
     ) -> Self | None:
@@ -81,7 +86,7 @@ class Samples(NamedTuple):
                 f"{f'{len(data)} items' if many else type(data).__name__}"
             )
         x, y, weight = (*data, None)[:3]
-        return cls.checked(model, loss, x, y, weight, class_weight, "validation ")
+        return cls.checked(model, loss, measures, x, y, weight, class_weight, "validation ")
 
     def batches(
         self,
@@ -115,50 +120,24 @@ def _about(name: str, array: np.ndarray) -> Iterator[None]:
         raise
 
 
-def _weights(
-    name: str,
-    y: np.ndarray,
-    sample_weight: Any,
-    class_weight: ClassWeight | None,
-    classes: int,
-) -> np.ndarray | None:
-    """Sample weights times the weights of the samples' classes."""
-    weight = None
-    if sample_weight is not None:
-        weight = as_numbers(name, sample_weight)
-        check_finite(name, weight)
-        if weight.shape != y.shape[: weight.ndim]:
-            raise ValueError(f"{name} has shape {weight.shape}, which does not match y's {y.shape}")
-        if weight.min() < 0:
-            raise ValueError(f"{name} must not be negative, got {weight.min()}")
-    if class_weight is None:
-        return weight
-    by_class = _of_classes(y, class_weight, classes)
-    if weight is None:
-        return by_class
-    return by_class * weight.reshape(weight.shape + (1,) * (by_class.ndim - weight.ndim))
+def _sample_weights(name: str, y: np.ndarray, sample_weight: Any) -> np.ndarray | None:
+    """The sample weights as an array that fits y."""
+    if sample_weight is None:
+        return None
+    weight = as_numbers(name, sample_weight)
+    check_finite(name, weight)
+    if weight.shape != y.shape[: weight.ndim]:
+        raise ValueError(f"{name} has shape {weight.shape}, which does not match y's {y.shape}")
+    if weight.min() < 0:
+        raise ValueError(f"{name} must not be negative, got {weight.min()}")
+    return weight
 
 
-def _of_classes(y: np.ndarray, class_weight: ClassWeight, classes: int) -> np.ndarray:
-    """Each sample's class weight; classes that a mapping leaves out weigh 1."""
-    actual = y if y.dtype.kind in "iu" else y.astype(np.int64)
-    if not np.array_equal(actual, y) or actual.min() < 0:
-        raise ValueError("class_weight needs integer classes ≥ 0 in y")
-    if not isinstance(class_weight, Mapping):
-        if np.shape(class_weight) != (classes,):
-            raise ValueError(
-                f"class_weight must be one number for each of {classes} classes, or a mapping, "
-                f"got {class_weight!r}"
-            )
-        class_weight = dict(enumerate(np.asarray(class_weight, np.float64).tolist()))
-    table = np.ones(classes)
-    for number, value in class_weight.items():
-        if not is_whole(number) or not 0 <= number < classes:
-            raise ValueError(f"class_weight: {number!r} is not a class 0 … {classes - 1}")
-        if not is_number(value) or value < 0:
-            raise ValueError(f"class_weight must be finite and ≥ 0, got {value!r} for {number}")
-        table[number] = value
-    return table[actual]
+def _product(weight: np.ndarray, by_class: np.ndarray) -> np.ndarray:
+    """Both multiplied, the same along the axes that one of them lacks."""
+    axes = max(weight.ndim, by_class.ndim)
+    first, second = (a.reshape(a.shape + (1,) * (axes - a.ndim)) for a in (weight, by_class))
+    return first * second
 
 
 def check_batches(model: Layer, samples: int, batch_size: int, drop_last: bool) -> None:
@@ -167,11 +146,10 @@ def check_batches(model: Layer, samples: int, batch_size: int, drop_last: bool) 
         raise ValueError(
             f"fit: {samples} samples with batch_size={batch_size} and drop_last leave no batch"
         )
-    last = samples % batch_size or batch_size
-    if drop_last or last >= batch_size:
-        last = batch_size
+    last = batch_size if drop_last else samples % batch_size or batch_size
     for path, layer in model.named_layers().items():
-        if last < layer.min_batch:
+        trains = layer.training or not model.training  # of a whole model in eval mode all will
+        if trains and last < layer.min_batch:
             raise ValueError(
                 f"fit: the last batch would have {last} of {batch_size} samples, but layer "
                 f"{path}, {layer!r}, needs {layer.min_batch}; set drop_last=True or another "

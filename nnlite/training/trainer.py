@@ -22,14 +22,15 @@ from nnlite.training import checkpoint
 from nnlite.training.call import Call
 from nnlite.training.callbacks import Callback
 from nnlite.training.callbacks.saving import file_to_resume
-from nnlite.training.diagnosis import first_non_finite
+from nnlite.training.class_weight import ClassWeight
+from nnlite.training.diagnosis import NonFiniteLossError, first_non_finite
 from nnlite.training.fingerprint import environment, weights_hash
 from nnlite.training.history import History
 from nnlite.training.interrupt import Interrupt
 from nnlite.training.measures import Measures
 from nnlite.training.progress import progress
 from nnlite.training.run import Run
-from nnlite.training.samples import ClassWeight, Samples, check_batches
+from nnlite.training.samples import Samples, check_batches
 from nnlite.training.saver import Saver
 
 
@@ -94,6 +95,7 @@ class Trainer(Constructed):
         self.stop_training = self.interrupted = self.best_restored = False
         self.call: Call | None = None
         self.saver = Saver(self)
+        self._generators: list[np.random.Generator] = []  # the model's, during a fit
 
     # -- one step --------------------------------------------------------------------------------
 
@@ -113,8 +115,8 @@ class Trainer(Constructed):
         The gradient of a mean over all is Σ Dᵦ gᵦ / Σ Dᵦ, with Dᵦ each batch's own divisor.
         """
         total = 0.0
-        for x, y, weight in group:
-            prediction = self._forward(x, y, weight)
+        for place, (x, y, weight) in enumerate(group):
+            prediction = self._forward(x, y, weight, place)
             grad = self.loss.backward()
             self.model.backward(grad * self.loss.denominator)
             total += self.loss.denominator
@@ -123,14 +125,23 @@ class Trainer(Constructed):
         self.optimizer.step(grad_scale=1 / total if mean and total else 1.0)
         self.optimizer.zero_grad()
 
-    def _forward(self, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
-        """The prediction; its loss goes to `last_loss` and must be finite."""
+    def _forward(
+        self, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None, place: int = 0
+    ) -> np.ndarray:
+        """The prediction; its loss goes to `last_loss` and must be finite.
+
+        `place` counts the batches of this update.
+        """
+        drawn = [generator.bit_generator.state for generator in self._generators]
         prediction = self.model.forward(x)
         self.last_loss = self.loss(prediction, y, weight)
         if not math.isfinite(self.last_loss):
-            raise FloatingPointError(
-                f"the loss is {self.last_loss} in epoch {self.epoch + 1}, step {self.step + 1}: "
-                f"{first_non_finite(self.model, x)}; a smaller learning rate or clip_norm may help"
+            batches = 1 if self.call is None else self.call.settings["accumulate"]
+            raise NonFiniteLossError(
+                f"the loss is {self.last_loss} in epoch {self.epoch + 1}, "
+                f"batch {self.step * batches + place + 1}: "
+                f"{first_non_finite(self.model, x, drawn)}; "
+                "a smaller learning rate or clip_norm may help"
             )
         return prediction
 
@@ -149,7 +160,8 @@ class Trainer(Constructed):
         Raises:
             TypeError, ValueError: when the data does not fit the model or the loss.
         """
-        return self.measure(Samples.checked(self.model, self.loss, x, y, sample_weight), batch_size)
+        samples = Samples.checked(self.model, self.loss, self.measures, x, y, sample_weight)
+        return self.measure(samples, batch_size)
 
     def measure(self, samples: Samples, batch_size: int) -> dict[str, Any]:
         """`evaluate` on data that is checked already."""
@@ -209,7 +221,7 @@ class Trainer(Constructed):
         Raises:
             TypeError, ValueError: when the data does not fit; nothing has changed then.
             FileNotFoundError, CheckpointError: when `resume` cannot be loaded; nothing has changed.
-            FloatingPointError: when the loss is not finite: names epoch, step and first layer.
+            NonFiniteLossError: when the loss is not finite: names epoch, batch and first layer.
         """
         for name, value in (
             ("epochs", epochs),
@@ -224,8 +236,9 @@ class Trainer(Constructed):
             )
         if validation_data is not None and validation_split:
             raise ValueError("fit: give validation_data or validation_split, not both")
-        train = Samples.checked(self.model, self.loss, x, y, sample_weight, class_weight)
-        held_out = Samples.for_validation(self.model, self.loss, validation_data, class_weight)
+        parts = self.model, self.loss, self.measures
+        train = Samples.checked(*parts, x, y, sample_weight, class_weight)
+        held_out = Samples.for_validation(*parts, validation_data, class_weight)
         settings = {
             "rows": len(train.x),
             "batch_size": batch_size,
@@ -268,7 +281,7 @@ class Trainer(Constructed):
             by = "Ctrl-C" if interrupt.requested else "a callback"
             steps = math.ceil(used / (batch_size * accumulate))
             where = f"in epoch {self.epoch + 1}, after step {self.step} of {steps}"
-            print(f"stopped by {by} {where}")
+            print(f"stopped by {by} {where if call.begun else f'after epoch {self.epoch}'}")
         return self.history
 
     def _call(
@@ -291,13 +304,15 @@ class Trainer(Constructed):
         """Training mode (layers that were put in eval mode one by one stay there)."""
         if not self.model.training:
             self.model.train()
-        needed = self.model.needs_input_grad
+        needed = [(layer, layer.needs_input_grad) for layer in self.model.named_layers().values()]
         self.model.needs_input_grad = False  # nothing lies below the first layer
+        self._generators = [g for _, g in self.model.named_parts(np.random.Generator)]
         try:
             self.optimizer.zero_grad()
             yield
         finally:
-            self.model.needs_input_grad = needed
+            for layer, flag in needed:  # containers have set their children's too
+                layer.needs_input_grad = flag
 
     # -- files -----------------------------------------------------------------------------------
 
