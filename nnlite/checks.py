@@ -19,6 +19,11 @@ def is_number(value: object) -> bool:
     return number and not isinstance(value, bool) and math.isfinite(value)  # type: ignore[arg-type]
 
 
+def in_range(value: object, low: float = 0.0, below: float = math.inf) -> bool:
+    """Whether it is a number, at least `low` and less than `below`."""
+    return is_number(value) and low <= value < below  # type: ignore[operator]  # a number by now
+
+
 def instance_hint(value: object) -> str:
     """What to add to an error about a class or function where an instance belongs."""
     return "; pass an instance: add ()" if isinstance(value, type) else ""
@@ -58,3 +63,18 @@ def check_whole(name: str, value: int, least: int = 1) -> int:
     if not is_whole(value) or value < least:
         raise ValueError(f"{name} must be a whole number ≥ {least}, got {value!r}")
     return int(value)
+
+
+def check_sizes(
+    name: str, value: int | tuple[int, ...], count: int, least: int = 1
+) -> tuple[int, ...]:
+    """One whole number for each of `count` axes, from one for all or a tuple.
+
+    Raises:
+        ValueError: when it is neither, or a number is below `least`.
+    """
+    sizes = tuple(value) if isinstance(value, (tuple, list)) else (value,) * count
+    if len(sizes) != count or not all(is_whole(size) and size >= least for size in sizes):
+        several = f" or a tuple of {count}" if count > 1 else ""
+        raise ValueError(f"{name} must be a whole number ≥ {least}{several}, got {value!r}")
+    return tuple(int(size) for size in sizes)

@@ -101,7 +101,13 @@ class Loss(Slot, Constructed):
             sample_weight: one weight per sample, or per leading axes of ℓ (default: all 1).
         """
         target = self.check(prediction, target)
-        values, *saved = self.function(prediction, target)
+        returned = self.function(prediction, target)
+        if not isinstance(returned, tuple):
+            raise TypeError(
+                f"{self!r}: function must return a tuple, (ℓ, *what derivative is called with), "
+                f"got {type(returned).__name__}"
+            )
+        values, *saved = returned
         counts = self.counts(prediction, target)
         weight = None if sample_weight is None else self._weight(sample_weight, values)
         total = values.sum() if weight is None else (weight * values).sum()
@@ -143,6 +149,8 @@ class Loss(Slot, Constructed):
                 f"{self!r}: sample_weight {weight.shape} must match the leading axes of the "
                 f"losses {values.shape}"
             )
+        if not weight.min() >= 0:  # NaN is not
+            raise ValueError(f"{self!r}: sample_weight must be ≥ 0, got {weight.min()}")
         weight = weight.astype(values.dtype, copy=False)
         weight = weight.reshape(weight.shape + (1,) * (values.ndim - weight.ndim))
         return np.broadcast_to(weight, values.shape)

@@ -55,7 +55,7 @@ class BCEWithLogitsLoss(Loss):
     Args         pos_weight: c, what a positive counts against a negative; a number, or one per
                  last axis (default None: 1)
                  reduction: "mean" (over all values, default) or "sum"
-    Raises       ValueError: when the shapes differ, or t leaves [0, 1]
+    Raises       ValueError: when the shapes differ, pos_weight's too, or t leaves [0, 1]
     Source       standard result
     """
 
@@ -73,8 +73,15 @@ class BCEWithLogitsLoss(Loss):
         self.pos_weight = pos_weight
 
     def check(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
-        """The targets are probabilities."""
-        return check_unit(self, "target", super().check(prediction, target))
+        """The targets are probabilities; a weight for each of the last axis, or one for all."""
+        target = super().check(prediction, target)
+        shape = np.asarray(self.pos_weight).shape
+        if shape not in ((), prediction.shape[-1:]):
+            raise ValueError(
+                f"{self!r}: pos_weight must be a number or have shape {prediction.shape[-1:]}, "
+                f"got {shape}"
+            )
+        return check_unit(self, "target", target)
 
     def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
         """C t softplus(−z) + (1 − t) softplus(z), where softplus(−z) = softplus(z) − z."""

@@ -84,12 +84,13 @@ class HuberLoss(Loss):
         """c (|d| − ½ c)."""
         d = prediction - target
         size = np.abs(d)
-        c = np.minimum(size, self.delta)
+        c = np.minimum(size, float(self.delta))  # a NumPy scalar would turn float32 into float64
         return c * (size - 0.5 * c), d
 
     def derivative(self, d: np.ndarray) -> np.ndarray:
         """D within [−δ, δ]."""
-        return np.clip(d, -self.delta, self.delta)
+        delta = float(self.delta)
+        return np.clip(d, -delta, delta)
 
 
 class LogCoshLoss(Loss):
@@ -131,7 +132,7 @@ class PoissonNLLLoss(Loss):
                  eps: ε, keeps the logarithm finite (default 1e-8)
                  reduction: "mean" (over all values, default) or "sum"
     Raises       ValueError: for negative targets, negative rates (without log_input), or when
-                 the shapes differ
+                 the shapes differ; for ε < 0
     Source       standard result; as PyTorch's, full=False
     """
 
@@ -144,6 +145,8 @@ class PoissonNLLLoss(Loss):
         self, log_input: bool = True, eps: float = 1e-8, reduction: Reduction = "mean"
     ) -> None:
         super().__init__(reduction)
+        if not 0 <= eps < math.inf:
+            raise ValueError(f"PoissonNLLLoss: eps must be ≥ 0 and finite, got {eps}")
         self.log_input = log_input
         self.eps = eps
 
@@ -164,7 +167,7 @@ class PoissonNLLLoss(Loss):
         if self.log_input:
             rate = np.exp(prediction)
             return rate - target * prediction, rate, target
-        rate = prediction + self.eps
+        rate = prediction + float(self.eps)  # a NumPy scalar would turn float32 into float64
         return prediction - target * np.log(rate), rate, target
 
     def derivative(self, rate: np.ndarray, target: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from nnlite.layers.base import Layer
 from nnlite.losses.base import Loss
 from nnlite.metrics import Metric
 from nnlite.optimizers.base import Optimizer
-from nnlite.random import as_generator
+from nnlite.random import as_generator, root_entropy
 from nnlite.training import checkpoint
 from nnlite.training.call import Call
 from nnlite.training.callbacks import Callback
@@ -89,6 +89,7 @@ class Trainer(Constructed):
         self.epoch = 0
         self.step = 0
         self.last_loss = math.nan
+        self.seed = root_entropy()
         self.order_hash = ""  # of the order of all rows so far
         self.stop_training = self.interrupted = self.best_restored = False
         self.call: Call | None = None
@@ -250,6 +251,7 @@ class Trainer(Constructed):
         self.saver.reset()
         call.callbacks, call.resumed = callbacks, False
         if call.finished and (self.stop_training or self.epoch >= epochs):
+            call.take_over()
             return self.history
         self.interrupted = self.best_restored = False
         used = len(train.x) - (len(train.x) % batch_size if drop_last else 0)
@@ -337,10 +339,12 @@ class Trainer(Constructed):
         """What two runs must have in common to be the same: compare them with `==`.
 
         Returns:
-            `seed`, versions, `blas`, `cores`, `threads`, completed `steps`, and SHA-256 hashes of
-            the weights and of the order in which all epochs so far took the rows.
+            `seed` (of `nn.seed`, when the trainer was made), versions, `blas`, `cores`, `threads`,
+            completed `steps`, and SHA-256 hashes of the weights and of the order in which all
+            epochs so far took the rows.
         """
         return {
+            "seed": self.seed,
             **environment(),
             "steps": self.optimizer.steps,
             "weights": weights_hash(self.model),
