@@ -9,7 +9,7 @@ import nnlite as nn
 
 
 def main() -> float:
-    """Train, print the loss now and then, and return the accuracy."""
+    """Train, print the loss now and then, and return the training accuracy."""
     nn.seed(0)
     x, y = nn.data.xor(n_samples=200, noise=0.2)
 
@@ -27,6 +27,7 @@ def main() -> float:
 
         # 1. compute the loss gradient                                dL/dscores = (p − y)/N
         grad = loss.backward()
+        # (2. has nothing to do yet: the last layer has no activation)
         # 3. weight gradient, 4. bias gradient, 5. pass upstream      the second layer does all
         grad = second.backward(grad)
         # 2. go backward through the activation                       G ⊙ (1 − tanh²)
@@ -44,7 +45,7 @@ def main() -> float:
     with nn.inference():
         guess = second(activation(first(x))).argmax(axis=1)
     accuracy = float(np.mean(guess == y))
-    print(f"accuracy {accuracy:.1%}")
+    print(f"training accuracy {accuracy:.1%}")
     return accuracy
 
 

@@ -6,7 +6,9 @@
 """
 
 import argparse
+import importlib.util
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -15,6 +17,8 @@ import nnlite as nn
 
 def main(plot: str | None = None, epochs: int = 60) -> float:
     """Train on four fifths of the digits and return the accuracy on the last fifth."""
+    if plot:
+        check_plot(plot)
     nn.seed(0)
     x, y = nn.data.load_digits()
     x_train, x_test, y_train, y_test = nn.data.train_test_split(x, y, test_size=0.2, stratify=y)
@@ -29,6 +33,8 @@ def main(plot: str | None = None, epochs: int = 60) -> float:
         nn.Linear(256, 10),
     )
     print(nn.summary(model, 64))
+    # With a tenth of each target spread over all classes the loss levels off near 0.5: even the
+    # best prediction has the entropy of such a target.
     trainer = nn.Trainer(
         model,
         nn.CrossEntropyLoss(label_smoothing=0.1),
@@ -49,14 +55,23 @@ def main(plot: str | None = None, epochs: int = 60) -> float:
     return result["accuracy"]
 
 
+def check_plot(path: str) -> None:
+    """Fail before the training rather than after it."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise SystemExit('--plot needs matplotlib: python -m pip install -e ".[plot]"')
+    if not Path(path).parent.is_dir():
+        raise SystemExit(f"--plot: there is no folder {Path(path).parent}")
+
+
 def draw(path: str, history: nn.History, x: np.ndarray, y: np.ndarray, guess: np.ndarray) -> None:
     """The curves of training, and the first digits that were taken for others."""
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(2, 4, figsize=(10, 5), layout="constrained")
     for axis, name in zip(axes[:, 0], ("loss", "accuracy"), strict=True):
-        axis.plot(history[name], label="training")
-        axis.plot(history[f"val_{name}"], label="test")
+        epochs = range(1, history.epochs + 1)
+        axis.plot(epochs, history[name], label="training")
+        axis.plot(epochs, history[f"val_{name}"], label="test")
         axis.set(xlabel="epoch", ylabel=name)
         axis.legend()
     wrong = np.flatnonzero(guess != y)

@@ -44,7 +44,7 @@ class ForgetfulScale(Scale):
 
 
 def main() -> float:
-    """Check both layers, train with the right one, and return the accuracy."""
+    """Check both layers, train with the right one, and return the training accuracy."""
     nn.seed(0)
     x, y = nn.data.moons(n_samples=400, noise=0.1)
 
@@ -59,7 +59,7 @@ def main() -> float:
     optimizer = nn.Adam(model.parameters(), lr=1e-2)
     trainer = nn.Trainer(model, nn.CrossEntropyLoss(), optimizer, metrics=[nn.Accuracy()])
     history = trainer.fit(x, y, epochs=30, verbose=False)
-    print(f"learned scale {model[0].scale.data}, accuracy {history['accuracy'][-1]:.1%}")
+    print(f"learned scale {model[0].scale.data}, training accuracy {history['accuracy'][-1]:.1%}")
     return history["accuracy"][-1]
 
 

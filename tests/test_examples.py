@@ -46,3 +46,14 @@ def test_plot(path, tmp_path, capsys):
     pytest.importorskip("matplotlib").use("Agg")
     load(path).main(plot=str(tmp_path / "plot.png"), epochs=PLOTS[path.stem])
     assert (tmp_path / "plot.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("missing", ["folder", "matplotlib"])
+def test_digits_plot_fails_before_the_training(tmp_path, capsys, monkeypatch, missing):
+    digits = load(next(path for path in EXAMPLES if path.stem == "03_digits"))
+    path = tmp_path / "digits.png" if missing == "matplotlib" else tmp_path / "none" / "digits.png"
+    spec = None if missing == "matplotlib" else object()
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
+    with pytest.raises(SystemExit, match=f"--plot.*{missing}"):
+        digits.main(plot=str(path))
+    assert not capsys.readouterr().out

@@ -138,9 +138,7 @@ def test_layers_in_a_list_and_layers_twice():
 @pytest.mark.parametrize("value", ["he", nn.initializers.He])
 def test_an_initializer_is_an_object(name, value):
     text = message(TypeError, lambda: nn.Linear(3, 2, **{name: value}))
-    assert text.startswith(
-        f"Linear: {name} must be an initializer such as nn.initializers.He(), got "
-    )
+    assert text.startswith("expected an initializer such as nn.initializers.He(), got ")
     assert text.endswith("add ()") == isinstance(value, type)
 
 
