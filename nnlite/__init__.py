@@ -1,7 +1,10 @@
 """nnlite: neural networks on NumPy, every gradient written out by hand."""
 
 from nnlite import data, initializers, losses, metrics, optimizers
-from nnlite.inspection import GradientError, check_gradients, summary
+from nnlite.files import CheckpointError, load_model, save_model
+from nnlite.inspection import *  # noqa: F403
+from nnlite.inspection import __all__ as _inspection
+from nnlite.inspection.audit_callback import GradientAudit
 from nnlite.layers import *  # noqa: F403
 from nnlite.layers import __all__ as _layers
 from nnlite.losses import *  # noqa: F403
@@ -13,28 +16,29 @@ from nnlite.optimizers import __all__ as _optimizers
 from nnlite.parameter import Buffer, Parameter
 from nnlite.random import seed
 from nnlite.slot import inference
-from nnlite.training import Callback, History, Trainer
+from nnlite.training import *  # noqa: F403
+from nnlite.training import __all__ as _training
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Buffer",
-    "Callback",
-    "GradientError",
-    "History",
+    "CheckpointError",
+    "GradientAudit",
     "Parameter",
-    "Trainer",
-    "check_gradients",
     "data",
     "inference",
     "initializers",
+    "load_model",
     "losses",
     "metrics",
     "optimizers",
+    "save_model",
     "seed",
-    "summary",
+    *_inspection,
     *_layers,
     *_losses,
     *_metrics,
     *_optimizers,
+    *_training,
 ]

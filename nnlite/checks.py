@@ -2,12 +2,56 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 
 
 def is_whole(value: object) -> bool:
     """Whether it is an integer, of Python or NumPy, and not a bool."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a finite number, of Python or NumPy, and not a bool."""
+    number = isinstance(value, int | float | np.integer | np.floating)
+    return number and not isinstance(value, bool) and math.isfinite(value)  # type: ignore[arg-type]
+
+
+def in_range(value: object, low: float = 0.0, below: float = math.inf) -> bool:
+    """Whether it is a number, at least `low` and less than `below`."""
+    return is_number(value) and low <= value < below  # type: ignore[operator]  # a number by now
+
+
+def instance_hint(value: object) -> str:
+    """What to add to an error about a class or function where an instance belongs."""
+    return "; pass an instance: add ()" if isinstance(value, type) else ""
+
+
+def check_instance(name: str, value: object, kind: type[Any]) -> None:
+    """Refuse what is not an instance of `kind`.
+
+    Raises:
+        TypeError: says what it is, and how to get an instance where a class was given.
+    """
+    if not isinstance(value, kind):
+        article = "an" if kind.__name__[0] in "AEIOU" else "a"
+        raise TypeError(
+            f"{name} must be {article} {kind.__name__}, got {value!r}{instance_hint(value)}"
+        )
+
+
+def check_instances(name: str, values: object, kind: type[Any]) -> None:
+    """Refuse what is not a list or tuple of instances of `kind`.
+
+    Raises:
+        TypeError: names the entry that is not one.
+    """
+    if not isinstance(values, list | tuple):
+        raise TypeError(f"{name} must be a list, got {values!r}; put it in [ ]")
+    for index, value in enumerate(values):
+        check_instance(f"{name}[{index}]", value, kind)
 
 
 def check_whole(name: str, value: int, least: int = 1) -> int:

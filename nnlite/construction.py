@@ -40,6 +40,13 @@ def argument(owner: object, parameter: inspect.Parameter) -> Any:
     return value is not None if parameter.name == "bias" else value
 
 
+def remembered(owner: object) -> dict[str, Any]:
+    """The attributes that are not constructor arguments: what came after."""
+    cls: Any = type(owner)
+    given = {parameter.name for parameter in signature(cls)}
+    return {name: value for name, value in vars(owner).items() if name not in given}
+
+
 class Constructed:
     """An object that prints as the call that makes it: `Linear(64, 10)`, `Adam(lr=0.01)`."""
 
@@ -57,12 +64,12 @@ class Constructed:
         """How one argument stands in the call; nothing when it has its default value."""
         try:
             value = argument(self, parameter)
-        except AttributeError:  # a class that does not follow the convention still has a repr
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                return [_text(item) for item in value]
+            if parameter.kind is parameter.VAR_KEYWORD:
+                return [f"{key}={_text(item)}" for key, item in value.items()]
+        except Exception:  # a class that does not follow the convention still has a repr
             return [f"{parameter.name}=?"]
-        if parameter.kind is parameter.VAR_POSITIONAL:
-            return [_text(item) for item in value]
-        if parameter.kind is parameter.VAR_KEYWORD:
-            return [f"{key}={_text(item)}" for key, item in value.items()]
         if parameter.default is parameter.empty:
             return [_text(value)]
         # Compared as text: an array, or a value whose == raises, must not break a repr.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from nnlite.checks import check_whole
+
 _root = np.random.SeedSequence()
 
 
@@ -16,9 +18,12 @@ def seed(value: int) -> None:
 
     Args:
         value: any integer ≥ 0.
+
+    Raises:
+        ValueError: for anything else.
     """
     global _root
-    _root = np.random.SeedSequence(value)
+    _root = np.random.SeedSequence(check_whole("seed", value, least=0))
 
 
 def as_generator(rng: np.random.Generator | int | None = None) -> np.random.Generator:
@@ -39,3 +44,8 @@ def as_generator(rng: np.random.Generator | int | None = None) -> np.random.Gene
     raise TypeError(
         f"rng must be a numpy Generator, an integer seed or None, got {type(rng).__name__}"
     )
+
+
+def root_entropy() -> int:
+    """The seed that `seed` was called with, or the random one in its place."""
+    return int(_root.entropy)  # type: ignore[arg-type]

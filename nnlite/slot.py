@@ -16,16 +16,17 @@ _mode = _Mode()
 
 
 @contextmanager
-def inference() -> Iterator[None]:
+def inference(mode: bool = True) -> Iterator[None]:
     """A context in which layers and losses keep nothing for backward.
 
-    Memory then stays flat however large the model. Each thread has its own; contexts nest.
+    Memory then stays flat however large the model. Each thread has its own; contexts nest, and
+    with `mode=False` an inner one keeps again.
 
         with nn.inference():
             y = model(x)
     """
     before = _mode.inference
-    _mode.inference = True
+    _mode.inference = mode
     try:
         yield
     finally:
@@ -46,7 +47,8 @@ class Slot:
 
         A layer that needs nothing calls it with nothing: an empty slot is not an unset one.
         """
-        self._slot = None if _mode.inference else values
+        # straight into the dict: past Layer's check of assignments, which costs more than this
+        vars(self)["_slot"] = None if _mode.inference else values
 
     def saved(self) -> tuple[Any, ...]:
         """Take out what the last forward saved, and leave the slot empty.
@@ -58,11 +60,15 @@ class Slot:
         values = self._slot
         if values is None:
             raise RuntimeError(
-                f"{self!r}: backward without a matching forward; call forward first, "
-                "outside nn.inference(), once for each backward"
+                f"{self.label()}: backward without a matching forward; call forward first, outside "
+                "nn.inference(), once for each backward (or forward did not call save_for_backward)"
             )
-        self._slot = None
+        vars(self)["_slot"] = None
         return values
+
+    def label(self) -> str:
+        """What error messages call it."""
+        return repr(self)
 
     def clear_saved(self) -> None:
         """Empty the slot without reading it."""

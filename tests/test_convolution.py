@@ -1,13 +1,14 @@
 """Convolution against loops, every algorithm against the direct one, and input it refuses."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
 from cases.convolution import LAYERS
 
 import nnlite as nn
-from nnlite.ops import convolution
+from nnlite.ops import convolution, threads
 from nnlite.ops.convolution import geometry as geometries
 from nnlite.ops.convolution.geometry import Geometry
 
@@ -92,10 +93,41 @@ def test_small_work_buffers_change_nothing(name, work, monkeypatch):
         assert_close(run(algorithm, x, w, g, geometry), expected, 1e-12)
 
 
-@pytest.mark.parametrize("algorithm", ["direct", "pointwise", "depthwise"])
+@pytest.mark.parametrize("work", [1, 1 << 18])
+@pytest.mark.parametrize("name", GEOMETRIES)
+def test_threads_change_nothing(name, work, monkeypatch):
+    case, geometry = LAYERS[name], GEOMETRIES[name]
+    x, w, g = arrays(geometry, (5, *case.shape[1:]), case.make().out_channels)
+    expected = run("direct", x, w, g, geometry)
+    monkeypatch.setattr(geometries, "WORK", work)
+    monkeypatch.setattr(threads, "SMALL", 0)
+    monkeypatch.setattr(threads, "_openblas", lambda: (lambda: 3, lambda count: None))
+    for algorithm in able(w, geometry):
+        found, again = (run(algorithm, x, w, g, geometry) for _ in range(2))
+        assert_close(found, expected, 1e-12)
+        for a, b in zip(found, again, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("shape", [(64, 16, 16, 32), (1, 128, 128, 32)])
+@pytest.mark.parametrize("algorithm", ["direct", "depthwise", "winograd"])
+def test_work_memory_is_bounded(algorithm, shape, monkeypatch):
+    monkeypatch.setattr(threads, "_openblas", lambda: None)
+    groups = 32 if algorithm == "depthwise" else 1
+    geometry = Geometry((3, 3), padding=((1, 1), (1, 1)), groups=groups)
+    x, w, g = arrays(geometry, shape, 32, np.float32)
+    run(algorithm, x[:1], w, g[:1], geometry)
+    tracemalloc.start()
+    results = run(algorithm, x, w, g, geometry)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < sum(a.nbytes for a in results) + 6 * 4 * geometries.WORK
+
+
+@pytest.mark.parametrize("algorithm", convolution.ALGORITHMS)
 def test_arrays_in_any_memory_order(algorithm):
     kernel = (1, 1) if algorithm == "pointwise" else (3, 3)
-    groups = 6 if algorithm == "depthwise" else 2
+    groups = {"depthwise": 6, "winograd": 1}.get(algorithm, 2)
     geometry = Geometry(kernel, groups=groups)
     x, w, g = arrays(geometry, (2, 8, 7, 6), 6)
     expected = run(algorithm, x, w, g, geometry)
@@ -105,18 +137,39 @@ def test_arrays_in_any_memory_order(algorithm):
     assert_close(found, expected, 1e-12)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (3, 5), (8, 8), (14, 13), (31, 4)])
+@pytest.mark.parametrize("padding", [((1, 1), (1, 1)), ((2, 2), (0, 3)), ((3, 0), (4, 1))])
+@pytest.mark.parametrize("work", [1, 20_000, 1 << 19])
+def test_winograd_in_float32(size, padding, work, monkeypatch):
+    geometry = Geometry((3, 3), padding=padding)
+    x, w, g = arrays(geometry, (3, *(n + 2 for n in size), 48), 32, np.float32)
+    expected = run("direct", *(a.astype(np.float64) for a in (x, w, g)), geometry)
+    monkeypatch.setattr(geometries, "WORK", work)
+    found = run("winograd", x, w, g, geometry)
+    assert {a.dtype for a in found} == {np.dtype(np.float32)}
+    assert_close(found, expected, 5e-6)
+
+
 def test_an_empty_batch_has_no_outputs():
     layer = nn.Conv2d(3, 4, 3, padding=1)
     assert layer(np.zeros((0, 5, 6, 3), np.float32)).shape == (0, 5, 6, 4)
 
 
 def test_choice_of_algorithm():
-    def choice(layer):
-        return convolution.choose_algorithm(layer.weight.shape, layer._geometry, np.float32)
+    def choice(layer, size=(16, 16), dtype=np.float32):
+        shape, geometry = layer.weight.shape, layer._geometry
+        return convolution.choose_algorithm(
+            shape, geometry.out_size(size), geometry, np.dtype(dtype)
+        )
 
     assert choice(nn.Conv2d(8, 8, 5)) == "direct"
     assert choice(nn.Conv2d(8, 8, 1, stride=2)) == "pointwise"
     assert choice(nn.Conv2d(8, 8, 5, groups=8)) == "depthwise"
+    assert choice(nn.Conv2d(32, 64, 3, padding=1)) == "winograd"
+    assert choice(nn.Conv2d(32, 64, 3, padding=1), dtype=np.float64) == "direct"
+    assert choice(nn.Conv2d(32, 64, 3, padding=1), size=(5, 5)) == "direct"
+    assert choice(nn.Conv2d(16, 64, 3, padding=1)) == "direct"
+    assert choice(nn.Conv2d(32, 64, 3, padding=1, stride=2)) == "direct"
 
 
 @pytest.mark.parametrize("cls", [nn.Conv2d, nn.ConvTranspose2d])
@@ -159,6 +212,7 @@ def test_first_values_are_pytorchs():
         (lambda: nn.Conv2d(3, 4, 3, stride=2, padding="same"), "needs a stride of 1"),
         (lambda: nn.Conv2d(3, 4, 3, algorithm="fast"), "must be one of 'auto', 'direct'"),
         (lambda: nn.Conv2d(3, 4, 3, algorithm="pointwise"), "for kernels of size 1"),
+        (lambda: nn.Conv2d(3, 4, 3, stride=2, algorithm="winograd"), "for kernels of 3×3 with"),
         (lambda: nn.Conv2d(4, 4, 3, algorithm="depthwise"), "for as many groups as channels"),
         (
             lambda: nn.ConvTranspose2d(3, 4, 3, stride=2, output_padding=2),

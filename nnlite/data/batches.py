@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from nnlite.checks import check_whole
 from nnlite.random import as_generator
 
 
-def check_lengths(*arrays: np.ndarray) -> int:
-    """The common number of rows.
+def check_lengths(*values: ArrayLike) -> list[np.ndarray]:
+    """The values as arrays, which have the same number of rows.
 
     Raises:
         ValueError: when there is no array, no row, or the lengths differ.
     """
-    lengths = [len(array) for array in arrays]
+    arrays = [np.asarray(value) for value in values]
+    lengths = [len(array) if array.ndim else 0 for array in arrays]
     if len(set(lengths)) != 1 or lengths[0] == 0:
         raise ValueError(f"expected arrays with the same number of rows, at least 1, got {lengths}")
-    return lengths[0]
+    return arrays
 
 
 def batches(
-    *arrays: np.ndarray,
+    *arrays: ArrayLike,
     batch_size: int = 32,
     shuffle: bool = False,
     drop_last: bool = False,
@@ -49,14 +51,16 @@ def batches(
     Raises:
         ValueError: no array, no row, different lengths, or a batch size below 1; at the call.
     """
-    rows = check_lengths(*arrays)
+    checked = check_lengths(*arrays)
+    rows = len(checked[0])
     batch_size = check_whole("batch_size", batch_size)
     order = as_generator(rng).permutation(rows) if shuffle else None
     stop = rows - rows % batch_size if drop_last else rows
-    return _walk(arrays, order, range(0, stop, batch_size))
+    return walk(checked, order, range(0, stop, batch_size))
 
 
-def _walk(arrays: tuple[np.ndarray, ...], order: np.ndarray | None, starts: range) -> Iterator[Any]:
+def walk(arrays: Sequence[np.ndarray], order: np.ndarray | None, starts: range) -> Iterator[Any]:
+    """The batches that begin at `starts`, of rows in this order (None: as they lie)."""
     for start in starts:
         rows = slice(start, start + starts.step)
         batch = tuple(array[rows if order is None else order[rows]] for array in arrays)

@@ -80,7 +80,7 @@ class ChannelNorm(Layer):
         self.check_input(x)
         rows = wide_rows(x, self.groups(x))
         mean, var, own = self.statistics(rows, math.prod(x.shape[:-1]) // len(rows))
-        rstd = 1 / np.sqrt(var + self.eps)
+        rstd = 1 / np.sqrt(var + float(self.eps))
         scale = self._scaled(rstd)
         shift = -mean * scale
         if self.bias is not None:

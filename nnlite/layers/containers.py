@@ -10,15 +10,35 @@ front of the message, until it reads
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import ClassVar, NoReturn, overload
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, NoReturn, TypeVar, overload
 
 import numpy as np
 
+from nnlite.checks import instance_hint
 from nnlite.layers.base import Layer
 from nnlite.layers.shape import Identity
 
 LOCATED = (ValueError, TypeError, RuntimeError)
+Pass = TypeVar("Pass", bound=Callable[..., Any])
+
+
+def whole_or_nothing(run: Pass) -> Pass:
+    """A container's forward or backward that empties the slots of all children when it fails.
+
+    A half-run pass, stopped by whatever error or by Ctrl-C, leaves nothing to continue from.
+    """
+
+    @functools.wraps(run)
+    def guarded(self: Container, value: np.ndarray) -> Any:
+        try:
+            return run(self, value)
+        except BaseException:
+            self.clear_saved()
+            raise
+
+    return guarded  # type: ignore[return-value]  # the same call, as wraps says
 
 
 class Container(Layer):
@@ -36,42 +56,44 @@ class Container(Layer):
         seen: dict[int, str] = {}
         for place, child in self.children():
             if not isinstance(child, Layer):
-                hint = "; pass an instance: add ()" if isinstance(child, type) else ""
+                hint = instance_hint(child)
+                if isinstance(child, list | tuple):
+                    hint = f"; write {type(self).__name__}(*layers) to pass a list of layers"
                 raise TypeError(
                     f"{type(self).__name__} {place}: expected a Layer, got {child!r}{hint}"
                 )
             for layer in child.named_layers().values():
                 if id(layer) in seen:
+                    tie = ", and to tie their weights share the Parameter: second.weight = first"
                     raise ValueError(
-                        f"{type(self).__name__}: {layer!r} stands in {seen[id(layer)]} and again "
-                        f"in {place}; a layer can be used once. Make a second one, and to tie "
-                        "their weights share the Parameter: second.weight = first.weight"
+                        f"{type(self).__name__}: {layer.label()} stands in {seen[id(layer)]} and "
+                        f"again in {place}; a layer can be used once. Make a second one"
+                        + (f"{tie}.weight" if layer.has_parameters() else "")
                     )
                 seen[id(layer)] = place
 
-    def _raise_from(self, place: str, child: Layer, error: Exception) -> NoReturn:
-        """Put the child's place in front of the error's message, and raise it again.
+    def label(self) -> str:
+        """The class alone: the whole model would fill the screen."""
+        return type(self).__name__
 
-        The slots of all children are emptied: a half-run pass leaves nothing to continue from.
-        """
-        self.clear_saved()
+    def _raise_from(self, place: str, child: Layer, error: Exception) -> NoReturn:
+        """Put the child's place in front of the error's message, and raise it again."""
         prefix = f"in {type(self).__name__} {place} › "
         if error.args and isinstance(error.args[0], str):
             message = error.args[0]
-            if message.startswith("in "):  # a container inside has named its own place already
-                message = message.removeprefix("in ")
+            if isinstance(child, Container) and message.startswith(f"in {type(child).__name__} "):
+                message = message.removeprefix("in ")  # it has named its own place already
             elif not message.startswith(type(child).__name__):
-                message = f"{child!r}: {message}"
+                message = f"{child.label()}: {message}"
             error.args = (prefix + message, *error.args[1:])
         else:
-            error.add_note(prefix + repr(child))
+            error.add_note(prefix + child.label())
         raise error
 
-    def clear_saved(self) -> None:
-        """Empty this slot and those of all layers inside."""
-        super().clear_saved()
-        for _, child in self.children():
-            child.clear_saved()
+
+def _nothing_from(method: str, layer: Layer, wanted: str) -> TypeError:
+    """The error for a method that lacks its return."""
+    return TypeError(f"{layer.label()}: {method} returned None; it must return {wanted}")
 
 
 class Sequential(Container):
@@ -102,16 +124,20 @@ class Sequential(Container):
         """Each layer with its index."""
         return [(f"layer {index}", layer) for index, layer in enumerate(self.layers)]
 
+    @whole_or_nothing
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Through the layers, first to last."""
         for index, layer in enumerate(self.layers):
             try:
                 x = layer.forward(x)
+                if x is None:
+                    raise _nothing_from("forward", layer, "y")
             except LOCATED as error:
                 self._raise_from(f"layer {index}", layer, error)
         self.save_for_backward()
         return x
 
+    @whole_or_nothing
     def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
         """Back through the layers, last to first."""
         self.saved()
@@ -119,9 +145,13 @@ class Sequential(Container):
         grad: np.ndarray | None = grad_output
         for index in range(len(self.layers) - 1, lowest - 1, -1):
             layer = self.layers[index]
-            layer.needs_input_grad = self.needs_input_grad or index > lowest
+            needed = self.needs_input_grad or index > lowest
+            if layer.needs_input_grad != needed:  # rarely; Layer checks every write
+                layer.needs_input_grad = needed
             try:
                 grad = layer.backward(grad)  # type: ignore[arg-type]  # None only from the lowest
+                if grad is None and needed:
+                    raise _nothing_from("backward", layer, "dL/dx")
             except LOCATED as error:
                 self._raise_from(f"layer {index}", layer, error)
         for layer in self.layers[:lowest]:
@@ -163,23 +193,31 @@ class _Branches(Container):
         """Each branch with its index."""
         return [(f"branch {index}", branch) for index, branch in enumerate(self.branches)]
 
+    @whole_or_nothing
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Each branch on the same x, then combined."""
         outputs = []
         for place, branch in self.children():
             try:
-                outputs.append(branch.forward(x))
+                y = branch.forward(x)
+                if y is None:
+                    raise _nothing_from("forward", branch, "y")
             except LOCATED as error:
                 self._raise_from(place, branch, error)
+            outputs.append(y)
         return self.combine(outputs)
 
+    @whole_or_nothing
     def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
         """Each branch on its part of the gradient; dL/dx is the sum."""
         d_x: np.ndarray | None = None
         for (place, branch), d_branch in zip(self.children(), self.split(grad_output), strict=True):
-            branch.needs_input_grad = self.needs_input_grad
+            if branch.needs_input_grad != self.needs_input_grad:
+                branch.needs_input_grad = self.needs_input_grad
             try:
                 d_input = branch.backward(d_branch)
+                if d_input is None and self.needs_input_grad:
+                    raise _nothing_from("backward", branch, "dL/dx")
             except LOCATED as error:
                 self._raise_from(place, branch, error)
             if self.needs_input_grad:
@@ -279,9 +317,10 @@ class Residual(Add):
     def __init__(self, branch: Layer, shortcut: Layer | None = None) -> None:
         self.branch = branch
         self.shortcut = shortcut
-        self._around = Identity() if shortcut is None else shortcut
+        self._identity = Identity()  # stands in for a shortcut that is None
         self.check_children()
 
     def children(self) -> list[tuple[str, Layer]]:
         """The branch and the shortcut."""
-        return [("branch", self.branch), ("shortcut", self._around)]
+        shortcut = self._identity if self.shortcut is None else self.shortcut
+        return [("branch", self.branch), ("shortcut", shortcut)]

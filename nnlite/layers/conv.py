@@ -55,13 +55,14 @@ class _Conv(Convolution):
         """y = x ⋆ W + b."""
         images = self.images(x)
         size, geometry = (images.shape[1], images.shape[2]), self._geometry
-        if min(geometry.out_size(size)) < 1:
+        out = geometry.out_size(size)
+        if min(out) < 1:
             raise ValueError(
                 f"{self!r}: the kernel spans {self.seen_size(geometry.reach)}, which is larger "
                 f"than the padded input of {self.seen_size(geometry.padded_size(size))}, "
                 f"so that no output is left; got {x.shape}"
             )
-        y = self.operation().forward(images, self.kernel(), geometry)
+        y = self.operation(out).forward(images, self.kernel(), geometry)
         self.add_bias(y)
         self.save_for_backward(images)
         return self.lower(y)
@@ -69,7 +70,8 @@ class _Conv(Convolution):
     def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
         """dL/dW, dL/db and dL/dx; the last only when somebody upstream needs it."""
         (x,) = self.saved()
-        g, operation, geometry = self.lift(grad_output), self.operation(), self._geometry
+        g, geometry = self.lift(grad_output), self._geometry
+        operation = self.operation((g.shape[1], g.shape[2]))
         self.weight.grad += operation.weight_gradient(x, g, geometry).reshape(self.weight.shape)
         self.add_bias_gradient(g)
         if not self.needs_input_grad:

@@ -10,7 +10,7 @@ import numpy as np
 from nnlite.checks import check_whole
 from nnlite.initializers import Initializer, Uniform
 from nnlite.layers.base import Layer
-from nnlite.ops.convolution import Algorithm, algorithm_of, check_algorithm
+from nnlite.ops.convolution import ALGORITHMS, Algorithm, check_algorithm, choose_algorithm
 from nnlite.ops.convolution.geometry import Geometry, Pair
 from nnlite.parameter import Parameter
 from nnlite.random import as_generator
@@ -110,9 +110,13 @@ class Convolution(Layer):
         """The weight as a kernel (kH, kW, C/groups, O)."""
         return self.weight.data.reshape(self.kernel_shape(self.weight.shape))
 
-    def operation(self) -> Any:
-        """The algorithm, a module of `ops.convolution`."""
-        return algorithm_of(self.algorithm, self.kernel(), self._geometry)
+    def operation(self, out_size: Pair) -> Any:
+        """The algorithm, a module of `ops.convolution`, for a convolution with such outputs."""
+        name: str = self.algorithm
+        if name == "auto":
+            shape = self.kernel_shape(self.weight.shape)
+            name = choose_algorithm(shape, out_size, self._geometry, self.weight.dtype)
+        return ALGORITHMS[name]
 
     def images(self, x: np.ndarray) -> np.ndarray:
         """The input as images (N, H, W, C), checked."""
@@ -146,11 +150,15 @@ class Convolution(Layer):
         return str(size[1]) if self.axes == 1 else f"{size[0]}×{size[1]}"
 
     def add_bias(self, y: np.ndarray) -> None:
-        """y += b, in place."""
+        """y += b, in place: a whole row of places at a time, which is one long vector."""
         if self.bias is not None:
-            y += self.bias.data
+            width = y.shape[2]
+            rows = y.reshape(-1, width * self.out_channels)
+            rows += np.tile(self.bias.data, width)
 
     def add_bias_gradient(self, g: np.ndarray) -> None:
         """dL/db = Σ G over samples and places."""
         if self.bias is not None:
-            self.bias.accumulate(np.add.reduce, g.reshape(-1, self.out_channels), 0)
+            width = g.shape[2]
+            d_rows = np.add.reduce(g.reshape(-1, width * self.out_channels), 0)
+            self.bias.accumulate(np.add.reduce, d_rows.reshape(width, self.out_channels), 0)

@@ -92,13 +92,14 @@ class _ConvTranspose(Convolution):
     def forward(self, x: np.ndarray) -> np.ndarray:
         """y = x ∗ W + b."""
         images = self.images(x)
-        out = self.out_size((images.shape[1], images.shape[2]))
-        if min(images.shape[1:3]) < 1 or min(out) < 1:
+        size, geometry = (images.shape[1], images.shape[2]), self._geometry
+        out = self.out_size(size)
+        if min(size) < 1 or min(out) < 1:
             raise ValueError(
                 f"{self!r}: no output is left, its size would be {self.seen_size(out)}; "
                 f"got {x.shape}"
             )
-        y = self.operation().input_gradient(images, self.kernel(), out, self._geometry)
+        y = self.operation(size).input_gradient(images, self.kernel(), out, geometry)
         self.add_bias(y)
         self.save_for_backward(images)
         return self.lower(y)
@@ -106,7 +107,8 @@ class _ConvTranspose(Convolution):
     def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
         """dL/dW, dL/db and dL/dx; the last only when somebody upstream needs it."""
         (x,) = self.saved()
-        g, operation, geometry = self.lift(grad_output), self.operation(), self._geometry
+        g, geometry = self.lift(grad_output), self._geometry
+        operation = self.operation((x.shape[1], x.shape[2]))
         d_kernel = operation.weight_gradient(g, x, geometry)  # (kH, kW, out/groups, in)
         self.weight.grad += d_kernel.swapaxes(2, 3).reshape(self.weight.shape)
         self.add_bias_gradient(g)

@@ -37,7 +37,7 @@ class FeatureNorm(Layer):
         self.check_floating(x)
         if x.ndim < 2 or x.shape[-1] != self.num_features:
             raise ValueError(f"{self!r}: expected (N, …, {self.num_features}), got {x.shape}")
-        eps = float(np.finfo(x.dtype).eps) if self.eps is None else self.eps
+        eps = float(np.finfo(x.dtype).eps if self.eps is None else self.eps)
         rows = x.reshape(-1, self.num_features)  # (R, D)
         c = self.centred(rows)
         square = np.vecdot(c, c)[:, None] / self.num_features

@@ -12,10 +12,13 @@ class History(Mapping[str, list[Any]]):
     history = trainer.fit(x, y, epochs=10)
     history["val_loss"][-1]
     print(history)
+
+    Args:
+        columns: what was recorded before (default: nothing).
     """
 
-    def __init__(self) -> None:
-        self._columns: dict[str, list[Any]] = {}
+    def __init__(self, columns: Mapping[str, list[Any]] | None = None) -> None:
+        self._columns: dict[str, list[Any]] = dict(columns or {})
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add what one epoch measured."""
@@ -28,6 +31,8 @@ class History(Mapping[str, list[Any]]):
 
     def __getitem__(self, name: str) -> list[Any]:
         if name not in self._columns:
+            if not self._columns:
+                raise KeyError(f"{name!r}: no whole epoch was recorded")
             raise KeyError(f"{name!r} was not recorded; there are {sorted(self._columns)}")
         return self._columns[name]
 
@@ -60,7 +65,7 @@ class History(Mapping[str, list[Any]]):
 
 
 def format_value(value: float) -> str:
-    """Four significant digits, in a form that lines up: 0.9812, 12.35, 1.0e-05."""
+    """Four decimals below 10, two below 100,000, else an exponent: 0.9812, 12.35, 1.0e-05."""
     size = abs(value)
     if size and not 1e-3 <= size < 1e5:
         return f"{value:.1e}"

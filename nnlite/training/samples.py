@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnlite.data.batches import batches
+from nnlite.checks import is_number, is_whole
+from nnlite.data.batches import walk
 from nnlite.data.checks import as_input, as_numbers, check_finite
 from nnlite.data.split import train_test_split
 from nnlite.layers.base import Layer, floating_dtype
@@ -51,24 +53,47 @@ class Samples(NamedTuple):
         if len(x) != len(y):
             raise ValueError(f"{name}x has {len(x)} rows and {name}y has {len(y)}")
         with model.evaluation():
-            one = model(x[:1])
+            with _about(f"{name}x", x):
+                one = model(x[:1])
             every = np.broadcast_to(one[:1], (len(x), *one.shape[1:]))
-            loss.check(every, y)
-        weight = _weights(f"{name}sample_weight", y, sample_weight, class_weight)
+            with _about(f"{name}y", y):
+                loss.check(every, y)
+        # one class per row on the last axis, or single scores for 0 and 1
+        classes = every.shape[-1] if every.shape[:-1] == y.shape else max(2, int(y.max()) + 1)
+        weight = _weights(f"{name}sample_weight", y, sample_weight, class_weight, classes)
         return cls(x, y, weight)
+
+    @classmethod
+    def for_validation(
+        cls,
+        model: Layer,
+        loss: Loss,
+        data: Sequence[Any] | None,
+        class_weight: ClassWeight | None,
+    ) -> Self | None:
+        """What `fit` was given as `validation_data`, checked like the training data."""
+        if data is None:
+            return None
+        if not isinstance(data, list | tuple) or len(data) not in (2, 3):
+            many = isinstance(data, list | tuple)
+            raise ValueError(
+                "fit: validation_data must be (x, y) or (x, y, sample_weight), got "
+                f"{f'{len(data)} items' if many else type(data).__name__}"
+            )
+        x, y, weight = (*data, None)[:3]
+        return cls.checked(model, loss, x, y, weight, class_weight, "validation ")
 
     def batches(
         self,
         batch_size: int,
-        shuffle: bool = False,
+        order: np.ndarray | None = None,
         drop_last: bool = False,
-        rng: np.random.Generator | None = None,
+        skip: int = 0,
     ) -> Iterator[Samples]:
-        """The batches of one epoch."""
-        feed = batches(
-            *self._arrays(), batch_size=batch_size, shuffle=shuffle, drop_last=drop_last, rng=rng
-        )
-        return (Samples(*batch) for batch in feed)
+        """The batches of one pass, the rows in this order; without the first `skip`."""
+        stop = len(self.x) - (len(self.x) % batch_size if drop_last else 0)
+        starts = range(skip * batch_size, stop, batch_size)
+        return (Samples(*batch) for batch in walk(tuple(self._arrays()), order, starts))
 
     def _arrays(self) -> list[np.ndarray]:
         return [array for array in self if array is not None]
@@ -79,8 +104,23 @@ class Samples(NamedTuple):
         return Samples(*halves[0::2]), Samples(*halves[1::2])
 
 
+@contextmanager
+def _about(name: str, array: np.ndarray) -> Iterator[None]:
+    """Put the data's own shape in front of errors: it was checked on less than all of it."""
+    try:
+        yield
+    except (TypeError, ValueError, RuntimeError) as error:
+        if error.args and isinstance(error.args[0], str):
+            error.args = (f"{name} {array.shape}: {error.args[0]}", *error.args[1:])
+        raise
+
+
 def _weights(
-    name: str, y: np.ndarray, sample_weight: Any, class_weight: ClassWeight | None
+    name: str,
+    y: np.ndarray,
+    sample_weight: Any,
+    class_weight: ClassWeight | None,
+    classes: int,
 ) -> np.ndarray | None:
     """Sample weights times the weights of the samples' classes."""
     weight = None
@@ -93,22 +133,47 @@ def _weights(
             raise ValueError(f"{name} must not be negative, got {weight.min()}")
     if class_weight is None:
         return weight
-    by_class = _of_classes(y, class_weight)
+    by_class = _of_classes(y, class_weight, classes)
     if weight is None:
         return by_class
     return by_class * weight.reshape(weight.shape + (1,) * (by_class.ndim - weight.ndim))
 
 
-def _of_classes(y: np.ndarray, class_weight: ClassWeight) -> np.ndarray:
+def _of_classes(y: np.ndarray, class_weight: ClassWeight, classes: int) -> np.ndarray:
     """Each sample's class weight; classes that a mapping leaves out weigh 1."""
-    classes = y if y.dtype.kind in "iu" else y.astype(np.int64)
-    if not np.array_equal(classes, y) or classes.min() < 0:
+    actual = y if y.dtype.kind in "iu" else y.astype(np.int64)
+    if not np.array_equal(actual, y) or actual.min() < 0:
         raise ValueError("class_weight needs integer classes ≥ 0 in y")
     if not isinstance(class_weight, Mapping):
+        if np.shape(class_weight) != (classes,):
+            raise ValueError(
+                f"class_weight must be one number for each of {classes} classes, or a mapping, "
+                f"got {class_weight!r}"
+            )
         class_weight = dict(enumerate(np.asarray(class_weight, np.float64).tolist()))
-    table = np.ones(max(int(classes.max()), *class_weight) + 1)
+    table = np.ones(classes)
     for number, value in class_weight.items():
-        if not 0 <= value < np.inf:
-            raise ValueError(f"class_weight must be finite and ≥ 0, got {value} for {number}")
+        if not is_whole(number) or not 0 <= number < classes:
+            raise ValueError(f"class_weight: {number!r} is not a class 0 … {classes - 1}")
+        if not is_number(value) or value < 0:
+            raise ValueError(f"class_weight must be finite and ≥ 0, got {value!r} for {number}")
         table[number] = value
-    return table[classes]
+    return table[actual]
+
+
+def check_batches(model: Layer, samples: int, batch_size: int, drop_last: bool) -> None:
+    """Refuse sizes that leave no batch, or a last one that a layer cannot train on."""
+    if drop_last and samples < batch_size:
+        raise ValueError(
+            f"fit: {samples} samples with batch_size={batch_size} and drop_last leave no batch"
+        )
+    last = samples % batch_size or batch_size
+    if drop_last or last >= batch_size:
+        last = batch_size
+    for path, layer in model.named_layers().items():
+        if last < layer.min_batch:
+            raise ValueError(
+                f"fit: the last batch would have {last} of {batch_size} samples, but layer "
+                f"{path}, {layer!r}, needs {layer.min_batch}; set drop_last=True or another "
+                "batch_size"
+            )

@@ -53,6 +53,13 @@ LAYERS: dict[str, LayerCase] = {
     "Conv2d pointwise groups": conv2d(4, 6, 1, groups=2),
     "Conv2d pointwise padded": conv2d(4, 3, 1, padding=1),
     "Conv2d pointwise as direct": conv2d(4, 3, 1, stride=2, algorithm="direct"),
+    "Conv2d winograd": conv2d(4, 3, 3, padding=1, algorithm="winograd"),
+    "Conv2d winograd odd": conv2d(
+        2, 3, 3, padding=((0, 3), (2, 1)), algorithm="winograd", shape=(1, 9, 5, 2)
+    ),
+    "Conv2d winograd large": LayerCase(
+        lambda: nn.Conv2d(32, 48, 3, padding=1), (2, 9, 8, 32), by_difference=False
+    ),
     "Conv2d initializers": conv2d(
         4, 3, 3, weight_init=nn.initializers.He(), bias_init=nn.initializers.Constant(0.5)
     ),
@@ -77,6 +84,7 @@ LAYERS: dict[str, LayerCase] = {
     "ConvTranspose2d groups": transpose2d(4, 6, 3, stride=2, groups=2),
     "ConvTranspose2d depthwise": transpose2d(4, 4, 3, stride=2, padding=1, groups=4),
     "ConvTranspose2d pointwise": transpose2d(4, 3, 1),
+    "ConvTranspose2d winograd": transpose2d(4, 3, 3, padding=1, algorithm="winograd"),
     "ConvTranspose1d": transpose1d(4, 3, 3),
     "ConvTranspose1d stride": transpose1d(4, 3, 4, stride=2, padding=1, output_padding=1),
     "ConvTranspose1d asymmetric": transpose1d(4, 3, 3, stride=2, padding=(2, 0), dilation=2),

@@ -10,11 +10,15 @@ in one pass without temporaries. A horizontal stride breaks the rows; they are c
 
 from __future__ import annotations
 
+import itertools
+from functools import reduce
+
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from nnlite.ops.convolution import direct
 from nnlite.ops.convolution.geometry import Geometry, Pair, blocks, padded, turned_round
+from nnlite.ops.threads import over_images
 
 FOR = "as many groups as channels, in and out"
 
@@ -52,9 +56,14 @@ def forward(x: np.ndarray, w: np.ndarray, geometry: Geometry) -> np.ndarray:
     kw, channels = geometry.kernel[1], x.shape[-1]
     y = np.empty((len(x), height, width * channels), np.result_type(x, w))
     repeated = np.tile(w[:, :, 0], width)  # (kH, kW, width·C)
-    for images, rows in blocks(len(x), height, kw * width * channels):
-        shifted = shifted_rows(x[images], rows, width, geometry)
-        np.einsum("nhklw,klw->nhw", shifted, repeated, out=y[images, rows])
+    values = kw * width * channels  # of one row, as each kernel column sees it
+
+    def sums(part: slice) -> None:
+        for images, rows in blocks(part, height, values):
+            shifted = shifted_rows(x[images], rows, width, geometry)
+            np.einsum("nhklw,klw->nhw", shifted, repeated, out=y[images, rows])
+
+    over_images(sums, len(x), y.size)
     return y.reshape(len(x), height, width, channels)
 
 
@@ -76,8 +85,16 @@ def weight_gradient(x: np.ndarray, g: np.ndarray, geometry: Geometry) -> np.ndar
     """dL/dw (kH, kW, 1, C)."""
     n, height, width, channels = g.shape
     (kh, kw), rows_of_g = geometry.kernel, g.reshape(n, height, width * channels)
-    d_rows = np.zeros((kh, kw, width * channels), np.result_type(x, g))
-    for images, rows in blocks(n, height, kw * width * channels):
-        shifted = shifted_rows(x[images], rows, width, geometry)
-        d_rows += np.einsum("nhklw,nhw->klw", shifted, rows_of_g[images, rows])
+
+    def sums(part: slice) -> np.ndarray:
+        d_rows = np.zeros((kh, kw, width * channels), np.result_type(x, g))
+        for images, rows in blocks(part, height, kw * width * channels):
+            shifted = shifted_rows(x[images], rows, width, geometry)
+            for k, m in itertools.product(range(kh), range(kw)):  # twice as fast as all at once
+                d_rows[k, m] += np.einsum(
+                    "nhw,nhw->w", shifted[:, :, k, m], rows_of_g[images, rows]
+                )
+        return d_rows
+
+    d_rows = reduce(np.add, over_images(sums, n, g.size))
     return d_rows.reshape(kh, kw, 1, width, channels).sum(axis=3)

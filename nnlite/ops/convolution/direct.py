@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from functools import reduce
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -28,6 +29,7 @@ from nnlite.ops.convolution.geometry import (
     position,
     turned_round,
 )
+from nnlite.ops.threads import over_images
 
 FOR = "every convolution"
 
@@ -63,9 +65,14 @@ def forward(x: np.ndarray, w: np.ndarray, geometry: Geometry) -> np.ndarray:
     height, width = geometry.out_size(x.shape[1:3])
     kernels = grouped(w, geometry.groups)  # (groups, kH·kW·C/groups, O/groups)
     y = np.empty((len(x), height, width, w.shape[-1]), np.result_type(x, w))
-    for images, rows in blocks(len(x), height, width * _window(w, geometry)):
-        columns = im2col(x[images], rows, width, geometry)
-        np.matmul(columns, kernels, out=grouped(y[images, rows], geometry.groups))
+    values = width * math.prod(geometry.kernel) * x.shape[-1]  # under the windows of one row
+
+    def products(part: slice) -> None:
+        for images, rows in blocks(part, height, values):
+            columns = im2col(x[images], rows, width, geometry)
+            np.matmul(columns, kernels, out=grouped(y[images, rows], geometry.groups))
+
+    over_images(products, len(x), len(x) * height * values)
     return y
 
 
@@ -80,22 +87,24 @@ def input_gradient(g: np.ndarray, w: np.ndarray, size: Pair, geometry: Geometry)
 def scattered(g: np.ndarray, w: np.ndarray, size: Pair, geometry: Geometry) -> np.ndarray:
     """dL/dx (N, *size, C): one product for each kernel position, added where its inputs lie."""
     (n, height, width, _), (kh, kw) = g.shape, geometry.kernel
-    groups, per_group = geometry.groups, w.shape[2]
-    left = geometry.padding[1][0]
-    d_x = np.zeros((n, *size, groups * per_group), np.result_type(g, w))
+    groups, left = geometry.groups, geometry.padding[1][0]
+    d_x = np.zeros((n, *size, groups * w.shape[2]), np.result_type(g, w))
     kernels = w.reshape(*w.shape[:3], groups, -1).transpose(0, 1, 3, 4, 2)  # (…, groups, O, C)
-    for images, rows in blocks(n, height, width * groups * per_group):
-        d_y = grouped(np.ascontiguousarray(g[images, rows]), groups)
-        part, count = band(rows, size[0], geometry), rows.stop - rows.start
-        room = np.zeros(
-            (images.stop - images.start, part.height, geometry.padded_size(size)[1], d_x.shape[3]),
-            d_x.dtype,
-        )
-        for at in itertools.product(range(kh), range(kw)):
-            seen = position(at, (count, width), geometry)
-            values = np.matmul(d_y, kernels[at]).swapaxes(0, 1)  # (n·rows·width, groups, C/groups)
-            room[:, *seen] += values.reshape(len(room), count, width, -1)
-        d_x[images, part.inside] += room[:, part.place, left : left + size[1]]
+    values = width * d_x.shape[3]  # of one row and kernel position
+
+    def products(part: slice) -> None:
+        for images, rows in blocks(part, height, values):
+            d_y = grouped(np.ascontiguousarray(g[images, rows]), groups)
+            under, count = band(rows, size[0], geometry), rows.stop - rows.start
+            shape = (images.stop - images.start, under.height, geometry.padded_size(size)[1])
+            room = np.zeros((*shape, d_x.shape[3]), d_x.dtype)
+            for at in itertools.product(range(kh), range(kw)):
+                seen = position(at, (count, width), geometry)
+                parts = np.matmul(d_y, kernels[at]).swapaxes(0, 1)  # (places, groups, C/groups)
+                room[:, *seen] += parts.reshape(shape[0], count, width, -1)
+            d_x[images, under.inside] += room[:, under.place, left : left + size[1]]
+
+    over_images(products, n, n * height * values * kh * kw)
     return d_x
 
 
@@ -103,14 +112,15 @@ def weight_gradient(x: np.ndarray, g: np.ndarray, geometry: Geometry) -> np.ndar
     """dL/dw (kH, kW, C/groups, O) from x (N, H, W, C) and dL/dy (N, Ho, Wo, O)."""
     groups, (_, height, width, out) = geometry.groups, g.shape
     shape = (*geometry.kernel, x.shape[-1] // groups, out)
-    d_w = np.zeros((groups, math.prod(shape[:3]), out // groups), np.result_type(x, g))
-    for images, rows in blocks(len(x), height, width * geometry.groups * d_w.shape[1]):
-        columns = im2col(x[images], rows, width, geometry)
-        d_y = grouped(np.ascontiguousarray(g[images, rows]), groups)
-        d_w += columns.swapaxes(1, 2) @ d_y
+    values = width * math.prod(geometry.kernel) * x.shape[-1]  # under the windows of one row
+
+    def products(part: slice) -> np.ndarray:
+        d_w = np.zeros((groups, math.prod(shape[:3]), out // groups), np.result_type(x, g))
+        for images, rows in blocks(part, height, values):
+            columns = im2col(x[images], rows, width, geometry)
+            d_y = grouped(np.ascontiguousarray(g[images, rows]), groups)
+            d_w += columns.swapaxes(1, 2) @ d_y
+        return d_w
+
+    d_w = reduce(np.add, over_images(products, len(x), len(x) * height * values))
     return d_w.swapaxes(0, 1).reshape(shape)
-
-
-def _window(w: np.ndarray, geometry: Geometry) -> int:
-    """How many values one output position copies."""
-    return math.prod(w.shape[:3]) * geometry.groups

@@ -9,7 +9,7 @@ import numpy as np
 
 Pair = tuple[int, int]
 
-WORK = 1 << 19  # values in a work buffer: 2 MB of float32, which a core's own cache can hold
+WORK = 1 << 18  # values in a work buffer: 1 MB of float32, about a core's own cache
 
 
 class Geometry(NamedTuple):
@@ -60,19 +60,19 @@ class Geometry(NamedTuple):
         return self._replace(stride=(1, 1), padding=(padding[0], padding[1]))
 
 
-def blocks(images: int, rows: int, values: int) -> Iterator[tuple[slice, slice]]:
-    """Parts of a batch as (images, output rows), where one row needs so many work values.
+def blocks(images: slice, rows: int, values: int) -> Iterator[tuple[slice, slice]]:
+    """Parts of some images as (images, output rows), where one row needs so many work values.
 
     Whole images while they fit into `WORK`, otherwise rows of one image: memory does not grow
     with the batch.
     """
     if rows * values <= WORK:
         step = WORK // max(rows * values, 1)
-        for start in range(0, images, step):
-            yield slice(start, min(start + step, images)), slice(0, rows)
+        for start in range(images.start, images.stop, step):
+            yield slice(start, min(start + step, images.stop)), slice(0, rows)
     else:
         step = max(WORK // values, 1)
-        for image in range(images):
+        for image in range(images.start, images.stop):
             for start in range(0, rows, step):
                 yield slice(image, image + 1), slice(start, min(start + step, rows))
 

@@ -7,10 +7,13 @@ with the inputs that the stride skips left out, and zero in dL/dx.
 
 from __future__ import annotations
 
+from functools import reduce
+
 import numpy as np
 
 from nnlite.ops.convolution.direct import grouped
 from nnlite.ops.convolution.geometry import Geometry, Pair
+from nnlite.ops.threads import over_images
 
 FOR = "kernels of size 1 without padding"
 
@@ -22,32 +25,45 @@ def applies(w_shape: tuple[int, ...], geometry: Geometry) -> bool:
 
 def forward(x: np.ndarray, w: np.ndarray, geometry: Geometry) -> np.ndarray:
     """y (N, Ho, Wo, O) from x (N, H, W, C) and w (1, 1, C/groups, O)."""
-    seen = _seen(x, geometry)
+    seen, groups = _seen(x, geometry), geometry.groups
     y = np.empty((*seen.shape[:3], w.shape[-1]), np.result_type(x, w))
-    groups = geometry.groups
-    np.matmul(grouped(seen, groups), grouped(w, groups), out=grouped(y, groups))
+    _products(seen, grouped(w, groups), y)
     return y
 
 
 def input_gradient(g: np.ndarray, w: np.ndarray, size: Pair, geometry: Geometry) -> np.ndarray:
     """dL/dx (N, *size, C)."""
-    groups = geometry.groups
-    skips = geometry.stride != (1, 1)
-    shape, dtype = (len(g), *size, groups * w.shape[2]), np.result_type(g, w)
-    d_x = np.zeros(shape, dtype) if skips else np.empty(shape, dtype)
-    d_seen = np.empty((*g.shape[:3], shape[-1]), dtype) if skips else d_x
-    kernels = np.ascontiguousarray(grouped(w, groups).swapaxes(1, 2))
-    np.matmul(grouped(g, groups), kernels, out=grouped(d_seen, groups))
-    if skips:
-        _seen(d_x, geometry)[...] = d_seen
+    kernels = grouped(w, geometry.groups).swapaxes(1, 2).copy()  # (groups, O/groups, C/groups)
+    shape, dtype = (len(g), *size, geometry.groups * w.shape[2]), np.result_type(g, w)
+    if geometry.stride == (1, 1):
+        d_x = np.empty(shape, dtype)
+        _products(g, kernels, d_x)
+        return d_x
+    d_x, d_seen = np.zeros(shape, dtype), np.empty((*g.shape[:3], shape[-1]), dtype)
+    _products(g, kernels, d_seen)
+    _seen(d_x, geometry)[...] = d_seen
     return d_x
+
+
+def _products(x: np.ndarray, kernels: np.ndarray, y: np.ndarray) -> None:
+    """Each place of x (N, H, W, C) times the kernels (groups, C/groups, O/groups), into y."""
+    groups = len(kernels)
+
+    def products(part: slice) -> None:
+        np.matmul(grouped(x[part], groups), kernels, out=grouped(y[part], groups))
+
+    over_images(products, len(x), x.size + y.size)
 
 
 def weight_gradient(x: np.ndarray, g: np.ndarray, geometry: Geometry) -> np.ndarray:
     """dL/dw (1, 1, C/groups, O)."""
-    rows = grouped(_seen(x, geometry), geometry.groups)
-    d_w = rows.swapaxes(1, 2) @ grouped(g, geometry.groups)  # (groups, C/groups, O/groups)
-    return d_w.swapaxes(0, 1).reshape(1, 1, rows.shape[-1], g.shape[-1])
+    seen, groups = _seen(x, geometry), geometry.groups
+
+    def products(part: slice) -> np.ndarray:
+        return grouped(seen[part], groups).swapaxes(1, 2) @ grouped(g[part], groups)
+
+    d_w = reduce(np.add, over_images(products, len(x), seen.size + g.size))
+    return d_w.swapaxes(0, 1).reshape(1, 1, -1, g.shape[-1])
 
 
 def _seen(x: np.ndarray, geometry: Geometry) -> np.ndarray:

@@ -1,0 +1,40 @@
+"""Pictures, with matplotlib (`pip install "nnlite[plot]"`), imported only when one is drawn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def _pyplot() -> Any:
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError(
+            'pictures need matplotlib: python -m pip install "nnlite[plot]"'
+        ) from error
+    return plt
+
+
+def finish(figure: Any, path: str | None) -> None:
+    """Write the picture, or show it where there is no path."""
+    plt = _pyplot()
+    if path is None:
+        plt.show()
+    else:
+        figure.savefig(path)
+    plt.close(figure)
+
+
+def draw_matrix(
+    matrix: np.ndarray, title: str, x_label: str, y_label: str, path: str | None
+) -> None:
+    """A matrix as colours, white at zero."""
+    plt = _pyplot()
+    figure, axes = plt.subplots(figsize=(6, 5), layout="constrained")
+    largest = max(float(np.abs(matrix).max(initial=0)), 1e-12)
+    image = axes.imshow(matrix, cmap="RdBu_r", vmin=-largest, vmax=largest, aspect="auto")
+    axes.set(title=title, xlabel=x_label, ylabel=y_label)
+    figure.colorbar(image)
+    finish(figure, path)
