@@ -28,8 +28,8 @@ class FeatureNorm(Layer):
         self.affine = affine
         self.weight = Parameter(np.ones(num_features)) if affine else None
 
-    def centred(self, x: np.ndarray) -> np.ndarray:
-        """c, given x; and dL/dx, given dL/dc."""
+    def centred(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """c, given x; and dL/dx, given dL/dc. In new memory or in `out`, unless it is x."""
         raise NotImplementedError
 
     def forward(self, x: np.ndarray) -> np.ndarray:
@@ -38,30 +38,36 @@ class FeatureNorm(Layer):
         if x.ndim < 2 or x.shape[-1] != self.num_features:
             raise ValueError(f"{self!r}: expected (N, …, {self.num_features}), got {x.shape}")
         eps = float(np.finfo(x.dtype).eps if self.eps is None else self.eps)
-        c = self.centred(x)
-        rstd = 1 / np.sqrt(np.vecdot(c, c)[..., None] / self.num_features + eps)  # (N, …, 1)
-        x_hat = c * rstd
+        rows = x.reshape(-1, self.num_features)  # (R, D)
+        c = self.centred(rows)
+        square = np.vecdot(c, c)[:, None] / self.num_features
+        rstd = 1 / np.sqrt(square + eps)  # (R, 1)
+        x_hat = np.multiply(c, rstd, out=None if c is rows else c)
         y = x_hat if self.weight is None else x_hat * self.weight.data
         if self.bias is not None:
             y += self.bias.data
         self.save_for_backward(x_hat, rstd)
-        return y
+        return y.reshape(x.shape)
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
         """dL/dγ, dL/dβ, and dL/dx through x and the statistics."""
         x_hat, rstd = self.saved()
-        axes = tuple(range(x_hat.ndim - 1))
+        d_rows = grad_output.reshape(x_hat.shape)
+        along = d_rows * x_hat  # G ⊙ x̂
         if self.weight is not None:
-            self.weight.accumulate(np.add.reduce, grad_output * x_hat, axes)
+            self.weight.accumulate(np.add.reduce, along, 0)
         if self.bias is not None:
-            self.bias.accumulate(np.add.reduce, grad_output, axes)
+            self.bias.accumulate(np.add.reduce, d_rows, 0)
         if not self.needs_input_grad:
             return None
-        d_x_hat = grad_output if self.weight is None else grad_output * self.weight.data
-        along = np.vecdot(d_x_hat, x_hat)[..., None] / self.num_features  # (N, …, 1)
-        d_x = self.centred(d_x_hat - x_hat * along)
+        ones = np.ones(self.num_features, x_hat.dtype)
+        weight = ones if self.weight is None else self.weight.data
+        mean = (along @ weight)[:, None] / self.num_features  # of D ⊙ x̂, (R, 1)
+        d_c = np.multiply(x_hat, -mean, out=along)
+        d_c += d_rows * weight
+        d_x = self.centred(d_c, out=d_c)
         d_x *= rstd
-        return d_x
+        return d_x.reshape(grad_output.shape)
 
 
 class LayerNorm(FeatureNorm):
@@ -93,9 +99,10 @@ class LayerNorm(FeatureNorm):
         super().__init__(num_features, eps, affine)
         self.bias = Parameter(np.zeros(num_features)) if affine else None
 
-    def centred(self, x: np.ndarray) -> np.ndarray:
-        """X without the mean of its last axis."""
-        return x - np.add.reduce(x, axis=-1, keepdims=True) / self.num_features
+    def centred(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """X without the mean of each row."""
+        mean = (x @ np.ones(self.num_features, x.dtype))[:, None] / self.num_features  # (R, 1)
+        return np.subtract(x, mean, out=out)
 
 
 class RMSNorm(FeatureNorm):
@@ -124,6 +131,6 @@ class RMSNorm(FeatureNorm):
     def __init__(self, num_features: int, eps: float | None = None, affine: bool = True) -> None:
         super().__init__(num_features, eps, affine)
 
-    def centred(self, x: np.ndarray) -> np.ndarray:
+    def centred(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """X as it is."""
         return x
