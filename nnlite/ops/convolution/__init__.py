@@ -27,8 +27,8 @@ def choose_algorithm(
 ) -> str:
     """The fastest algorithm for a kernel (kH, kW, in/groups, out), outputs (H, W) and this dtype.
 
-    Winograd's transforms cost as much for each channel, however many there are; they pay from 32
-    on, while no more than a third of the tiles lies beyond the outputs' edge.
+    Winograd's transforms cost the same for each channel, however many there are to share them:
+    measured, they pay from about 32 on, while at most a third of the tiles lies beyond the edge.
     """
     if pointwise.applies(w_shape, geometry):
         return "pointwise"

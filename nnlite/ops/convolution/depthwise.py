@@ -89,11 +89,9 @@ def weight_gradient(x: np.ndarray, g: np.ndarray, geometry: Geometry) -> np.ndar
     def sums(part: slice) -> np.ndarray:
         d_rows = np.zeros((kh, kw, width * channels), np.result_type(x, g))
         for images, rows in blocks(part, height, kw * width * channels):
-            shifted = shifted_rows(x[images], rows, width, geometry)
+            shifted, d_y = shifted_rows(x[images], rows, width, geometry), rows_of_g[images, rows]
             for k, m in itertools.product(range(kh), range(kw)):  # twice as fast as all at once
-                d_rows[k, m] += np.einsum(
-                    "nhw,nhw->w", shifted[:, :, k, m], rows_of_g[images, rows]
-                )
+                d_rows[k, m] += np.einsum("nhw,nhw->w", shifted[:, :, k, m], d_y)
         return d_rows
 
     d_rows = reduce(np.add, over_parts(sums, n, g.size))
