@@ -1,6 +1,6 @@
 """nnlite: neural networks on NumPy, every gradient written out by hand."""
 
-from nnlite import data, initializers, losses, metrics, optimizers
+from nnlite import data, initializers, losses, metrics, optimizers, schedules
 from nnlite.inspection import GradientError, check_gradients, summary
 from nnlite.layers import *  # noqa: F403
 from nnlite.layers import __all__ as _layers
@@ -12,6 +12,8 @@ from nnlite.optimizers import *  # noqa: F403
 from nnlite.optimizers import __all__ as _optimizers
 from nnlite.parameter import Buffer, Parameter
 from nnlite.random import seed
+from nnlite.schedules import *  # noqa: F403
+from nnlite.schedules import __all__ as _schedules
 from nnlite.slot import inference
 from nnlite.training import Callback, History, Trainer
 
@@ -31,10 +33,12 @@ __all__ = [
     "losses",
     "metrics",
     "optimizers",
+    "schedules",
     "seed",
     "summary",
     *_layers,
     *_losses,
     *_metrics,
     *_optimizers,
+    *_schedules,
 ]

@@ -31,6 +31,10 @@ from nnlite.parameter import Owner, Parameter
 Schedule = Callable[[int], float]
 Options = Mapping[str, Any]
 Group = Options
+
+# Besides lr, what may be a schedule: (the limit that it must stay below, that in words).
+SCHEDULED = {"weight_decay": (math.inf, "≥ 0"), "momentum": (1.0, "in [0, 1)")}
+
 Vectors = tuple[np.ndarray, np.ndarray, tuple[np.ndarray, ...], tuple[np.ndarray, ...]]
 
 
@@ -41,12 +45,12 @@ class Optimizer:
         parameters: what to train, such as `model.parameters()`; or groups with options of their
             own, `[{"params": [...], "lr": 0.1}, {"params": [...]}]`.
         lr: the learning rate, a number > 0 or a schedule: `schedule(k)` for the k-th step, 0 first.
-        weight_decay: λ ≥ 0. L2 decay adds λ w to the gradient; a `decoupled` optimizer shrinks the
-            weights by lr λ instead (default 0).
+        weight_decay: λ ≥ 0, or a schedule. L2 decay adds λ w to the gradient; a `decoupled`
+            optimizer shrinks the weights by lr λ instead (default 0).
         clip_norm: the largest norm of all gradients together; longer ones are scaled down to it,
             before L2 decay (default None: no clipping).
         clip_value: the largest size of a single gradient entry (default None).
-        options: the rule's own options.
+        options: the rule's own options; `momentum` may be a schedule too.
 
     Attributes:
         groups: one dictionary of options per group, with its parameters under "params".
@@ -67,7 +71,7 @@ class Optimizer:
         self,
         parameters: Iterable[Parameter] | Iterable[Group],
         lr: float | Schedule,
-        weight_decay: float = 0.0,
+        weight_decay: float | Schedule = 0.0,
         clip_norm: float | None = None,
         clip_value: float | None = None,
         **options: Any,
@@ -112,14 +116,14 @@ class Optimizer:
         lr = options["lr"]
         if not callable(lr):
             self.require("lr", lr, 0 < lr < math.inf, "a number > 0 or a schedule")
-        decay = options["weight_decay"]
-        self.require("weight_decay", decay, 0 <= decay < math.inf, "≥ 0")
+        for name, (limit, wanted) in SCHEDULED.items():
+            value = options.get(name, 0)
+            if not callable(value):
+                self.require(name, value, 0 <= value < limit, wanted)
         for beta in options.get("betas", ()):
             self.require("betas", options["betas"], 0 <= beta < 1, "each in [0, 1)")
         if "eps" in options:
             self.require("eps", options["eps"], options["eps"] >= 0, "≥ 0")
-        if "momentum" in options:
-            self.require("momentum", options["momentum"], 0 <= options["momentum"] < 1, "in [0, 1)")
 
     def require(self, name: str, value: object, ok: bool, wanted: str) -> None:
         """Raise a ValueError that names the option, unless `ok`."""
@@ -136,13 +140,14 @@ class Optimizer:
                 batches (default 1).
 
         Raises:
+            ValueError: when a schedule gives what the option does not allow.
             RuntimeError: when another optimizer has taken over a parameter, or, with
                 `clip_norm`, when a gradient is not finite.
         """
         self._ready()
+        options_now = [self._options_now(pack.group) for pack in self._packs]
         scale = grad_scale if self.clip_norm is None else self._clip_scale(grad_scale)
-        for pack in self._packs:
-            options: Options = {**pack.group, "lr": self._lr_of(pack.group)}
+        for pack, options in zip(self._packs, options_now, strict=True):
             decay = options["weight_decay"]
             pack.steps += 1
             for chunk in pack.chunks:
@@ -287,6 +292,16 @@ class Optimizer:
         for pack in self._packs:
             for index in pack.members:
                 self._states[index]["steps"] = pack.steps
+
+    def _options_now(self, group: Options) -> Options:
+        """The group's options as numbers: what its schedules say for this step."""
+        options = {**group, "lr": self._lr_of(group)}
+        for name, (limit, wanted) in SCHEDULED.items():
+            if callable(options.get(name)):
+                value = options[name] = float(options[name](self.steps))
+                where = f"{name} schedule at step {self.steps}"
+                self.require(where, value, 0 <= value < limit, wanted)
+        return options
 
     def _lr_of(self, group: Options) -> float:
         lr = group["lr"]
