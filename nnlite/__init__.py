@@ -4,6 +4,7 @@ from nnlite import data, initializers, losses, metrics, optimizers, schedules
 from nnlite.inspection import GradientError, check_gradients, summary
 from nnlite.layers import *  # noqa: F403
 from nnlite.layers import __all__ as _layers
+from nnlite.layers.clone import clone
 from nnlite.losses import *  # noqa: F403
 from nnlite.losses import __all__ as _losses
 from nnlite.metrics import *  # noqa: F403
@@ -27,6 +28,7 @@ __all__ = [
     "Parameter",
     "Trainer",
     "check_gradients",
+    "clone",
     "data",
     "inference",
     "initializers",

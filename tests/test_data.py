@@ -30,10 +30,12 @@ TOYS = {
 }
 FUNCTIONS = {
     "batches",
+    "k_fold",
     "load_digits",
     "load_idx",
     "one_hot",
     "standardize",
+    "stratified_k_fold",
     "train_test_split",
 }
 every_toy = pytest.mark.parametrize("name", TOYS)

@@ -91,6 +91,7 @@ NAMES = [
     "Trainer",
     "WarmupSchedule",
     "check_gradients",
+    "clone",
     "data",
     "inference",
     "initializers",

@@ -1,7 +1,8 @@
-"""Data: toy sets, handwritten digits, files, batches and splits."""
+"""Data: toy sets, handwritten digits, files, batches, splits and folds."""
 
 from nnlite.data.batches import batches
 from nnlite.data.digits import load_digits
+from nnlite.data.folds import k_fold, stratified_k_fold
 from nnlite.data.idx import load_idx
 from nnlite.data.prepare import one_hot, standardize
 from nnlite.data.split import train_test_split
@@ -21,6 +22,7 @@ __all__ = [
     "blobs",
     "checkerboard",
     "circles",
+    "k_fold",
     "load_digits",
     "load_idx",
     "moons",
@@ -28,6 +30,7 @@ __all__ = [
     "sine",
     "spirals",
     "standardize",
+    "stratified_k_fold",
     "swiss_roll",
     "train_test_split",
     "xor",
