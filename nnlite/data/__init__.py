@@ -1,5 +1,6 @@
 """Data: toy sets, handwritten digits, files, batches, splits and folds."""
 
+from nnlite.data import augment
 from nnlite.data.batches import batches
 from nnlite.data.digits import load_digits
 from nnlite.data.folds import k_fold, stratified_k_fold
@@ -18,6 +19,7 @@ from nnlite.data.toy import (
 )
 
 __all__ = [
+    "augment",
     "batches",
     "blobs",
     "checkerboard",
