@@ -35,6 +35,7 @@ FUNCTIONS = {
     "load_digits",
     "load_idx",
     "one_hot",
+    "prefetch",
     "standardize",
     "stratified_k_fold",
     "train_test_split",

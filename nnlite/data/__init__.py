@@ -5,6 +5,7 @@ from nnlite.data.batches import batches
 from nnlite.data.digits import load_digits
 from nnlite.data.folds import k_fold, stratified_k_fold
 from nnlite.data.idx import load_idx
+from nnlite.data.prefetch import prefetch
 from nnlite.data.prepare import one_hot, standardize
 from nnlite.data.split import train_test_split
 from nnlite.data.toy import (
@@ -29,6 +30,7 @@ __all__ = [
     "load_idx",
     "moons",
     "one_hot",
+    "prefetch",
     "sine",
     "spirals",
     "standardize",
