@@ -16,7 +16,7 @@ from nnlite.random import seed
 from nnlite.schedules import *  # noqa: F403
 from nnlite.schedules import __all__ as _schedules
 from nnlite.slot import inference
-from nnlite.training import Callback, History, Trainer
+from nnlite.training import Callback, History, Trainer, lr_range_test
 
 __version__ = "0.1.0"
 
@@ -33,6 +33,7 @@ __all__ = [
     "inference",
     "initializers",
     "losses",
+    "lr_range_test",
     "metrics",
     "optimizers",
     "schedules",

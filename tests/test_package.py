@@ -96,6 +96,7 @@ NAMES = [
     "inference",
     "initializers",
     "losses",
+    "lr_range_test",
     "metrics",
     "optimizers",
     "schedules",
