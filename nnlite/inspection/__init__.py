@@ -1,6 +1,7 @@
-"""Looking at layers from outside: gradient checks and summaries."""
+"""Looking at layers from outside: are the gradients right, and what does a model cost?"""
 
-from nnlite.inspection.gradcheck import GradientError, GradientRow, check_gradients
-from nnlite.inspection.summary import Summary, summary
+from nnlite.inspection.gradcheck import check_gradients
+from nnlite.inspection.report import GradientError, GradientReport
+from nnlite.inspection.summary import summary
 
-__all__ = ["GradientError", "GradientRow", "Summary", "check_gradients", "summary"]
+__all__ = ["GradientError", "GradientReport", "check_gradients", "summary"]

@@ -1,33 +1,30 @@
-"""Numeric gradients: what backward says against what forward does."""
+"""The gradient checker: what backward says against what forward does, explained."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
+from nnlite.inspection import contract
+from nnlite.inspection.diagnosis import Evidence, close, diagnose
+from nnlite.inspection.numeric import (
+    TOLERANCE,
+    Slope,
+    jacobian_by_differences,
+    worst_slope,
+)
+from nnlite.inspection.probe import Probe, floats
+from nnlite.inspection.report import Diagnosis, GradientError, GradientReport, GradientRow
+from nnlite.inspection.structure import sub_layers
 from nnlite.layers.base import Layer
 from nnlite.losses.base import Loss
+from nnlite.optimizers.sgd import SGD
 
-STEP = 1e-5
-TOLERANCE = 1e-6
-SMALLEST = 1e-4
-
-
-class GradientError(AssertionError):
-    """A gradient that differs from the slope it should be."""
-
-
-class GradientRow(NamedTuple):
-    """The worst entry of one gradient."""
-
-    name: str
-    where: tuple[int, ...]
-    analytic: float
-    numeric: float
-    error: float
+FEW = 3  # samples of the small batch in which a mistake is looked for
+JACOBIAN = 600  # largest number of outputs, and of entries, for which Jacobians are compared
 
 
 def check_gradients(
@@ -35,110 +32,259 @@ def check_gradients(
     x: np.ndarray,
     loss: Loss | None = None,
     target: np.ndarray | None = None,
-) -> list[GradientRow]:
-    """Compare backward with central differences of forward, in float64, on a copy.
+    raises: bool = True,
+) -> GradientReport:
+    """Compare backward with differences of forward, in float64, on a copy, and say what is wrong.
 
-    Every entry of the input and of every parameter is moved by ±h, and the change of one number
-    is compared with what backward says of it:
+    Every entry of the input and of every parameter is moved by ±h (random directions, where there
+    are more than 600), and the change of one number is compared with what backward says of it:
 
         (L(w + h) − L(w − h)) / 2h  ≈  dL/dw,   L = the loss, or Σ R ⊙ y with fixed random R
 
-    The error is |analytic − numeric| over the largest entry of that gradient (or over 1e-4, if
-    that is smaller: differences round off at about 1e-11); above 1e-6 the check fails. Random
-    layers draw the same numbers in every run. Keep x away from kinks such as ReLU's zero, by more
-    than 1e-5, or the difference straddles them.
+    The error is |analytic − numeric| over the largest slope of that array (or over 1e-4, if that
+    is smaller); above 1e-6 the check fails. It is done for the whole batch, for a batch of 1 and
+    for one of 3. Random layers draw the same numbers in every run, statistics over the batch are
+    computed anew, and at a kink such as ReLU's zero the slope of either side is right.
+
+    Besides: forward is deterministic; nothing is modified in place; gradients are added, not
+    overwritten; backward draws nothing, and belongs to the latest forward; float32 stays float32;
+    with a loss, the loss's own gradient is right and a step of an optimizer moves every trainable
+    parameter. When a model is wrong, the layers inside it are checked one by one.
 
     Args:
         layer: a layer or a whole model; it is copied, and left as it is.
         x: an input; floats are checked too, integers are not.
         loss, target: check dL/dw of this loss (default: of a random projection of y).
+        raises: whether to raise when something is wrong (default True).
 
     Returns:
-        One row per gradient, each with its worst entry.
+        The report; it prints well and iterates over its rows.
 
     Raises:
-        GradientError: names the worst entry, with its analytic and its numeric value.
-        ValueError: when only one of `loss` and `target` is given.
+        GradientError: names the worst entry of every wrong gradient, with its analytic and its
+            numeric value, and the mistake in words.
+        ValueError: when only one of `loss` and `target` is given, or x is empty.
+        TypeError: when x does not hold numbers.
     """
     if (loss is None) != (target is None):
         raise ValueError("check_gradients: give loss and target together")
-    model = copy.deepcopy(layer).astype(np.float64)
-    model.needs_input_grad = True
-    floating = np.issubdtype(x.dtype, np.floating)
-    x = np.array(x, dtype=np.float64 if floating else x.dtype)
+    x = np.asarray(x)
+    if x.dtype.kind not in "fiub":
+        raise TypeError(f"check_gradients: x must hold numbers, got dtype {x.dtype}")
+    if x.size == 0:
+        raise ValueError(f"check_gradients: x is empty, shape {x.shape}")
+    report = _Check(layer, x, loss, target).report()
+    if not report.ok and raises:
+        raise GradientError(report)
+    return report
 
-    run = _repeatable(model)
-    y = run(x)
-    if loss is None:
-        projection = np.random.default_rng(0).standard_normal(y.shape)
-        grad_output = projection
 
-        def objective() -> float:
-            return float((projection * run(x)).sum())
-    else:
-        criterion = copy.deepcopy(loss)
-        criterion(y, target)  # type: ignore[arg-type]  # given together
-        grad_output = criterion.backward()
+class _Check:
+    """One run of the checker on one layer."""
 
-        def objective() -> float:
-            return criterion(run(x), target)  # type: ignore[arg-type]
+    def __init__(
+        self, layer: Layer, x: np.ndarray, loss: Loss | None, target: np.ndarray | None
+    ) -> None:
+        self.layer = layer
+        self.loss = loss
+        self.target = target
+        self.probe = Probe(layer)
+        self.x = floats(x)
+        self.floating = x.dtype.kind == "f"
 
-    model.zero_grad()
-    run(x)
-    d_x = model.backward(grad_output)
-    analytic = {name: (p.data, p.grad.copy()) for name, p in model.named_parameters().items()}
-    if floating:
-        analytic["input"] = (x, np.array(d_x))
-    rows = [_worst(name, data, grad, objective) for name, (data, grad) in analytic.items()]
-    wrong = [row for row in rows if not row.error <= TOLERANCE]
-    if wrong:
-        worst = max(wrong, key=lambda row: row.error)
-        raise GradientError(
-            f"{type(layer).__name__}: the gradient of {worst.name} is wrong, worst at index "
-            f"{worst.where}: backward gives {worst.analytic:.8g}, the difference of forward "
-            f"{worst.numeric:.8g} (relative error {worst.error:.2g})"
+    def report(self) -> GradientReport:
+        """Everything, the cheap and basic things first; stops where going on makes no sense."""
+        findings = contract.check_forward(self.probe, self.x)
+        rows: list[GradientRow] = []
+        y = self.probe.forward(self.x)
+        if not findings:
+            g = np.random.default_rng(0).standard_normal(y.shape)
+            findings += contract.check_backward(self.probe, self.x, g)
+            # after these, backward cannot be run again and again
+            if not {"raises", "none", "type", "shape", "sum", "transposed"} & _kinds(findings):
+                findings += contract.check_accumulation(self.probe, self.x, g)
+                findings += contract.check_slot(self.layer, self.probe, self.x, g)
+                findings += contract.check_dtypes(self.layer, self.x)
+                rows = self._rows(y.shape)
+        findings += contract.hidden_parameters(self.layer)
+        if self.loss is not None and not findings:
+            rows += self._loss_row(y)
+            findings += self._unmoved()
+        report = GradientReport(repr(self.layer), rows, findings, self._notes())
+        if not report.ok:
+            report.parts = self._parts()
+        return report
+
+    # -- rows ------------------------------------------------------------------------------------
+
+    def _rows(self, y_shape: tuple[int, ...]) -> list[GradientRow]:
+        """One row per gradient: its worst entry over all batch sizes."""
+        worst: dict[str, Slope] = {}
+        for rows in self._batches():
+            for name, found in self._slopes(rows).items():
+                if name not in worst or worst[name].error <= TOLERANCE < found.error:
+                    worst[name] = found
+        small = self._few()
+        result = []
+        for name, found in worst.items():
+            wrong = not found.error <= TOLERANCE
+            diagnosis = self._diagnose(name, small) if wrong else None
+            result.append(GradientRow(name, *found, diagnosis))
+        return result
+
+    def _batches(self) -> list[slice]:
+        """The whole batch, a single sample, and an odd number of them."""
+        n = len(self.x)
+        least = max(part.min_batch for part in self.layer.named_layers().values())
+        sizes = {n, *(size for size in (1, 3) if least <= size < n)}
+        return [slice(0, size) for size in sorted(sizes, reverse=True)]
+
+    def _few(self) -> np.ndarray:
+        """A small batch: enough to see sums, few enough for whole Jacobians."""
+        return self.x[: min(len(self.x), FEW)].copy()
+
+    def _objective(self, rows: slice) -> tuple[np.ndarray, np.ndarray, Callable[[], float]]:
+        """(x, dL/dy, L) on these rows; L reads x and the parameters as they are then."""
+        x = self.x[rows].copy()
+        y = self.probe.forward(x)
+        if self.loss is None:
+            r = np.random.default_rng(0).standard_normal(y.shape)
+            return x, r, lambda: float((r * self.probe.forward(x)).sum())
+        criterion, target = copy.deepcopy(self.loss), np.asarray(self.target)[rows]
+        criterion(y, target)
+        return x, criterion.backward(), lambda: criterion(self.probe.forward(x), target)
+
+    def _slopes(self, rows: slice) -> dict[str, Slope]:
+        x, g, objective = self._objective(rows)
+        d_x, grads = self.probe.gradients(x, g)
+        d_x = d_x.copy() if self.floating else d_x
+        found = {
+            name: worst_slope(p.data, grads[name], objective)
+            for name, p in self.probe.parameters.items()
+        }
+        if self.floating:
+            found["input"] = worst_slope(x, np.broadcast_to(d_x, x.shape), objective)
+        return found
+
+    def _loss_row(self, y: np.ndarray) -> list[GradientRow]:
+        """The loss's own gradient, with respect to the prediction."""
+        criterion, p = copy.deepcopy(self.loss), y.copy()
+        assert criterion is not None
+        criterion(p, self.target)  # type: ignore[arg-type]  # given together
+        grad = criterion.backward()
+        found = worst_slope(p, grad, lambda: criterion(p, self.target))  # type: ignore[arg-type]
+        if found.error <= TOLERANCE:
+            return [GradientRow("prediction", *found)]
+        c = found.analytic / found.numeric if found.numeric else float("nan")
+        text = (
+            f"the gradient of {self.loss!r} is not the derivative of the number that it returns; "
+            f"at the worst entry it is {c:.4g} times the slope (N = {len(p)}, {p.size} values)"
         )
-    return rows
+        return [GradientRow("prediction", *found, Diagnosis("loss", text))]
+
+    def _unmoved(self) -> list[Diagnosis]:
+        """Trainable parameters with a slope that a step of an optimizer leaves where they are."""
+        probe = Probe(self.layer)
+        parameters = [p for p in probe.layer.parameters() if p.trainable and p.dtype.kind == "f"]
+        if not parameters:
+            return []
+        optimizer = SGD(parameters, lr=0.1)
+        criterion = copy.deepcopy(self.loss)
+        assert criterion is not None
+        before = {name: p.data.copy() for name, p in probe.parameters.items()}
+        criterion(probe.forward(self.x), self.target)  # type: ignore[arg-type]
+        probe.layer.backward(criterion.backward())
+        optimizer.step()
+        return [
+            Diagnosis("unmoved", f"a step of the optimizer does not move {name}")
+            for name, p in probe.parameters.items()
+            if p.trainable and p.grad.any() and np.array_equal(p.data, before[name])
+        ]
+
+    # -- explanations ----------------------------------------------------------------------------
+
+    def _diagnose(self, name: str, x: np.ndarray) -> Diagnosis:
+        """What is wrong with the gradient of one array, from its Jacobians on a few samples."""
+        y = self.probe.forward(x)
+        array = x if name == "input" else self.probe.parameters[name].data
+        if y.size > JACOBIAN or array.size > JACOBIAN:
+            return Diagnosis("unknown", "too large to say why; check it on a smaller size")
+        true = jacobian_by_differences(array, lambda: self.probe.forward(x))
+        ours = self._jacobian(name, x, y.shape)
+        upstream = np.random.default_rng(0).standard_normal(y.size)
+        found = diagnose(
+            Evidence(true, ours, y.shape, array.shape, upstream, x if name == "input" else None)
+        )
+        if found.kind == "unknown" and x.ndim == 3 and x.shape[1] > 1 and self._right_for_one(name):
+            return Diagnosis(
+                "step",
+                "it is right for one time step and wrong for several: a state is read from the "
+                "wrong step, or the gradient that comes back from the next step is missing",
+            )
+        return found
+
+    def _jacobian(self, name: str, x: np.ndarray, y_shape: tuple[int, ...]) -> np.ndarray:
+        rows = []
+        for k in range(int(np.prod(y_shape))):
+            unit = np.zeros(y_shape)
+            unit.flat[k] = 1.0
+            d_x, grads = self.probe.gradients(x, unit)
+            row = np.broadcast_to(d_x, x.shape) if name == "input" else grads[name]
+            rows.append(np.array(row, np.float64).ravel())
+        return np.stack(rows)
+
+    def _right_for_one(self, name: str) -> bool:
+        """Whether the gradient is right, or should be zero, on a sequence of one step."""
+        x = self.x[:FEW, :1].copy()
+        try:
+            y = self.probe.forward(x)
+        except (ValueError, RuntimeError):
+            return False
+        array = x if name == "input" else self.probe.parameters[name].data
+        true = jacobian_by_differences(array, lambda: self.probe.forward(x))
+        return close(self._jacobian(name, x, y.shape), true) or not true.any()
+
+    def _parts(self) -> list[GradientReport]:
+        """Reports on the wrong layers directly inside, each on the input that it gets here."""
+        inputs: dict[str, np.ndarray] = {}
+        probe = Probe(self.layer)
+        children = sub_layers(probe.layer)
+        for place, child in children:
+            _capture(child, place, inputs)
+        if not children:
+            return []
+        try:
+            probe.forward(self.x)
+        except Exception:
+            return []
+        reports = []
+        for (place, _), (_, child) in zip(children, sub_layers(self.layer), strict=True):
+            if place in inputs:
+                part = _Check(child, inputs[place], None, None).report()
+                if not part.ok:
+                    part.subject = f"{place} › {part.subject}"
+                    reports.append(part)
+        return reports
+
+    def _notes(self) -> list[str]:
+        notes = []
+        if not self.floating:
+            notes.append(f"the input holds integers ({self.x.dtype}), which have no gradient")
+        if not self.probe.parameters:
+            notes.append("there are no parameters, only the input's gradient was checked")
+        return notes
 
 
-def _repeatable(model: Layer) -> Callable[[np.ndarray], np.ndarray]:
-    """The model's forward, with every generator and buffer put back before each run."""
-    generators = [(g, g.bit_generator.state) for _, g in model.named_parts(np.random.Generator)]
-    buffers = [(buffer, buffer.data.copy()) for buffer in model.buffers()]
-
-    def run(x: np.ndarray) -> np.ndarray:
-        for generator, state in generators:
-            generator.bit_generator.state = state
-        for buffer, data in buffers:
-            buffer.data = data
-        return model(x)
-
-    return run
+def _kinds(findings: list[Diagnosis]) -> set[str]:
+    return {finding.kind for finding in findings}
 
 
-def _worst(
-    name: str, data: np.ndarray, grad: np.ndarray, objective: Callable[[], float]
-) -> GradientRow:
-    """The entry where the gradient differs most from the slope."""
-    numeric = np.array([_slope(data, index, objective) for index in _indices(data)])
-    numeric = numeric.reshape(data.shape)
-    scale = max(SMALLEST, float(np.abs(numeric).max(initial=0)))
-    error = np.abs(grad - numeric) / scale
-    error[~np.isfinite(error)] = np.inf
-    index = tuple(int(i) for i in np.unravel_index(int(error.argmax()), data.shape))
-    return GradientRow(name, index, float(grad[index]), float(numeric[index]), float(error[index]))
+def _capture(layer: Layer, place: str, inputs: dict[str, np.ndarray]) -> None:
+    """Note what the layer's forward is called with."""
+    forward = layer.forward
 
+    def captured(x: np.ndarray) -> Any:
+        inputs[place] = np.array(x)
+        return forward(x)
 
-def _indices(data: np.ndarray) -> Iterator[tuple[int, ...]]:
-    return iter(np.ndindex(data.shape))
-
-
-def _slope(data: np.ndarray, index: tuple[int, ...], objective: Callable[[], float]) -> float:
-    """(L(w + h) − L(w − h)) / 2h for one entry w."""
-    value = data[index]
-    data[index] = value + STEP
-    above = objective()
-    data[index] = value - STEP
-    below = objective()
-    data[index] = value
-    return (above - below) / (2 * STEP)
+    layer.forward = captured  # type: ignore[method-assign]

@@ -1,0 +1,56 @@
+"""A copy of a layer that can be run again and again and always does the same."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from nnlite.layers.base import Layer
+
+
+class Probe:
+    """A copy of a layer in one precision, with generators and buffers put back before each run.
+
+    Dropout then draws the same mask every time, while statistics over the batch are computed
+    anew, as forward defines them. The layer in hand is never touched.
+    """
+
+    def __init__(self, layer: Layer, dtype: DTypeLike = np.float64) -> None:
+        self.layer = copy.deepcopy(layer).astype(dtype)
+        for part in self.layer.named_layers().values():
+            part.needs_input_grad = True
+        self.parameters = self.layer.named_parameters()
+        self._generators = [
+            (g, g.bit_generator.state) for _, g in self.layer.named_parts(np.random.Generator)
+        ]
+        self._buffers = [(buffer, buffer.data.copy()) for buffer in self.layer.buffers()]
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """y, from the state that the layer was in when it was copied."""
+        for generator, state in self._generators:
+            generator.bit_generator.state = copy.deepcopy(state)
+        for buffer, data in self._buffers:
+            buffer.data = data
+        return self.layer.forward(x)
+
+    def gradients(
+        self, x: np.ndarray, grad_output: np.ndarray
+    ) -> tuple[Any, dict[str, np.ndarray]]:
+        """(what backward returns, each parameter's gradient by name) after a forward of x."""
+        self.layer.zero_grad()
+        self.forward(x)
+        d_x = self.layer.backward(grad_output)
+        return d_x, {name: p.grad.copy() for name, p in self.parameters.items()}
+
+    def generator_states(self) -> list[str]:
+        """Where the layer's generators stand, and NumPy's old global one."""
+        own = [str(g.bit_generator.state) for g, _ in self._generators]
+        return [*own, str(np.random.get_state(legacy=False))]  # noqa: NPY002  # the old one, read
+
+
+def floats(x: np.ndarray, dtype: DTypeLike = np.float64) -> np.ndarray:
+    """A copy in this precision; integers stay."""
+    return np.array(x, dtype=dtype if x.dtype.kind == "f" else x.dtype)

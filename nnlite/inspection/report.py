@@ -1,0 +1,124 @@
+"""What a gradient check found, as rows and plain sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+
+class GradientError(AssertionError):
+    """A gradient that differs from the slope it should be, or a layer that breaks the contract.
+
+    Attributes:
+        report: the `GradientReport` behind it.
+    """
+
+    def __init__(self, report: GradientReport) -> None:
+        super().__init__(str(report))
+        self.report = report
+
+
+class Diagnosis(NamedTuple):
+    """What is wrong, as a short key for programs and in words for people."""
+
+    kind: str
+    text: str
+
+
+class GradientRow(NamedTuple):
+    """The worst entry of one gradient.
+
+    `where` is its index, or () where random directions were compared instead of entries.
+    """
+
+    name: str
+    where: tuple[int, ...]
+    analytic: float
+    numeric: float
+    error: float
+    diagnosis: Diagnosis | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the gradient is the slope."""
+        return self.diagnosis is None
+
+
+class GradientReport:
+    """The result of `check_gradients`: one row per gradient, and what else was noticed.
+
+    Prints as a table with the explanations below it; iterates over its rows.
+
+    Attributes:
+        subject: what was checked.
+        rows: one `GradientRow` for the input and for each parameter.
+        findings: breaches of the contract that are not about a number, each a `Diagnosis`.
+        notes: what could not be checked and why; not a failure.
+        parts: reports on the layers inside that are wrong, when the model is.
+    """
+
+    def __init__(
+        self,
+        subject: str,
+        rows: list[GradientRow],
+        findings: list[Diagnosis],
+        notes: list[str],
+        parts: list[GradientReport] | None = None,
+    ) -> None:
+        self.subject = subject
+        self.rows = rows
+        self.findings = findings
+        self.notes = notes
+        self.parts = parts or []
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything is as it should be."""
+        return not self.findings and all(row.ok for row in self.rows)
+
+    @property
+    def kinds(self) -> set[str]:
+        """The keys of all diagnoses, those of the parts included."""
+        own = {finding.kind for finding in self.findings}
+        own |= {row.diagnosis.kind for row in self.rows if row.diagnosis}
+        return own.union(*(part.kinds for part in self.parts))
+
+    def __iter__(self) -> Iterator[GradientRow]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __repr__(self) -> str:
+        verdict = "all gradients are right" if self.ok else "something is wrong"
+        lines = [f"{self.subject}: {verdict}"]
+        if self.rows:
+            lines += ["", *_table(self.rows)]
+        wrong = [f"{row.name}: {row.diagnosis.text}" for row in self.rows if row.diagnosis]
+        for text in [*wrong, *(finding.text for finding in self.findings)]:
+            lines += ["", f"✗ {text}"]
+        for part in self.parts:
+            lines += ["", *str(part).splitlines()]
+        if self.notes:
+            lines += ["", *(f"note: {note}" for note in self.notes)]
+        return "\n".join(lines)
+
+
+def _table(rows: list[GradientRow]) -> list[str]:
+    cells = [("gradient of", "worst at", "backward", "difference", "relative error", "")]
+    cells += [
+        (
+            row.name,
+            "random direction" if not row.where and row.error else str(row.where),
+            f"{row.analytic:.8g}",
+            f"{row.numeric:.8g}",
+            f"{row.error:.1e}",
+            "ok" if row.ok else "WRONG",
+        )
+        for row in rows
+    ]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return [
+        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
+        for line in cells
+    ]
