@@ -1,35 +1,40 @@
-"""Pictures, with matplotlib (`pip install "nnlite[plot]"`), which is imported when one is drawn."""
+"""Pictures, with matplotlib (`pip install "nnlite[plot]"`), imported only when one is drawn."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nnlite.training.lr_range import LRRange
+if TYPE_CHECKING:
+    from nnlite.training.lr_range import LRRange
 
 
-def plot_lr_range(found: LRRange, axes: Any = None) -> Any:
-    """Draw what `lr_range_test` measured: the loss over the learning rate, and the suggestion.
+def _pyplot() -> Any:
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError(
+            'pictures need matplotlib: python -m pip install "nnlite[plot]"'
+        ) from error
+    return plt
 
-    Args:
-        found: the result of the test.
-        axes: matplotlib axes to draw on (default None: those of a new figure).
 
-    Returns:
-        The axes.
-    """
-    axes = _axes(axes)
+def finish(figure: Any, path: str | None) -> None:
+    """Write the picture, or show it where there is no path."""
+    plt = _pyplot()
+    if path is None:
+        plt.show()
+    else:
+        figure.savefig(path)
+    plt.close(figure)
+
+
+def draw_lr_range(found: LRRange, path: str | None) -> None:
+    """The loss over the learning rate, and the suggestion."""
+    plt = _pyplot()
+    figure, axes = plt.subplots(layout="constrained")
     axes.plot(found.lrs, found.losses, alpha=0.3, label="loss")
     axes.plot(found.lrs, found.smoothed, label="smoothed")
     axes.axvline(found.suggestion, linestyle="--", label=f"suggestion {found.suggestion:.1e}")
     axes.set(xscale="log", xlabel="learning rate", ylabel="loss")
     axes.legend()
-    return axes
-
-
-def _axes(axes: Any) -> Any:
-    """The given axes, or new ones."""
-    if axes is not None:
-        return axes
-    import matplotlib.pyplot as plt
-
-    return plt.figure(layout="constrained").add_subplot()
+    finish(figure, path)

@@ -24,7 +24,7 @@ TOO_HIGH = 2.0  # times the first loss: how far the smoothed loss may rise above
 
 @dataclass(frozen=True)
 class LRRange:
-    """What `lr_range_test` measured; `nnlite.plotting.plot_lr_range` draws it.
+    """What `lr_range_test` measured.
 
     Attributes:
         lrs: the learning rate of each step, rising.
@@ -50,6 +50,16 @@ class LRRange:
         """The rate of the steepest fall: a good first choice."""
         slope = np.gradient(self.smoothed, np.log(self.lrs))
         return float(self.lrs[slope.argmin()])
+
+    def plot(self, path: str | None = None) -> None:
+        """Draw the losses over the learning rates; needs matplotlib.
+
+        Args:
+            path: where to write the picture (default None: show it).
+        """
+        from nnlite.plotting import draw_lr_range
+
+        draw_lr_range(self, path)
 
 
 def lr_range_test(
