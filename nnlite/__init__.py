@@ -1,6 +1,7 @@
 """nnlite: neural networks on NumPy, every gradient written out by hand."""
 
 from nnlite import data, initializers, losses, metrics, optimizers, schedules
+from nnlite.files import CheckpointError, load_model, save_model
 from nnlite.inspection import GradientError, check_gradients, summary
 from nnlite.layers import *  # noqa: F403
 from nnlite.layers import __all__ as _layers
@@ -16,27 +17,27 @@ from nnlite.random import seed
 from nnlite.schedules import *  # noqa: F403
 from nnlite.schedules import __all__ as _schedules
 from nnlite.slot import inference
-from nnlite.training import Callback, History, Trainer, lr_range_test
+from nnlite.training import *  # noqa: F403
+from nnlite.training import __all__ as _training
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Buffer",
-    "Callback",
+    "CheckpointError",
     "GradientError",
-    "History",
     "Parameter",
-    "Trainer",
     "check_gradients",
     "clone",
     "data",
     "inference",
     "initializers",
+    "load_model",
     "losses",
-    "lr_range_test",
     "metrics",
     "optimizers",
     "schedules",
+    "save_model",
     "seed",
     "summary",
     *_layers,
@@ -44,4 +45,5 @@ __all__ = [
     *_metrics,
     *_optimizers,
     *_schedules,
+    *_training,
 ]

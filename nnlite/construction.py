@@ -86,6 +86,13 @@ def _call_again(thing: Constructed, memo: dict[int, Any]) -> Any:
     return cls(*positional, **named)
 
 
+def remembered(owner: object) -> dict[str, Any]:
+    """The attributes that are not constructor arguments: what came after."""
+    cls: Any = type(owner)
+    given = {parameter.name for parameter in signature(cls)}
+    return {name: value for name, value in vars(owner).items() if name not in given}
+
+
 class Constructed:
     """An object that prints as the call that makes it: `Linear(64, 10)`, `Adam(lr=0.01)`."""
 

@@ -39,3 +39,8 @@ def as_generator(rng: np.random.Generator | int | None = None) -> np.random.Gene
     raise TypeError(
         f"rng must be a numpy Generator, an integer seed or None, got {type(rng).__name__}"
     )
+
+
+def root_entropy() -> int:
+    """The seed that `seed` was called with, or the random one in its place."""
+    return int(_root.entropy)  # type: ignore[arg-type]

@@ -53,10 +53,11 @@ def batches(
     batch_size = check_whole("batch_size", batch_size)
     order = as_generator(rng).permutation(rows) if shuffle else None
     stop = rows - rows % batch_size if drop_last else rows
-    return _walk(arrays, order, range(0, stop, batch_size))
+    return walk(arrays, order, range(0, stop, batch_size))
 
 
-def _walk(arrays: tuple[np.ndarray, ...], order: np.ndarray | None, starts: range) -> Iterator[Any]:
+def walk(arrays: tuple[np.ndarray, ...], order: np.ndarray | None, starts: range) -> Iterator[Any]:
+    """The batches that begin at `starts`, of rows in this order (None: as they lie)."""
     for start in starts:
         rows = slice(start, start + starts.step)
         batch = tuple(array[rows if order is None else order[rows]] for array in arrays)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from nnlite.construction import Constructed
+from nnlite.construction import Constructed, remembered
 
 
 class Metric(Constructed):
-    """A number about predictions and targets, gathered batch by batch."""
+    """A number about predictions and targets, gathered batch by batch.
+
+    Attributes:
+        larger_is_better: what callbacks that wait for an improvement go by (default True).
+    """
+
+    larger_is_better: ClassVar[bool] = True
 
     @property
     def name(self) -> str:
@@ -32,6 +38,14 @@ class Metric(Constructed):
     def result(self) -> Any:
         """The value over all batches since `reset`."""
         raise NotImplementedError(f"{type(self).__name__} must define result")
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was gathered so far, for checkpoints: all that is not a constructor argument."""
+        return remembered(self)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` returned."""
+        vars(self).update(state)
 
 
 class Mean(Metric):

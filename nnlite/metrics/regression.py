@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -11,6 +11,8 @@ from nnlite.metrics.base import Mean, Metric, spread
 
 class MeanAbsoluteError(Mean):
     """Mean of |prediction − target| over all values."""
+
+    larger_is_better: ClassVar[bool] = False
 
     def update(
         self, prediction: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None = None

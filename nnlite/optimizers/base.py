@@ -198,11 +198,11 @@ class Optimizer:
         ]
         return {"steps": self.steps, "lr_scale": self.lr_scale, "parameters": copies}
 
-    def load_state_dict(self, state: Options) -> None:
-        """Take over what `state_dict` of an optimizer of the same kind returned.
+    def check_state_dict(self, state: Options) -> None:
+        """Refuse what `load_state_dict` could not take over.
 
         Raises:
-            ValueError: when the parameters differ in number, shape or state; nothing changes then.
+            ValueError: when the parameters differ in number, shape or state.
         """
         loaded = state["parameters"]
         if len(loaded) != len(self._members):
@@ -224,9 +224,17 @@ class Optimizer:
                         f"{self._name}: {name} of parameter {index} has shape {array.shape} "
                         f"instead of {parameter.shape}"
                     )
+
+    def load_state_dict(self, state: Options) -> None:
+        """Take over what `state_dict` of an optimizer of the same kind returned.
+
+        Raises:
+            ValueError: when the parameters differ in number, shape or state; nothing changes then.
+        """
+        self.check_state_dict(state)
         self._states = [
             {name: np.array(v) if name != "steps" else int(v) for name, v in entry.items()}
-            for entry in loaded
+            for entry in state["parameters"]
         ]
         self.steps = int(state["steps"])
         self.lr_scale = float(state["lr_scale"])

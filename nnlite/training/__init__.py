@@ -1,8 +1,9 @@
-"""The trainer, and what it is made of."""
+"""The trainer, its callbacks, and what they are made of."""
 
-from nnlite.training.callbacks import Callback
+from nnlite.training.callbacks import *  # noqa: F403
+from nnlite.training.callbacks import __all__ as _callbacks
 from nnlite.training.history import History
 from nnlite.training.lr_range import lr_range_test
 from nnlite.training.trainer import Trainer
 
-__all__ = ["Callback", "History", "Trainer", "lr_range_test"]
+__all__ = ["History", "Trainer", "lr_range_test", *_callbacks]

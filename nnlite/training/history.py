@@ -12,10 +12,13 @@ class History(Mapping[str, list[Any]]):
     history = trainer.fit(x, y, epochs=10)
     history["val_loss"][-1]
     print(history)
+
+    Args:
+        columns: what was recorded before (default: nothing).
     """
 
-    def __init__(self) -> None:
-        self._columns: dict[str, list[Any]] = {}
+    def __init__(self, columns: Mapping[str, list[Any]] | None = None) -> None:
+        self._columns: dict[str, list[Any]] = dict(columns or {})
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add what one epoch measured."""

@@ -16,9 +16,10 @@ REFRESH = 0.1  # seconds between two updates of the numbers behind the bar
 class Progress:
     """Nothing to see; the base of what shows something."""
 
-    def __init__(self, epochs: int, samples: int) -> None:
+    def __init__(self, epochs: int, samples: int, done: int = 0) -> None:
         self.epochs = epochs
-        self.samples = samples
+        self.samples = samples  # in an epoch
+        self.done = done  # before a resumed run began
 
     def begin_epoch(self, epoch: int) -> None:
         """Epoch number `epoch`, 0 first, begins."""
@@ -39,11 +40,11 @@ class Progress:
 class Bar(Progress):
     """A tqdm bar over all samples of all epochs."""
 
-    def __init__(self, epochs: int, samples: int) -> None:
-        super().__init__(epochs, samples)
+    def __init__(self, epochs: int, samples: int, done: int = 0) -> None:
+        super().__init__(epochs, samples, done)
         # Imported here: tqdm would add a third to the time of `import nnlite`.
         tqdm = import_module("tqdm.auto" if in_notebook() else "tqdm").tqdm
-        self._bar = tqdm(total=epochs * samples, unit=" samples", dynamic_ncols=True)
+        self._bar = tqdm(total=epochs * samples, initial=done, unit=" samples", dynamic_ncols=True)
         self._shown = 0.0
 
     def begin_epoch(self, epoch: int) -> None:
@@ -79,21 +80,26 @@ class Lines(Progress):
         """Starts the clock."""
         self._epoch = epoch
         self._start = time.perf_counter()
+        self._trained = 0
+
+    def advance(self, samples: int, values: Callable[[], Mapping[str, Any]]) -> None:
+        """Counts."""
+        self._trained += samples
 
     def end_epoch(self, values: Mapping[str, Any]) -> None:
         """Prints the epoch's numbers."""
-        rate = self.samples / max(time.perf_counter() - self._start, 1e-9)
+        rate = self._trained / max(time.perf_counter() - self._start, 1e-9)
         number = f"{self._epoch + 1:>{len(str(self.epochs))}}/{self.epochs}"
         texts = [f"{name} {format_value(v)}" for name, v in numbers_only(values).items()]
         print("  ".join([f"epoch {number}", *texts, f"{rate:,.0f} samples/s"]), flush=True)
 
 
-def progress(verbose: bool, epochs: int, samples: int) -> Progress:
+def progress(verbose: bool, epochs: int, samples: int, done: int = 0) -> Progress:
     """The kind that fits where the output goes."""
     if not verbose:
-        return Progress(epochs, samples)
+        return Progress(epochs, samples, done)
     interactive = in_notebook() or (sys.stderr is not None and sys.stderr.isatty())
-    return Bar(epochs, samples) if interactive else Lines(epochs, samples)
+    return (Bar if interactive else Lines)(epochs, samples, done)
 
 
 def in_notebook() -> bool:

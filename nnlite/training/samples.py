@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnlite.data.batches import batches
+from nnlite.data.batches import walk
 from nnlite.data.checks import as_input, as_numbers, check_finite
 from nnlite.data.split import train_test_split
 from nnlite.layers.base import Layer, floating_dtype
@@ -57,18 +57,35 @@ class Samples(NamedTuple):
         weight = _weights(f"{name}sample_weight", y, sample_weight, class_weight)
         return cls(x, y, weight)
 
+    @classmethod
+    def for_validation(
+        cls,
+        model: Layer,
+        loss: Loss,
+        data: Sequence[Any] | None,
+        class_weight: ClassWeight | None,
+    ) -> Self | None:
+        """What `fit` was given as `validation_data`, checked like the training data."""
+        if data is None:
+            return None
+        if len(data) not in (2, 3):
+            raise ValueError(
+                f"fit: validation_data must be (x, y) or (x, y, sample_weight), got {len(data)}"
+            )
+        x, y, weight = (*data, None)[:3]
+        return cls.checked(model, loss, x, y, weight, class_weight, "validation ")
+
     def batches(
         self,
         batch_size: int,
-        shuffle: bool = False,
+        order: np.ndarray | None = None,
         drop_last: bool = False,
-        rng: np.random.Generator | None = None,
+        skip: int = 0,
     ) -> Iterator[Samples]:
-        """The batches of one epoch."""
-        feed = batches(
-            *self._arrays(), batch_size=batch_size, shuffle=shuffle, drop_last=drop_last, rng=rng
-        )
-        return (Samples(*batch) for batch in feed)
+        """The batches of one pass, the rows in this order; without the first `skip`."""
+        stop = len(self.x) - (len(self.x) % batch_size if drop_last else 0)
+        starts = range(skip * batch_size, stop, batch_size)
+        return (Samples(*batch) for batch in walk(tuple(self._arrays()), order, starts))
 
     def _arrays(self) -> list[np.ndarray]:
         return [array for array in self if array is not None]
@@ -112,3 +129,21 @@ def _of_classes(y: np.ndarray, class_weight: ClassWeight) -> np.ndarray:
             raise ValueError(f"class_weight must be finite and ≥ 0, got {value} for {number}")
         table[number] = value
     return table[classes]
+
+
+def check_batches(model: Layer, samples: int, batch_size: int, drop_last: bool) -> None:
+    """Refuse sizes that leave no batch, or a last one that a layer cannot train on."""
+    if drop_last and samples < batch_size:
+        raise ValueError(
+            f"fit: {samples} samples with batch_size={batch_size} and drop_last leave no batch"
+        )
+    last = samples % batch_size or batch_size
+    if drop_last or last >= batch_size:
+        last = batch_size
+    for path, layer in model.named_layers().items():
+        if last < layer.min_batch:
+            raise ValueError(
+                f"fit: the last batch would have {last} of {batch_size} samples, but layer "
+                f"{path}, {layer!r}, needs {layer.min_batch}; set drop_last=True or another "
+                "batch_size"
+            )

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-import itertools
+import copy
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from nnlite.checks import check_whole
+from nnlite.files.atomic import PathLike
 from nnlite.layers.base import Layer
 from nnlite.losses.base import Loss
 from nnlite.metrics import Metric
 from nnlite.optimizers.base import Optimizer
 from nnlite.random import as_generator
+from nnlite.training import checkpoint
+from nnlite.training.call import Call
 from nnlite.training.callbacks import Callback
+from nnlite.training.callbacks.saving import file_to_resume
 from nnlite.training.diagnosis import first_non_finite
+from nnlite.training.fingerprint import environment, weights_hash
 from nnlite.training.history import History
 from nnlite.training.interrupt import Interrupt
-from nnlite.training.progress import Progress, progress
-from nnlite.training.samples import ClassWeight, Samples
+from nnlite.training.measures import Measures
+from nnlite.training.progress import progress
+from nnlite.training.run import Run
+from nnlite.training.samples import ClassWeight, Samples, check_batches
+from nnlite.training.saver import Saver
 
 
 class Trainer:
@@ -38,7 +46,11 @@ class Trainer:
         history: what the last `fit` recorded.
         epoch, step: whole epochs of this `fit`, and updates in the epoch that runs.
         last_loss: the loss of the last batch.
+        results: what the last epoch measured, from validation on; as in the history.
         stop_training: a callback sets it True to end `fit` after the step that runs.
+        interrupted: the same for an end from outside (Ctrl-C, a time limit): a checkpoint of the
+            run goes on from there, while a run that stopped is over.
+        best_restored: whether a callback has ended `fit` with the best weights.
     """
 
     def __init__(
@@ -56,12 +68,17 @@ class Trainer:
         self.loss = loss
         self.optimizer = optimizer
         self.metrics = list(metrics)
+        self.measures = Measures(self.metrics)
         self.rng = as_generator(rng)
         self.history = History()
+        self.results: dict[str, Any] = {}
         self.epoch = 0
         self.step = 0
         self.last_loss = math.nan
-        self.stop_training = False
+        self.order_hash = ""  # of the order of all rows so far
+        self.stop_training = self.interrupted = self.best_restored = False
+        self.call: Call | None = None
+        self.saver = Saver(self)
 
     # -- one step --------------------------------------------------------------------------------
 
@@ -72,10 +89,10 @@ class Trainer:
         self.model.backward(grad)  # 2. to 5. through every layer, last to first
         self.optimizer.step()  # 6. update the weights
         self.optimizer.zero_grad()
-        self._measure(prediction, y, weight)
+        self.measures.add(self.last_loss, self.loss, prediction, y, weight)
         return self.last_loss
 
-    def _accumulated_step(self, group: list[Samples]) -> None:
+    def accumulated_step(self, group: list[Samples]) -> None:
         """One update from several batches, exactly as if they were one.
 
         The gradient of a mean over all is Σ Dᵦ gᵦ / Σ Dᵦ, with Dᵦ each batch's own divisor.
@@ -86,7 +103,7 @@ class Trainer:
             grad = self.loss.backward()
             self.model.backward(grad * self.loss.denominator)
             total += self.loss.denominator
-            self._measure(prediction, y, weight)
+            self.measures.add(self.last_loss, self.loss, prediction, y, weight)
         mean = self.loss.reduction == "mean"
         self.optimizer.step(grad_scale=1 / total if mean and total else 1.0)
         self.optimizer.zero_grad()
@@ -104,22 +121,6 @@ class Trainer:
 
     # -- measuring -------------------------------------------------------------------------------
 
-    def _reset(self) -> None:
-        self._loss_total = self._loss_weight = 0.0
-        for metric in self.metrics:
-            metric.reset()
-
-    def _measure(self, prediction: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> None:
-        self._loss_total += self.last_loss * self.loss.denominator
-        self._loss_weight += self.loss.denominator
-        for metric in self.metrics:
-            metric.update(prediction, y, weight)
-
-    def _results(self) -> dict[str, Any]:
-        """Loss and metrics since `_reset`."""
-        loss = self._loss_total / self._loss_weight if self._loss_weight else 0.0
-        return {"loss": loss, **{metric.name: metric.result() for metric in self.metrics}}
-
     def evaluate(
         self, x: Any, y: Any, batch_size: int = 256, sample_weight: Any = None
     ) -> dict[str, Any]:
@@ -133,18 +134,16 @@ class Trainer:
         Raises:
             TypeError, ValueError: when the data does not fit the model or the loss.
         """
-        return self._evaluate(
-            Samples.checked(self.model, self.loss, x, y, sample_weight), batch_size
-        )
+        return self.measure(Samples.checked(self.model, self.loss, x, y, sample_weight), batch_size)
 
-    def _evaluate(self, samples: Samples, batch_size: int) -> dict[str, Any]:
-        self._reset()
+    def measure(self, samples: Samples, batch_size: int) -> dict[str, Any]:
+        """`evaluate` on data that is checked already."""
+        measures = self.measures.fresh()
         with self.model.evaluation():
             for x, y, weight in samples.batches(batch_size):
                 prediction = self.model(x)
-                self.last_loss = self.loss(prediction, y, weight)
-                self._measure(prediction, y, weight)
-        return self._results()
+                measures.add(self.loss(prediction, y, weight), self.loss, prediction, y, weight)
+        return measures.results()
 
     # -- the whole run ---------------------------------------------------------------------------
 
@@ -162,9 +161,13 @@ class Trainer:
         shuffle: bool = True,
         drop_last: bool = False,
         accumulate: int = 1,
+        resume: PathLike | None = None,
         verbose: bool = True,
     ) -> History:
         """Train for `epochs` more passes over the data.
+
+        After `load`, or with `resume`, the call that was saved goes on instead, from the very
+        step: `epochs` counts from that call's beginning, and the arguments must be the same.
 
         Args:
             x, y: inputs and targets, one row per sample. Floating x is cast to the model's dtype.
@@ -180,6 +183,8 @@ class Trainer:
             shuffle: whether each epoch has an order of its own (default True).
             drop_last: whether to leave out a last batch that is not full (default False).
             accumulate: how many batches make one update, exact for uneven ones (default 1).
+            resume: a file to load first; or "auto": the file of the first `Checkpoint` among the
+                callbacks, if it is there yet (default None).
             verbose: whether to show progress (default True).
 
         Returns:
@@ -188,6 +193,7 @@ class Trainer:
 
         Raises:
             TypeError, ValueError: when the data does not fit; nothing has changed then.
+            FileNotFoundError, CheckpointError: when `resume` cannot be loaded; nothing has changed.
             FloatingPointError: when the loss is not finite: names epoch, step and first layer.
         """
         for name, value in (
@@ -199,88 +205,61 @@ class Trainer:
         if validation_data is not None and validation_split:
             raise ValueError("fit: give validation_data or validation_split, not both")
         train = Samples.checked(self.model, self.loss, x, y, sample_weight, class_weight)
-        held_out = self._validation_data(validation_data, class_weight)
+        held_out = Samples.for_validation(self.model, self.loss, validation_data, class_weight)
+        settings = {
+            "rows": len(train.x),
+            "batch_size": batch_size,
+            "validation_split": validation_split,
+            "shuffle": shuffle,
+            "drop_last": drop_last,
+            "accumulate": accumulate,
+        }
+        call, state = self._call(settings, list(callbacks), resume)
+        drawn = copy.deepcopy(self.rng)
+        drawn.bit_generator.state = call.rng_begin
         if validation_split:
-            train, held_out = train.split(validation_split, self.rng)
-        self._check_batches(len(train.x), batch_size, drop_last)
+            train, held_out = train.split(validation_split, drawn)
+        check_batches(self.model, len(train.x), batch_size, drop_last)
 
-        self.history, self.epoch, self.stop_training = History(), 0, False
+        # nothing has changed until here
+        if state is not None:
+            checkpoint.restore(self, state)
+        if not call.resumed:
+            self.history, self.epoch, self.stop_training = History(), 0, False
+            self.rng.bit_generator.state = drawn.bit_generator.state
+        self.call = call
+        self.saver.reset()
+        call.callbacks, call.resumed = callbacks, False
+        if call.finished and (self.stop_training or self.epoch >= epochs):
+            return self.history
+        self.interrupted = self.best_restored = False
         used = len(train.x) - (len(train.x) % batch_size if drop_last else 0)
+        done = self.epoch * used + call.begun * self.step * accumulate * batch_size
         with (
             self._training_mode(),
             Interrupt() as interrupt,
-            progress(verbose, epochs, used) as display,
+            progress(verbose, epochs, used, done) as display,
         ):
-            run = _Run(self, callbacks, display, interrupt)
-            run.call("on_fit_begin")
-            while self.epoch < epochs and not self.stop_training:
-                feed = train.batches(batch_size, shuffle, drop_last, self.rng)
-                self._train_epoch(groups_of(accumulate, feed), run)
-                if interrupt.requested:
-                    break
-                self._finish_epoch(held_out, batch_size, run)
-            run.call("on_fit_end")
-        if interrupt.requested and verbose:
-            print(f"stopped by Ctrl-C in epoch {self.epoch + 1}, after step {self.step}")
+            Run(self, call, train, held_out, display, interrupt).go(epochs)
+        if self.interrupted and verbose:
+            by = "Ctrl-C" if interrupt.requested else "a callback"
+            print(f"stopped by {by} in epoch {self.epoch + 1}, after step {self.step}")
         return self.history
 
-    def _train_epoch(self, feed: Iterator[list[Samples]], run: _Run) -> None:
-        """One pass over the data, one update for each group of batches."""
-        run.display.begin_epoch(self.epoch)
-        run.call("on_epoch_begin")
-        self._reset()
-        self.step = 0
-        for group in feed:
-            if len(group) == 1:
-                self.train_step(*group[0])
-            else:
-                self._accumulated_step(group)
-            self.step += 1
-            run.call("on_step_end")
-            run.display.advance(sum(len(batch.x) for batch in group), self._results)
-            if run.interrupt.requested or self.stop_training:
-                break
-
-    def _finish_epoch(self, held_out: Samples | None, batch_size: int, run: _Run) -> None:
-        """Evaluate and write down what the epoch measured."""
-        row = {**self._results(), "lr": self.optimizer.current_lr}
-        if held_out is not None:
-            measured = self._evaluate(held_out, max(batch_size, 256))
-            row |= {f"val_{name}": value for name, value in measured.items()}
-            run.call("on_validation_end")
-        self.history.append(row)
-        self.epoch += 1
-        run.display.end_epoch(row)
-        run.call("on_epoch_end")
-
-    def _validation_data(
-        self, data: Sequence[Any] | None, class_weight: ClassWeight | None
-    ) -> Samples | None:
-        if data is None:
-            return None
-        if len(data) not in (2, 3):
-            raise ValueError(
-                f"fit: validation_data must be (x, y) or (x, y, sample_weight), got {len(data)}"
-            )
-        x, y, weight = (*data, None)[:3]
-        return Samples.checked(self.model, self.loss, x, y, weight, class_weight, "validation ")
-
-    def _check_batches(self, samples: int, batch_size: int, drop_last: bool) -> None:
-        """Refuse sizes that leave no batch, or a last one that a layer cannot train on."""
-        if drop_last and samples < batch_size:
-            raise ValueError(
-                f"fit: {samples} samples with batch_size={batch_size} and drop_last leave no batch"
-            )
-        last = samples % batch_size or batch_size
-        if drop_last or last >= batch_size:
-            last = batch_size
-        for path, layer in self.model.named_layers().items():
-            if last < layer.min_batch:
-                raise ValueError(
-                    f"fit: the last batch would have {last} of {batch_size} samples, but layer "
-                    f"{path}, {layer!r}, needs {layer.min_batch}; set drop_last=True or another "
-                    "batch_size"
-                )
+    def _call(
+        self, settings: dict[str, Any], callbacks: list[Callback], resume: PathLike | None
+    ) -> tuple[Call, dict[str, Any] | None]:
+        """The call to work on, a new one or one that was saved; and the state to restore first."""
+        state, saved = None, self.call if self.call is not None and self.call.resumed else None
+        path = file_to_resume(resume, callbacks)
+        if path is not None:
+            state = checkpoint.read(path, self)
+            saved = None if state["call"] is None else Call.from_state(state["call"])
+        if saved is not None:
+            saved.check(settings, callbacks)
+            return saved, state
+        now = self.rng.bit_generator.state if state is None else state["trainer"]["rng"]
+        return Call(settings, rng_begin=now, rng_epoch=now), state
 
     @contextmanager
     def _training_mode(self) -> Iterator[None]:
@@ -295,21 +274,57 @@ class Trainer:
         finally:
             self.model.needs_input_grad = needed
 
+    # -- files -----------------------------------------------------------------------------------
 
-class _Run(NamedTuple):
-    """What goes with one call of `fit`."""
+    def save(self, path: PathLike, keep: int = 1) -> None:
+        """Write the whole state of the training to a file; see `Checkpoint` to do it regularly.
 
-    trainer: Trainer
-    callbacks: Sequence[Callback]
-    display: Progress
-    interrupt: Interrupt
+        It holds model, optimizer, generators, measures, history, the callbacks' state and the
+        place inside the epoch. The file takes the place of an older one only when it is complete
+        and on the disk. In a callback it is written when all callbacks have handled the moment
+        (in `on_validation_end`, at the end of the epoch). After an interrupted `fit` it is the
+        place of the interruption, so that the run can go on from there.
 
-    def call(self, moment: str) -> None:
-        """Tell every callback, in order."""
-        for callback in self.callbacks:
-            getattr(callback, moment)(self.trainer)
+        Args:
+            path: where to; used as it is, so give it the ending `.npz`.
+            keep: how many files to keep, older ones as "run.1.npz", "run.2.npz", … (default 1).
 
+        Raises:
+            TypeError: when a callback or metric remembers what no file can hold.
+            CheckpointError: when the file cannot be written; the old one is unchanged then.
+        """
+        self.saver.save(path, keep)
 
-def groups_of(size: int, feed: Iterator[Samples]) -> Iterator[list[Samples]]:
-    """The batches of each update; the last group may be smaller."""
-    return iter(lambda: list(itertools.islice(feed, size)), [])
+    def load(self, path: PathLike) -> None:
+        """Take over everything from a file of `save`; the next `fit` goes on with the saved call.
+
+        Args:
+            path: the file.
+
+        Raises:
+            FileNotFoundError: when there is no such file.
+            CheckpointError: when it is damaged or does not fit; nothing has changed then.
+        """
+        state = checkpoint.read(path, self)
+        checkpoint.restore(self, state)
+        self.call = None if state["call"] is None else Call.from_state(state["call"])
+        self.saver.reset()
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What two runs must have in common to be the same: compare them with `==`.
+
+        Returns:
+            `seed`, versions, `blas`, `cores`, `threads`, completed `steps`, and SHA-256 hashes of
+            the weights and of the order in which all epochs so far took the rows.
+        """
+        return {
+            **environment(),
+            "steps": self.optimizer.steps,
+            "weights": weights_hash(self.model),
+            "data_order": self.order_hash,
+        }
+
+    @property
+    def validated(self) -> bool:
+        """Whether the last epoch had validation data."""
+        return any(name.startswith("val_") for name in self.results)

@@ -1,0 +1,194 @@
+"""Layers as data: each by its class's name and its constructor's arguments.
+
+Only classes of nnlite and those that the caller passes are ever built.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Iterator, MutableMapping
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from nnlite import initializers, layers
+from nnlite.construction import Constructed, argument, signature
+from nnlite.initializers import Initializer
+from nnlite.layers.base import Layer
+from nnlite.parameter import Buffer, Parameter
+
+Part = TypeVar("Part")
+
+
+def known_classes(custom: Iterable[type] = ()) -> dict[str, type]:
+    """nnlite's layers and initializers and the custom classes, by name.
+
+    Raises:
+        TypeError: for what is not a class of layers (or of initializers).
+        ValueError: when two of them have the same name.
+    """
+    own = [getattr(layers, name) for name in layers.__all__]
+    own += [cls for cls in vars(initializers).values() if inspect.isclass(cls)]
+    classes = {cls.__name__: cls for cls in own if issubclass(cls, Layer | Initializer)}
+    for cls in custom:
+        if not (inspect.isclass(cls) and issubclass(cls, Constructed)):
+            raise TypeError(f"custom_layers: expected classes of layers, got {cls!r}")
+        if classes.get(cls.__name__, cls) is not cls:
+            raise ValueError(f"custom_layers: there are two classes named {cls.__name__}")
+        classes[cls.__name__] = cls
+    return classes
+
+
+def describe(value: Any, path: str = "model") -> Any:
+    """What `build` needs to make the value again.
+
+    Raises:
+        TypeError: for arguments that no file can hold, such as functions; names the place.
+        ValueError: for a class that has the name of one of nnlite's.
+    """
+    if isinstance(value, Constructed):
+        return _describe_object(value, path)
+    if isinstance(value, Parameter | Buffer):  # its values come with the others', later
+        return {"part": [type(value).__name__, value.dtype.str, list(value.shape)]}
+    if inspect.isclass(value) and issubclass(value, np.generic):
+        return {"dtype": np.dtype(value).str}
+    if isinstance(value, np.dtype):
+        return {"dtype": value.str}
+    if inspect.isclass(value) and issubclass(value, Constructed):
+        return {"class": _name(value, path)}
+    if type(value) in (list, tuple):
+        items = [describe(item, f"{path}.{i}") for i, item in enumerate(value)]
+        return items if type(value) is list else tuple(items)
+    if type(value) is dict:
+        return {"dict": {key: describe(item, f"{path}.{key}") for key, item in value.items()}}
+    if value is None or isinstance(value, bool | int | float | str | np.ndarray | np.generic):
+        return value
+    raise TypeError(
+        f"{path}: a file cannot hold {value!r}; a model with functions among its constructor "
+        "arguments cannot be saved with its architecture: write a Layer for them"
+    )
+
+
+def _describe_object(value: Constructed, path: str) -> dict[str, Any]:
+    cls: Any = type(value)
+    arguments: dict[str, Any] = {}
+    starred: list[Any] = []
+    for parameter in signature(cls):
+        try:
+            given = argument(value, parameter)
+        except AttributeError as error:
+            raise TypeError(
+                f"{path}: {cls.__name__} does not keep its constructor argument "
+                f"{parameter.name!r} under that name, so it cannot be built again"
+            ) from error
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            starred = [describe(item, f"{path}.{i}") for i, item in enumerate(given)]
+        elif parameter.kind is parameter.VAR_KEYWORD:
+            arguments |= {key: describe(item, f"{path}.{key}") for key, item in given.items()}
+        else:
+            arguments[parameter.name] = describe(given, f"{path}.{parameter.name}")
+    return {"object": _name(cls, path), "arguments": arguments, "starred": starred}
+
+
+def _name(cls: type, path: str) -> str:
+    if known_classes().get(cls.__name__, cls) is not cls:
+        raise ValueError(f"{path}: {cls.__name__} has the name of another class; rename it")
+    return cls.__name__
+
+
+def build(tree: Any, classes: dict[str, type]) -> Any:
+    """The value that `describe` was given, with fresh first values.
+
+    Raises:
+        ValueError: for a class that is not known, or arguments that it refuses.
+    """
+    if isinstance(tree, list):
+        return [build(item, classes) for item in tree]
+    if isinstance(tree, tuple):
+        return tuple(build(item, classes) for item in tree)
+    if not isinstance(tree, dict):
+        return tree
+    if "object" in tree:
+        return _build_object(tree, classes)
+    if "class" in tree:
+        return _known(tree["class"], classes)
+    if "dtype" in tree:
+        return np.dtype(tree["dtype"])
+    if "part" in tree:
+        kind, dtype, shape = tree["part"]
+        return {"Parameter": Parameter, "Buffer": Buffer}[kind](np.zeros(shape, dtype), dtype)
+    return {key: build(item, classes) for key, item in tree["dict"].items()}
+
+
+def _build_object(tree: dict[str, Any], classes: dict[str, type]) -> Any:
+    cls: Any = _known(tree["object"], classes)
+    arguments = {name: build(item, classes) for name, item in tree["arguments"].items()}
+    starred = [build(item, classes) for item in tree["starred"]]
+    positional = []
+    if starred:  # what stands before the star can only be given by position
+        for parameter in signature(cls):
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                break
+            positional.append(arguments.pop(parameter.name))
+    return cls(*positional, *starred, **arguments)
+
+
+def _known(name: str, classes: dict[str, type]) -> type:
+    if name not in classes:
+        raise ValueError(f"it needs the class {name}; pass it in custom_layers=[{name}]")
+    return classes[name]
+
+
+class Place(NamedTuple):
+    """Where a part stands: an attribute of a layer, or an entry of a list or dictionary there."""
+
+    path: str
+    part: Any
+    home: MutableMapping[Any, Any] | list[Any] | tuple[Any, ...]
+    key: Any
+
+
+def places(model: Layer, kinds: tuple[type, ...]) -> Iterator[Place]:
+    """Every place in which a part of these kinds stands, shared ones as often as they do."""
+    for path, layer in model.named_layers().items():
+        prefix = f"{path}." if path else ""
+        public = {name: value for name, value in vars(layer).items() if not name.startswith("_")}
+        yield from _places_in(vars(layer), public, prefix, kinds)
+
+
+def _places_in(
+    home: Any, items: dict[Any, Any], prefix: str, kinds: tuple[type, ...]
+) -> Iterator[Place]:
+    for key, value in items.items():
+        if isinstance(value, kinds):
+            yield Place(f"{prefix}{key}", value, home, key)
+        elif isinstance(value, dict):
+            yield from _places_in(value, value, f"{prefix}{key}.", kinds)
+        elif isinstance(value, list | tuple):
+            yield from _places_in(value, dict(enumerate(value)), f"{prefix}{key}.", kinds)
+
+
+SHARED = (Parameter, Buffer, np.random.Generator)
+
+
+def ties(model: Layer) -> list[list[str]]:
+    """The paths of each part that stands in several places."""
+    groups: dict[int, list[str]] = {}
+    for place in places(model, SHARED):
+        groups.setdefault(id(place.part), []).append(place.path)
+    return [paths for paths in groups.values() if len(paths) > 1]
+
+
+def tie(model: Layer, groups: list[list[str]]) -> None:
+    """Put the part of each group's first path in its other places.
+
+    Raises:
+        ValueError: when there is no such place, or it cannot be written.
+    """
+    found = {place.path: place for place in places(model, SHARED)}
+    for first, *others in groups:
+        for path in others:
+            if path not in found or first not in found or isinstance(found[path].home, tuple):
+                raise ValueError(f"{path} cannot be tied to {first}")
+            place = found[path]
+            place.home[place.key] = found[first].part  # type: ignore[index]

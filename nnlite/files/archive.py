@@ -1,0 +1,145 @@
+"""The file format: a `.npz` of uncompressed arrays, the first of which is a header in JSON.
+
+    header.npy              JSON: {"format": "nnlite", "version": 1, "kind": "model", "arrays":
+                            {"name": ["<f4", [64, 10]], ...}, "content": ...}, as an array of bytes
+    name.npy, ...           the arrays that the content refers to (see `tree.py`)
+
+There is no pickle in it and nothing that could run. `numpy.load` opens it as any other `.npz`;
+`json.loads(numpy.load(path)["header"].item())` is the header.
+
+Reading believes nothing: members must be stored, not compressed, and lie within the file; their
+checksums, types, shapes and sizes must agree with the header. All of that is done before anything
+is returned.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import zipfile
+from typing import IO, Any
+
+import numpy as np
+
+from nnlite.files.atomic import PathLike, atomic_write
+from nnlite.files.tree import decode, encode
+
+FORMAT = "nnlite"
+VERSION = 1
+LARGEST_HEADER = 1 << 26  # 64 MB; the longest history is a few
+
+
+class CheckpointError(RuntimeError):
+    """A file that cannot be read, does not fit, or could not be written; names the file."""
+
+
+def write(path: PathLike, kind: str, content: Any) -> None:
+    """Write a tree of values and arrays, atomically.
+
+    Raises:
+        TypeError: when something in it has no form in a file.
+        CheckpointError: when the file cannot be written; the one that was there is unchanged.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    tree = encode(content, "", arrays)
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "kind": kind,
+        "arrays": {name: [array.dtype.str, list(array.shape)] for name, array in arrays.items()},
+        "content": tree,
+    }
+    text = np.array(json.dumps(header).encode())
+    try:
+        with atomic_write(path) as file, zipfile.ZipFile(file, "w") as archive:
+            for name, array in {"header": text, **arrays}.items():
+                _write_member(archive, name, array)
+    except OSError as error:
+        was_there = os.path.exists(path)
+        raise CheckpointError(
+            f"{os.fspath(path)} could not be saved: {error.strerror or error}"
+            + ("; the file that was there before is unchanged" if was_there else "")
+        ) from error
+
+
+def _write_member(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
+    """One array in NumPy's format, stored, with a fixed date: equal content, equal bytes."""
+    array = np.asarray(array, order="C")
+    member = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
+    with archive.open(member, "w", force_zip64=array.nbytes > 1 << 30) as file:
+        description = np.lib.format.header_data_from_array_1_0(array)
+        np.lib.format.write_array_header_1_0(file, description)
+        if array.size:
+            file.write(array.reshape(-1).view(np.uint8).data)
+
+
+def read(path: PathLike, kind: str) -> Any:
+    """The content of a file of this kind.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+        CheckpointError: for anything that is wrong with it.
+    """
+    with open(path, "rb") as file:
+        try:
+            header, arrays = _read(file)
+            if header["kind"] != kind:
+                raise ValueError(f"it holds a {header['kind']}, expected a {kind}")
+            return decode(header["content"], arrays)
+        except Exception as error:  # whatever damage can raise deep inside zipfile, json or NumPy
+            raise CheckpointError(
+                f"{os.fspath(path)} cannot be read: {error or type(error).__name__}"
+            ) from error
+
+
+def _read(file: IO[bytes]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    size = os.fstat(file.fileno()).st_size
+    with zipfile.ZipFile(file) as archive:
+        members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
+        _check_members(archive.infolist(), size)
+        if len(members) < len(archive.infolist()) or "header" not in members:
+            raise ValueError("it has no header, or two members with one name")
+        if members["header"].file_size > LARGEST_HEADER:
+            raise ValueError(f"its header of {members['header'].file_size:,} bytes is too large")
+        header = json.loads(_read_member(archive, members.pop("header"), "S").item())
+        if not isinstance(header, dict) or header.get("format") != FORMAT:
+            raise ValueError("it was not written by nnlite")
+        if header["version"] != VERSION:
+            raise ValueError(f"it has format version {header['version']}, expected {VERSION}")
+        if header["arrays"].keys() != members.keys():
+            different = header["arrays"].keys() ^ members.keys()
+            raise ValueError(f"arrays and header do not agree on {sorted(different)}")
+        arrays = {name: _read_member(archive, members[name], "fiub") for name in members}
+    for name, (dtype, shape) in header["arrays"].items():
+        found = (arrays[name].dtype.str, list(arrays[name].shape))
+        if found != (dtype, shape):
+            raise ValueError(f"{name} is {found}, but the header says {(dtype, shape)}")
+    return header, arrays
+
+
+def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:
+    """Stored, not encrypted, and together no larger than the file: nothing can unfold."""
+    for member in members:
+        stored = member.compress_type == zipfile.ZIP_STORED
+        if not stored or member.flag_bits & 1 or member.file_size != member.compress_size:
+            raise ValueError(f"{member.filename} is compressed or encrypted")
+    if sum(member.file_size for member in members) > size:
+        raise ValueError("its members are larger than the file")
+
+
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, kinds: str) -> np.ndarray:
+    """One array; zipfile checks the sum when it has read all of it."""
+    data = archive.read(member)
+    file = io.BytesIO(data)
+    if np.lib.format.read_magic(file) != (1, 0):
+        raise ValueError(f"{member.filename} is not an array in version 1.0 of NumPy's format")
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+    if dtype.kind not in kinds or fortran:
+        raise ValueError(f"{member.filename} holds {dtype}, which is not expected here")
+    start = file.tell()
+    if math.prod(shape) * dtype.itemsize != len(data) - start or min(shape, default=0) < 0:
+        raise ValueError(f"{member.filename} has {len(data) - start:,} bytes for shape {shape}")
+    values = np.frombuffer(data, dtype, offset=start) if len(data) > start else np.empty(0, dtype)
+    return values.reshape(shape).copy()

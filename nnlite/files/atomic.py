@@ -1,0 +1,114 @@
+"""Files that are whole or not there: written beside their place, synced, then renamed into it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+try:
+    import fcntl
+except ImportError:  # Windows, where a file that is open cannot be removed by others anyway
+    fcntl = None  # type: ignore[assignment]
+
+PathLike = str | os.PathLike[str]
+
+
+@contextmanager
+def atomic_write(path: PathLike) -> Iterator[IO[bytes]]:
+    """A binary file that takes its place at the end of the `with` block, all at once.
+
+    The bytes go to a temporary file in the same folder, are synced to the disk and renamed to
+    `path`: whoever reads finds the old file or the new one, whatever happens in between. When the
+    block raises, the temporary file is removed and the old file stays. What a killed process left
+    behind for the same path is removed too.
+    """
+    target = Path(os.path.realpath(path))  # of a symbolic link, what it points to
+    _remove_leftovers(target)
+    file = _open_temporary(target)
+    try:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+        if fcntl is None:
+            file.close()  # Windows does not rename what is open
+        os.replace(file.name, target)
+    except BaseException:
+        with contextlib.suppress(OSError):  # a full disk may refuse to flush once more
+            file.close()
+        with contextlib.suppress(OSError):
+            os.unlink(file.name)
+        raise
+    file.close()
+    _sync_folder(target.parent)
+
+
+def _open_temporary(target: Path) -> IO[bytes]:
+    """A new file beside the target, locked as long as it is open: a sign that it is in use."""
+    while True:
+        path = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
+        file = path.open("xb")
+        if fcntl is not None:
+            with contextlib.suppress(OSError):  # some network folders have no locks
+                fcntl.flock(file, fcntl.LOCK_EX)
+        if os.fstat(file.fileno()).st_nlink:
+            return file
+        file.close()  # another process took it for a leftover before the lock was there
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Remove temporary files for this target that no living process holds."""
+    for path in target.parent.glob("." + "*.tmp"):
+        if not path.name.startswith(f".{target.name}."):
+            continue
+        with contextlib.suppress(OSError):  # in use, or already gone
+            if fcntl is None:
+                path.unlink()
+            else:
+                with path.open("rb") as file:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    path.unlink()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name itself survive a power cut."""
+    if fcntl is None:
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # not every file system can
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def keep_previous(path: PathLike, keep: int) -> None:
+    """Give the file at `path` a second name, before it is replaced: run.npz is then run.1.npz too.
+
+    Older ones move on, run.1.npz to run.2.npz, until there are `keep` with the coming one. The
+    file at `path` is there at every moment.
+    """
+    newest = Path(path)
+    if keep < 2 or not newest.exists():
+        return
+    names = [
+        newest,
+        *(newest.with_name(f"{newest.stem}.{n}{newest.suffix}") for n in range(1, keep)),
+    ]
+    for older, younger in zip(names[:1:-1], names[-2:0:-1], strict=True):
+        if younger.exists():
+            os.replace(younger, older)
+    temporary = newest.with_name(f".{newest.name}.{secrets.token_hex(8)}.tmp")
+    try:
+        os.link(newest, temporary)
+        os.replace(temporary, names[1])
+    except OSError:  # a file system without hard links
+        with atomic_write(names[1]) as file:
+            file.write(newest.read_bytes())

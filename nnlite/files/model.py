@@ -1,0 +1,150 @@
+"""Models in files: their weights, and what they are built from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from nnlite.files import archive
+from nnlite.files.architecture import build, describe, known_classes, tie, ties
+from nnlite.files.archive import CheckpointError
+from nnlite.files.atomic import PathLike
+from nnlite.files.tree import generator
+from nnlite.layers.base import Layer
+from nnlite.parameter import Buffer, Parameter
+
+
+def save_model(model: Layer, path: PathLike) -> None:
+    """Write a model to a file: its architecture, weights, buffers and generators.
+
+        nn.save_model(model, "digits.npz")
+        model = nn.load_model("digits.npz")
+
+    The file takes the place of an older one only when it is complete and on the disk. It is a
+    plain `.npz`, which `numpy.load` opens too, without pickle.
+
+    Args:
+        model: any layer whose constructor arguments are kept under their own names.
+        path: where to; used as it is, so give it the ending `.npz`.
+
+    Raises:
+        TypeError: for constructor arguments that no file can hold, such as functions.
+        CheckpointError: when the file cannot be written; the old one is unchanged then.
+    """
+    content = {
+        "architecture": describe(model),
+        "ties": ties(model),
+        **model_state(model),
+    }
+    archive.write(path, "model", content)
+
+
+def load_model(path: PathLike, custom_layers: Iterable[type] = ()) -> Layer:
+    """Build the model in a file of `save_model`.
+
+    Args:
+        path: the file.
+        custom_layers: the classes of your own that the model is made of, initializers too
+            (default: none). Nothing else is ever built or run.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+        CheckpointError: when it is damaged, or its layers cannot be built.
+    """
+    classes = known_classes(custom_layers)
+    content = archive.read(path, "model")
+    try:
+        model = build(content["architecture"], classes)
+        if not isinstance(model, Layer):
+            raise ValueError(f"it holds no layer, but {model!r}")
+        tie(model, content["ties"])
+        arrays = content["arrays"]
+        for name, part in parts(model).items():
+            dtype = arrays[name].dtype if name in arrays else part.dtype
+            if dtype.kind == "f":
+                part.cast(dtype)
+        check_model_state(model, content)
+    except Exception as error:
+        raise CheckpointError(
+            f"{os.fspath(path)}: the model cannot be built: {error or type(error).__name__}"
+        ) from error
+    restore_model_state(model, content)
+    return model
+
+
+def parts(model: Layer) -> dict[str, Parameter | Buffer]:
+    """All parameters and buffers by path, each once."""
+    return {**model.named_parameters(), **dict(model.named_parts(Buffer))}
+
+
+def model_state(model: Layer) -> dict[str, Any]:
+    """Everything about a model that training changes.
+
+    The arrays are the model's own, not copies: write them before the next step.
+    """
+    return {
+        "arrays": {path: part.data for path, part in parts(model).items()},
+        "frozen": [path for path, p in model.named_parameters().items() if not p.trainable],
+        "eval": [path for path, layer in model.named_layers().items() if not layer.training],
+        "generators": {
+            path: rng.bit_generator.state for path, rng in model.named_parts(np.random.Generator)
+        },
+    }
+
+
+def check_model_state(model: Layer, state: dict[str, Any]) -> None:
+    """Refuse a state that does not fit the model.
+
+    Raises:
+        ValueError, TypeError, KeyError: says what differs; the model is not touched.
+    """
+    own = parts(model)
+    arrays = state["arrays"]
+    problems = [f"{path} is missing" for path in own if path not in arrays]
+    problems += [f"{path} is not a part of this model" for path in arrays if path not in own]
+    for path in own.keys() & arrays.keys():
+        expected, found = (
+            (own[path].shape, own[path].dtype),
+            (arrays[path].shape, arrays[path].dtype),
+        )
+        if expected != found:
+            problems.append(
+                f"{path} is {found[1]} {found[0]} instead of {expected[1]} {expected[0]}"
+            )
+    layers, parameters = model.named_layers(), model.named_parameters()
+    problems += [f"there is no layer {path}" for path in state["eval"] if path not in layers]
+    problems += [f"there is no {path}" for path in state["frozen"] if path not in parameters]
+    generators = dict(model.named_parts(np.random.Generator))
+    if generators.keys() != state["generators"].keys():
+        problems.append(f"generators at {list(state['generators'])} instead of {list(generators)}")
+    if problems:
+        raise ValueError("; ".join(problems))
+    for path, rng in generators.items():
+        check_generator(rng, state["generators"][path])
+
+
+def restore_model_state(model: Layer, state: dict[str, Any]) -> None:
+    """Write a checked state into the model."""
+    for path, part in parts(model).items():
+        part.data = state["arrays"][path]
+    for path, parameter in model.named_parameters().items():
+        if parameter.trainable != (path not in state["frozen"]):
+            parameter.trainable = path not in state["frozen"]
+    for path, layer in model.named_layers().items():
+        layer.training = path not in state["eval"]
+    for path, rng in model.named_parts(np.random.Generator):
+        rng.bit_generator.state = state["generators"][path]
+
+
+def check_generator(rng: np.random.Generator, state: Mapping[str, Any]) -> None:
+    """Refuse a state that is not one of a generator of this kind.
+
+    Raises:
+        ValueError, TypeError, KeyError: when it is not.
+    """
+    kind = type(rng.bit_generator).__name__
+    if type(generator(state).bit_generator).__name__ != kind:
+        raise ValueError(f"the state of a {state['bit_generator']} for a {kind}")

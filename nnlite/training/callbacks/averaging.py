@@ -1,0 +1,114 @@
+"""Averages of weights over time, which often generalise better than the last ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nnlite.checks import check_whole
+from nnlite.files.model import parts
+from nnlite.layers.base import Layer
+from nnlite.parameter import Buffer, Parameter
+from nnlite.training.callbacks.base import Callback
+
+if TYPE_CHECKING:
+    from nnlite.training.trainer import Trainer
+
+
+def _floating(model: Layer) -> dict[str, Parameter | Buffer]:
+    """What can be averaged: floating parameters and buffers."""
+    return {path: part for path, part in parts(model).items() if part.dtype.kind == "f"}
+
+
+class _Average(Callback):
+    """What both averages share: their values, and that `fit` ends with them."""
+
+    def __init__(self) -> None:
+        self.average: dict[str, np.ndarray] = {}
+
+    def on_fit_begin(self, trainer: Trainer) -> None:
+        """Find the parts once: walking through the model at every step would cost more."""
+        self._parts = _floating(trainer.model)
+        self.average = {}
+
+    def put_in(self) -> None:
+        """Write the average into the model."""
+        for path, mean in self.average.items():
+            self._parts[path].data = mean
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        """End with the average, unless the best weights were restored."""
+        if not trainer.best_restored:
+            self.put_in()
+
+
+class EMA(_Average):
+    """An exponential moving average of the weights: a ← d a + (1 − d) w after every step.
+
+    The average is in the model while it is validated (and while best weights are taken), and when
+    `fit` ends, unless it ends with restored best weights. Running statistics are averaged too.
+
+    Args:
+        decay: d, 0 ≤ d < 1 (default 0.999); it averages over about 1/(1 − d) steps.
+    """
+
+    def __init__(self, decay: float = 0.999) -> None:
+        super().__init__()
+        if not 0 <= decay < 1:
+            raise ValueError(f"EMA: decay must be at least 0 and below 1, got {decay}")
+        self.decay = decay
+
+    def on_fit_begin(self, trainer: Trainer) -> None:
+        """Begin with the weights as they are."""
+        super().on_fit_begin(trainer)
+        self.average = {path: part.data.copy() for path, part in self._parts.items()}
+
+    def on_step_end(self, trainer: Trainer) -> None:
+        """One step of the average."""
+        for path, part in self._parts.items():
+            mean = self.average[path]
+            mean += (1 - self.decay) * (part.data - mean)
+
+    @contextmanager
+    def around_validation(self, trainer: Trainer) -> Iterator[None]:
+        """The average in the model's place, and afterwards the weights again."""
+        weights = {path: part.data.copy() for path, part in self._parts.items()}
+        self.put_in()
+        try:
+            yield
+        finally:
+            for path, part in self._parts.items():
+                part.data = weights[path]
+
+
+class SWA(_Average):
+    """Stochastic weight averaging: the plain mean of the weights at the ends of epochs.
+
+    `fit` ends with the mean, unless it ends with restored best weights. Running statistics are
+    averaged too. Source: Izmailov et al. 2018, algorithm 1.
+
+    Args:
+        start: after how many epochs to begin (default 0).
+    """
+
+    def __init__(self, start: int = 0) -> None:
+        super().__init__()
+        self.start = check_whole("SWA: start", start, least=0)
+        self.count = 0
+
+    def on_fit_begin(self, trainer: Trainer) -> None:
+        """Nothing averaged yet."""
+        super().on_fit_begin(trainer)
+        self.count = 0
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        """Add the weights to the mean."""
+        if trainer.epoch <= self.start:
+            return
+        self.count += 1
+        for path, part in self._parts.items():
+            mean = self.average.setdefault(path, np.zeros_like(part.data))
+            mean += (part.data - mean) / self.count

@@ -1,0 +1,61 @@
+"""The moments of `fit` at which code of yours can run."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+from nnlite.construction import Constructed, remembered
+
+if TYPE_CHECKING:
+    from nnlite.training.trainer import Trainer
+
+
+class Callback(Constructed):
+    """Override the moments you need; each is called with the trainer, in the order given to `fit`.
+
+    A callback reads the trainer's `model`, `optimizer`, `epoch` (whole epochs of this `fit`),
+    `step` (updates in this epoch), `last_loss`, `results` and `history`, and ends the run early by
+    setting `trainer.stop_training = True`.
+
+    What it remembers between moments is part of a checkpoint: every attribute that is neither a
+    constructor argument nor begins with `_` is saved, and set again, after `on_fit_begin`, when
+    the run is resumed. Numbers, strings, arrays, generators, and lists, tuples and dictionaries of
+    them can be saved.
+    """
+
+    def on_fit_begin(self, trainer: Trainer) -> None:
+        """Before the first epoch, of a resumed run too."""
+
+    def on_epoch_begin(self, trainer: Trainer) -> None:
+        """Before the first batch of an epoch."""
+
+    def on_step_end(self, trainer: Trainer) -> None:
+        """After each update of the weights."""
+
+    def on_validation_end(self, trainer: Trainer) -> None:
+        """After the validation data was evaluated, with the weights that were; `results` is there.
+
+        Not called without validation data.
+        """
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        """After an epoch; `trainer.history` holds its row."""
+
+    def on_interrupt(self, trainer: Trainer) -> None:
+        """When Ctrl-C or a time limit ends the run early, before `on_fit_end`."""
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        """After the last epoch, early stops and Ctrl-C included; not after an error."""
+
+    def around_validation(self, trainer: Trainer) -> AbstractContextManager[None]:
+        """A context in which validation and `on_validation_end` run; nothing unless overridden."""
+        return nullcontext()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What has to survive in a checkpoint."""
+        return {name: v for name, v in remembered(self).items() if not name.startswith("_")}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` returned."""
+        vars(self).update(state)

@@ -1,0 +1,87 @@
+"""The history in a file, epoch by epoch."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nnlite.files.atomic import PathLike, atomic_write
+from nnlite.training.callbacks.base import Callback
+from nnlite.training.history import History
+
+if TYPE_CHECKING:
+    from nnlite.training.trainer import Trainer
+
+
+class _Logger(Callback):
+    """Write the whole history after every epoch.
+
+    So the file is complete at every moment, and a resumed run continues it without a gap and
+    without a row that is there twice.
+
+    Args:
+        path: the file, replaced by each run that is not resumed.
+    """
+
+    def __init__(self, path: PathLike) -> None:
+        self.path = path
+
+    def text(self, history: History) -> str:
+        """What the file holds."""
+        raise NotImplementedError
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        """Write the file anew."""
+        with atomic_write(self.path) as file:
+            file.write(self.text(trainer.history).encode())
+
+
+class CSVLogger(_Logger):
+    """The history as comma-separated values: a header, then a row per epoch; no matrices.
+
+    Args:
+        path: the file, replaced by each run that is not resumed.
+    """
+
+    def text(self, history: History) -> str:
+        """Epochs, 1 first, and the numbers, all digits."""
+        names = [name for name, values in history.items() if isinstance(values[0], float)]
+        table = io.StringIO()
+        writer = csv.writer(table, lineterminator="\n")
+        writer.writerow(["epoch", *names])
+        for epoch in range(history.epochs):
+            writer.writerow([epoch + 1, *(history[name][epoch] for name in names)])
+        return table.getvalue()
+
+
+class JSONLogger(_Logger):
+    """The history as lines of JSON, one object per epoch; matrices as lists, NaN as null.
+
+    Args:
+        path: the file, replaced by each run that is not resumed.
+    """
+
+    def text(self, history: History) -> str:
+        """One line per epoch, 1 first."""
+        rows = (
+            {
+                "epoch": epoch + 1,
+                **{name: _plain(values[epoch]) for name, values in history.items()},
+            }
+            for epoch in range(history.epochs)
+        )
+        return "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
+
+
+def _plain(value: Any) -> Any:
+    """In JSON's types."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,191 @@
+"""Callbacks that watch one number: stop when it no longer improves, or lower the learning rate."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Literal
+
+from nnlite.checks import check_whole
+from nnlite.training.callbacks.base import Callback
+
+if TYPE_CHECKING:
+    from nnlite.training.trainer import Trainer
+
+Mode = Literal["auto", "min", "max"]
+
+
+class Monitor(Callback):
+    """The base of callbacks that watch one number of each epoch.
+
+    Args:
+        monitor: its name, as in the history.
+        mode: "min", "max", or "auto": what is better for the metric of that name (a smaller loss).
+        min_delta: how much better it has to be to count, ≥ 0.
+    """
+
+    def __init__(self, monitor: str, mode: Mode, min_delta: float) -> None:
+        if mode not in ("auto", "min", "max"):
+            raise ValueError(
+                f'{type(self).__name__}: mode must be "auto", "min" or "max": {mode!r}'
+            )
+        if not 0 <= min_delta < math.inf:
+            raise ValueError(f"{type(self).__name__}: min_delta must be ≥ 0, got {min_delta}")
+        self.monitor = monitor
+        self.mode = mode
+        self.min_delta = min_delta
+        self.best: float | None = None
+
+    def on_fit_begin(self, trainer: Trainer) -> None:
+        """Forget earlier runs."""
+        self.best = None
+
+    def measured(self, trainer: Trainer) -> float:
+        """The epoch's value.
+
+        Raises:
+            ValueError: when there is no such number.
+        """
+        value = trainer.results.get(self.monitor)
+        if not isinstance(value, float):
+            there = [name for name, value in trainer.results.items() if isinstance(value, float)]
+            raise ValueError(f"{self!r}: {self.monitor!r} was not measured; there are {there}")
+        return value
+
+    def better(self, trainer: Trainer, value: float, than: float | None) -> bool:
+        """Whether a value is better than another by `min_delta`; NaN never is."""
+        if than is None:
+            return not math.isnan(value)
+        larger = self.mode == "max" or (self.mode == "auto" and self._larger_is_better(trainer))
+        return value > than + self.min_delta if larger else value < than - self.min_delta
+
+    def _larger_is_better(self, trainer: Trainer) -> bool:
+        name = self.monitor.removeprefix("val_")
+        return any(metric.name == name and metric.larger_is_better for metric in trainer.metrics)
+
+
+class EarlyStopping(Monitor):
+    """Stop when a number no longer improves, and end with the weights that were best.
+
+    The best weights are taken when the number is measured: of an average of weights (`EMA`),
+    while that is in the model. `fit` always ends with them, however it ends.
+
+    Args:
+        monitor: what to watch (default "val_loss").
+        min_delta: the least improvement that counts (default 0).
+        patience: how many epochs without one are allowed: the run stops after `patience` of them,
+            or after the first with 0 (default 0).
+        mode: "min", "max" or "auto" (default "auto": by the metric).
+        baseline: a value that must be beaten too; until it is, epochs count as not improved
+            (default None).
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        min_delta: float = 0.0,
+        patience: int = 0,
+        mode: Mode = "auto",
+        baseline: float | None = None,
+    ) -> None:
+        super().__init__(monitor, mode, min_delta)
+        self.patience = check_whole("EarlyStopping: patience", patience, least=0)
+        self.baseline = baseline
+        self.wait = 0
+        self.best_weights: dict[str, Any] | None = None
+
+    def on_fit_begin(self, trainer: Trainer) -> None:
+        """Nothing is best yet."""
+        super().on_fit_begin(trainer)
+        self.wait = 0
+        self.best_weights = None
+
+    def on_validation_end(self, trainer: Trainer) -> None:
+        """Look while the weights that were validated are in the model."""
+        self._look(trainer)
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        """Look now when there was no validation."""
+        if not trainer.validated:
+            self._look(trainer)
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        """Put the best weights back."""
+        if self.best_weights is not None:
+            trainer.model.load_state_dict(self.best_weights)
+            trainer.best_restored = True
+
+    def _look(self, trainer: Trainer) -> None:
+        value = self.measured(trainer)
+        self.wait += 1
+        if self.better(trainer, value, self.best):
+            self.best = value
+            self.best_weights = trainer.model.state_dict()
+            if self.baseline is None or self.better(trainer, value, self.baseline):
+                self.wait = 0
+        if self.wait >= max(self.patience, 1):
+            trainer.stop_training = True
+
+
+class ReduceLROnPlateau(Monitor):
+    """Multiply the learning rate by a factor when a number no longer improves.
+
+    It changes `optimizer.lr_scale`, so that it works on top of any schedule.
+
+    Args:
+        monitor: what to watch (default "val_loss").
+        factor: between 0 and 1 (default 0.1).
+        patience: how many epochs without improvement are allowed (default 10).
+        min_delta: the least improvement that counts (default 1e-4).
+        mode: "min", "max" or "auto" (default "auto": by the metric).
+        cooldown: how many epochs to wait after a reduction before counting again (default 0).
+        min_lr: a learning rate that is not gone below (default 0).
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        factor: float = 0.1,
+        patience: int = 10,
+        min_delta: float = 1e-4,
+        mode: Mode = "auto",
+        cooldown: int = 0,
+        min_lr: float = 0.0,
+    ) -> None:
+        super().__init__(monitor, mode, min_delta)
+        if not 0 < factor < 1:
+            raise ValueError(f"ReduceLROnPlateau: factor must be between 0 and 1, got {factor}")
+        if not 0 <= min_lr < math.inf:
+            raise ValueError(f"ReduceLROnPlateau: min_lr must be ≥ 0, got {min_lr}")
+        self.factor = factor
+        self.patience = check_whole("ReduceLROnPlateau: patience", patience, least=0)
+        self.cooldown = check_whole("ReduceLROnPlateau: cooldown", cooldown, least=0)
+        self.min_lr = min_lr
+        self.wait = 0
+        self.cooling = 0
+
+    def on_fit_begin(self, trainer: Trainer) -> None:
+        """Begin to count."""
+        super().on_fit_begin(trainer)
+        self.wait = self.cooling = 0
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        """Count, and reduce when it is time."""
+        value = self.measured(trainer)
+        if self.cooling:
+            self.cooling -= 1
+            self.wait = 0
+        if self.better(trainer, value, self.best):
+            self.best = value
+            self.wait = 0
+        elif not self.cooling:
+            self.wait += 1
+            if self.wait >= max(self.patience, 1):
+                self._reduce(trainer)
+
+    def _reduce(self, trainer: Trainer) -> None:
+        optimizer = trainer.optimizer
+        lr = optimizer.current_lr
+        if lr > self.min_lr:
+            optimizer.lr_scale *= max(self.factor, self.min_lr / lr)
+            self.cooling = self.cooldown
+            self.wait = 0

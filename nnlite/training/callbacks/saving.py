@@ -1,0 +1,105 @@
+"""Checkpoints while the training goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nnlite.checks import check_whole
+from nnlite.files.atomic import PathLike
+from nnlite.training.callbacks.base import Callback
+from nnlite.training.callbacks.monitor import Mode, Monitor
+
+if TYPE_CHECKING:
+    from nnlite.training.trainer import Trainer
+
+
+class Checkpoint(Monitor):
+    """Save the whole training to a file, from which `fit(..., resume="auto")` continues it.
+
+    It only asks for a save: the trainer writes the file when every callback has handled the
+    moment. The file is replaced as a whole, so there is a complete one at every moment. A run that
+    Ctrl-C or a time limit ends is saved as well, at the step where it ended.
+
+    Args:
+        path: the file, such as "run.npz".
+        every_steps: save whenever so many updates more are done (default None).
+        every_epochs: save after so many epochs (default None: after every epoch, unless
+            `every_steps` is given).
+        best_only: save only when `monitor` has improved (default False).
+        keep: how many files to keep: the newest has the path's own name, older ones are
+            "run.1.npz", "run.2.npz", … (default 1).
+        monitor: for `best_only`, what to watch (default "val_loss").
+        mode: "min", "max" or "auto" (default "auto": by the metric).
+    """
+
+    def __init__(
+        self,
+        path: PathLike,
+        every_steps: int | None = None,
+        every_epochs: int | None = None,
+        best_only: bool = False,
+        keep: int = 1,
+        monitor: str = "val_loss",
+        mode: Mode = "auto",
+    ) -> None:
+        super().__init__(monitor, mode, min_delta=0.0)
+        if every_steps is not None:
+            check_whole("Checkpoint: every_steps", every_steps)
+        if every_epochs is not None:
+            check_whole("Checkpoint: every_epochs", every_epochs)
+        if every_steps is not None and (every_epochs is not None or best_only):
+            raise ValueError(
+                "Checkpoint: every_steps goes with neither every_epochs nor best_only, which "
+                "look at the ends of epochs"
+            )
+        self.path = path
+        self.every_steps = every_steps
+        self.every_epochs = every_epochs
+        self.best_only = best_only
+        self.keep = check_whole("Checkpoint: keep", keep)
+
+    def on_fit_begin(self, trainer: Trainer) -> None:
+        """Find a wrong path now, not after an hour."""
+        super().on_fit_begin(trainer)
+        folder = Path(self.path).parent
+        if not folder.is_dir():
+            raise ValueError(f"{self!r}: there is no folder {folder}")
+
+    def on_step_end(self, trainer: Trainer) -> None:
+        """Ask, every so many updates."""
+        if self.every_steps is not None and trainer.optimizer.steps % self.every_steps == 0:
+            trainer.save(self.path, self.keep)
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        """Ask, every so many epochs."""
+        due = self.every_steps is None and trainer.epoch % (self.every_epochs or 1) == 0
+        if due and (not self.best_only or self._improved(trainer)):
+            trainer.save(self.path, self.keep)
+
+    def on_interrupt(self, trainer: Trainer) -> None:
+        """Ask for the place where the run was interrupted."""
+        if not self.best_only:
+            trainer.save(self.path, self.keep)
+
+    def _improved(self, trainer: Trainer) -> bool:
+        value = self.measured(trainer)
+        improved = self.better(trainer, value, self.best)
+        if improved:
+            self.best = value
+        return improved
+
+
+def file_to_resume(resume: PathLike | None, callbacks: Sequence[Callback]) -> PathLike | None:
+    """The file that `fit(..., resume=resume)` loads before it begins, if any.
+
+    Raises:
+        ValueError: for "auto" without a `Checkpoint` to take the path from.
+    """
+    if resume != "auto":
+        return resume
+    paths = [callback.path for callback in callbacks if isinstance(callback, Checkpoint)]
+    if not paths:
+        raise ValueError('fit: resume="auto" needs a Checkpoint among the callbacks')
+    return paths[0] if Path(paths[0]).exists() else None

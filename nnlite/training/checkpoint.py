@@ -1,0 +1,145 @@
+"""The whole state of a training run, to and from a file.
+
+A run that was resumed from it is bit for bit the one that was not interrupted: it holds the model
+(parameters, buffers, every generator), the optimizer's state and options, the trainer's generator,
+measures and history, the state of every callback, and the place inside the epoch.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from nnlite.files import archive
+from nnlite.files.archive import CheckpointError
+from nnlite.files.atomic import PathLike, keep_previous
+from nnlite.files.model import (
+    check_generator,
+    check_model_state,
+    model_state,
+    restore_model_state,
+)
+from nnlite.optimizers.base import Optimizer
+from nnlite.training.call import Call
+
+if TYPE_CHECKING:
+    from nnlite.training.trainer import Trainer
+
+KIND = "checkpoint"
+FIELDS = {
+    "epoch": int,
+    "step": int,
+    "last_loss": float,
+    "stop_training": bool,
+    "measures": dict,
+    "history": dict,
+    "order_hash": str,
+}
+
+
+def capture(trainer: Trainer) -> dict[str, Any]:
+    """Everything, with the model's own arrays, not copies."""
+    return {
+        "model": model_state(trainer.model),
+        "optimizer": _optimizer_state(trainer.optimizer),
+        "trainer": {
+            "rng": trainer.rng.bit_generator.state,
+            "epoch": trainer.epoch,
+            "step": trainer.step,
+            "last_loss": trainer.last_loss,
+            "stop_training": trainer.stop_training,
+            "measures": trainer.measures.state_dict(),
+            "history": trainer.history.to_dict(),
+            "order_hash": trainer.order_hash,
+        },
+        "call": trainer.call.state_dict() if trainer.call is not None else None,
+    }
+
+
+def write(path: PathLike, state: dict[str, Any], keep: int) -> None:
+    """Put a state into a file, and keep the ones before under other names."""
+    keep_previous(path, keep)
+    archive.write(path, KIND, state)
+
+
+def read(path: PathLike, trainer: Trainer) -> dict[str, Any]:
+    """The state in a file, when it fits the trainer; the trainer is not touched.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+        CheckpointError: when the file is damaged, or of other models, optimizers or metrics.
+    """
+    state = archive.read(path, KIND)
+    try:
+        _check(trainer, state)
+    except Exception as error:
+        raise CheckpointError(
+            f"{os.fspath(path)} does not fit this trainer: {error or type(error).__name__}"
+        ) from error
+    return state
+
+
+def _check(trainer: Trainer, state: dict[str, Any]) -> None:
+    """Look at all that `restore` will use, so that it cannot fail halfway."""
+    check_model_state(trainer.model, state["model"])
+    _check_optimizer(trainer.optimizer, state["optimizer"])
+    own = state["trainer"]
+    for name, kind in FIELDS.items():
+        if not isinstance(own[name], kind):
+            raise TypeError(f"{name} is {own[name]!r}, not a {kind.__name__}")
+    check_generator(trainer.rng, own["rng"])
+    names = [metric.name for metric in trainer.measures.metrics]
+    if list(own["measures"]["metrics"]) != names:
+        raise ValueError(f"it holds the metrics {list(own['measures']['metrics'])}, not {names}")
+    if state["call"] is not None:
+        call = Call.from_state(state["call"])
+        for rng in (call.rng_begin, call.rng_epoch):
+            check_generator(trainer.rng, rng)
+
+
+def restore(trainer: Trainer, state: dict[str, Any]) -> None:
+    """Put a checked state into the trainer and what it trains."""
+    restore_model_state(trainer.model, state["model"])
+    _restore_optimizer(trainer.optimizer, state["optimizer"])
+    own = state["trainer"]
+    trainer.rng.bit_generator.state = own["rng"]
+    trainer.epoch, trainer.step = own["epoch"], own["step"]
+    trainer.last_loss, trainer.stop_training = own["last_loss"], own["stop_training"]
+    trainer.measures.load_state_dict(own["measures"])
+    trainer.history = type(trainer.history)(own["history"])
+    trainer.order_hash = own["order_hash"]
+
+
+def _optimizer_state(optimizer: Optimizer) -> dict[str, Any]:
+    """State, and the options that are plain values: a callback may have changed them."""
+    groups = [
+        {name: value for name, value in group.items() if isinstance(value, bool | float | int)}
+        for group in optimizer.groups
+    ]
+    return {
+        "class": type(optimizer).__name__,
+        "state": optimizer.state_dict(),
+        "groups": groups,
+        "current_lr": optimizer.current_lr,
+        "grad_norm": optimizer.grad_norm,
+    }
+
+
+def _check_optimizer(optimizer: Optimizer, state: dict[str, Any]) -> None:
+    kind = type(optimizer).__name__
+    if state["class"] != kind:
+        raise ValueError(f"it holds the state of {state['class']}, not of {kind}")
+    if len(state["groups"]) != len(optimizer.groups):
+        raise ValueError(f"{len(state['groups'])} groups of options for {len(optimizer.groups)}")
+    for group, options in zip(optimizer.groups, state["groups"], strict=True):
+        if not options.keys() <= group.keys():
+            raise ValueError(f"unknown options {sorted(options.keys() - group.keys())}")
+    optimizer.check_state_dict(state["state"])
+
+
+def _restore_optimizer(optimizer: Optimizer, state: dict[str, Any]) -> None:
+    optimizer.load_state_dict(state["state"])
+    for group, options in zip(optimizer.groups, state["groups"], strict=True):
+        # a schedule is the script's, and finds its place by the number of steps
+        group.update({name: v for name, v in options.items() if not callable(group[name])})
+    optimizer.current_lr, optimizer.grad_norm = state["current_lr"], state["grad_norm"]

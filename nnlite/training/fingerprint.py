@@ -1,0 +1,43 @@
+"""What two runs must have in common to be the same run."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from typing import Any
+
+import numpy as np
+
+from nnlite import random
+from nnlite.files.model import parts
+from nnlite.layers.base import Layer
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
+
+def environment() -> dict[str, Any]:
+    """Seed, versions, processor, BLAS and threads."""
+    from nnlite import __version__
+
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "seed": random.root_entropy(),
+        "nnlite": __version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "blas": f"{blas['name']} {blas['version']}",
+        "cores": cores,
+        "threads": {name: os.environ[name] for name in THREADS if name in os.environ},
+    }
+
+
+def weights_hash(model: Layer) -> str:
+    """SHA-256 of all parameters and buffers: names, types, shapes and bytes."""
+    digest = hashlib.sha256()
+    for path, part in parts(model).items():
+        digest.update(f"{path} {part.dtype.str} {part.shape}\n".encode())
+        digest.update(np.ascontiguousarray(part.data).data)
+    return digest.hexdigest()

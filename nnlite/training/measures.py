@@ -1,0 +1,62 @@
+"""What is measured over many batches: the loss and the metrics."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from nnlite.losses.base import Loss
+from nnlite.metrics import Metric
+
+
+class Measures:
+    """The loss, Σ L D / Σ D with each batch's loss L and divisor D, and metrics, over batches."""
+
+    def __init__(self, metrics: Sequence[Metric]) -> None:
+        self.metrics = metrics
+        self._total = self._weight = 0.0
+
+    def reset(self) -> None:
+        """Forget all batches."""
+        self._total = self._weight = 0.0
+        for metric in self.metrics:
+            metric.reset()
+
+    def add(
+        self,
+        value: float,
+        loss: Loss,
+        prediction: np.ndarray,
+        y: np.ndarray,
+        weight: np.ndarray | None,
+    ) -> None:
+        """Add a batch, for which `loss` has just returned `value`."""
+        self._total += value * loss.denominator
+        self._weight += loss.denominator
+        for metric in self.metrics:
+            metric.update(prediction, y, weight)
+
+    def results(self) -> dict[str, Any]:
+        """Loss and metrics since `reset`."""
+        loss = self._total / self._weight if self._weight else 0.0
+        return {"loss": loss, **{metric.name: metric.result() for metric in self.metrics}}
+
+    def fresh(self) -> Measures:
+        """Others of the same kind, so that measuring there leaves these as they are."""
+        other = Measures(copy.deepcopy(self.metrics))
+        other.reset()
+        return other
+
+    def state_dict(self) -> dict[str, Any]:
+        """The sums so far."""
+        metrics = {metric.name: metric.state_dict() for metric in self.metrics}
+        return {"total": self._total, "weight": self._weight, "metrics": metrics}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` returned for the same metrics."""
+        self._total, self._weight = state["total"], state["weight"]
+        for metric in self.metrics:
+            metric.load_state_dict(state["metrics"][metric.name])

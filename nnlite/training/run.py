@@ -1,0 +1,150 @@
+"""The epochs of one `fit`: batches in, updates out, and every callback told in its turn."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nnlite.training.call import Call
+from nnlite.training.interrupt import Interrupt
+from nnlite.training.progress import Progress
+from nnlite.training.samples import Samples
+
+if TYPE_CHECKING:
+    from nnlite.training.trainer import Trainer
+
+
+class Run:
+    """Trains from where the call stands until it is done, stopped or interrupted."""
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        call: Call,
+        train: Samples,
+        held_out: Samples | None,
+        display: Progress,
+        interrupt: Interrupt,
+    ) -> None:
+        self.trainer = trainer
+        self.call = call
+        self.train = train
+        self.held_out = held_out
+        self.display = display
+        self.interrupt = interrupt
+
+    def go(self, epochs: int) -> None:
+        """Epoch after epoch, until there are so many."""
+        trainer, call = self.trainer, self.call
+        self._tell("on_fit_begin", then=call.take_over)
+        while call.begun or (trainer.epoch < epochs and not trainer.stop_training):
+            self._train_epoch()
+            if trainer.interrupted:
+                break
+            self._finish_epoch()
+        if trainer.interrupted:
+            self._tell("on_interrupt")
+            trainer.saver.keep_place()
+        call.finished = not trainer.interrupted
+        self._tell("on_fit_end")
+
+    def _train_epoch(self) -> None:
+        """One pass over the data, one update for each group of batches."""
+        trainer, call = self.trainer, self.call
+        self.display.begin_epoch(trainer.epoch)
+        feed = self._feed()
+        if not call.begun:
+            call.begun = True
+            trainer.step = 0
+            trainer.measures.reset()
+            self._tell("on_epoch_begin")
+        elif trainer.stop_training:
+            return
+        for group in feed:
+            if len(group) == 1:
+                trainer.train_step(*group[0])
+            else:
+                trainer.accumulated_step(group)
+            trainer.step += 1
+            self._tell("on_step_end")
+            trainer.interrupted = trainer.interrupted or self.interrupt.requested
+            self.display.advance(sum([len(batch.x) for batch in group]), trainer.measures.results)
+            if trainer.interrupted or trainer.stop_training:
+                break
+
+    def _finish_epoch(self) -> None:
+        """Evaluate and write down what the epoch measured."""
+        trainer, call = self.trainer, self.call
+        trainer.results = {**trainer.measures.results(), "lr": trainer.optimizer.current_lr}
+        if self.held_out is not None:
+            with ExitStack() as stack:
+                for callback in call.callbacks:
+                    stack.enter_context(callback.around_validation(trainer))
+                measured = trainer.measure(self.held_out, max(call.settings["batch_size"], 256))
+                trainer.results |= {f"val_{name}": value for name, value in measured.items()}
+                self._tell("on_validation_end")
+        trainer.history.append(trainer.results)
+        trainer.epoch += 1
+        call.begun = False
+        self.display.end_epoch(trainer.results)
+        self._tell("on_epoch_end")
+
+    def _feed(self) -> Iterator[list[Samples]]:
+        """The batches that are left in this epoch, in groups of one update each."""
+        trainer, call = self.trainer, self.call
+        bits = trainer.rng.bit_generator
+        rows, options = len(self.train.x), call.settings
+        now = bits.state
+        call.rng_epoch = call.rng_epoch if call.begun else now
+        bits.state = call.rng_epoch
+        order = trainer.rng.permutation(rows) if options["shuffle"] else None
+        if call.begun:  # a resumed run draws the order again, and goes on from its own state
+            bits.state = now
+        else:
+            trainer.order_hash = chained_hash(trainer.order_hash, order, rows)
+        accumulate = options["accumulate"]
+        skip = trainer.step * accumulate if call.begun else 0
+        feed = self.train.batches(options["batch_size"], order, options["drop_last"], skip)
+        return groups_of(accumulate, feed)
+
+    def _tell(self, moment: str, then: Callable[[], None] | None = None) -> None:
+        """Call every callback, in order; then write the files that they asked for.
+
+        A file that was asked for is written even when a callback raises: the others still handle
+        the moment first, so that what is saved is the end of a moment and not its middle.
+        """
+        trainer, error = self.trainer, None
+        for callback in self.call.callbacks:
+            try:
+                with trainer.saver.later():
+                    getattr(callback, moment)(trainer)
+            except BaseException as raised:
+                raised.add_note(f"in {moment} of the callback {callback!r}")
+                error = error or raised
+                if not trainer.saver.requested:
+                    break
+        if then is not None and error is None:
+            then()
+        if moment != "on_validation_end":  # the epoch's end is near, and the next step boundary
+            trainer.saver.write_requested()
+        if error is not None:
+            raise error
+
+
+def groups_of(size: int, feed: Iterator[Samples]) -> Iterator[list[Samples]]:
+    """The batches of each update; the last group may be smaller."""
+    return iter(lambda: list(itertools.islice(feed, size)), [])
+
+
+def chained_hash(before: str, order: np.ndarray | None, rows: int) -> str:
+    """A hash of the order of all epochs so far, from the one before and this epoch's order."""
+    digest = hashlib.sha256(before.encode())
+    digest.update(str(rows).encode())
+    if order is not None:
+        digest.update(order.data)
+    return digest.hexdigest()

@@ -1,0 +1,347 @@
+"""Files: models come back whole, damage is refused, and a failed save leaves what was there."""
+
+import errno
+import json
+import multiprocessing
+import os
+import resource
+import zipfile
+
+import numpy as np
+import pytest
+from cases import LAYERS, layer_input, layer_of
+from cases.core import Cube
+
+import nnlite as nn
+from nnlite.files import archive, atomic
+from nnlite.initializers import He, Orthogonal
+
+
+class Tied(nn.Layer):
+    """y = x Wᵀ with the weight of another layer."""
+
+    def __init__(self, weight):
+        self.weight = weight
+
+    def forward(self, x):
+        y = x @ self.weight.data.T
+        self.save_for_backward(x)
+        return y
+
+
+class Bag(nn.Layer):
+    """Parts in lists and dictionaries, and arguments of every kind."""
+
+    def __init__(self, sizes, *names, table=None, kind=nn.ReLU, dtype=np.float32, **options):
+        self.sizes = sizes
+        self.names = names
+        self.table = table
+        self.kind = kind
+        self.dtype = dtype
+        self.options = options
+        self.many = [nn.Parameter(np.zeros(n)) for n in sizes]
+        self.by_name = {"steps": nn.Buffer(np.zeros((), np.int64)), "mean": nn.Buffer([0.5])}
+
+
+def saved(model, tmp_path, custom=()):
+    nn.save_model(model, tmp_path / "model.npz")
+    return nn.load_model(tmp_path / "model.npz", custom)
+
+
+def assert_same_state(first, second):
+    a, b = first.state_dict(), second.state_dict()
+    assert list(a) == list(b)
+    for name in a:
+        assert a[name].dtype == b[name].dtype
+        np.testing.assert_array_equal(a[name], b[name])
+
+
+SAVED = {name: case for name, case in LAYERS.items() if name != "Lambda"}
+
+
+@pytest.mark.parametrize("case", SAVED.values(), ids=SAVED.keys())
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_every_layer_comes_back(case, dtype, tmp_path):
+    layer, x = layer_of(case, dtype), layer_input(case, dtype)
+    layer(x)  # generators and running statistics have moved on
+    twin = saved(layer, tmp_path, [Cube])
+    assert repr(twin) == repr(layer)
+    assert_same_state(twin, layer)
+    np.testing.assert_array_equal(layer(x), twin(x))
+
+
+def test_ties_generators_modes_and_frozen_parts_come_back(tmp_path):
+    rng = np.random.Generator(np.random.MT19937(3))
+    first, second = nn.Linear(4, 4, weight_init=He("normal")), nn.Linear(4, 4)
+    second.weight = first.weight
+    model = nn.Sequential(
+        first, nn.Dropout(0.5, rng=rng), nn.Residual(second), nn.Dropout(0.2, rng=rng),
+        Tied(first.weight),
+    )  # fmt: skip
+    model[2].eval()
+    first.bias.trainable = False
+    # a file restores a generator's state; its kind is the constructor's
+    for dropout in (model[1], model[3]):
+        dropout.rng = model[1].rng = np.random.default_rng(5)
+    model[3].rng = model[1].rng
+    twin = saved(model, tmp_path, [Tied])
+    assert twin[0].weight is twin[2].branch.weight is twin[4].weight
+    assert twin[1].rng is twin[3].rng
+    assert [p.trainable for p in twin.parameters()] == [True, False, True]
+    assert [layer.training for layer in twin] == [True, True, False, True, True]
+    x = np.ones((3, 4), np.float32)
+    for _ in range(2):
+        np.testing.assert_array_equal(model(x), twin(x))
+
+
+def test_arguments_of_every_kind_come_back(tmp_path):
+    bag = Bag([2, 3], "a", "b", table=np.arange(3), kind=nn.GELU, dtype=np.float64, extra=(1, None))
+    bag.by_name["steps"].data = np.int64(7)
+    twin = saved(bag, tmp_path, [Bag])
+    assert (twin.sizes, twin.names, twin.kind) == ([2, 3], ("a", "b"), nn.GELU)
+    assert twin.options == {"extra": (1, None)}
+    assert np.dtype(twin.dtype) == np.float64
+    np.testing.assert_array_equal(twin.table, np.arange(3))
+    assert_same_state(twin, bag)
+
+
+def test_numpy_opens_the_file(tmp_path):
+    nn.save_model(nn.Sequential(nn.Linear(3, 2, weight_init=Orthogonal())), tmp_path / "model.npz")
+    with np.load(tmp_path / "model.npz", allow_pickle=False) as file:
+        assert set(file.files) == {"header", "arrays/0.weight", "arrays/0.bias"}
+        assert file["arrays/0.weight"].shape == (3, 2)
+        header = json.loads(file["header"].item())
+    assert (header["format"], header["version"], header["kind"]) == ("nnlite", 1, "model")
+
+
+def test_equal_models_give_equal_bytes(tmp_path):
+    model = nn.Sequential(nn.Linear(3, 2), nn.Dropout())
+    for name in ("a.npz", "b.npz"):
+        nn.save_model(model, tmp_path / name)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_what_cannot_be_built_is_refused_when_saving(tmp_path):
+    class Linear(nn.Layer):
+        pass
+
+    class Forgetful(nn.Layer):
+        def __init__(self, size):
+            pass
+
+    for model, match in (
+        (nn.Sequential(nn.Lambda(np.sin, np.cos)), r"model\.0\.function: a file cannot hold"),
+        (nn.Linear(2, 2, weight_init=lambda shape, rng: np.zeros(shape)), r"model\.weight_init"),
+        (Forgetful(3), "does not keep its constructor argument 'size'"),
+    ):
+        with pytest.raises(TypeError, match=match):
+            nn.save_model(model, tmp_path / "model.npz")
+    with pytest.raises(ValueError, match="Linear has the name of another class"):
+        nn.save_model(Linear(), tmp_path / "model.npz")
+    assert not list(tmp_path.iterdir())
+
+
+def test_only_known_classes_are_built(tmp_path):
+    path = tmp_path / "model.npz"
+    nn.save_model(nn.Sequential(nn.Linear(2, 2), Cube()), path)
+    with pytest.raises(nn.CheckpointError, match=r"model\.npz.*pass it in custom_layers=\[Cube\]"):
+        nn.load_model(path)
+    with pytest.raises(TypeError, match="classes of layers"):
+        nn.load_model(path, [os.system])
+    other = type("Linear", (nn.Layer,), {})
+    with pytest.raises(ValueError, match="two classes named Linear"):
+        nn.load_model(path, [other])
+
+
+def test_a_missing_file_is_a_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        nn.load_model(tmp_path / "model.npz")
+
+
+def rewritten(path, change):
+    """The same file with its header changed."""
+    with np.load(path) as file:
+        arrays = dict(file)
+    header = json.loads(arrays.pop("header").item())
+    change(header)
+    np.savez(path, header=np.array(json.dumps(header).encode()), **arrays)
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda h: h.update(format="other"), "not written by nnlite"),
+        (lambda h: h.update(version=2), "format version 2"),
+        (lambda h: h.update(kind="checkpoint"), "holds a checkpoint, expected a model"),
+        (lambda h: h["arrays"].pop("arrays/bias"), "do not agree on"),
+        (lambda h: h["arrays"].update(more=["<f4", [2]]), "do not agree on"),
+        (lambda h: h["arrays"].update({"arrays/bias": ["<f4", [3]]}), "but the header says"),
+        (lambda h: h["arrays"].update({"arrays/bias": ["<f8", [2]]}), "but the header says"),
+        (lambda h: h["content"].pop("architecture"), "cannot be built"),
+        (lambda h: h["content"].update(architecture=5), "holds no layer"),
+        (lambda h: h["content"]["architecture"].update(object="system"), "needs the class system"),
+        (lambda h: h["content"]["architecture"]["arguments"].update(in_features=4), "weight is"),
+        (lambda h: h["content"]["architecture"]["arguments"].update(in_features=-1), "in_features"),
+        (lambda h: h["content"]["architecture"]["arguments"].update(other=1), "other"),
+        (lambda h: h["content"].update(generators={"rng": {}}), "generators at"),
+        (lambda h: h["content"].update(frozen=["gain"]), "there is no gain"),
+        (lambda h: h["content"].update(ties=[["bias", "gain"]]), "cannot be tied"),
+        (lambda h: h["content"].update(arrays={"bias": {"$pickle": 1}}), "unknown kind"),
+    ],
+)
+def test_false_headers_are_refused(change, match, tmp_path):
+    path = tmp_path / "model.npz"
+    nn.save_model(nn.Linear(3, 2), path)
+    rewritten(path, change)
+    with pytest.raises(nn.CheckpointError, match=match) as caught:
+        nn.load_model(path)
+    assert "model.npz" in str(caught.value)
+
+
+def test_absurd_files_are_refused(tmp_path, monkeypatch):
+    path = tmp_path / "model.npz"
+    deep = b'{"format":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    nn.save_model(nn.Linear(3, 2), path)
+    whole = path.read_bytes()
+    for content in (b"", b"PK", whole[:100], np.random.default_rng(0).bytes(1000)):
+        path.write_bytes(content)
+        with pytest.raises(nn.CheckpointError, match=r"model\.npz cannot be read"):
+            nn.load_model(path)
+    np.savez_compressed(path, header=np.zeros(1 << 20, "S8"))
+    with pytest.raises(nn.CheckpointError, match="compressed or encrypted"):
+        nn.load_model(path)
+    np.savez(path, weight=np.zeros(3))
+    with pytest.raises(nn.CheckpointError, match="no header"):
+        nn.load_model(path)
+    np.savez(path, header=np.array(deep))
+    with pytest.raises(nn.CheckpointError, match="recursion"):
+        nn.load_model(path)
+    np.savez(path, header=np.array([{}], object))
+    with pytest.raises(nn.CheckpointError, match="not expected here"):
+        nn.load_model(path)
+    path.write_bytes(whole)
+    monkeypatch.setattr(archive, "LARGEST_HEADER", 100)
+    with pytest.raises(nn.CheckpointError, match="too large"):
+        nn.load_model(path)
+
+
+def test_members_that_overlap_are_refused(tmp_path):
+    """A zip whose directory lists the same bytes many times unfolds to more than its size."""
+    path = tmp_path / "model.npz"
+    nn.save_model(nn.Linear(30, 30), path)
+    with zipfile.ZipFile(path, "a") as file:
+        largest = max(file.infolist(), key=lambda member: member.file_size)
+        for number in range(20):
+            twin = zipfile.ZipInfo(f"{number}.npy")
+            for name in ("file_size", "compress_size", "CRC", "header_offset"):
+                setattr(twin, name, getattr(largest, name))
+            file.filelist.append(twin)
+        file._didModify = True
+    with pytest.raises(nn.CheckpointError, match="larger than the file"):
+        nn.load_model(path)
+
+
+# -- writing -----------------------------------------------------------------------------------
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "model.npz"
+    nn.save_model(nn.Linear(3, 2), path)
+    before = path.read_bytes()
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(nn.CheckpointError, match=r"model\.npz could not be saved: No space left.*"
+                       "was there before is unchanged"):  # fmt: skip
+        nn.save_model(nn.Linear(30, 20), path)
+    with pytest.raises(nn.CheckpointError, match="No space left on device$"):
+        nn.save_model(nn.Linear(30, 20), tmp_path / "new.npz")
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["model.npz"]
+
+
+def _save_within(path, limit, queue):
+    """In a process that may not write files larger than the limit: the kernel refuses midway."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    try:
+        nn.save_model(nn.Linear(300, 300), path)
+        queue.put("saved")
+    except nn.CheckpointError as error:
+        queue.put(str(error))
+
+
+@pytest.mark.parametrize("limit", [0, 1, 500, 5_000, 100_000, 361_000])
+def test_a_disk_that_fills_up_midway_leaves_the_old_file(tmp_path, limit):
+    path = tmp_path / "model.npz"
+    nn.save_model(nn.Linear(3, 2), path)
+    before = path.read_bytes()
+    spawn = multiprocessing.get_context("spawn")
+    queue = spawn.Queue()
+    process = spawn.Process(target=_save_within, args=(path, limit, queue))
+    process.start()
+    message = queue.get(timeout=60)
+    process.join()
+    assert "could not be saved: File too large" in message
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["model.npz"]
+
+
+def _save_often(path, value, times):
+    model = nn.Linear(200, 200)
+    for p in model.parameters():
+        p.data = np.full(p.shape, value)
+    for _ in range(times):
+        nn.save_model(model, path)
+
+
+def test_two_processes_never_leave_a_mixed_file(tmp_path):
+    path = tmp_path / "model.npz"
+    _save_often(path, 1.0, 1)
+    spawn = multiprocessing.get_context("spawn")
+    processes = [spawn.Process(target=_save_often, args=(path, v, 60)) for v in (1.0, 2.0)]
+    for process in processes:
+        process.start()
+    seen = set()
+    while any(process.is_alive() for process in processes):
+        values = {float(v) for p in nn.load_model(path).parameters() for v in np.unique(p.data)}
+        assert len(values) == 1
+        seen |= values
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+    assert seen == {1.0, 2.0}
+    assert os.listdir(tmp_path) == ["model.npz"]
+
+
+def test_leftovers_of_dead_processes_are_removed_and_others_kept(tmp_path):
+    path = tmp_path / "model.npz"
+    dead = tmp_path / ".model.npz.0123456789abcdef.tmp"
+    foreign = tmp_path / ".other.npz.0123456789abcdef.tmp"
+    for file in (dead, foreign):
+        file.write_bytes(b"half")
+    with atomic.atomic_write(path) as writing:
+        writing.write(b"first")
+        assert not dead.exists()
+        with atomic.atomic_write(path) as second:  # does not take the first one's for a leftover
+            second.write(b"second")
+        assert path.read_bytes() == b"second"
+    assert path.read_bytes() == b"first"
+    assert sorted(os.listdir(tmp_path)) == [foreign.name, "model.npz"]
+
+
+def test_a_block_that_raises_leaves_nothing(tmp_path):
+    with pytest.raises(KeyboardInterrupt), atomic.atomic_write(tmp_path / "x") as file:
+        file.write(b"half")
+        raise KeyboardInterrupt
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_symbolic_link_stays_one(tmp_path):
+    (tmp_path / "real").mkdir()
+    link = tmp_path / "link.npz"
+    link.symlink_to(tmp_path / "real" / "model.npz")
+    nn.save_model(nn.Linear(3, 2), link)
+    assert link.is_symlink()
+    assert (tmp_path / "real" / "model.npz").exists()
