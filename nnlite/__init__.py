@@ -1,11 +1,11 @@
 """nnlite: neural networks on NumPy, every gradient written out by hand."""
 
 from nnlite import data, initializers, losses, metrics, optimizers, schedules
+from nnlite.clone import clone
 from nnlite.files import CheckpointError, load_model, save_model
 from nnlite.inspection import GradientError, check_gradients, summary
 from nnlite.layers import *  # noqa: F403
 from nnlite.layers import __all__ as _layers
-from nnlite.layers.clone import clone
 from nnlite.losses import *  # noqa: F403
 from nnlite.losses import __all__ as _losses
 from nnlite.metrics import *  # noqa: F403

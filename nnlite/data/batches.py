@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from nnlite.checks import check_whole
+from nnlite.data.sources import as_rows, is_stream
 from nnlite.random import as_generator
 
 
-def check_lengths(*arrays: np.ndarray) -> int:
+def check_lengths(*arrays: Any) -> int:
     """The common number of rows.
 
     Raises:
@@ -24,7 +25,7 @@ def check_lengths(*arrays: np.ndarray) -> int:
 
 
 def batches(
-    *arrays: np.ndarray,
+    *arrays: Any,
     batch_size: int = 32,
     shuffle: bool = False,
     drop_last: bool = False,
@@ -36,7 +37,9 @@ def batches(
             ...
 
     Args:
-        arrays: with the same number of rows each.
+        arrays: with the same number of rows each: arrays, `numpy.memmap`, or sequences with
+            `__len__` and `__getitem__` that load a row at a time. Or a single generator function
+            `f(rng)` that makes its batches itself; the options are its own affair then.
         batch_size: rows per batch (default 32); the last batch may be smaller.
         shuffle: whether to draw the rows in random order (default False).
         drop_last: whether to leave out a last batch that is not full (default False).
@@ -44,11 +47,15 @@ def batches(
 
     Returns:
         An iterator over tuples of batches, or over the batches themselves for a single array.
-        Unshuffled batches are views.
+        Unshuffled batches of arrays are views.
 
     Raises:
         ValueError: no array, no row, different lengths, or a batch size below 1; at the call.
+        TypeError: for a generator, which could be walked through once only; at the call.
     """
+    if len(arrays) == 1 and is_stream(arrays[0]):
+        return iter(arrays[0](as_generator(rng)))
+    arrays = tuple(as_rows(array) for array in arrays)
     rows = check_lengths(*arrays)
     batch_size = check_whole("batch_size", batch_size)
     order = as_generator(rng).permutation(rows) if shuffle else None
@@ -56,7 +63,7 @@ def batches(
     return walk(arrays, order, range(0, stop, batch_size))
 
 
-def walk(arrays: tuple[np.ndarray, ...], order: np.ndarray | None, starts: range) -> Iterator[Any]:
+def walk(arrays: tuple[Any, ...], order: np.ndarray | None, starts: range) -> Iterator[Any]:
     """The batches that begin at `starts`, of rows in this order (None: as they lie)."""
     for start in starts:
         rows = slice(start, start + starts.step)

@@ -23,8 +23,13 @@ def as_numbers(name: str, values: Any) -> np.ndarray:
     return array
 
 
-def check_finite(name: str, array: np.ndarray) -> None:
+def check_finite(name: str, array: np.ndarray, numbers: np.ndarray | None = None) -> None:
     """Refuse NaN and infinity.
+
+    Args:
+        name: for the error.
+        array: at least one axis.
+        numbers: what to call the rows (default None: 0, 1, …).
 
     Raises:
         ValueError: names the first row that is not finite.
@@ -37,7 +42,8 @@ def check_finite(name: str, array: np.ndarray) -> None:
     if not finite.all():
         row = int(np.argmin(finite))
         bad = array[row][~np.isfinite(array[row])].flat[0]
-        raise ValueError(f"{name} is not finite: row {row} contains {bad}")
+        number = row if numbers is None else numbers[row]
+        raise ValueError(f"{name} is not finite: row {number} contains {bad}")
 
 
 def as_input(name: str, values: Any, dtype: DTypeLike) -> np.ndarray:

@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike
 
 from nnlite.data.checks import as_numbers, check_finite
 
-BLOCK = 1 << 23  # bytes of a memory-mapped file that are read at a time to check it
+BLOCK = 1 << 20  # bytes of a memory-mapped file that are read at a time to check it
 
 
 class Rows:
@@ -115,6 +115,14 @@ def as_source(name: str, values: Any, dtype: DTypeLike | None = None) -> Any:
             rows[block]
         return rows
     return prepare(values, None)
+
+
+def part_of(array: Any, numbers: np.ndarray) -> Any:
+    """Some rows of an array, or of `Rows` that stay where they are."""
+    if not isinstance(array, Rows):
+        return array[numbers]
+    where = numbers if array.numbers is None else array.numbers[numbers]
+    return Rows(array.source, array.prepare, where)
 
 
 def _fetched(source: Any, numbers: np.ndarray) -> np.ndarray:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import copy
-import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nnlite.checks import check_whole
-from nnlite.data.batches import batches
 from nnlite.training.samples import Samples
+from nnlite.training.stream import Feed, as_feed
 
 if TYPE_CHECKING:
     from nnlite.training.trainer import Trainer
@@ -65,7 +65,7 @@ class LRRange:
 def lr_range_test(
     trainer: Trainer,
     x: Any,
-    y: Any,
+    y: Any = None,
     min_lr: float = 1e-6,
     max_lr: float = 1.0,
     steps: int = 100,
@@ -100,16 +100,19 @@ def lr_range_test(
     model, loss, optimizer, rng = copy.deepcopy(
         (trainer.model, trainer.loss, trainer.optimizer, trainer.rng)
     )
-    samples = Samples.checked(model, loss, x, y)
+    feed = as_feed(model, loss, x, y)
     model.train()
     optimizer.lr_scale = 1.0
     optimizer.zero_grad()
 
     lrs, losses = [], []
     rates = np.geomspace(min_lr, max_lr, steps).tolist()
-    with np.errstate(all="ignore"):  # to overflow is part of it
-        for lr, (x_batch, y_batch) in zip(rates, _forever(samples, batch_size, rng), strict=False):
-            value = loss(model.forward(x_batch), y_batch)
+    with (
+        closing(_forever(feed, batch_size, rng)) as endless,
+        np.errstate(all="ignore"),  # to overflow is part of it
+    ):
+        for lr, (x_batch, y_batch, weight) in zip(rates, endless, strict=False):
+            value = loss(model.forward(x_batch), y_batch, weight)
             if not math.isfinite(value):
                 break
             lrs.append(lr)
@@ -132,12 +135,9 @@ def lr_range_test(
 
 
 def _forever(
-    samples: Samples, batch_size: int, rng: np.random.Generator
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    feed: Feed, batch_size: int, rng: np.random.Generator
+) -> Generator[Samples, None, None]:
     """Full batches in random order, epoch after epoch."""
-    size = min(batch_size, len(samples.x))
-    epochs = (
-        batches(samples.x, samples.y, batch_size=size, shuffle=True, drop_last=True, rng=rng)
-        for _ in itertools.repeat(None)
-    )
-    return itertools.chain.from_iterable(epochs)
+    size = min(batch_size, feed.rows or batch_size)
+    while True:
+        yield from feed.batches(size, feed.draw(rng, shuffle=True), drop_last=True)

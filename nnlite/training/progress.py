@@ -18,7 +18,7 @@ class Progress:
 
     def __init__(self, epochs: int, samples: int, done: int = 0) -> None:
         self.epochs = epochs
-        self.samples = samples  # in an epoch
+        self.samples = samples  # in an epoch; 0 when unknown
         self.done = done  # before a resumed run began
 
     def begin_epoch(self, epoch: int) -> None:
@@ -44,7 +44,8 @@ class Bar(Progress):
         super().__init__(epochs, samples, done)
         # Imported here: tqdm would add a third to the time of `import nnlite`.
         tqdm = import_module("tqdm.auto" if in_notebook() else "tqdm").tqdm
-        self._bar = tqdm(total=epochs * samples, initial=done, unit=" samples", dynamic_ncols=True)
+        total = epochs * samples or None  # None: unknown
+        self._bar = tqdm(total=total, initial=done, unit=" samples", dynamic_ncols=True)
         self._shown = 0.0
 
     def begin_epoch(self, epoch: int) -> None:

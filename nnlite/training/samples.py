@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from nnlite.data.batches import walk
-from nnlite.data.checks import as_input, as_numbers, check_finite
+from nnlite.data.checks import as_numbers, check_finite
+from nnlite.data.sources import Rows, as_source, part_of
 from nnlite.data.split import train_test_split
 from nnlite.layers.base import Layer, floating_dtype
 from nnlite.losses.base import Loss
@@ -38,42 +39,31 @@ class Samples(NamedTuple):
         """The data as arrays, or an error that says what is wrong with it.
 
         One sample is run through the model, so that shapes and targets are checked against what
-        it returns: all that can be refused is refused before the first update.
+        it returns: all that can be refused is refused before the first update. Of sequences that
+        load their rows, only the first one is; the others are checked in their batches.
 
         Raises:
             TypeError: for what does not hold numbers.
             ValueError: for empty data, lengths that differ, values that are not finite (the row
                 is named), and whatever the model or the loss refuses.
         """
-        x = as_input(f"{name}x", x, floating_dtype(model))
-        y = as_numbers(f"{name}y", y)
-        check_finite(f"{name}y", y)
+        x = as_source(f"{name}x", x, floating_dtype(model))
+        y = as_source(f"{name}y", y)
         if len(x) != len(y):
             raise ValueError(f"{name}x has {len(x)} rows and {name}y has {len(y)}")
         with model.evaluation():
-            one = model(x[:1])
-            every = np.broadcast_to(one[:1], (len(x), *one.shape[1:]))
-            loss.check(every, y)
-        weight = _weights(f"{name}sample_weight", y, sample_weight, class_weight)
+            _check_targets(loss, model(x[:1]), y)
+        weight = weights_of(f"{name}sample_weight", y, sample_weight, class_weight)
         return cls(x, y, weight)
 
-    @classmethod
-    def for_validation(
-        cls,
-        model: Layer,
-        loss: Loss,
-        data: Sequence[Any] | None,
-        class_weight: ClassWeight | None,
-    ) -> Self | None:
-        """What `fit` was given as `validation_data`, checked like the training data."""
-        if data is None:
-            return None
-        if len(data) not in (2, 3):
-            raise ValueError(
-                f"fit: validation_data must be (x, y) or (x, y, sample_weight), got {len(data)}"
-            )
-        x, y, weight = (*data, None)[:3]
-        return cls.checked(model, loss, x, y, weight, class_weight, "validation ")
+    @property
+    def rows(self) -> int:
+        """How many samples there are."""
+        return len(self.x)
+
+    def draw(self, rng: np.random.Generator, shuffle: bool) -> np.ndarray | None:
+        """The order of one pass; None for the one in which they lie."""
+        return rng.permutation(self.rows) if shuffle else None
 
     def batches(
         self,
@@ -81,25 +71,41 @@ class Samples(NamedTuple):
         order: np.ndarray | None = None,
         drop_last: bool = False,
         skip: int = 0,
-    ) -> Iterator[Samples]:
+    ) -> Generator[Samples, None, None]:
         """The batches of one pass, the rows in this order; without the first `skip`."""
-        stop = len(self.x) - (len(self.x) % batch_size if drop_last else 0)
+        stop = self.rows - (self.rows % batch_size if drop_last else 0)
         starts = range(skip * batch_size, stop, batch_size)
-        return (Samples(*batch) for batch in walk(tuple(self._arrays()), order, starts))
+        for batch in walk(tuple(self._arrays()), order, starts):
+            yield Samples(*batch)
 
     def _arrays(self) -> list[np.ndarray]:
         return [array for array in self if array is not None]
 
     def split(self, fraction: float, rng: np.random.Generator) -> tuple[Samples, Samples]:
         """A shuffled (training, validation) split."""
-        halves = train_test_split(*self._arrays(), test_size=fraction, rng=rng)
-        return Samples(*halves[0::2]), Samples(*halves[1::2])
+        train, held_out = (
+            Samples(*(part_of(array, numbers) for array in self._arrays()))
+            for numbers in train_test_split(np.arange(self.rows), test_size=fraction, rng=rng)
+        )
+        return train, held_out
 
 
-def _weights(
+def _check_targets(loss: Loss, one: np.ndarray, y: Any) -> None:
+    """Let the loss check the targets beside predictions like this one."""
+    for rows in y.blocks() if isinstance(y, Rows) else [slice(len(y))]:
+        targets = y[rows]
+        try:
+            loss.check(np.broadcast_to(one[:1], (len(targets), *one.shape[1:])), targets)
+        except (TypeError, ValueError) as error:
+            if rows.start:
+                error.add_note(f"counted from row {rows.start} on")
+            raise
+
+
+def weights_of(
     name: str, y: np.ndarray, sample_weight: Any, class_weight: ClassWeight | None
 ) -> np.ndarray | None:
-    """Sample weights times the weights of the samples' classes."""
+    """Sample weights times the weights of the samples' classes (for which all of y is read)."""
     weight = None
     if sample_weight is not None:
         weight = as_numbers(name, sample_weight)
@@ -110,7 +116,7 @@ def _weights(
             raise ValueError(f"{name} must not be negative, got {weight.min()}")
     if class_weight is None:
         return weight
-    by_class = _of_classes(y, class_weight)
+    by_class = _of_classes(y[:], class_weight)
     if weight is None:
         return by_class
     return by_class * weight.reshape(weight.shape + (1,) * (by_class.ndim - weight.ndim))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TypeVar
 
 from nnlite.construction import Constructed, rebuild
+from nnlite.files.architecture import tie, ties
+from nnlite.files.model import parts
 from nnlite.layers.base import Layer
-from nnlite.parameter import Buffer, Parameter
 
 Thing = TypeVar("Thing", bound=Constructed)
 
@@ -26,24 +27,8 @@ def clone(model: Thing) -> Thing:
     """
     made = rebuild(model)
     if isinstance(model, Layer) and isinstance(made, Layer):
-        _tie(model, made)
-        dtypes = {path: part.dtype for path, part in _state(model).items()}
-        for path, part in _state(made).items():
+        tie(made, ties(model))
+        dtypes = {path: part.dtype for path, part in parts(model).items()}
+        for path, part in parts(made).items():
             part.cast(dtypes[path])
     return made
-
-
-def _state(model: Layer) -> dict[str, Parameter | Buffer]:
-    return {**model.named_parameters(), **dict(model.named_parts(Buffer))}
-
-
-def _tie(model: Layer, made: Layer) -> None:
-    """Share the parameters that the model shares, by whatever means it came to do so."""
-    layers = made.named_layers()
-    first: dict[int, Parameter] = {}
-    for path, layer in model.named_layers().items():
-        for name, value in vars(layer).items():
-            if isinstance(value, Parameter) and not name.startswith("_"):
-                shared = first.setdefault(id(value), getattr(layers[path], name))
-                if getattr(layers[path], name) is not shared:
-                    setattr(layers[path], name, shared)
