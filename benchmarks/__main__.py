@@ -120,6 +120,17 @@ class Suite:
             print(f"digits, run {attempt + 1}: {accuracy:.2%} test accuracy in {seconds:.1f} s")
         self.results["digits"] = {"accuracy": accuracy, "seconds": seconds}
 
+    def inspection(self) -> None:
+        """What it costs to look inside."""
+        from benchmarks.inspection import cost_of_trace, time_of_check
+
+        checked = time_of_check(self.rounds)
+        print(f"check_gradients on a layer of 10,100 parameters: {duration(checked)}")
+        costs = {w.name: cost_of_trace(w, self.rounds) for w in workloads.TABLE[:3]}
+        for name, cost in costs.items():
+            print(f"trace of {name}: {cost:.2f} times a plain step")
+        self.results["inspection"] = {"check": checked, "trace": costs}
+
     def gradients(self) -> None:
         """The worst error of every layer's and loss's gradient."""
         from benchmarks.gradients import worst_errors

@@ -3,7 +3,9 @@
 from nnlite import data, initializers, losses, metrics, optimizers, schedules
 from nnlite.clone import clone
 from nnlite.files import CheckpointError, load_model, save_model
-from nnlite.inspection import GradientError, check_gradients, summary
+from nnlite.inspection import *  # noqa: F403
+from nnlite.inspection import __all__ as _inspection
+from nnlite.inspection.audit_callback import GradientAudit
 from nnlite.layers import *  # noqa: F403
 from nnlite.layers import __all__ as _layers
 from nnlite.losses import *  # noqa: F403
@@ -25,9 +27,8 @@ __version__ = "0.1.0"
 __all__ = [
     "Buffer",
     "CheckpointError",
-    "GradientError",
+    "GradientAudit",
     "Parameter",
-    "check_gradients",
     "clone",
     "data",
     "inference",
@@ -36,10 +37,10 @@ __all__ = [
     "losses",
     "metrics",
     "optimizers",
-    "schedules",
     "save_model",
+    "schedules",
     "seed",
-    "summary",
+    *_inspection,
     *_layers,
     *_losses,
     *_metrics,

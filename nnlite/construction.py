@@ -110,12 +110,12 @@ class Constructed:
         """How one argument stands in the call; nothing when it has its default value."""
         try:
             value = argument(self, parameter)
-        except AttributeError:  # a class that does not follow the convention still has a repr
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                return [_text(item) for item in value]
+            if parameter.kind is parameter.VAR_KEYWORD:
+                return [f"{key}={_text(item)}" for key, item in value.items()]
+        except Exception:  # a class that does not follow the convention still has a repr
             return [f"{parameter.name}=?"]
-        if parameter.kind is parameter.VAR_POSITIONAL:
-            return [_text(item) for item in value]
-        if parameter.kind is parameter.VAR_KEYWORD:
-            return [f"{key}={_text(item)}" for key, item in value.items()]
         if parameter.default is parameter.empty:
             return [_text(value)]
         # Compared as text: an array, or a value whose == raises, must not break a repr.

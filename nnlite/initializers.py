@@ -49,6 +49,20 @@ class Initializer(Constructed):
         raise NotImplementedError(f"{type(self).__name__} must define draw(shape, rng)")
 
 
+def first_values(
+    initializer: Initializer, shape: Shape, rng: np.random.Generator | int | None = None
+) -> np.ndarray:
+    """What the initializer draws, for a layer's parameter of this shape.
+
+    Raises:
+        ValueError: when it returns another shape.
+    """
+    values = np.asarray(initializer(shape, rng))
+    if values.shape != shape:
+        raise ValueError(f"{initializer!r}: expected values of shape {shape}, got {values.shape}")
+    return values
+
+
 class Constant(Initializer):
     """The same value everywhere."""
 
@@ -98,7 +112,8 @@ class Uniform(Initializer):
 class TruncatedNormal(Initializer):
     """N(mean, std²) without its tails: values beyond 2 std from the mean are drawn again.
 
-    The standard deviation of what remains is 0.88 std, as in PyTorch's `trunc_normal_`.
+    The standard deviation of what remains is 0.88 std. PyTorch's `trunc_normal_` cuts at −2 and 2
+    instead, whatever the std.
     """
 
     def __init__(self, std: float = 0.01, mean: float = 0.0) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     from nnlite.training.lr_range import LRRange
 
@@ -26,6 +28,19 @@ def finish(figure: Any, path: str | None) -> None:
     else:
         figure.savefig(path)
     plt.close(figure)
+
+
+def draw_matrix(
+    matrix: np.ndarray, title: str, x_label: str, y_label: str, path: str | None
+) -> None:
+    """A matrix as colours, white at zero."""
+    plt = _pyplot()
+    figure, axes = plt.subplots(figsize=(6, 5), layout="constrained")
+    largest = max(float(np.abs(matrix).max(initial=0)), 1e-12)
+    image = axes.imshow(matrix, cmap="RdBu_r", vmin=-largest, vmax=largest, aspect="auto")
+    axes.set(title=title, xlabel=x_label, ylabel=y_label)
+    figure.colorbar(image)
+    finish(figure, path)
 
 
 def draw_lr_range(found: LRRange, path: str | None) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from nnlite.checks import check_whole
+
 _root = np.random.SeedSequence()
 
 
@@ -16,9 +18,12 @@ def seed(value: int) -> None:
 
     Args:
         value: any integer ≥ 0.
+
+    Raises:
+        ValueError: for anything else.
     """
     global _root
-    _root = np.random.SeedSequence(value)
+    _root = np.random.SeedSequence(check_whole("seed", value, least=0))
 
 
 def as_generator(rng: np.random.Generator | int | None = None) -> np.random.Generator:

@@ -16,16 +16,17 @@ _mode = _Mode()
 
 
 @contextmanager
-def inference() -> Iterator[None]:
+def inference(mode: bool = True) -> Iterator[None]:
     """A context in which layers and losses keep nothing for backward.
 
-    Memory then stays flat however large the model. Each thread has its own; contexts nest.
+    Memory then stays flat however large the model. Each thread has its own; contexts nest, and
+    with `mode=False` an inner one keeps again.
 
         with nn.inference():
             y = model(x)
     """
     before = _mode.inference
-    _mode.inference = True
+    _mode.inference = mode
     try:
         yield
     finally:

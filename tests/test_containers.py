@@ -86,6 +86,52 @@ def test_other_errors_pass_untouched():
     assert caught.value.args == ("k",)
 
 
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("kind", [FloatingPointError, IndexError, KeyError, KeyboardInterrupt])
+def test_whatever_stops_a_pass_empties_every_slot(kind, late):
+    class Block(nn.Layer):
+        """A layer around layers, without any container of the library."""
+
+        def __init__(self):
+            self.inner = [nn.Tanh()]
+
+        def forward(self, x):
+            y = self.inner[0].forward(x)
+            self.save_for_backward()
+            return y
+
+        def backward(self, grad_output):
+            self.saved()
+            return self.inner[0].backward(grad_output)
+
+    net = nn.Sequential(nn.Linear(3, 3), Block(), nn.Concat(nn.ReLU(), Broken(kind("no"), late)))
+    x = np.ones((2, 3), np.float32)
+    with pytest.raises(kind):
+        net.backward(np.ones_like(net(x)))
+    assert all(slot is None for slot in slots(net))
+
+
+@pytest.mark.parametrize("join", [nn.Add, nn.Concat])
+def test_branches_that_do_not_fit_leave_no_slot_filled(join):
+    net = join(nn.Tanh(), nn.Reshape(1, 3))
+    with pytest.raises(ValueError, match="branches must"):
+        net(np.ones((2, 3), np.float32))
+    assert all(slot is None for slot in slots(net))
+
+
+def test_a_message_of_ones_own_that_begins_like_a_place_keeps_its_layer():
+    with pytest.raises(ValueError, match=r"in Sequential layer 0 › Broken\(.*: in the end, no"):
+        nn.Sequential(Broken(ValueError("in the end, no")))(np.ones((2, 3)))
+
+
+def test_a_shortcut_can_be_given_later():
+    net, x = nn.Residual(nn.Linear(3, 3)), np.ones((2, 3), np.float32)
+    net.shortcut = nn.Linear(3, 3)
+    np.testing.assert_allclose(net(x), net.branch(x) + net.shortcut(x))
+    net.shortcut = None
+    np.testing.assert_allclose(net(x), net.branch(x) + x)
+
+
 def test_backward_without_forward_names_the_container():
     with pytest.raises(RuntimeError, match=r"^Sequential\(.*call forward first"):
         nn.Sequential(nn.ReLU())[0:1].backward(np.ones(2))

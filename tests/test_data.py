@@ -477,6 +477,28 @@ def test_lengths_must_agree(function, arrays):
     assert str(caught.value).endswith(str([len(array) for array in arrays]))
 
 
+@pytest.mark.parametrize(
+    "stratify", [["a", "a", "b", "b"], [0, 0, 0, 1], [0, 0, 1], [0, 0, 1, 1, 1]]
+)
+def test_a_refused_split_draws_nothing(stratify):
+    nn.seed(5)
+    expected = nn.Linear(2, 2).weight.data
+    nn.seed(5)
+    with pytest.raises((TypeError, ValueError)):
+        train_test_split(np.arange(4), test_size=1, stratify=stratify)
+    np.testing.assert_array_equal(nn.Linear(2, 2).weight.data, expected)
+
+
+def test_lists_are_taken_as_arrays():
+    x, y = [[1, 2], [3, 4], [5, 6]], ["a", "b", "c"]
+    pairs = [(tuple(a), b) for xs, ys in batches(x, y, batch_size=2, shuffle=True)
+             for a, b in zip(xs, ys, strict=True)]  # fmt: skip
+    assert sorted(pairs) == [((1, 2), "a"), ((3, 4), "b"), ((5, 6), "c")]
+    assert [len(part) for part in train_test_split(x, y, test_size=1)] == [2, 1, 2, 1]
+    with pytest.raises(ValueError, match="same number of rows"):
+        list(batches(5))
+
+
 def test_the_length_of_stratify_counts_too():
     with pytest.raises(ValueError, match=r"same number of rows, at least 1, got \[4, 3\]"):
         train_test_split(np.arange(4), stratify=np.array([0, 0, 1]))

@@ -3,11 +3,13 @@
 from collections import Counter
 
 import numpy as np
+import pytest
 from mutants import mutants
 
 import nnlite as nn
 
 
+@pytest.mark.slow
 def test_broken_layers_are_caught_and_named(capsys):
     missed, misnamed, ways = [], [], Counter()
     for row, way, mutant, x in mutants():

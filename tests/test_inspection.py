@@ -99,3 +99,153 @@ def test_summary_counts():
 def test_summary_names_the_layer_that_does_not_fit():
     with pytest.raises(ValueError, match=r"in Sequential layer 0 › Linear\(3, 4\)"):
         nn.summary(nn.Sequential(nn.Linear(3, 4)), 7)
+
+
+class Careless(nn.Layer):
+    """y = 2x, with one thing wrong in the way it is done."""
+
+    def __init__(self, how):
+        self.how = how
+        self.rng = np.random.default_rng(0)
+        if how == "hidden":
+            self._weight = nn.Parameter(np.ones(3))
+
+    def forward(self, x):
+        y = 2 * x
+        if self.how == "not deterministic":
+            y = y + np.random.default_rng().standard_normal(x.shape)
+        if self.how == "forward in place":
+            x *= 2
+        if self.how == "forward dtype":
+            y = y * np.float64(1)
+        self.save_for_backward()
+        return y
+
+    def backward(self, grad_output):
+        self.saved()
+        d_x = 2 * grad_output
+        return {
+            "none": None,
+            "type": [1.0],
+            "shape": d_x[:, :2],
+            "broadcast": d_x[:1],
+            "not finite": d_x / 0,
+            "raises": None if self.how != "raises" else d_x @ np.ones((9, 9)),
+        }.get(self.how, d_x)
+
+
+@pytest.mark.parametrize(
+    ("how", "kind", "words"),
+    [
+        ("not deterministic", "not deterministic", "forward is not deterministic"),
+        ("forward in place", "in place", "forward modifies its input"),
+        ("forward dtype", "dtype", "forward returns float64 for float32 input"),
+        ("hidden", "hidden", "Careless._weight is a Parameter"),
+        ("none", "none", "backward returns None"),
+        ("type", "type", "backward returns a list"),
+        ("shape", "shape", r"dL/dx of shape (4, 2) for an input of shape (4, 3)"),
+        ("broadcast", "broadcast", "it would only fit by broadcasting"),
+        ("not finite", "not finite", "holds NaN or infinity"),
+        ("raises", "raises", "backward raises ValueError: matmul"),
+    ],
+)
+def test_careless_layers_are_told_so(how, kind, words):
+    with np.errstate(all="ignore"):
+        report = nn.check_gradients(Careless(how), X, raises=False)
+    assert kind in report.kinds
+    assert words in str(report)
+    with np.errstate(all="ignore"), pytest.raises(nn.GradientError) as caught:
+        nn.check_gradients(Careless(how), X)
+    assert caught.value.report.kinds == report.kinds
+
+
+@pytest.mark.parametrize(
+    ("gradient", "kind", "words"),
+    [
+        (lambda x, g: g.T @ x, "transposed", "looks transposed"),
+        (lambda x, g: x[:, :, None] * g[:, None], "sum", "sum over the leading axes"),
+    ],
+)
+def test_gradients_of_the_wrong_shape_are_explained(gradient, kind, words):
+    class Wrong(nn.Linear):
+        def backward(self, grad_output):
+            (x,) = self.saved()
+            self.weight.grad += gradient(x, grad_output)
+            return grad_output @ self.weight.data.T
+
+    report = nn.check_gradients(Wrong(3, 2, bias=False), X, raises=False)
+    assert kind in report.kinds
+    assert words in str(report)
+
+
+def test_the_wrong_layer_inside_a_model_is_named():
+    class Wrong(nn.Tanh):
+        def backward(self, grad_output):
+            return -super().backward(grad_output)
+
+    model = nn.Sequential(nn.Linear(3, 3), nn.Residual(nn.Sequential(nn.Linear(3, 3), Wrong())))
+    report = nn.check_gradients(model, X, raises=False)
+    assert "layer 1 › Residual" in str(report)
+    assert "layer 1 › Wrong(): something is wrong" in str(report)
+    assert "sign" in report.kinds
+
+
+def test_a_wrong_loss_is_named():
+    class Wrong(nn.MSELoss):
+        def derivative(self, d):
+            return d
+
+    report = nn.check_gradients(nn.Linear(3, 2), X, Wrong(), np.zeros((4, 2)), raises=False)
+    assert "loss" in report.kinds
+
+
+def test_notes_say_what_was_not_checked():
+    assert "no parameters" in str(nn.check_gradients(nn.ReLU(), X + 0.1))
+    report = nn.check_gradients(nn.Identity(), np.arange(6).reshape(3, 2))
+    assert "the input holds integers (int64)" in str(report)
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "match"),
+    [
+        (np.array([["a"]]), TypeError, "x must hold numbers"),
+        (np.zeros((0, 3)), ValueError, "x is empty"),
+    ],
+)
+def test_inputs_that_cannot_be_checked(x, error, match):
+    with pytest.raises(error, match=match):
+        nn.check_gradients(nn.Linear(3, 2), x)
+
+
+def test_kinks_and_ties_are_no_errors():
+    zeros = np.zeros((3, 4))
+    assert nn.check_gradients(nn.ReLU(), zeros).ok
+    assert nn.check_gradients(nn.HardTanh(), np.ones((3, 4))).ok
+
+
+def test_large_layers_are_checked_along_random_directions():
+    x = np.random.default_rng(0).standard_normal((8, 100))
+    assert nn.check_gradients(nn.Linear(100, 100), x).ok
+
+    class Wrong(nn.Linear):
+        def backward(self, grad_output):
+            d_x = super().backward(grad_output)
+            self.weight.grad[17, 31] *= 1.01
+            return d_x
+
+    report = nn.check_gradients(Wrong(100, 100), x, raises=False)
+    assert not report.ok
+
+
+def test_a_projection_like_the_data_hides_nothing():
+    class RMSNorm(nn.Layer):
+        def forward(self, x):
+            r = 1 / np.sqrt((x * x).mean(axis=-1, keepdims=True) + 1e-5)
+            self.save_for_backward(x, r)
+            return x * r
+
+        def backward(self, grad_output):
+            x, r = self.saved()
+            return r * (grad_output - x * r**2 * (grad_output * x).mean(axis=-1, keepdims=True))
+
+    assert nn.check_gradients(RMSNorm(), np.random.default_rng(0).standard_normal((50, 4))).ok

@@ -46,6 +46,15 @@ def test_tied_parameters_are_one():
     assert len(copy.deepcopy(tied).parameters()) == 3
 
 
+def test_two_parts_with_the_same_path_are_refused():
+    class Named(nn.Layer):
+        def __init__(self):
+            self.items = {0: nn.Linear(2, 2), "0": nn.Linear(2, 2)}
+
+    with pytest.raises(ValueError, match=r"same path, items\.0"):
+        Named().parameters()
+
+
 def test_state_dict_is_a_copy():
     layer = nn.Linear(2, 2)
     layer.state_dict()["weight"][:] = 9
@@ -59,6 +68,7 @@ def test_state_dict_is_a_copy():
         (lambda s: s.update(extra=np.ones(1)), "extra is not a part"),
         (lambda s: s.update({"0.weight": np.ones((4, 3))}), r"0.weight has shape \(4, 3\)"),
         (lambda s: s.update({"0.bias": np.array(list("abcd"))}), "does not hold numbers"),
+        (lambda s: s.update({"0.bias": np.array([0, 1, 1e300, 0])}), "0.bias holds values that"),
     ],
 )
 def test_a_state_that_does_not_fit_changes_nothing(change, words):
@@ -69,6 +79,23 @@ def test_a_state_that_does_not_fit_changes_nothing(change, words):
         net.load_state_dict(state)
     for path, value in net.state_dict().items():
         np.testing.assert_array_equal(value, before[path])
+
+
+@pytest.mark.parametrize("count", [1.7, np.nan, 2.0**70])
+def test_an_integer_buffer_takes_only_whole_numbers(count):
+    layer = nn.Identity()
+    layer.count = nn.Buffer(np.array(3))
+    with pytest.raises(ValueError, match="count holds values that do not fit into int64"):
+        layer.load_state_dict({"count": np.array(count)})
+    assert layer.count.data == 3
+    layer.load_state_dict({"count": np.array(4.0)})
+    assert layer.count.data == 4
+
+
+def test_loading_keeps_what_is_not_finite():
+    layer = nn.PReLU(2)
+    layer.load_state_dict({"weight": np.array([np.nan, np.inf])})
+    np.testing.assert_array_equal(layer.weight.data, [np.nan, np.inf])
 
 
 def test_loading_loosely():
@@ -107,6 +134,9 @@ def test_astype_is_a_copy():
     assert {p.dtype for p in double.parameters()} == {np.dtype(np.float64)}
     assert double.weight.grad.dtype == np.float64
     assert layer.weight.dtype == np.float32
+    for dtype in (np.int64, bool, "complex64"):
+        with pytest.raises(TypeError, match=r"Linear.astype: expected floats, got"):
+            layer.astype(dtype)
 
 
 def test_predict_works_in_batches_and_casts():
@@ -122,6 +152,7 @@ def test_predict_works_in_batches_and_casts():
         (np.zeros((0, 3)), ValueError, "x is empty"),
         (np.array([[0, 0, 0], [0, np.nan, 0]]), ValueError, "row 1 contains nan"),
         (np.array([[0, 0, -np.inf]]), ValueError, "row 0 contains -inf"),
+        (np.array([[0, 0, 0], [0, 1e300, 0]]), ValueError, "x as float32 .* row 1 contains inf"),
         (np.array([["a", "b", "c"]]), TypeError, "x must hold numbers"),
         (np.array([[None, 1, 2]]), TypeError, "x must hold numbers"),
         (np.zeros((2, 5)), ValueError, r"layer 0 › Linear\(3, 4\): expected \(N, 3\)"),
@@ -147,7 +178,21 @@ def test_repr_never_raises():
         def __init__(self, thing):
             self.thing = thing
 
+    class Unfinished(nn.Layer):
+        def __init__(self, *shape):
+            self.shape = None
+
+    class Touchy(nn.Layer):
+        def __init__(self, size):
+            pass
+
+        @property
+        def size(self):
+            raise ValueError("not yet")
+
     assert repr(Forgetful(3)) == "Forgetful(size=?, mode=?)"
+    assert repr(Unfinished(3)) == "Unfinished(shape=?)"
+    assert repr(Touchy(3)) == "Touchy(size=?)"
     assert repr(Holder(Rude())) == "Holder(<Rude>)"
     assert repr(Holder(np.ones((2, 3)))) == "Holder(array(2, 3))"
     assert repr(nn.Linear(2, 3, bias=False)) == "Linear(2, 3, bias=False)"
@@ -166,11 +211,56 @@ def test_repr_never_raises():
         (lambda: nn.HardTanh(1, 1), "min_val < max_val"),
         (lambda: nn.Softplus(0), "beta"),
         (lambda: nn.ELU(0), "alpha"),
+        (
+            lambda: nn.Linear(2, 3, weight_init=lambda shape, rng: np.ones(5)),
+            r"shape \(2, 3\), got",
+        ),
+        (lambda: nn.Linear(2, 3, bias_init=lambda shape, rng: 0.0), r"shape \(3,\), got \(\)"),
+        (lambda: nn.seed(None), "seed must be a whole number ≥ 0, got None"),
+        (lambda: nn.seed(-1), "seed must be"),
+        (lambda: nn.PReLU(0), "num_parameters must be a whole number"),
+        (lambda: nn.Reshape(2, 0), "whole number ≥ 1, got 0"),
+        (lambda: nn.Reshape((2, 3)), "whole number ≥ 1"),
+        (lambda: nn.Reshape(-1, -1), "only one size can be −1"),
     ],
 )
 def test_bad_arguments_are_refused(make, words):
     with pytest.raises(ValueError, match=words):
         make()
+
+
+@pytest.mark.parametrize("layer", [nn.Linear(3, 2), nn.Tanh(), nn.ReLU(), nn.PReLU()])
+@pytest.mark.parametrize("shape", [(2, 4), (2, 1), (4,), (8, 1), (1, 2, 4)])
+def test_a_gradient_of_another_shape_changes_nothing(layer, shape):
+    layer(np.ones((4, 3), np.float32))
+    with pytest.raises(ValueError, match=rf"{type(layer).__name__}\(.*in y's shape \(4, "):
+        layer.backward(np.ones(shape, np.float32))
+    assert not any(p.grad.any() for p in layer.parameters())
+    layer(np.ones((4, 3), np.float32))
+    with pytest.raises(TypeError, match="got NoneType"):
+        layer.backward(None)
+
+
+def test_a_function_that_forgets_the_tuple():
+    class Half(nn.Elementwise):
+        def function(self, x):
+            return x / 2
+
+    with pytest.raises(TypeError, match=r"Half\(\): function must return a tuple.*got ndarray"):
+        Half()(np.ones((3, 2), np.float32))
+
+
+@pytest.mark.parametrize("layer", [nn.Flatten(), nn.Reshape(2, -1), nn.Reshape(-1)])
+def test_no_samples_can_be_reshaped(layer):
+    y = layer(np.ones((0, 2, 3), np.float32))
+    assert y.shape == layer(np.ones((1, 2, 3), np.float32))[:0].shape
+    layer(np.ones((0, 2, 3), np.float32))
+    assert layer.backward(y).shape == (0, 2, 3)
+
+
+def test_a_missing_axis_is_named():
+    with pytest.raises(ValueError, match=r"GLU\(axis=2\): axis 2 must have even length"):
+        nn.GLU(axis=2)(np.ones((2, 4), np.float32))
 
 
 def test_a_layer_without_methods_says_so():

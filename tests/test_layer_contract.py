@@ -10,6 +10,7 @@ from cases import LAYERS, layer_input, layer_of
 from cases.core import Cube
 
 import nnlite as nn
+from nnlite.layers.containers import Container
 
 
 def layers(keep=lambda case: True):
@@ -83,6 +84,17 @@ def test_dtype_is_kept(case, dtype):
     layer = layer_of(case, dtype)
     y, d_x, grads = run(layer, layer_input(case, dtype))
     assert {a.dtype for a in (y, d_x, *grads)} == {np.dtype(dtype)}
+
+
+@every_layer
+def test_numpy_scalars_as_arguments_do_not_promote(case):
+    layer = layer_of(case, np.float32)
+    for part in layer.named_layers().values():
+        for name in inspect.signature(type(part)).parameters:
+            if type(getattr(part, name, None)) is float and name in vars(part):
+                setattr(part, name, np.float64(getattr(part, name)))
+    y, d_x, grads = run(layer, layer_input(case, np.float32))
+    assert {a.dtype for a in (y, d_x, *grads)} == {np.dtype(np.float32)}
 
 
 @every_layer
@@ -174,6 +186,22 @@ def test_backward_empties_every_slot(case):
         layer.needs_input_grad = needed
         run(layer, x)
         assert all(part._slot is None for part in layer.named_layers().values())
+
+
+@layers(lambda case: isinstance(case.make(), Container))
+def test_a_child_that_fails_leaves_no_slot_filled(case):
+    layer, x = layer_of(case), layer_input(case)
+
+    def fails(value):
+        raise ZeroDivisionError
+
+    for method in ("forward", "backward"):
+        for child in [*layer.named_layers().values()][1:]:
+            setattr(child, method, fails)
+            with pytest.raises(ZeroDivisionError):
+                run(layer, x)
+            assert all(part._slot is None for part in layer.named_layers().values())
+            delattr(child, method)
 
 
 @every_layer

@@ -72,6 +72,16 @@ def test_dtype_purity_and_the_slot(case):
 
 
 @every_loss
+def test_numpy_scalars_as_arguments_do_not_promote(case):
+    loss, (prediction, target) = case.make(), drawn(case, np.float32)
+    for name, value in vars(loss).items():
+        if type(value) is float:
+            setattr(loss, name, np.float64(value))
+    assert type(loss(prediction, target)) is float
+    assert loss.backward().dtype == np.float32
+
+
+@every_loss
 def test_weights_of_one_change_nothing_and_zero_leaves_out(case):
     loss, (prediction, target) = case.make(), drawn(case)
     plain = loss(prediction, target)
@@ -140,6 +150,37 @@ def test_huge_logits_stay_finite(make, scale):
     assert np.isfinite(loss.backward()).all()
 
 
+@pytest.mark.parametrize(
+    "make",
+    [nn.CrossEntropyLoss, nn.NLLLoss, nn.FocalLoss,
+     lambda: nn.CrossEntropyLoss(label_smoothing=0.1),
+     lambda: nn.CrossEntropyLoss(weight=[0, 1, 1], ignore_index=9)],
+)  # fmt: skip
+def test_ignored_rows_may_hold_anything(make):
+    loss = make()
+    scores = np.array([[-np.inf, 0, 1], [-1, -2, -3]], np.float32)
+    target = np.array([0 if loss.weight else loss.ignore_index, 2])
+    assert loss(scores, target) == pytest.approx(make()(scores[1:], target[1:]))
+    gradient = loss.backward()
+    assert not gradient[0].any()
+    assert gradient[1].any()
+
+
+def test_zero_shares_of_impossible_classes_count_nothing():
+    loss = nn.CrossEntropyLoss()
+    scores = np.array([[-np.inf, 0, 1]], np.float32)
+    assert loss(scores, np.array([[0, 0, 1.0]])) == pytest.approx(loss(scores, np.array([2])))
+
+
+def test_a_function_that_forgets_the_tuple():
+    class Half(nn.Loss):
+        def function(self, prediction, target):
+            return prediction - target
+
+    with pytest.raises(TypeError, match=r"Half\(\): function must return a tuple.*got ndarray"):
+        Half()(np.ones(3), np.ones(3))
+
+
 def test_huge_binary_logits_stay_finite():
     logits = np.array([[1e30], [-1e30]], np.float32)
     loss = nn.BCEWithLogitsLoss()
@@ -175,6 +216,16 @@ scores, label = np.zeros((3, 4)), np.zeros(3, np.int64)
         (nn.PoissonNLLLoss(), column, column - 1, ValueError, "negative"),
         (nn.PoissonNLLLoss(log_input=False), column - 1, column, ValueError, "Softplus"),
         (nn.KLDivLoss(), scores, scores - 1, ValueError, "negative"),
+        (
+            nn.BCEWithLogitsLoss(np.ones(5)),
+            np.zeros((4, 1)),
+            np.zeros((4, 1)),
+            ValueError,
+            r"a number or have shape \(1,\), got \(5,\)",
+        ),
+        (nn.BCEWithLogitsLoss(np.ones((3, 4))), scores, scores, ValueError, r"shape \(4,\)"),
+        (nn.CrossEntropyLoss(), scores, scores - 1, ValueError, "soft targets must be ≥ 0"),
+        (nn.CrossEntropyLoss(), scores, scores * np.nan, ValueError, "≥ 0, got nan"),
         (nn.CrossEntropyLoss(), scores, label + 4, ValueError, "class 4 at row 0"),
         (nn.CrossEntropyLoss(), scores, np.array([0, 1, -1]), ValueError, "class -1 at row 2"),
         (nn.CrossEntropyLoss(), scores, floats, TypeError, r"astype\(np.int64\)"),
@@ -197,7 +248,8 @@ def test_bad_targets_are_refused(loss, prediction, target, error, words):
 @pytest.mark.parametrize(
     ("weight", "error"),
     [(np.ones(2), ValueError), (np.ones((3, 2)), ValueError), (1.0, ValueError),
-     (np.array(["a", "b", "c"]), TypeError)],
+     (np.array(["a", "b", "c"]), TypeError), (np.array([1, -1, 1]), ValueError),
+     (np.array([1, np.nan, 1]), ValueError)],
 )  # fmt: skip
 def test_bad_weights_are_refused(weight, error):
     with pytest.raises(error, match="sample_weight"):
@@ -209,6 +261,7 @@ def test_bad_weights_are_refused(weight, error):
     [
         lambda: nn.MSELoss("none"),
         lambda: nn.HuberLoss(0),
+        lambda: nn.PoissonNLLLoss(eps=-1),
         lambda: nn.HuberLoss(float("nan")),
         lambda: nn.CrossEntropyLoss(label_smoothing=1.5),
         lambda: nn.CrossEntropyLoss(weight=[1, -1]),

@@ -454,3 +454,19 @@ def test_a_metric_says_what_it_lacks(method):
 def test_repr_is_the_call():
     assert repr(nn.TopKAccuracy()) == "TopKAccuracy()"
     assert repr(nn.Accuracy(0.5)) == "Accuracy(threshold=0.5)"
+
+
+@every
+def test_lists_are_taken_as_arrays(name):
+    make = getattr(nn, name)
+    ours, ref = make(), make()
+    prediction, target = data_for(name)
+    ours.update(prediction.tolist(), target.tolist())
+    ref.update(prediction, target)
+    np.testing.assert_allclose(ours.result(), ref.result())
+
+
+def test_top_k_takes_one_hot_lists():
+    metric = nn.TopKAccuracy(1)
+    metric.update([[0.0, 1.0], [1.0, 0.0]], [[0, 1], [0, 1]])
+    assert metric.result() == 0.5

@@ -261,7 +261,44 @@ def test_a_rule_of_ones_own():
     np.testing.assert_allclose(p.data, [0.9, 1.1])
 
 
-@pytest.mark.parametrize("lr", [0, -1.0, float("nan"), float("inf")])
+def test_a_rule_without_scratch_arrays_can_decay():
+    class Plain(nn.Optimizer):
+        scratch_arrays = 0
+
+        def __init__(self, parameters, lr=1e-3, weight_decay=0.0):
+            super().__init__(parameters, lr, weight_decay)
+
+        def update(self, vectors, options, k):
+            w, g, _, () = vectors
+            w -= options["lr"] * g
+
+    p = nn.Parameter([1.0, 2.0])
+    p.grad = [3.0, 0.0]
+    Plain([p], lr=0.1, weight_decay=0.5).step(grad_scale=2.0)
+    np.testing.assert_allclose(p.data, [1 - 0.1 * 6.5, 2 - 0.1 * 1.0], rtol=1e-6)
+
+
+def test_a_refused_optimizer_leaves_the_first_in_charge():
+    model = nn.Linear(2, 2)
+    first = nn.SGD(model.parameters())
+    for lr in (lambda k: -1.0, lambda k: "1"):
+        with pytest.raises(ValueError, match="Adam: lr schedule at step 0 must be a number ≥ 0"):
+            nn.Adam([{"params": [model.weight]}, {"params": [model.bias], "lr": lr}])
+    first.step()
+
+
+def test_a_refused_step_updates_no_group():
+    a, b = parameters((3,), (4,))
+    optimizer = nn.SGD([{"params": [a]}, {"params": [b], "lr": lambda k: 1.0 if k < 1 else np.nan}])
+    walk(optimizer, steps=1)
+    before, state = values([a, b]), optimizer.state_dict()["parameters"]
+    with pytest.raises(ValueError, match="lr schedule at step 1"):
+        optimizer.step()
+    assert_equal(values([a, b]), before)
+    assert (optimizer.steps, optimizer.state_dict()["parameters"]) == (1, state)
+
+
+@pytest.mark.parametrize("lr", [0, -1.0, float("nan"), float("inf"), "1", None, True])
 def test_learning_rates_out_of_range(lr):
     with pytest.raises(ValueError, match="lr must be a number > 0"):
         nn.SGD(parameters((2,)), lr=lr)
@@ -281,6 +318,13 @@ def test_learning_rates_out_of_range(lr):
         (lambda: nn.Adam([nn.Parameter([1, 2])]), TypeError, "integers"),
         (lambda: nn.Adam([nn.Parameter([1.0])] * 2), ValueError, "there twice"),
         (lambda: nn.Adam(parameters((1,)), betas=(0.9, 1.0)), ValueError, "betas"),
+        (lambda: nn.Adam(parameters((1,)), betas=0.9), ValueError, "betas must be two numbers"),
+        (lambda: nn.Adam(parameters((1,)), betas=(0.9,)), ValueError, "betas must be two numbers"),
+        (lambda: nn.Adam(parameters((1,)), betas=(0.9, "0")), ValueError, "betas must be two"),
+        (lambda: nn.Adam([{"params": nn.Parameter([1.0])}]), TypeError, r"list .* wrap it in \["),
+        (lambda: nn.Adam(parameters((1,)), clip_norm="1"), ValueError, "clip_norm must be"),
+        (lambda: nn.NAdam(parameters((1,)), momentum_decay=-5.0), ValueError, "momentum_decay"),
+        (lambda: nn.SGD(parameters((1,)), dampening=np.nan), ValueError, "dampening must be"),
         (lambda: nn.Adam(parameters((1,)), eps=-1), ValueError, "eps"),
         (lambda: nn.Adam(parameters((1,)), weight_decay=-1), ValueError, "weight_decay"),
         (lambda: nn.Adam(parameters((1,)), clip_norm=0), ValueError, "clip_norm"),
@@ -301,6 +345,13 @@ def test_bad_arguments(make, error, match):
     ("spoil", "match"),
     [
         (lambda s: s["parameters"].pop(), "state of 1 parameters for 2"),
+        (lambda s: s.pop("steps"), "Adam: the state has no steps"),
+        (lambda s: s.pop("lr_scale"), "Adam: the state has no lr_scale"),
+        (lambda s: s.update(lr_scale="1"), "lr_scale must be a number"),
+        (lambda s: s.update(steps=-1), "steps must be a whole number"),
+        (lambda s: s["parameters"][1].pop("steps"), "parameter 1: steps must be a whole"),
+        (lambda s: s["parameters"].__setitem__(1, {"steps": 2}), "parameter 1 needs .*exp_avg"),
+        (lambda s: s["parameters"][1].update(exp_avg=np.array(list("abcd"))), "not hold numbers"),
         (lambda s: s["parameters"][0].pop("exp_avg"), "parameter 0 needs"),
         (lambda s: s["parameters"][1].update(exp_avg=np.ones(7)), r"shape \(7,\) instead"),
     ],
@@ -319,5 +370,26 @@ def test_state_that_does_not_fit_changes_nothing(spoil, match):
     assert_equal(values(params), values(twin.parameters))
 
 
+def test_the_state_of_another_rule_is_refused():
+    params = parameters((3,))
+    sgd = nn.SGD(params)
+    walk(sgd, steps=2)
+    with pytest.raises(ValueError, match=r"Adam: parameter 0 needs \['exp_avg', 'exp_avg_sq'\]"):
+        nn.Adam(params).load_state_dict(sgd.state_dict())
+
+
+@every_optimizer
+def test_state_from_before_the_first_step_can_be_loaded(cls):
+    frozen, free = parameters((3,), (4,))
+    frozen.trainable = False
+    optimizer = cls([frozen, free])
+    optimizer.load_state_dict(optimizer.state_dict())
+    walk(optimizer)
+    optimizer.load_state_dict(optimizer.state_dict())
+
+
 def test_repr_names_the_options():
+    optimizer = nn.SGD(parameters((2,)))
+    optimizer.lr = 0.5
+    assert "lr=0.5" in repr(optimizer)
     assert repr(nn.SGD(parameters((2,)), lr=0.1)).startswith("SGD(1 parameters, lr=0.1")

@@ -16,7 +16,9 @@ NUMBER = re.compile(r"(?<![\w.])-?\d[\d,]*\.?\d*(?:e-?\d+)?")
 
 def assert_same_output(printed, promised):
     """The same words, and numbers that differ no more than another processor rounds."""
-    printed, promised = (re.sub(r"[\d,]+ samples/s", "samples/s", t) for t in (printed, promised))
+    # speeds differ, and so does where a right gradient rounds worst
+    noise = re.compile(r"[\d,]+ samples/s|\(.*(?=ok\n)")
+    printed, promised = (noise.sub("", t) for t in (printed, promised))
     assert NUMBER.sub("#", printed).split() == NUMBER.sub("#", promised).split()
     numbers = [[float(n.replace(",", "")) for n in NUMBER.findall(t)] for t in (printed, promised)]
     assert numbers[0] == pytest.approx(numbers[1], rel=0.02)

@@ -187,18 +187,20 @@ def test_momentum_may_be_zero_for_a_while():
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"lr": lambda k: -1.0}, "lr schedule at step 0 must be"),
-        ({"lr": 0.1, "momentum": lambda k: 1.0}, r"momentum schedule at step 0 must be in \[0, 1"),
-        ({"lr": 0.1, "weight_decay": lambda k: math.nan}, "weight_decay schedule at step 0 .*nan"),
+        ({"lr": lambda k: 1.0 - 2 * k}, "lr schedule at step 1 must be"),
+        ({"momentum": lambda k: float(k)}, r"momentum schedule at step 1 must be .*\[0, 1"),
+        ({"weight_decay": lambda k: (0.0, math.nan)[k]}, "weight_decay schedule at step 1 .*nan"),
+        ({"weight_decay": lambda k: (0.0, "1")[k]}, "weight_decay schedule at step 1 .*'1'"),
     ],
 )
 def test_a_schedule_out_of_range_changes_nothing(options, match):
     a, b = nn.Parameter([1.0]), nn.Parameter([1.0])
     optimizer = nn.SGD([{"params": [a]}, {"params": [b], **options}])
+    optimizer.step()
     a.grad, b.grad = [1.0], [1.0]
     with pytest.raises(ValueError, match=match):
         optimizer.step()
-    assert (a.data[0], b.data[0]) == (1, 1)
+    assert (a.data[0], b.data[0], optimizer.steps) == (1, 1, 1)
 
 
 def test_a_scheduled_run_resumes_where_it_was():

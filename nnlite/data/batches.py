@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from nnlite.checks import check_whole
-from nnlite.data.sources import as_rows, is_stream
+from nnlite.data.sources import Rows, as_rows, is_stream
 from nnlite.random import as_generator
 
 
-def check_lengths(*arrays: Any) -> int:
-    """The common number of rows.
+def check_lengths(*values: Any) -> list[Any]:
+    """The values as arrays (or rows that are fetched), which have the same number of rows.
 
     Raises:
         ValueError: when there is no array, no row, or the lengths differ.
     """
-    lengths = [len(array) for array in arrays]
+    arrays = [as_rows(value) for value in values]
+    lengths = [len(a) if isinstance(a, Rows) or a.ndim else 0 for a in arrays]
     if len(set(lengths)) != 1 or lengths[0] == 0:
         raise ValueError(f"expected arrays with the same number of rows, at least 1, got {lengths}")
-    return lengths[0]
+    return arrays
 
 
 def batches(
@@ -55,15 +56,15 @@ def batches(
     """
     if len(arrays) == 1 and is_stream(arrays[0]):
         return iter(arrays[0](as_generator(rng)))
-    arrays = tuple(as_rows(array) for array in arrays)
-    rows = check_lengths(*arrays)
+    checked = check_lengths(*arrays)
+    rows = len(checked[0])
     batch_size = check_whole("batch_size", batch_size)
     order = as_generator(rng).permutation(rows) if shuffle else None
     stop = rows - rows % batch_size if drop_last else rows
-    return walk(arrays, order, range(0, stop, batch_size))
+    return walk(checked, order, range(0, stop, batch_size))
 
 
-def walk(arrays: tuple[Any, ...], order: np.ndarray | None, starts: range) -> Iterator[Any]:
+def walk(arrays: Sequence[Any], order: np.ndarray | None, starts: range) -> Iterator[Any]:
     """The batches that begin at `starts`, of rows in this order (None: as they lie)."""
     for start in starts:
         rows = slice(start, start + starts.step)

@@ -50,4 +50,9 @@ def as_input(name: str, values: Any, dtype: DTypeLike) -> np.ndarray:
     """Data for a model: numbers, finite, floats in the model's dtype and integers as they are."""
     array = as_numbers(name, values)
     check_finite(name, array)
-    return array.astype(dtype, copy=False) if array.dtype.kind == "f" else array
+    if array.dtype.kind != "f" or array.dtype == dtype:
+        return array
+    with np.errstate(over="ignore"):
+        cast = array.astype(dtype)
+    check_finite(f"{name} as {cast.dtype}", cast)
+    return cast

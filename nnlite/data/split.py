@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from nnlite.checks import is_whole
 from nnlite.data.batches import check_lengths
@@ -11,9 +12,9 @@ from nnlite.random import as_generator
 
 
 def train_test_split(
-    *arrays: np.ndarray,
+    *arrays: ArrayLike,
     test_size: float = 0.25,
-    stratify: np.ndarray | None = None,
+    stratify: ArrayLike | None = None,
     rng: np.random.Generator | int | None = None,
 ) -> list[np.ndarray]:
     """Shuffle rows and split them in two, the same way for every array.
@@ -34,18 +35,24 @@ def train_test_split(
         ValueError: lengths that differ, a size that leaves one part empty, or a class with fewer
             than two members.
     """
-    rows = check_lengths(*arrays, *([] if stratify is None else [stratify]))
+    checked = check_lengths(*arrays)
+    rows = len(checked[0])
     test_rows = _test_rows(rows, test_size)
-    rng = as_generator(rng)
     if stratify is None:
+        rng = as_generator(rng)
         test = rng.permutation(rows)[:test_rows]
     else:
-        test = _stratified(as_numbers("stratify", stratify), test_rows, rng)
+        check_lengths(checked[0], stratify)
+        members, wanted = _shares(as_numbers("stratify", stratify), test_rows)
+        rng = as_generator(rng)  # once nothing can be refused any more
+        test = np.concatenate(
+            [rng.permutation(rows)[:n] for rows, n in zip(members, wanted, strict=True)]
+        )
     is_test = np.zeros(rows, bool)
     is_test[test] = True
     train = rng.permutation(np.flatnonzero(~is_test))
     test = rng.permutation(test)
-    return [np.asarray(array)[part] for array in arrays for part in (train, test)]
+    return [array[part] for array in checked for part in (train, test)]
 
 
 def _test_rows(rows: int, test_size: float) -> int:
@@ -59,9 +66,9 @@ def _test_rows(rows: int, test_size: float) -> int:
     return int(test_rows)
 
 
-def _stratified(classes: np.ndarray, test_rows: int, rng: np.random.Generator) -> np.ndarray:
-    """Rows for the test part, from each class its share, at least one; the largest
-    remainders round up.
+def _shares(classes: np.ndarray, test_rows: int) -> tuple[list[np.ndarray], np.ndarray]:
+    """(the rows of each class, how many of them go to the test part): from each class its share,
+    at least one; the largest remainders round up.
     """
     values, inverse, counts = np.unique(classes, return_inverse=True, return_counts=True)
     if classes.ndim != 1 or counts.min() < 2:
@@ -82,5 +89,4 @@ def _stratified(classes: np.ndarray, test_rows: int, rng: np.random.Generator) -
         room = wanted < counts - 1 if step > 0 else wanted > 1
         gap = np.where(room, step * (exact - wanted), -np.inf)
         wanted[int(gap.argmax())] += step
-    members = [rng.permutation(np.flatnonzero(inverse == k)) for k in range(len(values))]
-    return np.concatenate([rows[:n] for rows, n in zip(members, wanted, strict=True)])
+    return [np.flatnonzero(inverse == k) for k in range(len(values))], wanted

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -16,9 +15,9 @@ from nnlite.inspection.numeric import (
     jacobian_by_differences,
     worst_slope,
 )
-from nnlite.inspection.probe import Probe, floats
+from nnlite.inspection.probe import Probe, floats, random_upstream
 from nnlite.inspection.report import Diagnosis, GradientError, GradientReport, GradientRow
-from nnlite.inspection.structure import sub_layers
+from nnlite.inspection.structure import sub_layers, watch
 from nnlite.layers.base import Layer
 from nnlite.losses.base import Loss
 from nnlite.optimizers.sgd import SGD
@@ -98,7 +97,7 @@ class _Check:
         rows: list[GradientRow] = []
         y = self.probe.forward(self.x)
         if not findings:
-            g = np.random.default_rng(0).standard_normal(y.shape)
+            g = random_upstream(y.shape)
             findings += contract.check_backward(self.probe, self.x, g)
             # after these, backward cannot be run again and again
             if not {"raises", "none", "type", "shape", "sum", "transposed"} & _kinds(findings):
@@ -148,7 +147,7 @@ class _Check:
         x = self.x[rows].copy()
         y = self.probe.forward(x)
         if self.loss is None:
-            r = np.random.default_rng(0).standard_normal(y.shape)
+            r = random_upstream(y.shape)
             return x, r, lambda: float((r * self.probe.forward(x)).sum())
         criterion, target = copy.deepcopy(self.loss), np.asarray(self.target)[rows]
         criterion(y, target)
@@ -211,7 +210,7 @@ class _Check:
             return Diagnosis("unknown", "too large to say why; check it on a smaller size")
         true = jacobian_by_differences(array, lambda: self.probe.forward(x))
         ours = self._jacobian(name, x, y.shape)
-        upstream = np.random.default_rng(0).standard_normal(y.size)
+        upstream = random_upstream((y.size,))
         found = diagnose(
             Evidence(true, ours, y.shape, array.shape, upstream, x if name == "input" else None)
         )
@@ -250,7 +249,7 @@ class _Check:
         probe = Probe(self.layer)
         children = sub_layers(probe.layer)
         for place, child in children:
-            _capture(child, place, inputs)
+            watch(child, lambda x, y, key=place: inputs.update({key: np.array(x)}))  # type: ignore[misc]
         if not children:
             return []
         try:
@@ -263,6 +262,7 @@ class _Check:
                 part = _Check(child, inputs[place], None, None).report()
                 if not part.ok:
                     part.subject = f"{place} › {part.subject}"
+                    part.notes = []
                     reports.append(part)
         return reports
 
@@ -277,14 +277,3 @@ class _Check:
 
 def _kinds(findings: list[Diagnosis]) -> set[str]:
     return {finding.kind for finding in findings}
-
-
-def _capture(layer: Layer, place: str, inputs: dict[str, np.ndarray]) -> None:
-    """Note what the layer's forward is called with."""
-    forward = layer.forward
-
-    def captured(x: np.ndarray) -> Any:
-        inputs[place] = np.array(x)
-        return forward(x)
-
-    layer.forward = captured  # type: ignore[method-assign]

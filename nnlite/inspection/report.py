@@ -94,7 +94,12 @@ class GradientReport:
         lines = [f"{self.subject}: {verdict}"]
         if self.rows:
             lines += ["", *_table(self.rows)]
-        wrong = [f"{row.name}: {row.diagnosis.text}" for row in self.rows if row.diagnosis]
+        explained = bool(self.findings or self.parts)
+        wrong = [
+            f"{row.name}: {row.diagnosis.text}"
+            for row in self.rows
+            if row.diagnosis and not (explained and row.diagnosis.kind == "unknown")
+        ]
         for text in [*wrong, *(finding.text for finding in self.findings)]:
             lines += ["", f"✗ {text}"]
         for part in self.parts:

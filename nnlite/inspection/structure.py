@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+
+import numpy as np
 
 from nnlite.layers.base import Layer
 from nnlite.layers.containers import Container
@@ -24,8 +26,48 @@ def sub_layers(layer: Layer) -> list[tuple[str, Layer]]:
     return direct
 
 
-def walk(layer: Layer) -> Iterator[Layer]:
-    """The layer and all layers inside it, outermost first."""
-    yield layer
-    for _, inner in sub_layers(layer):
-        yield from walk(inner)
+def place_name(place: tuple[str, ...], layer: Layer) -> str:
+    """A path for people: "layer 2 › branch › Linear(64, 10)"."""
+    return " › ".join([*place, type(layer).__name__ if sub_layers(layer) else repr(layer)])
+
+
+def places(layer: Layer, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Layer]]:
+    """Every layer with the way to it, outermost first."""
+    yield above, layer
+    for name, inner in sub_layers(layer):
+        yield from places(inner, (*above, name))
+
+
+def watch(
+    layer: Layer,
+    after_forward: Callable[[np.ndarray, np.ndarray], None] | None = None,
+    after_backward: Callable[[np.ndarray, np.ndarray | None], None] | None = None,
+) -> Callable[[], None]:
+    """Be told of every forward (x, y) and backward (G, dL/dx) of this instance.
+
+    Returns:
+        A function that ends it, and leaves the instance as it was.
+    """
+    forward, backward = layer.forward, layer.backward
+
+    def watched_forward(x: np.ndarray) -> np.ndarray:
+        y = forward(x)
+        if after_forward is not None:
+            after_forward(x, y)
+        return y
+
+    def watched_backward(grad_output: np.ndarray) -> np.ndarray | None:
+        d_x = backward(grad_output)
+        if after_backward is not None:
+            after_backward(grad_output, d_x)
+        return d_x
+
+    layer.forward = watched_forward  # type: ignore[method-assign]
+    layer.backward = watched_backward  # type: ignore[method-assign]
+    return lambda: unwatch(layer)
+
+
+def unwatch(layer: Layer) -> None:
+    """Give the instance the methods of its class again."""
+    for name in ("forward", "backward"):
+        vars(layer).pop(name, None)

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from nnlite.inspection.structure import sub_layers, walk
+from nnlite.inspection.structure import places, sub_layers, watch
 from nnlite.layers.base import Layer, floating_dtype
+from nnlite.slot import inference
 
 
 class SummaryRow(NamedTuple):
@@ -87,23 +88,14 @@ def summary(
     sample = (input_shape,) if isinstance(input_shape, int) else tuple(input_shape)
     probe = copy.deepcopy(model)
     shapes: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {}
-    for layer in walk(probe):
-        _record_shapes(layer, shapes)
+    for _, layer in places(probe):
+        key = id(layer)
+        watch(layer, lambda x, y, key=key: shapes.update({key: (x.shape, y.shape)}))  # type: ignore[misc]
     x = np.zeros((batch_size, *sample), dtype or floating_dtype(model))
-    probe(x)
+    with inference(False):
+        probe.train()(x)
     seen: set[int] = set()
     return Summary(list(_rows(probe, type(model).__name__, 0, shapes, seen)), x.shape)
-
-
-def _record_shapes(layer: Layer, shapes: dict[int, Any]) -> None:
-    forward = layer.forward
-
-    def recorded(x: np.ndarray) -> np.ndarray:
-        y = forward(x)
-        shapes[id(layer)] = (x.shape, y.shape)
-        return y
-
-    layer.forward = recorded  # type: ignore[method-assign]
 
 
 def _rows(
@@ -114,6 +106,8 @@ def _rows(
     below: list[SummaryRow] = []
     direct: list[SummaryRow] = []
     for place, child in sub_layers(layer):
+        if id(child) not in shapes:  # forward does not use it
+            continue
         label = type(child).__name__ if sub_layers(child) else repr(child)
         rows = list(_rows(child, f"{place}: {label}", depth + 1, shapes, seen))
         direct.append(rows[0])
@@ -135,7 +129,7 @@ def _rows(
 def _saved_bytes(layer: Layer, seen: set[int]) -> int:
     """Bytes of the arrays in the layer's slot that no other layer has saved already."""
     total = 0
-    for array in _arrays(layer.saved()):
+    for array in _arrays(layer._slot):
         owner = array
         while isinstance(owner.base, np.ndarray):
             owner = owner.base

@@ -172,16 +172,17 @@ class Softplus(Elementwise):
 
     def function(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
         """log(1 + e^(βx)) / β, and x itself beyond 100/β."""
-        z = self._near(x)
-        return softplus(self.beta * z) / self.beta + relu(x - z), x
+        beta, z = float(self.beta), self._near(x)
+        return softplus(beta * z) / beta + relu(x - z), x
 
     def derivative(self, x: np.ndarray) -> np.ndarray:
         """σ(βx)."""
-        return sigmoid(self.beta * self._near(x))
+        return sigmoid(float(self.beta) * self._near(x))
 
     def _near(self, x: np.ndarray) -> np.ndarray:
         """X where the curve bends; beyond ±100/β it is straight, and βx might overflow."""
-        return np.clip(x, -100 / self.beta, 100 / self.beta)
+        bound = 100 / float(self.beta)  # a NumPy scalar would turn float32 into float64
+        return np.clip(x, -bound, bound)
 
 
 class LogSigmoid(Elementwise):
@@ -237,7 +238,7 @@ class GLU(Layer):
     Shapes       x (…, 2C, …) → y (…, C, …)
     Saves        a, s
     Args         axis: the axis that is halved (default −1)
-    Raises       ValueError: when its length is odd
+    Raises       ValueError: when its length is odd, or x has no such axis
                  TypeError: when x does not hold floats
     Source       Dauphin et al. 2017, equation 1
     """
@@ -253,7 +254,7 @@ class GLU(Layer):
     def forward(self, x: np.ndarray) -> np.ndarray:
         """A ⊙ σ(b)."""
         self.check_floating(x)
-        if x.shape[self.axis] % 2:
+        if not -x.ndim <= self.axis < x.ndim or x.shape[self.axis] % 2:
             raise ValueError(f"{self!r}: axis {self.axis} must have even length, got {x.shape}")
         a, b = np.split(x, 2, axis=self.axis)
         s = sigmoid(b)

@@ -99,7 +99,7 @@ class Layer(Slot, Constructed):
 
     def named_parts(self, kind: type[Part]) -> Iterator[tuple[str, Part]]:
         """Every part of one kind inside this layer with its path, each object once."""
-        return _walk(self, "", kind, {id(self)})
+        return _walk(self, "", kind, {id(self)}, set())
 
     def named_parameters(self) -> dict[str, Parameter]:
         """The parameters by path, such as "2.branch.0.weight"."""
@@ -122,6 +122,12 @@ class Layer(Slot, Constructed):
         if any(isinstance(value, Parameter) for value in vars(self).values()):
             return True  # most layers, without the walk
         return next(self.named_parts(Parameter), None) is not None
+
+    def clear_saved(self) -> None:
+        """Empty this layer's slot and those of all layers inside."""
+        super().clear_saved()
+        for _, layer in self.named_parts(Layer):
+            Slot.clear_saved(layer)
 
     def zero_grad(self) -> None:
         """Set every parameter's gradient to zero."""
@@ -170,20 +176,13 @@ class Layer(Slot, Constructed):
                 what is on one side only is left alone.
 
         Raises:
-            ValueError: paths missing or unknown, or a wrong shape; nothing is written then.
+            ValueError: paths missing or unknown, a wrong shape, or values that the dtype cannot
+                hold; nothing is written then.
         """
         own = self._state()
         common = [path for path in own if path in state]
-        problems = [
-            f"{path} has shape {np.shape(state[path])} instead of {own[path].shape}"
-            for path in common
-            if np.shape(state[path]) != own[path].shape
-        ]
-        problems += [
-            f"{path} does not hold numbers (dtype {np.asarray(state[path]).dtype})"
-            for path in common
-            if np.asarray(state[path]).dtype.kind not in "fiub"
-        ]
+        misfits = ((path, _misfit(own[path], np.asarray(state[path]))) for path in common)
+        problems = [f"{path} {misfit}" for path, misfit in misfits if misfit]
         if strict:
             problems += [f"{path} is missing" for path in own if path not in state]
             problems += [f"{path} is not a part of this model" for path in state if path not in own]
@@ -193,7 +192,13 @@ class Layer(Slot, Constructed):
             np.copyto(own[path].data, state[path], casting="unsafe")
 
     def astype(self, dtype: DTypeLike) -> Self:
-        """A copy with floating parameters and buffers in another dtype, as NumPy's `astype`."""
+        """A copy with floating parameters and buffers in another dtype, as NumPy's `astype`.
+
+        Raises:
+            TypeError: when that is not a dtype of floats.
+        """
+        if np.dtype(dtype).kind != "f":
+            raise TypeError(f"{type(self).__name__}.astype: expected floats, got {np.dtype(dtype)}")
         other = copy.deepcopy(self)
         for part in other._state().values():
             part.cast(dtype)
@@ -234,6 +239,23 @@ class Layer(Slot, Constructed):
                 "convert with x.astype(np.float32)"
             )
 
+    def check_grad_output(self, grad_output: np.ndarray, shape: tuple[int, ...]) -> None:
+        """Refuse a gradient that does not have the output's shape.
+
+        Raises:
+            TypeError: when it is no array.
+            ValueError: when the shapes differ.
+        """
+        if not isinstance(grad_output, np.ndarray):
+            raise TypeError(
+                f"{self!r}: backward expected dL/dy as a NumPy array {shape}, "
+                f"got {type(grad_output).__name__}"
+            )
+        if grad_output.shape != shape:
+            raise ValueError(
+                f"{self!r}: backward expected dL/dy in y's shape {shape}, got {grad_output.shape}"
+            )
+
 
 def floating_dtype(layer: Layer) -> np.dtype[Any]:
     """The dtype of the layer's first floating parameter; float32 when there is none."""
@@ -241,11 +263,26 @@ def floating_dtype(layer: Layer) -> np.dtype[Any]:
     return next(floating, np.dtype(np.float32))
 
 
+def _misfit(part: Parameter | Buffer, values: np.ndarray) -> str | None:
+    """What keeps the values from being written into the part."""
+    if values.shape != part.shape:
+        return f"has shape {values.shape} instead of {part.shape}"
+    if values.dtype.kind not in "fiub":
+        return f"does not hold numbers (dtype {values.dtype})"
+    with np.errstate(all="ignore"):
+        written = values.astype(part.dtype)
+    # floats may be rounded but not overflow, integers have to be the same
+    kept = (
+        np.isfinite(written) == np.isfinite(values) if part.dtype.kind == "f" else written == values
+    )
+    return None if kept.all() else f"holds values that do not fit into {part.dtype}"
+
+
 _PARTS = (Layer, Parameter, Buffer, np.random.Generator)
 
 
 def _walk(
-    owner: Layer, prefix: str, kind: type[Part], seen: set[int]
+    owner: Layer, prefix: str, kind: type[Part], seen: set[int], paths: set[str]
 ) -> Iterator[tuple[str, Part]]:
     """The parts among a layer's attributes, depth first, in the order of definition."""
     cls: Any = type(owner)
@@ -254,21 +291,24 @@ def _walk(
         if not name.startswith("_"):
             # A *layers attribute adds only its indices: "2.weight", not "layers.2.weight".
             path = prefix if name == starred else f"{prefix}{name}."
-            yield from _walk_value(value, path, kind, seen)
+            yield from _walk_value(value, path, kind, seen, paths)
 
 
 def _walk_value(
-    value: Any, path: str, kind: type[Part], seen: set[int]
+    value: Any, path: str, kind: type[Part], seen: set[int], paths: set[str]
 ) -> Iterator[tuple[str, Part]]:
     if isinstance(value, _PARTS):
         if id(value) in seen:
             return
+        if path in paths:
+            raise ValueError(f"two parts of the model have the same path, {path[:-1]}; rename one")
         seen.add(id(value))
+        paths.add(path)
         if isinstance(value, kind):
             yield path[:-1], value
         if isinstance(value, Layer):
-            yield from _walk(value, path, kind, seen)
+            yield from _walk(value, path, kind, seen, paths)
     elif isinstance(value, (list, tuple, dict)):
         items = value.items() if isinstance(value, dict) else enumerate(value)
         for key, item in items:
-            yield from _walk_value(item, f"{path}{key}.", kind, seen)
+            yield from _walk_value(item, f"{path}{key}.", kind, seen, paths)

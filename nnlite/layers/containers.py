@@ -10,8 +10,9 @@ front of the message, until it reads
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import ClassVar, NoReturn, overload
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, NoReturn, TypeVar, overload
 
 import numpy as np
 
@@ -19,6 +20,24 @@ from nnlite.layers.base import Layer
 from nnlite.layers.shape import Identity
 
 LOCATED = (ValueError, TypeError, RuntimeError)
+Pass = TypeVar("Pass", bound=Callable[..., Any])
+
+
+def whole_or_nothing(run: Pass) -> Pass:
+    """A container's forward or backward that empties the slots of all children when it fails.
+
+    A half-run pass, stopped by whatever error or by Ctrl-C, leaves nothing to continue from.
+    """
+
+    @functools.wraps(run)
+    def guarded(self: Container, value: np.ndarray) -> Any:
+        try:
+            return run(self, value)
+        except BaseException:
+            self.clear_saved()
+            raise
+
+    return guarded  # type: ignore[return-value]  # the same call, as wraps says
 
 
 class Container(Layer):
@@ -50,28 +69,18 @@ class Container(Layer):
                 seen[id(layer)] = place
 
     def _raise_from(self, place: str, child: Layer, error: Exception) -> NoReturn:
-        """Put the child's place in front of the error's message, and raise it again.
-
-        The slots of all children are emptied: a half-run pass leaves nothing to continue from.
-        """
-        self.clear_saved()
+        """Put the child's place in front of the error's message, and raise it again."""
         prefix = f"in {type(self).__name__} {place} › "
         if error.args and isinstance(error.args[0], str):
             message = error.args[0]
-            if message.startswith("in "):  # a container inside has named its own place already
-                message = message.removeprefix("in ")
+            if isinstance(child, Container) and message.startswith(f"in {type(child).__name__} "):
+                message = message.removeprefix("in ")  # it has named its own place already
             elif not message.startswith(type(child).__name__):
                 message = f"{child!r}: {message}"
             error.args = (prefix + message, *error.args[1:])
         else:
             error.add_note(prefix + repr(child))
         raise error
-
-    def clear_saved(self) -> None:
-        """Empty this slot and those of all layers inside."""
-        super().clear_saved()
-        for _, child in self.children():
-            child.clear_saved()
 
 
 class Sequential(Container):
@@ -102,6 +111,7 @@ class Sequential(Container):
         """Each layer with its index."""
         return [(f"layer {index}", layer) for index, layer in enumerate(self.layers)]
 
+    @whole_or_nothing
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Through the layers, first to last."""
         for index, layer in enumerate(self.layers):
@@ -112,6 +122,7 @@ class Sequential(Container):
         self.save_for_backward()
         return x
 
+    @whole_or_nothing
     def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
         """Back through the layers, last to first."""
         self.saved()
@@ -163,6 +174,7 @@ class _Branches(Container):
         """Each branch with its index."""
         return [(f"branch {index}", branch) for index, branch in enumerate(self.branches)]
 
+    @whole_or_nothing
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Each branch on the same x, then combined."""
         outputs = []
@@ -173,6 +185,7 @@ class _Branches(Container):
                 self._raise_from(place, branch, error)
         return self.combine(outputs)
 
+    @whole_or_nothing
     def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
         """Each branch on its part of the gradient; dL/dx is the sum."""
         d_x: np.ndarray | None = None
@@ -279,9 +292,10 @@ class Residual(Add):
     def __init__(self, branch: Layer, shortcut: Layer | None = None) -> None:
         self.branch = branch
         self.shortcut = shortcut
-        self._around = Identity() if shortcut is None else shortcut
+        self._identity = Identity()  # stands in for a shortcut that is None
         self.check_children()
 
     def children(self) -> list[tuple[str, Layer]]:
         """The branch and the shortcut."""
-        return [("branch", self.branch), ("shortcut", self._around)]
+        shortcut = self._identity if self.shortcut is None else self.shortcut
+        return [("branch", self.branch), ("shortcut", shortcut)]

@@ -18,8 +18,9 @@ class Elementwise(Layer):
                  because ∂yᵢ/∂xⱼ = f′(xᵢ) for i = j and 0 otherwise: the Jacobian is diagonal,
                  and a product with a diagonal matrix is elementwise
     Shapes       any, y like x
-    Saves        what `function` returns after y
-    Raises       TypeError: when x does not hold floats
+    Saves        y's shape, what `function` returns after y
+    Raises       TypeError: when x does not hold floats, or `function` returns no tuple
+                 ValueError: when G does not have y's shape
 
     A subclass writes two methods. `function(x)` returns y and, after it, whatever the derivative
     is simplest in; `derivative` is called with just that:
@@ -43,13 +44,21 @@ class Elementwise(Layer):
     def forward(self, x: np.ndarray) -> np.ndarray:
         """y = f(x)."""
         self.check_floating(x)
-        y, *saved = self.function(x)
-        self.save_for_backward(*saved)
+        returned = self.function(x)
+        if not isinstance(returned, tuple):
+            raise TypeError(
+                f"{self!r}: function must return a tuple, (y, *what derivative is called with), "
+                f"got {type(returned).__name__}"
+            )
+        y = returned[0]
+        self.save_for_backward(y.shape, *returned[1:])
         return y
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """dL/dx = G ⊙ f′(x)."""
-        return grad_output * self.derivative(*self.saved())
+        shape, *saved = self.saved()
+        self.check_grad_output(grad_output, shape)
+        return grad_output * self.derivative(*saved)
 
 
 class Lambda(Layer):

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from nnlite.checks import check_whole
-from nnlite.initializers import Initializer, Uniform
+from nnlite.initializers import Initializer, Uniform, first_values
 from nnlite.layers.base import Layer
 from nnlite.ops.products import times_transposed
 from nnlite.parameter import Parameter
@@ -31,7 +31,8 @@ class Linear(Layer):
                  bias: whether to add b (default True); without it `bias` is None
                  weight_init, bias_init: initializers (default None: U(−1/√in, 1/√in) for both)
                  rng: a generator or seed for the first values (default: see `nn.seed`)
-    Raises       ValueError: when x's last axis is not in_features
+    Raises       ValueError: when x's last axis is not in_features, or G not in y's shape; when
+                 an initializer returns another shape
                  TypeError: when x does not hold floats
     Source       standard result; first values as in PyTorch
     """
@@ -60,8 +61,9 @@ class Linear(Layer):
         self.out_features = out_features
         self.weight_init = weight_init
         self.bias_init = bias_init
-        self.weight = Parameter((weight_init or default)((in_features, out_features), rng))
-        self.bias = Parameter((bias_init or default)((out_features,), rng)) if bias else None
+        shape = (in_features, out_features)
+        self.weight = Parameter(first_values(weight_init or default, shape, rng))
+        self.bias = Parameter(first_values(bias_init or default, shape[1:], rng)) if bias else None
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """y = x W + b."""
@@ -77,6 +79,7 @@ class Linear(Layer):
     def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
         """dL/dW, dL/db and dL/dx; the last only when somebody upstream needs it."""
         (x,) = self.saved()
+        self.check_grad_output(grad_output, (*x.shape[:-1], self.out_features))
         rows = x.reshape(-1, self.in_features)  # (N·…, in)
         d_rows = grad_output.reshape(-1, self.out_features)  # (N·…, out)
         self.weight.accumulate(np.matmul, rows.T, d_rows)

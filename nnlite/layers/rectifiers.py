@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from nnlite.checks import check_whole
 from nnlite.layers.base import Layer
 from nnlite.layers.elementwise import Elementwise
 from nnlite.ops.special import expm1_negative, relu
@@ -77,7 +78,8 @@ class PReLU(Layer):
     Saves        x
     Args         num_parameters: 1, one slope for all (default), or C, one per channel
                  init: the first slope (default 0.25)
-    Raises       ValueError: when x's last axis is not num_parameters (unless that is 1)
+    Raises       ValueError: when num_parameters is not a whole number ≥ 1, or (unless it is 1)
+                 not x's last axis; or when G does not have y's shape
                  TypeError: when x does not hold floats
     Source       He et al. 2015, "Delving Deep into Rectifiers", equations 1 and 8
     """
@@ -89,6 +91,7 @@ class PReLU(Layer):
     }
 
     def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
+        check_whole("PReLU: num_parameters", num_parameters)
         self.num_parameters = num_parameters
         self.init = init
         self.weight = Parameter(np.full(num_parameters, float(init)))
@@ -105,6 +108,7 @@ class PReLU(Layer):
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """dL/da and dL/dx."""
         (x,) = self.saved()
+        self.check_grad_output(grad_output, x.shape)
         d_slope = grad_output * np.minimum(x, 0)  # (N, …, C)
         self.weight.grad += d_slope.reshape(-1, self.num_parameters).sum(axis=0)
         return np.where(x > 0, grad_output, self.weight.data * grad_output)
@@ -144,14 +148,16 @@ class _Exponential(Elementwise):
 
     def function(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
         """λ (max(x, 0) + α (e^(min(x, 0)/τ) − 1))."""
+        # NumPy scalars, where an argument is one, would turn float32 into float64
+        alpha, temperature = float(self.alpha), float(self.temperature)
         # below −100 τ the exponential is 0; the bounds keep x/τ from overflowing
-        below = np.clip(x, -100 * self.temperature, 0) / self.temperature
-        y = self.scale * (relu(x) + self.alpha * expm1_negative(below))
+        below = np.clip(x, -100 * temperature, 0) / temperature
+        y = self.scale * (relu(x) + alpha * expm1_negative(below))
         return y, y
 
     def derivative(self, y: np.ndarray) -> np.ndarray:
         """λ for y > 0, (y + λα)/τ otherwise."""
-        below = (np.minimum(y, 0) + self.scale * self.alpha) / self.temperature
+        below = (np.minimum(y, 0) + self.scale * float(self.alpha)) / float(self.temperature)
         return np.where(y > 0, y.dtype.type(self.scale), below)
 
 
@@ -250,7 +256,8 @@ class HardTanh(Elementwise):
 
     def function(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
         """X within the bounds."""
-        y = np.clip(x, self.min_val, self.max_val)
+        # NumPy scalars, where an argument is one, would turn float32 into float64
+        y = np.clip(x, float(self.min_val), float(self.max_val))
         return y, y
 
     def derivative(self, y: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from nnlite.checks import check_whole
 from nnlite.layers.base import Layer
 
 
@@ -41,25 +42,31 @@ class Reshape(Layer):
     Shapes       x (N, …) → y (N, *shape)
     Saves        x's shape
     Args         shape: of one sample, without the batch axis; one entry may be −1
-    Raises       ValueError: when the sizes do not agree
+    Raises       ValueError: for sizes below 1, a second −1, or when x's size does not agree
     Source       standard result
     """
 
     equations: ClassVar = {"forward": "y = x in the new shape", "input": "dL/dx = G in x's shape"}
 
     def __init__(self, *shape: int) -> None:
+        for size in shape:
+            if size != -1:
+                check_whole("Reshape: each size (or −1)", size)
+        if shape.count(-1) > 1:
+            raise ValueError(f"Reshape: only one size can be −1, got {shape}")
         self.shape = shape
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """The same values in a new shape."""
-        size, wanted = math.prod(x.shape[1:]), math.prod(n for n in self.shape if n != -1)
-        fits = size % max(wanted, 1) == 0 if -1 in self.shape else size == wanted
-        if not fits:
+        size, given = math.prod(x.shape[1:]), math.prod(n for n in self.shape if n != -1)
+        # worked out here, because with no samples NumPy cannot
+        shape = tuple(size // given if n == -1 else n for n in self.shape)
+        if math.prod(shape) != size:
             raise ValueError(
                 f"{self!r}: a sample of shape {x.shape[1:]} has {size} values, "
                 f"which do not fit {self.shape}"
             )
-        y = x.reshape(x.shape[0], *self.shape)
+        y = x.reshape(x.shape[0], *shape)
         self.save_for_backward(x.shape)
         return y
 

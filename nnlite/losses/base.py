@@ -23,7 +23,8 @@ A subclass writes three things at most:
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -41,8 +42,10 @@ class Loss(Slot, Constructed):
 
     Attributes:
         denominator: the divisor D of the last call.
+        equations: the derivation in two lines, "forward" (ℓ) and "prediction" (dL/dprediction).
     """
 
+    equations: ClassVar[Mapping[str, str]] = {}
     reduction: Reduction = "mean"
     denominator: float = 1.0
 
@@ -98,7 +101,13 @@ class Loss(Slot, Constructed):
             sample_weight: one weight per sample, or per leading axes of ℓ (default: all 1).
         """
         target = self.check(prediction, target)
-        values, *saved = self.function(prediction, target)
+        returned = self.function(prediction, target)
+        if not isinstance(returned, tuple):
+            raise TypeError(
+                f"{self!r}: function must return a tuple, (ℓ, *what derivative is called with), "
+                f"got {type(returned).__name__}"
+            )
+        values, *saved = returned
         counts = self.counts(prediction, target)
         weight = None if sample_weight is None else self._weight(sample_weight, values)
         total = values.sum() if weight is None else (weight * values).sum()
@@ -140,6 +149,8 @@ class Loss(Slot, Constructed):
                 f"{self!r}: sample_weight {weight.shape} must match the leading axes of the "
                 f"losses {values.shape}"
             )
+        if not weight.min() >= 0:  # NaN is not
+            raise ValueError(f"{self!r}: sample_weight must be ≥ 0, got {weight.min()}")
         weight = weight.astype(values.dtype, copy=False)
         weight = weight.reshape(weight.shape + (1,) * (values.ndim - weight.ndim))
         return np.broadcast_to(weight, values.shape)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -23,6 +23,11 @@ class BCELoss(Loss):
 
     On scores use `BCEWithLogitsLoss`: it is exact where a sigmoid has rounded to 0 or 1.
     """
+
+    equations: ClassVar = {
+        "forward": "ℓ = −t log p − (1 − t) log(1 − p)",
+        "prediction": "dL/dp = (p − t) / (p (1 − p)) / D",
+    }
 
     def check(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
         """Both are probabilities."""
@@ -50,9 +55,14 @@ class BCEWithLogitsLoss(Loss):
     Args         pos_weight: c, what a positive counts against a negative; a number, or one per
                  last axis (default None: 1)
                  reduction: "mean" (over all values, default) or "sum"
-    Raises       ValueError: when the shapes differ, or t leaves [0, 1]
+    Raises       ValueError: when the shapes differ, pos_weight's too, or t leaves [0, 1]
     Source       standard result
     """
+
+    equations: ClassVar = {
+        "forward": "ℓ = −c t log σ(z) − (1 − t) log(1 − σ(z))",
+        "prediction": "dL/dz = ((1 − t) σ(z) − c t (1 − σ(z))) / D",
+    }
 
     def __init__(
         self, pos_weight: float | np.ndarray | None = None, reduction: Reduction = "mean"
@@ -63,8 +73,15 @@ class BCEWithLogitsLoss(Loss):
         self.pos_weight = pos_weight
 
     def check(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
-        """The targets are probabilities."""
-        return check_unit(self, "target", super().check(prediction, target))
+        """The targets are probabilities; a weight for each of the last axis, or one for all."""
+        target = super().check(prediction, target)
+        shape = np.asarray(self.pos_weight).shape
+        if shape not in ((), prediction.shape[-1:]):
+            raise ValueError(
+                f"{self!r}: pos_weight must be a number or have shape {prediction.shape[-1:]}, "
+                f"got {shape}"
+            )
+        return check_unit(self, "target", target)
 
     def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
         """C t softplus(−z) + (1 − t) softplus(z), where softplus(−z) = softplus(z) − z."""
@@ -90,6 +107,11 @@ class HingeLoss(Loss):
     Raises       ValueError: when the shapes differ, or for other targets
     Source       Cortes & Vapnik 1995; 0 and 1 taken as −1 and 1 as in Keras
     """
+
+    equations: ClassVar = {
+        "forward": "ℓ = max(1 − t p, 0)",
+        "prediction": "dL/dp = −t [t p < 1] / D",
+    }
 
     def check(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
         """The targets as −1 and 1."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -83,12 +83,15 @@ class _ClassLoss(Loss):
         return by_class[np.where(ignored, 0, target)] * ~ignored
 
     def select(self, log_p: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
-        """(log p_t of each row, v or None, the index of those entries)."""
+        """(log p_t of each row, 0 where it does not count; v or None; the entries' index)."""
         counts = self.counts(log_p, target)
         rows = log_p.reshape(-1, log_p.shape[-1])
         classes = target.ravel() if counts is None else np.where(counts > 0, target, 0).ravel()
         index = (np.arange(len(rows)), classes)
-        return rows[index].reshape(target.shape), counts, index
+        log_p_t = rows[index].reshape(target.shape)
+        if counts is not None:
+            log_p_t = np.where(counts > 0, log_p_t, 0)  # 0 · −∞ would be NaN
+        return log_p_t, counts, index
 
 
 class NLLLoss(_ClassLoss):
@@ -104,6 +107,11 @@ class NLLLoss(_ClassLoss):
                  ValueError: for a class out of range (its row is named), or shapes that differ
     Source       standard result
     """
+
+    equations: ClassVar = {
+        "forward": "ℓ = −v log p_t",
+        "prediction": "dL/d(log p) = −v [j = t] / D",
+    }
 
     def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
         """−v log p_t."""
@@ -134,9 +142,15 @@ class CrossEntropyLoss(_ClassLoss):
                  t → (1 − ε) t + ε/C, 0 ≤ ε ≤ 1 (default 0)
                  reduction: "mean" (Σ ℓ / Σ v; Σ ℓ / rows for soft targets; default) or "sum"
     Raises       TypeError: when classes are not integers
-                 ValueError: for a class out of range (its row is named), or shapes that differ
+                 ValueError: for a class out of range (its row is named), a negative soft target,
+                 or shapes that differ
     Source       standard result; label smoothing: Szegedy et al. 2016, section 7
     """
+
+    equations: ClassVar = {
+        "forward": "ℓ = −v log softmax(z)_t",
+        "prediction": "dL/dz = v (softmax(z) − [j = t]) / D",
+    }
 
     def __init__(
         self,
@@ -158,6 +172,8 @@ class CrossEntropyLoss(_ClassLoss):
             return super().check(prediction, target)
         target = self.check_arrays(prediction, target)
         self._check_classes(prediction)
+        if not target.min() >= 0:  # NaN is not
+            raise ValueError(f"{self!r}: soft targets must be ≥ 0, got {target.min()}")
         return target.astype(prediction.dtype, copy=False)
 
     def counts(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray | None:
@@ -171,7 +187,8 @@ class CrossEntropyLoss(_ClassLoss):
             log_p_t, counts, index = self.select(log_p, target)
             return -log_p_t if counts is None else -counts * log_p_t, log_p, counts, index
         q = self._target_rows(log_p, target)
-        return -(q * log_p).sum(axis=-1), log_p, q
+        # 0 log 0 = 0, also where log p rounds to −∞
+        return -(q * np.where(q > 0, log_p, 0)).sum(axis=-1), log_p, q
 
     def _target_rows(self, log_p: np.ndarray, target: np.ndarray) -> np.ndarray:
         """Q: the target of each row as a distribution, smoothed and weighted."""
@@ -210,6 +227,11 @@ class FocalLoss(_ClassLoss):
     Source       Lin et al. 2017, equation 4
     """
 
+    equations: ClassVar = {
+        "forward": "ℓ = −v (1 − q)^γ log q, q = softmax(z)_t",
+        "prediction": "dL/dz = v (γ q (1 − q)^(γ−1) log q − (1 − q)^γ) ([j = t] − p) / D",
+    }
+
     def __init__(
         self,
         gamma: float = 2.0,
@@ -228,8 +250,9 @@ class FocalLoss(_ClassLoss):
         log_q, counts, index = self.select(log_p, target)
         # 1 − q without cancellation; never quite 0, which a power γ − 1 < 0 could not take
         rest = np.maximum(-np.expm1(log_q), np.finfo(log_q.dtype).tiny)
-        focus = rest**self.gamma
-        slope = self.gamma * np.exp(log_q) * (focus / rest) * log_q - focus
+        gamma = float(self.gamma)  # a NumPy scalar would turn float32 into float64
+        focus = rest**gamma
+        slope = gamma * np.exp(log_q) * (focus / rest) * log_q - focus
         values = -focus * log_q
         if counts is not None:
             values, slope = values * counts, slope * counts
@@ -250,8 +273,14 @@ class KLDivLoss(Loss):
     Shapes       prediction (N, …, C), log-probabilities; target alike, probabilities
     Args         reduction: "mean" (over rows, default) or "sum"
     Raises       ValueError: when the shapes differ, or a target is negative
-    Source       Kullback & Leibler 1951; the mean over rows is PyTorch's "batchmean"
+    Source       Kullback & Leibler 1951; for predictions (N, C) the mean over rows is
+                 PyTorch's "batchmean", which for (N, T, C) divides by N alone
     """
+
+    equations: ClassVar = {
+        "forward": "ℓ = Σⱼ t (log t − log p)",
+        "prediction": "dL/d(log p) = −t / D",
+    }
 
     def check(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
         """Probabilities are not negative."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,6 +20,8 @@ class MSELoss(Loss):
     Raises       ValueError: when the shapes differ; nothing is broadcast
     Source       standard result
     """
+
+    equations: ClassVar = {"forward": "ℓ = (p − t)²", "prediction": "dL/dp = 2 (p − t) / D"}
 
     def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
         """d²."""
@@ -41,6 +43,8 @@ class MAELoss(Loss):
     Raises       ValueError: when the shapes differ; nothing is broadcast
     Source       standard result
     """
+
+    equations: ClassVar = {"forward": "ℓ = |p − t|", "prediction": "dL/dp = sign(p − t) / D"}
 
     def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
         """|d|."""
@@ -65,6 +69,11 @@ class HuberLoss(Loss):
     Source       Huber 1964
     """
 
+    equations: ClassVar = {
+        "forward": "ℓ = ½ d² for |d| ≤ δ, δ (|d| − ½ δ) beyond, d = p − t",
+        "prediction": "dL/dp = clip(d, −δ, δ) / D",
+    }
+
     def __init__(self, delta: float = 1.0, reduction: Reduction = "mean") -> None:
         super().__init__(reduction)
         if not 0 < delta < math.inf:
@@ -75,12 +84,13 @@ class HuberLoss(Loss):
         """c (|d| − ½ c)."""
         d = prediction - target
         size = np.abs(d)
-        c = np.minimum(size, self.delta)
+        c = np.minimum(size, float(self.delta))  # a NumPy scalar would turn float32 into float64
         return c * (size - 0.5 * c), d
 
     def derivative(self, d: np.ndarray) -> np.ndarray:
         """D within [−δ, δ]."""
-        return np.clip(d, -self.delta, self.delta)
+        delta = float(self.delta)
+        return np.clip(d, -delta, delta)
 
 
 class LogCoshLoss(Loss):
@@ -94,6 +104,11 @@ class LogCoshLoss(Loss):
     Raises       ValueError: when the shapes differ; nothing is broadcast
     Source       standard result; as in Keras
     """
+
+    equations: ClassVar = {
+        "forward": "ℓ = log cosh(p − t)",
+        "prediction": "dL/dp = tanh(p − t) / D",
+    }
 
     def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
         """Log cosh d."""
@@ -117,14 +132,21 @@ class PoissonNLLLoss(Loss):
                  eps: ε, keeps the logarithm finite (default 1e-8)
                  reduction: "mean" (over all values, default) or "sum"
     Raises       ValueError: for negative targets, negative rates (without log_input), or when
-                 the shapes differ
+                 the shapes differ; for ε < 0
     Source       standard result; as PyTorch's, full=False
     """
+
+    equations: ClassVar = {
+        "forward": "ℓ = λ − t log λ",
+        "prediction": "dL/dp = (λ − t) / D for p = log λ, (1 − t/λ) / D for p = λ",
+    }
 
     def __init__(
         self, log_input: bool = True, eps: float = 1e-8, reduction: Reduction = "mean"
     ) -> None:
         super().__init__(reduction)
+        if not 0 <= eps < math.inf:
+            raise ValueError(f"PoissonNLLLoss: eps must be ≥ 0 and finite, got {eps}")
         self.log_input = log_input
         self.eps = eps
 
@@ -145,7 +167,7 @@ class PoissonNLLLoss(Loss):
         if self.log_input:
             rate = np.exp(prediction)
             return rate - target * prediction, rate, target
-        rate = prediction + self.eps
+        rate = prediction + float(self.eps)  # a NumPy scalar would turn float32 into float64
         return prediction - target * np.log(rate), rate, target
 
     def derivative(self, rate: np.ndarray, target: np.ndarray) -> np.ndarray:

@@ -50,10 +50,11 @@ class TopKAccuracy(Mean):
         self, prediction: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None = None
     ) -> None:
         """Add a batch."""
+        prediction, target = np.asarray(prediction), np.asarray(target)
         if is_single(prediction):
             raise ValueError(f"{self!r}: expected scores (N, …, C), got shape {prediction.shape}")
         _, actual, weight = decide(prediction, target, sample_weight)
-        if prediction.shape == np.shape(target):
+        if prediction.shape == target.shape:
             target = target.argmax(axis=-1)
         scores = prediction.reshape(-1, prediction.shape[-1])[np.ravel(target) != IGNORED]
         own = np.take_along_axis(scores, actual[:, None], axis=-1)
@@ -83,6 +84,7 @@ class _Counts(Metric):
         self, prediction: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None = None
     ) -> None:
         """Add a batch."""
+        prediction = np.asarray(prediction)
         classes = 2 if is_single(prediction) else prediction.shape[-1]
         guess, actual, weight = decide(prediction, target, sample_weight, self.threshold)
         if len(self._counts) == 0:
@@ -164,7 +166,7 @@ def decide(
     threshold: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """(predicted classes, actual classes, weights), flat and without ignored rows."""
-    target = np.asarray(target)
+    prediction, target = np.asarray(prediction), np.asarray(target)
     classes = 2 if is_single(prediction) else prediction.shape[-1]
     if not is_single(prediction):
         guess = prediction.argmax(axis=-1)

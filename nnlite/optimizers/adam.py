@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from nnlite.checks import in_range
 from nnlite.optimizers.adaptive import running_mean, running_square
 from nnlite.optimizers.base import Group, Optimizer, Options, Schedule, Vectors
 from nnlite.parameter import Parameter
@@ -119,7 +120,7 @@ class NAdam(_Moments):
                  betas: (β₁, β₂), each in [0, 1) (default (0.9, 0.999))
                  eps: ε (default 1e-8)
                  weight_decay: L2 decay (default 0)
-                 momentum_decay: ψ (default 4e-3)
+                 momentum_decay: ψ ≥ 0 (default 4e-3)
                  clip_norm, clip_value: see `Optimizer`
     Raises       ValueError: for options out of range
     Source       Dozat 2016, algorithm 2
@@ -143,6 +144,12 @@ class NAdam(_Moments):
             betas=betas, eps=eps, momentum_decay=momentum_decay,
         )  # fmt: skip
         self._products: dict[tuple[float, float], tuple[int, float]] = {}
+
+    def check_options(self, options: Options) -> None:
+        """ψ may not be negative: μ would grow."""
+        super().check_options(options)
+        decay = options["momentum_decay"]
+        self.require("momentum_decay", decay, in_range(decay), "a number ≥ 0")
 
     def update(self, vectors: Vectors, options: Options, k: int) -> None:
         """One step along a mix of the gradient and the mean ahead."""

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from nnlite.checks import in_range
 from nnlite.optimizers.base import Group, Optimizer, Options, Schedule, Vectors
 from nnlite.parameter import Parameter
 
@@ -45,7 +46,7 @@ class Adagrad(Optimizer):
         """Neither decay nor first sum may be negative."""
         super().check_options(options)
         for name in ("lr_decay", "initial_accumulator_value"):
-            self.require(name, options[name], options[name] >= 0, "≥ 0")
+            self.require(name, options[name], in_range(options[name]), "a number ≥ 0")
 
     def state_names(self, options: Options) -> tuple[str, ...]:
         """The sum s."""
@@ -96,7 +97,7 @@ class Adadelta(Optimizer):
     def check_options(self, options: Options) -> None:
         """Ρ is a share."""
         super().check_options(options)
-        self.require("rho", options["rho"], 0 <= options["rho"] < 1, "in [0, 1)")
+        self.require("rho", options["rho"], in_range(options["rho"], 0, 1), "a number in [0, 1)")
 
     def state_names(self, options: Options) -> tuple[str, ...]:
         """The running squares v of gradients and u of updates."""
@@ -151,7 +152,9 @@ class RMSprop(Optimizer):
     def check_options(self, options: Options) -> None:
         """Α is a share."""
         super().check_options(options)
-        self.require("alpha", options["alpha"], 0 <= options["alpha"] < 1, "in [0, 1)")
+        self.require(
+            "alpha", options["alpha"], in_range(options["alpha"], 0, 1), "a number in [0, 1)"
+        )
 
     def state_names(self, options: Options) -> tuple[str, ...]:
         """The running square v, and where asked for the running mean m and the momentum b."""

@@ -25,15 +25,22 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from nnlite.checks import check_whole, in_range
 from nnlite.optimizers.packing import Pack, pack_parameters
+from nnlite.optimizers.state import checked_state, copied_state
 from nnlite.parameter import Owner, Parameter
 
 Schedule = Callable[[int], float]
 Options = Mapping[str, Any]
 Group = Options
 
-# Besides lr, what may be a schedule: (the limit that it must stay below, that in words).
-SCHEDULED = {"weight_decay": (math.inf, "≥ 0"), "momentum": (1.0, "in [0, 1)")}
+# Options that must be ≥ 0 and below a limit, wherever a rule has them.
+RANGES = {
+    "weight_decay": (math.inf, "a number ≥ 0"),
+    "eps": (math.inf, "a number ≥ 0"),
+    "momentum": (1, "a number in [0, 1)"),
+}
+SCHEDULED = ("weight_decay", "momentum")  # may be a schedule, as lr may
 
 Vectors = tuple[np.ndarray, np.ndarray, tuple[np.ndarray, ...], tuple[np.ndarray, ...]]
 
@@ -81,8 +88,8 @@ class Optimizer:
         self.clip_norm = clip_norm
         self.clip_value = clip_value
         for name, limit in (("clip_norm", clip_norm), ("clip_value", clip_value)):
-            if limit is not None and not limit > 0:
-                raise ValueError(f"{self._name}: {name} must be positive, got {limit}")
+            ok = limit is None or (in_range(limit) and limit > 0)
+            self.require(name, limit, ok, "a number > 0 or None")
         self.steps = 0
         self.lr_scale = 1.0
         self.grad_norm: float | None = None
@@ -90,8 +97,9 @@ class Optimizer:
         self._states: list[dict[str, Any]] = [{"steps": 0} for _ in self._members]
         self._packs: list[Pack] = []
         self._owner = Owner()
+        now = [self._options_now(group) for group in self.groups]  # may raise: before any claim
         self._ready()
-        self.current_lr = self._lr_of(self.groups[0])
+        self.current_lr = now[0]["lr"]
 
     # -- what a subclass writes ------------------------------------------------------------------
 
@@ -115,20 +123,21 @@ class Optimizer:
         """Refuse options out of range; a subclass adds its own."""
         lr = options["lr"]
         if not callable(lr):
-            self.require("lr", lr, 0 < lr < math.inf, "a number > 0 or a schedule")
-        for name, (limit, wanted) in SCHEDULED.items():
+            self.require("lr", lr, in_range(lr) and lr > 0, "a number > 0 or a schedule")
+        for name, (below, wanted) in RANGES.items():
             value = options.get(name, 0)
-            if not callable(value):
-                self.require(name, value, 0 <= value < limit, wanted)
-        for beta in options.get("betas", ()):
-            self.require("betas", options["betas"], 0 <= beta < 1, "each in [0, 1)")
-        if "eps" in options:
-            self.require("eps", options["eps"], options["eps"] >= 0, "≥ 0")
+            if not (callable(value) and name in SCHEDULED):
+                self.require(name, value, in_range(value, 0, below), wanted)
+        if "betas" in options:
+            betas = options["betas"]
+            pair = isinstance(betas, tuple | list) and len(betas) == 2
+            ok = pair and all(in_range(beta, 0, 1) for beta in betas)
+            self.require("betas", betas, ok, "two numbers, each in [0, 1)")
 
     def require(self, name: str, value: object, ok: bool, wanted: str) -> None:
         """Raise a ValueError that names the option, unless `ok`."""
         if not ok:
-            raise ValueError(f"{self._name}: {name} must be {wanted}, got {value}")
+            raise ValueError(f"{self._name}: {name} must be {wanted}, got {value!r}")
 
     # -- use -------------------------------------------------------------------------------------
 
@@ -140,14 +149,16 @@ class Optimizer:
                 batches (default 1).
 
         Raises:
-            ValueError: when a schedule gives what the option does not allow.
             RuntimeError: when another optimizer has taken over a parameter, or, with
-                `clip_norm`, when a gradient is not finite.
+                `clip_norm`, when a gradient is not finite. Nothing has changed then.
+            ValueError: when a schedule gives what its option does not allow; nothing has
+                changed then.
         """
         self._ready()
-        options_now = [self._options_now(pack.group) for pack in self._packs]
+        now = {id(group): self._options_now(group) for group in self.groups}
         scale = grad_scale if self.clip_norm is None else self._clip_scale(grad_scale)
-        for pack, options in zip(self._packs, options_now, strict=True):
+        for pack in self._packs:
+            options = now[id(pack.group)]
             decay = options["weight_decay"]
             pack.steps += 1
             for chunk in pack.chunks:
@@ -155,7 +166,7 @@ class Optimizer:
                     chunk.data *= 1 - options["lr"] * decay
                 g = self._gradient(chunk, scale, 0.0 if self.decoupled else decay)
                 self.update((chunk.data, g, chunk.state, chunk.scratch), options, pack.steps)
-        self.current_lr = self._lr_of(self.groups[0])
+        self.current_lr = now[id(self.groups[0])]["lr"]
         self.steps += 1
 
     def zero_grad(self) -> None:
@@ -191,57 +202,53 @@ class Optimizer:
 
         Options are not in it: they are the constructor's arguments.
         """
-        self._collect()
-        copies = [
-            {name: np.copy(value) if name != "steps" else value for name, value in state.items()}
-            for state in self._states
-        ]
-        return {"steps": self.steps, "lr_scale": self.lr_scale, "parameters": copies}
+        return {
+            "steps": self.steps,
+            "lr_scale": self.lr_scale,
+            "parameters": self._copied_states(),
+        }
 
     def check_state_dict(self, state: Options) -> None:
         """Refuse what `load_state_dict` could not take over.
 
         Raises:
-            ValueError: when the parameters differ in number, shape or state.
+            ValueError: when something is missing, or the parameters differ in number, shape or
+                state.
         """
-        loaded = state["parameters"]
-        if len(loaded) != len(self._members):
-            raise ValueError(
-                f"{self._name}: state of {len(loaded)} parameters for {len(self._members)}"
-            )
-        for index, ((parameter, group), entry) in enumerate(
-            zip(self._members, loaded, strict=True)
-        ):
-            names = set(self.state_names(group))
-            arrays = {name: np.asarray(v) for name, v in entry.items() if name != "steps"}
-            if arrays and set(arrays) != names:
-                raise ValueError(
-                    f"{self._name}: parameter {index} needs {sorted(names)}, got {sorted(arrays)}"
-                )
-            for name, array in arrays.items():
-                if array.shape != parameter.shape:
-                    raise ValueError(
-                        f"{self._name}: {name} of parameter {index} has shape {array.shape} "
-                        f"instead of {parameter.shape}"
-                    )
+        self._checked_states(state)
 
     def load_state_dict(self, state: Options) -> None:
         """Take over what `state_dict` of an optimizer of the same kind returned.
 
         Raises:
-            ValueError: when the parameters differ in number, shape or state; nothing changes then.
+            ValueError: when something is missing, or the parameters differ in number, shape or
+                state; nothing changes then.
         """
-        self.check_state_dict(state)
-        self._states = [
-            {name: np.array(v) if name != "steps" else int(v) for name, v in entry.items()}
-            for entry in state["parameters"]
-        ]
+        self._states = self._checked_states(state)
         self.steps = int(state["steps"])
         self.lr_scale = float(state["lr_scale"])
         self._packs = []
         self._owner.stale = True
 
     # -- inside ----------------------------------------------------------------------------------
+
+    def _checked_states(self, state: Options) -> list[dict[str, Any]]:
+        """The state of each parameter, copied out of a state dict that fits."""
+        missing = {"steps", "lr_scale", "parameters"} - set(state)
+        if missing:
+            raise ValueError(f"{self._name}: the state has no {', '.join(sorted(missing))}")
+        loaded = state["parameters"]
+        check_whole(f"{self._name}: steps", state["steps"], least=0)
+        scale = state["lr_scale"]
+        self.require("lr_scale", scale, in_range(scale), "a number ≥ 0")
+        if len(loaded) != len(self._members):
+            raise ValueError(
+                f"{self._name}: state of {len(loaded)} parameters for {len(self._members)}"
+            )
+        return [
+            checked_state(f"{self._name}: parameter {index}", entry, p, self.state_names(group))
+            for index, ((p, group), entry) in enumerate(zip(self._members, loaded, strict=True))
+        ]
 
     @property
     def _name(self) -> str:
@@ -253,6 +260,11 @@ class Optimizer:
             raise ValueError(
                 f'{self._name}: a group needs "params" and may set {sorted(self.defaults)}, '
                 f"got {sorted(given)}"
+            )
+        if isinstance(given["params"], Parameter):
+            raise TypeError(
+                f'{self._name}: "params" must be a list of Parameters, got a single one; '
+                "wrap it in [ ]"
             )
         group = {**self.defaults, **given, "params": list(given["params"])}
         self.check_options(group)
@@ -304,18 +316,24 @@ class Optimizer:
     def _options_now(self, group: Options) -> Options:
         """The group's options as numbers: what its schedules say for this step."""
         options = {**group, "lr": self._lr_of(group)}
-        for name, (limit, wanted) in SCHEDULED.items():
+        for name in SCHEDULED:
             if callable(options.get(name)):
-                value = options[name] = float(options[name](self.steps))
+                value, (below, wanted) = options[name](self.steps), RANGES[name]
                 where = f"{name} schedule at step {self.steps}"
-                self.require(where, value, 0 <= value < limit, wanted)
+                self.require(where, value, in_range(value, 0, below), wanted)
+                options[name] = float(value)
         return options
+
+    def _copied_states(self) -> list[dict[str, Any]]:
+        """What the rule remembers of each parameter, in memory of its own."""
+        self._collect()
+        return [copied_state(state) for state in self._states]
 
     def _lr_of(self, group: Options) -> float:
         lr = group["lr"]
         if callable(lr):
             lr = lr(self.steps)
-            self.require(f"lr schedule at step {self.steps}", lr, 0 <= lr < math.inf, "≥ 0")
+            self.require(f"lr schedule at step {self.steps}", lr, in_range(lr), "a number ≥ 0")
         return float(lr) * self.lr_scale
 
     def _gradient(self, chunk: Any, scale: float, decay: float) -> np.ndarray:
@@ -326,7 +344,7 @@ class Optimizer:
         if self.clip_value is not None:
             g = np.clip(g, -self.clip_value, self.clip_value, out=own)
         if decay:
-            shrink = np.multiply(chunk.data, decay, out=chunk.scratch[0])
+            shrink = np.multiply(chunk.data, decay, out=chunk.decay)
             g = np.add(g, shrink, out=own)
         return g
 
@@ -347,15 +365,11 @@ class Optimizer:
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy holds its state per parameter, and lays out vectors of its own when first used."""
-        self._collect()
-        states = [
-            {name: np.copy(v) if name != "steps" else v for name, v in state.items()}
-            for state in self._states
-        ]
+        states = self._copied_states()
         return {**vars(self), "_states": states, "_packs": [], "_owner": Owner()}
 
     def __repr__(self) -> str:
-        options = ", ".join(f"{name}={value!r}" for name, value in self.defaults.items())
+        options = ", ".join(f"{name}={self.groups[0][name]!r}" for name in self.defaults)
         return f"{self._name}({len(self._members)} parameters, {options})"
 
 

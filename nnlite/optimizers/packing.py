@@ -19,14 +19,15 @@ Members = list[tuple[Parameter, dict[str, Any]]]
 class Chunk:
     """A stretch of the flat vectors: views, cut once and used at every step."""
 
-    __slots__ = ("data", "grad", "gradient", "scratch", "state")
+    __slots__ = ("data", "decay", "grad", "gradient", "scratch", "state")
 
-    def __init__(self, pack: Pack, part: slice, work: list[np.ndarray]) -> None:
+    def __init__(self, pack: Pack, part: slice, work: list[np.ndarray], scratch: int) -> None:
         self.data = pack.data[part]
         self.grad = pack.grad[part]
         self.state = tuple(vector[part] for vector in pack.state.values())
-        self.gradient, *scratch = (array[: self.data.size] for array in work)
-        self.scratch = tuple(scratch)
+        self.gradient, *rest = (array[: self.data.size] for array in work)
+        self.decay = rest[0]  # free until the rule runs
+        self.scratch = tuple(rest[:scratch])
 
 
 class Pack:
@@ -92,7 +93,7 @@ def pack_parameters(
     packs = [Pack(indices, members, states) for indices in kinds.values()]
     for pack in packs:
         length = min(pack.data.size, CHUNK)
-        work = [np.empty(length, pack.data.dtype) for _ in range(1 + scratch_arrays)]
+        work = [np.empty(length, pack.data.dtype) for _ in range(1 + max(1, scratch_arrays))]
         starts = range(0, pack.data.size, CHUNK)
-        pack.chunks = [Chunk(pack, slice(s, s + CHUNK), work) for s in starts]
+        pack.chunks = [Chunk(pack, slice(s, s + CHUNK), work, scratch_arrays) for s in starts]
     return packs

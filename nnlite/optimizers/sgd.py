@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from nnlite.checks import in_range
 from nnlite.optimizers.base import Group, Optimizer, Options, Schedule, Vectors
 from nnlite.parameter import Parameter
 
@@ -19,7 +20,7 @@ class SGD(Optimizer):
     Args         parameters: what to train
                  lr: learning rate or schedule (default 1e-3)
                  momentum: μ, 0 ≤ μ < 1, or a schedule (default 0)
-                 dampening: τ (default 0)
+                 dampening: τ ≥ 0 (default 0)
                  nesterov: whether to look ahead (default False)
                  weight_decay, clip_norm, clip_value: see `Optimizer`
     Raises       ValueError: for options out of range; Nesterov without momentum or with dampening
@@ -43,8 +44,10 @@ class SGD(Optimizer):
         )  # fmt: skip
 
     def check_options(self, options: Options) -> None:
-        """Nesterov's form is only defined for undamped momentum."""
+        """Dampening is a number; Nesterov's form is only defined without it, with momentum."""
         super().check_options(options)
+        dampening = options["dampening"]
+        self.require("dampening", dampening, in_range(dampening), "a number ≥ 0")
         if options["nesterov"] and (options["momentum"] == 0 or options["dampening"] != 0):
             raise ValueError("SGD: nesterov needs momentum > 0 and dampening 0")
 

@@ -63,7 +63,7 @@ class History(Mapping[str, list[Any]]):
 
 
 def format_value(value: float) -> str:
-    """Four significant digits, in a form that lines up: 0.9812, 12.35, 1.0e-05."""
+    """Four decimals below 10, two below 100,000, else an exponent: 0.9812, 12.35, 1.0e-05."""
     size = abs(value)
     if size and not 1e-3 <= size < 1e5:
         return f"{value:.1e}"

@@ -1,0 +1,48 @@
+"""What it costs to look inside."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import nnlite as nn
+from benchmarks import workloads
+from benchmarks.frameworks.nnlite import build
+
+
+def seconds(run: Callable[[], Any], rounds: int) -> float:
+    """The median time of one call."""
+    times = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def time_of_check(rounds: int) -> float:
+    """Checking a layer of 10,100 parameters on a batch of 16."""
+    nn.seed(0)
+    layer = nn.Linear(100, 100)
+    x = np.random.default_rng(0).standard_normal((16, 100))
+    return seconds(lambda: nn.check_gradients(layer, x), rounds)
+
+
+def cost_of_trace(workload: workloads.Workload, rounds: int) -> float:
+    """A trace in times a plain forward, loss and backward of the same model."""
+    model, (x, y) = build(workload), workloads.data(workload)
+    loss = nn.CrossEntropyLoss()
+
+    def plain() -> None:
+        model.zero_grad()
+        loss(model.forward(x), y)
+        model.backward(loss.backward())
+
+    return statistics.median(
+        seconds(lambda: nn.trace(model, loss, x, y), 1) / seconds(plain, 5)
+        for _ in range(4 * rounds)
+    )

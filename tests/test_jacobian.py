@@ -1,0 +1,78 @@
+"""Jacobians: the matrix, its structure, and softmax with cross entropy collapsing to (p − y)/N."""
+
+import numpy as np
+import pytest
+
+import nnlite as nn
+
+X = np.random.default_rng(0).standard_normal((3, 4))
+
+
+@pytest.mark.parametrize(
+    ("make", "structure"),
+    [
+        (nn.Tanh, "diagonal"),
+        (nn.Identity, "diagonal"),
+        (nn.Dropout, "diagonal"),
+        (nn.Softmax, "dense within a sample"),
+        (lambda: nn.Linear(4, 2), "dense within a sample"),
+        (lambda: nn.Concat(nn.Identity(), nn.Linear(4, 4)), "block diagonal per sample"),
+        (lambda: nn.GLU(), "sparse"),
+        (lambda: nn.Lambda(lambda x: 0 * x, lambda g, x: 0 * g), "zero"),
+        (lambda: nn.Lambda(lambda x: x - x.mean(0), lambda g, x: g - g.mean(0)), "sparse"),
+        (lambda: nn.Lambda(lambda x: x - x.mean(), lambda g, x: g - g.mean()), "dense"),
+    ],
+)
+def test_structure(make, structure):
+    found = nn.jacobian(make(), X, check=True)
+    assert found.structure == structure
+    assert structure in repr(found)
+
+
+def test_the_matrix_of_a_linear_layer_is_its_weight():
+    layer = nn.Linear(4, 2)
+    found = nn.jacobian(layer, X)
+    np.testing.assert_allclose(found.block(1), layer.weight.data.T, rtol=1e-6)
+    assert found.matrix.shape == (6, 12)
+
+
+def test_batched_rows_are_the_single_ones():
+    model = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3))
+    found = nn.jacobian(model, X)
+    probe = model.astype(np.float64)
+    for k in range(9):
+        unit = np.zeros((3, 3))
+        unit.flat[k] = 1
+        probe(X)
+        np.testing.assert_allclose(found.matrix[k], probe.backward(unit).ravel(), atol=1e-12)
+
+
+def test_softmax_and_cross_entropy_collapse():
+    y = np.array([0, 3, 1])
+    p = nn.Softmax()(X)
+    d_p = np.where(np.arange(4) == y[:, None], -1 / p, 0) / 3  # of −log p_t, averaged over N = 3
+    by_the_chain = (d_p.ravel() @ nn.jacobian(nn.Softmax(), X).matrix).reshape(3, 4)
+    loss = nn.CrossEntropyLoss()
+    loss(X, y)
+    np.testing.assert_allclose(by_the_chain, loss.backward(), rtol=1e-10)
+    np.testing.assert_allclose(by_the_chain, (p - np.eye(4)[y]) / 3, rtol=1e-10)
+
+
+def test_check_compares_with_differences():
+    wrong = nn.Lambda(np.tanh, lambda g, x: g)
+    assert nn.jacobian(wrong, X).structure == "diagonal"
+    with pytest.raises(nn.GradientError, match="differs from differences"):
+        nn.jacobian(wrong, X, check=True)
+
+
+def test_bad_input():
+    with pytest.raises(TypeError, match="x must hold floats"):
+        nn.jacobian(nn.Identity(), np.ones((2, 2), int))
+    with pytest.raises(ValueError, match="too many"):
+        nn.jacobian(nn.Identity(), np.ones((100, 100)))
+
+
+def test_plot(tmp_path):
+    pytest.importorskip("matplotlib").use("Agg")
+    nn.jacobian(nn.Softmax(), X).plot(str(tmp_path / "jacobian.png"))
+    assert (tmp_path / "jacobian.png").stat().st_size > 3000

@@ -1,0 +1,158 @@
+"""The trace: what it shows is what backward computed, and its page works in a browser."""
+
+import copy
+import itertools
+import json
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+import nnlite as nn
+
+X = np.random.default_rng(0).standard_normal((2, 3)).astype(np.float32)
+Y = np.array([0, 1])
+
+
+def mlp():
+    return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+
+
+def deep():
+    layers = [layer for _ in range(6) for layer in (nn.Linear(16, 16), nn.ReLU())]
+    return nn.Sequential(nn.Linear(3, 16), *layers, nn.Linear(16, 2))
+
+
+def residual():
+    branch = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+    return nn.Sequential(nn.Linear(3, 4), nn.Residual(branch), nn.Linear(4, 2))
+
+
+MODELS = {"mlp": mlp, "deep": deep, "residual": residual}
+
+
+@pytest.mark.parametrize("make", MODELS.values(), ids=MODELS.keys())
+def test_the_arrays_are_those_of_the_step(make):
+    model, loss = make(), nn.CrossEntropyLoss()
+    twin = copy.deepcopy(model)
+    trace = nn.trace(model, loss, X, Y)
+    assert trace.loss_value == loss(twin(X), Y)
+    grad = loss.backward()
+    np.testing.assert_array_equal(trace.steps[0].result.array, grad)
+    twin.backward(grad)
+    shown = [step.result.array for step in trace if step.number in (3, 4)]
+    for array in shown:
+        assert any(np.array_equal(array, p.grad) for p in twin.parameters())
+    assert len(shown) == len(twin.parameters())
+
+
+def test_the_steps_are_those_of_the_loop():
+    numbers = [step.number for step in nn.trace(mlp(), nn.CrossEntropyLoss(), X, Y)]
+    assert numbers == [1, 3, 4, 5, 2, 3, 4, 5]
+
+
+def test_each_step_passes_its_result_on():
+    steps = list(nn.trace(mlp(), nn.CrossEntropyLoss(), X, Y))
+    for before, after in itertools.pairwise(steps):
+        if before.number in (1, 2, 5):
+            assert after.incoming.array is before.result.array
+
+
+def test_formulas_have_the_shapes_filled_in():
+    trace = nn.trace(mlp(), nn.CrossEntropyLoss(), X, Y)
+    assert trace.forward[0].shapes == "y (2, 4) = x (2, 3) W (3, 4) + b (4,)"
+    assert trace.steps[1].shapes == "dL/dW (4, 2) = xᵀ (4, 2) G (2, 2)"
+    assert trace.steps[3].shapes == "dL/dx (2, 4) = G (2, 2) Wᵀ (2, 4)"
+
+
+def test_the_model_in_hand_is_left_alone():
+    model = mlp()
+    before = [(p.data.copy(), p.grad.copy()) for p in model.parameters()]
+    nn.trace(model, nn.CrossEntropyLoss(), X, Y)
+    for p, (data, grad) in zip(model.parameters(), before, strict=True):
+        np.testing.assert_array_equal(p.data, data)
+        np.testing.assert_array_equal(p.grad, grad)
+    assert "forward" not in vars(model[0])
+
+
+def test_tied_parameters_show_each_share():
+    first, second = nn.Linear(3, 3), nn.Linear(3, 3)
+    second.weight = first.weight
+    model = nn.Sequential(first, second)
+    trace = nn.trace(model, nn.MSELoss(), X, X)
+    shares = [step.result.array for step in trace if step.title == "compute the weight gradient"]
+    loss = nn.MSELoss()
+    loss(model(X), X)
+    model.backward(loss.backward())
+    np.testing.assert_allclose(sum(shares), first.weight.grad, rtol=1e-6)
+
+
+def test_text_and_markdown():
+    trace = nn.trace(residual(), nn.CrossEntropyLoss(), X, Y)
+    for text in (str(trace), trace.to_markdown()):
+        for words in (
+            "compute the loss gradient", "compute the weight gradient",
+            "compute the bias gradient", "go backward through the activation",
+            "pass the gradient upstream", "branch", "Residual",
+        ):  # fmt: skip
+            assert words in text
+    assert "6. update the weights" in str(trace)
+    assert str(trace.steps[1]) in "\n".join(line[2:] for line in str(trace).splitlines())
+
+
+def test_json_is_complete_and_averages_large_arrays():
+    model = nn.Sequential(nn.Linear(300, 200), nn.ReLU(), nn.Linear(200, 2))
+    x = np.ones((4, 300), np.float32)
+    trace = nn.trace(model, nn.CrossEntropyLoss(), x, np.array([0, 1, 0, 1]))
+    data = json.loads(trace.to_json())
+    weight = next(s for s in data["steps"] if s["result"]["shape"] == [300, 200])["result"]
+    assert len(weight["values"]) * len(weight["values"][0]) <= 4096
+    rows, columns = weight["block"]
+    step = next(s for s in trace if s.result.array.shape == (300, 200))
+    mean = step.result.array[:rows, :columns].mean()
+    assert weight["values"][0][0] == pytest.approx(mean, rel=1e-3, abs=1e-9)
+
+
+def test_values_that_are_not_finite_are_still_json():
+    model = nn.Sequential(nn.Lambda(lambda x: x * np.inf, lambda g, x: g), nn.Linear(3, 2))
+    with np.errstate(all="ignore"):
+        trace = nn.trace(model, nn.CrossEntropyLoss(), X, Y)
+        assert json.loads(trace.to_json())["loss_value"] is not None
+
+
+def test_the_page_stands_alone(tmp_path):
+    trace = nn.trace(residual(), nn.CrossEntropyLoss(), X, Y)
+    trace.to_html(tmp_path / "trace.html")
+    page = (tmp_path / "trace.html").read_text()
+    assert "__TRACE__" not in page
+    assert not re.search(r'(src|href)="|https?://|@import', page)
+    assert trace._repr_html_().startswith("<iframe srcdoc=")
+
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+@pytest.mark.parametrize("make", MODELS.values(), ids=MODELS.keys())
+def test_the_page_in_a_browser(make, tmp_path):
+    trace = nn.trace(make(), nn.CrossEntropyLoss(), X, Y)
+    script = """<script>
+      document.title = "";
+      const press = (key) => document.dispatchEvent(new KeyboardEvent("keydown", {key}));
+      ["ArrowRight", "ArrowRight", "ArrowRight", "ArrowLeft"].forEach(press);
+      byId("next").click();
+    </script></body>"""
+    (tmp_path / "trace.html").write_text(trace.page().replace("</body>", script))
+    dom = subprocess.run(
+        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom",
+         f"file://{tmp_path}/trace.html"],
+        capture_output=True, text=True, timeout=60, check=True,
+    ).stdout  # fmt: skip
+    assert f"step 4 of {len(trace)}" in dom
+    step = trace.steps[3]
+    assert f"{step.number}. {step.title}" in dom
+    assert dom.count('class="box') == len(trace.forward) + 1
+    assert "<canvas" in dom
