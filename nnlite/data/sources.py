@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from nnlite.data.checks import as_numbers, check_finite
+from nnlite.data.checks import as_input
 
 BLOCK = 1 << 20  # bytes of a memory-mapped file that are read at a time to check it
 
@@ -99,12 +99,8 @@ def as_source(name: str, values: Any, dtype: DTypeLike | None = None) -> Any:
         ValueError: when there is no row, or one that is not finite; it is named.
     """
 
-    def prepare(batch: np.ndarray, numbers: np.ndarray | None) -> np.ndarray:
-        batch = as_numbers(name, batch)
-        check_finite(name, batch, numbers)
-        if dtype is not None and batch.dtype.kind == "f":
-            batch = batch.astype(dtype, copy=False)
-        return batch
+    def prepare(batch: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+        return as_input(name, batch, dtype, numbers)
 
     values = as_rows(values)
     if isinstance(values, Rows | np.memmap):
@@ -114,7 +110,7 @@ def as_source(name: str, values: Any, dtype: DTypeLike | None = None) -> Any:
         for block in rows.blocks():
             rows[block]
         return rows
-    return prepare(values, None)
+    return as_input(name, values, dtype)
 
 
 def part_of(array: Any, numbers: np.ndarray) -> Any:

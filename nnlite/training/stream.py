@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nnlite.data.checks import as_input, as_numbers, check_finite
+from nnlite.data.checks import as_input
 from nnlite.data.sources import is_stream
 from nnlite.layers.base import Layer, floating_dtype
 from nnlite.losses.base import Loss
@@ -76,8 +76,7 @@ class Stream:
                 f"{type(batch).__name__}"
             )
         x = as_input(f"{name}: x", batch[0], floating_dtype(self.model))
-        y = as_numbers(f"{name}: y", batch[1])
-        check_finite(f"{name}: y", y)
+        y = as_input(f"{name}: y", batch[1])
         if len(x) != len(y):
             raise ValueError(f"{name}: x has {len(x)} rows and y has {len(y)}")
         for path, layer in self.model.named_layers().items():
