@@ -50,6 +50,16 @@ class Suite:
         print(table(["workload", "nnlite", *peers], rows))
         return ratios
 
+    def _peaks(self, workload: Workload, frameworks: Sequence[str]) -> None:
+        """Peak memory of a process that trains the workload, by framework."""
+        peaks = startup.peak_memory(workload, frameworks)
+        rows = [
+            [name, f"{peak / 1e6:.0f} MB", f"{peak / peaks[turns.OURS]:.2f} ×"]
+            for name, peak in peaks.items()
+        ]
+        print("\n" + table([f"training {workload.name}", "peak memory", "times nnlite's"], rows))
+        self.results.setdefault("memory", {})[workload.name] = peaks
+
     def steps(self) -> None:
         """Full training steps beside the peers."""
         chosen = [*workloads.TABLE, workloads.SGD]
@@ -72,6 +82,15 @@ class Suite:
             "training", chosen, ("nnlite", "torch", "limit"), losses=False
         )
 
+    def convolutions(self) -> None:
+        """Training steps of convolution nets, and their peak memory."""
+        frameworks = ("nnlite", "torch", "limit")
+        self.results["convolutions"] = self._compare(
+            "training", workloads.CONVOLUTIONS, frameworks, losses=True
+        )
+        for workload in workloads.CONVOLUTIONS:
+            self._peaks(workload, frameworks[:-1])
+
     def startup(self) -> None:
         """Imports, and from process start to a trained spiral."""
         imports = startup.take_turns(startup.IMPORTS, 3 * self.rounds, "nnlite")
@@ -86,13 +105,7 @@ class Suite:
 
     def memory(self) -> None:
         """Peak memory of a process that trains the digits-sized model."""
-        peaks = startup.peak_memory(workloads.TABLE[1], FRAMEWORKS[:-1])
-        rows = [
-            [name, f"{peak / 1e6:.0f} MB", f"{peak / peaks[turns.OURS]:.2f} ×"]
-            for name, peak in peaks.items()
-        ]
-        print(table(["training 64-128-64-10", "peak memory", "times nnlite's"], rows))
-        self.results["memory"] = peaks
+        self._peaks(workloads.TABLE[1], FRAMEWORKS[:-1])
 
     def fit(self) -> None:
         """What `Trainer.fit` costs over the bare loop."""

@@ -43,6 +43,57 @@ def mlp(
     return Workload(" ".join(names), tuple(layers), (widths[0],), widths[-1], batch, optimizer)
 
 
+def conv(i: int, o: int, kernel: int = 3, groups: int = 1) -> Kind:
+    """A convolution of stride 1 that keeps the size."""
+    return ("conv", i, o, kernel, 1, kernel // 2, groups)
+
+
+def normalized(*convolutions: Kind) -> list[Kind]:
+    """Each convolution with batch norm and ReLU."""
+    return [k for each in convolutions for k in (each, ("batchnorm", each[2]), ("relu",))]
+
+
+def separable(i: int, o: int) -> list[Kind]:
+    """A depthwise 3×3 convolution and a pointwise one."""
+    return normalized(conv(i, i, 3, i), conv(i, o, 1))
+
+
+def convolutional(name: str, layers: list[Kind], x_shape: tuple[int, ...]) -> Workload:
+    """A convolution net on images, trained by SGD with momentum at batch 64."""
+    return Workload(f"{name} b64", tuple(layers), x_shape, 10, 64, "sgd momentum")
+
+
+POOL: Kind = ("maxpool", 2)
+CONVOLUTIONS = [
+    convolutional(
+        "conv 32-64, 28x28x1",
+        [
+            *[conv(1, 32), ("relu",), POOL, conv(32, 64), ("relu",), POOL],
+            *[("flatten",), ("linear", 7 * 7 * 64, 128), ("relu",), ("linear", 128, 10)],
+        ],
+        (28, 28, 1),
+    ),
+    convolutional(
+        "conv 32-32-64-64-128-128 batchnorm, 32x32x3",
+        [
+            *[*normalized(conv(3, 32), conv(32, 32)), POOL],
+            *[*normalized(conv(32, 64), conv(64, 64)), POOL],
+            *[*normalized(conv(64, 128), conv(128, 128)), POOL],
+            *[("flatten",), ("linear", 4 * 4 * 128, 10)],
+        ],
+        (32, 32, 3),
+    ),
+    convolutional(
+        "separable 32-64-128-128 batchnorm, 32x32x3",
+        [
+            *[*normalized(conv(3, 32)), *separable(32, 64), POOL],
+            *[*separable(64, 128), POOL, *separable(128, 128), POOL],
+            *[("flatten",), ("linear", 4 * 4 * 128, 10)],
+        ],
+        (32, 32, 3),
+    ),
+]
+
 TABLE = [
     mlp("2-16-16-2", 32),
     mlp("64-128-64-10", 64),
@@ -56,7 +107,9 @@ BATCHES = [mlp("64-128-64-10", batch) for batch in (1, 4, 16, 64, 256, 1024, 409
 DEPTHS = [mlp("-".join(["64"] * (depth + 1)), 64) for depth in (1, 3, 10, 30, 100)]
 WIDTHS = [mlp(f"64-{width}-{width}-10", 64) for width in (16, 64, 256, 1024)]
 
-ALL = {w.name: w for w in [*TABLE, SGD, LATENCY, THROUGHPUT, *BATCHES, *DEPTHS, *WIDTHS]}
+ALL = {
+    w.name: w for w in [*TABLE, SGD, LATENCY, THROUGHPUT, *BATCHES, *DEPTHS, *WIDTHS, *CONVOLUTIONS]
+}
 
 
 def data(workload: Workload) -> tuple[np.ndarray, np.ndarray]:
@@ -78,4 +131,8 @@ def weights(workload: Workload) -> list[np.ndarray]:
 
 
 # The parameters of each kind of layer: their shapes, and the fan that scales their first values.
-SHAPES = {"linear": lambda i, o: [((i, o), i), ((o,), i)]}
+SHAPES = {
+    "linear": lambda i, o: [((i, o), i), ((o,), i)],
+    "conv": lambda i, o, k, s, p, g: [((k, k, i // g, o), k * k * i // g), ((o,), k * k * i // g)],
+    "batchnorm": lambda c: [((c,), 1), ((c,), 1)],
+}

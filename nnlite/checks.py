@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +24,36 @@ def in_range(value: object, low: float = 0.0, below: float = math.inf) -> bool:
     return is_number(value) and low <= value < below  # type: ignore[operator]  # a number by now
 
 
+def instance_hint(value: object) -> str:
+    """What to add to an error about a class or function where an instance belongs."""
+    return "; pass an instance: add ()" if isinstance(value, type) else ""
+
+
+def check_instance(name: str, value: object, kind: type[Any]) -> None:
+    """Refuse what is not an instance of `kind`.
+
+    Raises:
+        TypeError: says what it is, and how to get an instance where a class was given.
+    """
+    if not isinstance(value, kind):
+        article = "an" if kind.__name__[0] in "AEIOU" else "a"
+        raise TypeError(
+            f"{name} must be {article} {kind.__name__}, got {value!r}{instance_hint(value)}"
+        )
+
+
+def check_instances(name: str, values: object, kind: type[Any]) -> None:
+    """Refuse what is not a list or tuple of instances of `kind`.
+
+    Raises:
+        TypeError: names the entry that is not one.
+    """
+    if not isinstance(values, list | tuple):
+        raise TypeError(f"{name} must be a list, got {values!r}; put it in [ ]")
+    for index, value in enumerate(values):
+        check_instance(f"{name}[{index}]", value, kind)
+
+
 def check_whole(name: str, value: int, least: int = 1) -> int:
     """The value as a Python integer.
 
@@ -32,3 +63,18 @@ def check_whole(name: str, value: int, least: int = 1) -> int:
     if not is_whole(value) or value < least:
         raise ValueError(f"{name} must be a whole number ≥ {least}, got {value!r}")
     return int(value)
+
+
+def check_sizes(
+    name: str, value: int | tuple[int, ...], count: int, least: int = 1
+) -> tuple[int, ...]:
+    """One whole number for each of `count` axes, from one for all or a tuple.
+
+    Raises:
+        ValueError: when it is neither, or a number is below `least`.
+    """
+    sizes = tuple(value) if isinstance(value, (tuple, list)) else (value,) * count
+    if len(sizes) != count or not all(is_whole(size) and size >= least for size in sizes):
+        several = f" or a tuple of {count}" if count > 1 else ""
+        raise ValueError(f"{name} must be a whole number ≥ {least}{several}, got {value!r}")
+    return tuple(int(size) for size in sizes)

@@ -17,6 +17,7 @@ from typing import Literal
 
 import numpy as np
 
+from nnlite.checks import instance_hint
 from nnlite.construction import Constructed
 from nnlite.random import as_generator
 
@@ -55,8 +56,14 @@ def first_values(
     """What the initializer draws, for a layer's parameter of this shape.
 
     Raises:
+        TypeError: when it is no initializer.
         ValueError: when it returns another shape.
     """
+    if isinstance(initializer, type) or not callable(initializer):
+        raise TypeError(
+            "expected an initializer such as nn.initializers.He(), got "
+            f"{initializer!r}{instance_hint(initializer)}"
+        )
     values = np.asarray(initializer(shape, rng))
     if values.shape != shape:
         raise ValueError(f"{initializer!r}: expected values of shape {shape}, got {values.shape}")

@@ -47,7 +47,8 @@ class Slot:
 
         A layer that needs nothing calls it with nothing: an empty slot is not an unset one.
         """
-        self._slot = None if _mode.inference else values
+        # straight into the dict: past Layer's check of assignments, which costs more than this
+        vars(self)["_slot"] = None if _mode.inference else values
 
     def saved(self) -> tuple[Any, ...]:
         """Take out what the last forward saved, and leave the slot empty.
@@ -59,11 +60,15 @@ class Slot:
         values = self._slot
         if values is None:
             raise RuntimeError(
-                f"{self!r}: backward without a matching forward; call forward first, "
-                "outside nn.inference(), once for each backward"
+                f"{self.label()}: backward without a matching forward; call forward first, outside "
+                "nn.inference(), once for each backward (or forward did not call save_for_backward)"
             )
-        self._slot = None
+        vars(self)["_slot"] = None
         return values
+
+    def label(self) -> str:
+        """What error messages call it."""
+        return repr(self)
 
     def clear_saved(self) -> None:
         """Empty the slot without reading it."""

@@ -133,7 +133,7 @@ def test_a_shortcut_can_be_given_later():
 
 
 def test_backward_without_forward_names_the_container():
-    with pytest.raises(RuntimeError, match=r"^Sequential\(.*call forward first"):
+    with pytest.raises(RuntimeError, match=r"^Sequential: .*call forward first"):
         nn.Sequential(nn.ReLU())[0:1].backward(np.ones(2))
 
 

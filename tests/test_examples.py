@@ -13,7 +13,10 @@ PROMISED = {
     "04_custom_layer": 0.97,
     "05_regression": 0.98,
     "06_find_the_bug": 6,
+    "07_lenet_digits": 0.985,
+    "08_residual_net": 0.985,
 }
+PLOTS = {"03_digits": 2, "07_lenet_digits": 1, "08_residual_net": 1}  # epochs before the plot
 
 
 def load(path):
@@ -36,8 +39,10 @@ def test_example_is_a_lesson(path):
     assert len(lines) <= 100
 
 
-def test_digits_plot(tmp_path, capsys):
+@pytest.mark.parametrize(
+    "path", [p for p in EXAMPLES if p.stem in PLOTS], ids=lambda path: path.stem
+)
+def test_plot(path, tmp_path, capsys):
     pytest.importorskip("matplotlib").use("Agg")
-    digits = next(path for path in EXAMPLES if path.stem == "03_digits")
-    load(digits).main(plot=str(tmp_path / "digits.png"), epochs=2)
-    assert (tmp_path / "digits.png").stat().st_size > 10_000
+    load(path).main(plot=str(tmp_path / "plot.png"), epochs=PLOTS[path.stem])
+    assert (tmp_path / "plot.png").stat().st_size > 10_000

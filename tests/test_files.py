@@ -256,7 +256,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
     with pytest.raises(nn.CheckpointError, match=r"model\.npz could not be saved: No space left.*"
                        "was there before is unchanged"):  # fmt: skip
         nn.save_model(nn.Linear(30, 20), path)
-    with pytest.raises(nn.CheckpointError, match="No space left on device$"):
+    with pytest.raises(nn.CheckpointError, match=r"No space left on device$"):
         nn.save_model(nn.Linear(30, 20), tmp_path / "new.npz")
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["model.npz"]
@@ -332,10 +332,27 @@ def test_leftovers_of_dead_processes_are_removed_and_others_kept(tmp_path):
 
 
 def test_a_block_that_raises_leaves_nothing(tmp_path):
-    with pytest.raises(KeyboardInterrupt), atomic.atomic_write(tmp_path / "x") as file:
-        file.write(b"half")
-        raise KeyboardInterrupt
+    def interrupted():
+        with atomic.atomic_write(tmp_path / "x") as file:
+            file.write(b"half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert not list(tmp_path.iterdir())
+
+
+def test_older_files_are_kept_under_other_names(tmp_path, monkeypatch):
+    path = tmp_path / "run.npz"
+    for links in (True, False):
+        if not links:
+            monkeypatch.setattr(os, "link", lambda *names: os.open(tmp_path / "none", os.O_RDONLY))
+        for number in range(5):
+            atomic.keep_previous(path, keep=3)
+            with atomic.atomic_write(path) as file:
+                file.write(str(number).encode())
+        kept = {file.name: file.read_text() for file in tmp_path.iterdir()}
+        assert kept == {"run.npz": "4", "run.1.npz": "3", "run.2.npz": "2"}
 
 
 def test_a_symbolic_link_stays_one(tmp_path):

@@ -419,9 +419,13 @@ def test_a_batch_below_a_layers_minimum_is_refused_in_training_only():
 def test_progress_without_a_length(capsys, monkeypatch):
     trainer().fit(in_order, epochs=2)
     assert "samples/s" in capsys.readouterr().out
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    for stream in (sys.stdout, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: True, raising=False)
     trainer().fit(in_order, epochs=2)
-    assert ": 140 samples" in capsys.readouterr().err
+    captured = capsys.readouterr()
+    assert len(captured.out.splitlines()) == 2
+    assert "epoch 2/2" in captured.err
+    assert "%" not in captured.err
 
 
 def test_a_range_test_on_a_stream():

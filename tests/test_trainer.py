@@ -1,6 +1,7 @@
 """The trainer: exact sums, clean stops, refusals before the first update, what it shows."""
 
 import copy
+import re
 import signal
 import sys
 import threading
@@ -262,7 +263,7 @@ def test_a_loss_that_is_not_finite_names_the_layer():
     with (
         np.errstate(invalid="ignore"),
         pytest.raises(FloatingPointError, match=r"epoch 1, step 2: the first output that is not "
-                      r"finite is that of layer 0, Explode\(\)"),
+                      r"finite is that of layer 0, Explode\(\); a smaller"),
     ):  # fmt: skip
         fit(trainer(net), x, y, shuffle=False)
 
@@ -306,7 +307,7 @@ def spoiled(value, row=7):
         (X, np.full(70, 3), {}, ValueError, "row 0"),
         (X, np.where(np.arange(70) == 9, -1, Y), {}, ValueError, "row 9"),
         (X, Y[:, None], {}, ValueError, r"\(70, 1\)"),
-        (X.astype(np.int64), Y, {}, TypeError, r"astype\(np.float32\)"),
+        (X.astype(np.int64), Y, {}, TypeError, r"asarray\(x, np.float32\)"),
         (X, Y, {"batch_size": 0}, ValueError, "batch_size must be a whole number ≥ 1, got 0"),
         (X, Y, {"batch_size": -3}, ValueError, "got -3"),
         (X, Y, {"batch_size": 2.5}, ValueError, r"got 2\.5"),
@@ -379,13 +380,37 @@ def test_a_log_gets_one_line_per_epoch(capsys):
     assert "\r" not in "".join(out)
 
 
-def test_a_terminal_gets_a_bar(capsys, monkeypatch):
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+def test_a_terminal_gets_a_bar_for_each_epoch_and_its_line(capsys, monkeypatch):
+    for stream in (sys.stdout, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(progress, "REFRESH", -1.0)
     trainer().fit(X, Y, 2)
     captured = capsys.readouterr()
-    assert captured.out == ""
-    assert "epoch 2/2: 100%" in captured.err
-    assert "loss=" in captured.err
+    assert [line.split()[1] for line in captured.out.splitlines()] == ["1/2", "2/2"]
+    assert "\r" not in captured.out
+    for epoch in ("1/2", "2/2"):
+        assert f"epoch {epoch}    0%|" in captured.err
+
+
+def test_the_bar_fits_a_narrow_terminal(capsys):
+    with progress.Bar(20, 1000) as bar:
+        bar.begin_epoch(9)
+        bar._bar.dynamic_ncols = lambda file: (60, 20)
+        bar._start -= 0.05  # seconds
+        bar.advance(500, lambda: {"loss": 0.12345, "accuracy": 0.5})
+        text = str(bar._bar)
+    assert re.fullmatch(r"epoch 10/20  loss 0\.1235  [\d,]+ samples/s   50%\|.{8,}\|", text)
+    assert len(text) <= 60
+
+
+@pytest.mark.parametrize("redirected", ["stdout", "stderr"])
+def test_lines_alone_when_one_stream_is_a_file(capsys, monkeypatch, redirected):
+    other = sys.stderr if redirected == "stdout" else sys.stdout
+    monkeypatch.setattr(other, "isatty", lambda: True, raising=False)
+    trainer().fit(X, Y, 2)
+    captured = capsys.readouterr()
+    assert len(captured.out.splitlines()) == 2
+    assert captured.err == ""
 
 
 def test_quiet_is_quiet(capsys):
@@ -399,8 +424,10 @@ def test_history_is_a_table_and_a_dictionary():
     assert lines[0].split() == ["epoch", "loss", "accuracy", "lr"]
     assert len(lines) == 3
     assert set(history.to_dict()) == {"loss", "lr", "accuracy", "confusion_matrix"}
-    with pytest.raises(KeyError, match="'val_loss' was not recorded"):
+    with pytest.raises(KeyError, match="'val_loss' was not recorded; there are"):
         history["val_loss"]
+    with pytest.raises(KeyError, match="'loss': no whole epoch was recorded"):
+        nn.History()["loss"]
 
 
 @pytest.mark.parametrize(

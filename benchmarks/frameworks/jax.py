@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks import workloads
-from benchmarks.frameworks import LEARNING_RATE
+from benchmarks.frameworks import LEARNING_RATE, check_kinds
 
 APPLY: dict[str, Callable[..., Any]] = {
     "linear": lambda x, own, key, *sizes: x @ own[0] + own[1],
@@ -47,6 +47,7 @@ def update(workload: workloads.Workload, w: Any, g: Any, m: Any, v: Any, k: Any)
 
 def training(workload: workloads.Workload) -> Callable[[], float]:
     """A jitted step on donated state."""
+    check_kinds(workload, APPLY, {"sgd", *DECAY})
     x, y = map(jnp.asarray, workloads.data(workload))
     random = any(kind[0] == "dropout" for kind in workload.layers)
 
@@ -77,6 +78,7 @@ def training(workload: workloads.Workload) -> Callable[[], float]:
 
 def inference(workload: workloads.Workload) -> Callable[[], Any]:
     """The jitted forward."""
+    check_kinds(workload, APPLY, {"sgd", *DECAY})
     parameters = [jnp.asarray(w) for w in workloads.weights(workload)]
     x = jnp.asarray(workloads.data(workload)[0])
     jitted = jax.jit(lambda parameters, x: forward(workload, parameters, x, None))

@@ -12,7 +12,7 @@ os.environ["KERAS_BACKEND"] = "jax"
 import keras
 
 from benchmarks import workloads
-from benchmarks.frameworks import LEARNING_RATE
+from benchmarks.frameworks import LEARNING_RATE, check_kinds
 
 STEPS = 50  # batches of one call of fit
 BUILD: dict[str, Callable[..., Any]] = {
@@ -30,6 +30,7 @@ OPTIMIZERS = {
 
 def build(workload: workloads.Workload) -> Any:
     """The compiled model with the workload's weights."""
+    check_kinds(workload, BUILD, OPTIMIZERS)
     model = keras.Sequential(
         [
             keras.layers.Input(workload.x_shape),

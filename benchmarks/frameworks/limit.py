@@ -12,18 +12,32 @@ Product = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def products(workload: workloads.Workload, backward: bool) -> list[Product]:
-    """(a, b, out) of every product: y = x W, dW = xᵀ G, and dx = G Wᵀ but for the first layer."""
+    """(a, b, out) of every product: y = x W, dW = xᵀ G, and dx = G Wᵀ but for the first layer.
+
+    Convolutions count as the products of their windows, im2col.
+    """
     rng = np.random.default_rng(0)
     found: list[Product] = []
 
     def add(a: np.ndarray, b: np.ndarray) -> None:
         found.append((a, b, np.empty((a.shape[0], b.shape[1]), np.float32)))
 
+    size = workload.x_shape[0]  # images are square
     for index, (kind, *sizes) in enumerate(workload.layers):
+        rows = inputs = 0
+        if kind == "maxpool":
+            size //= sizes[0]
         if kind == "linear":
+            rows, inputs = workload.batch, sizes[0]
+        if kind == "conv":
+            _, _, kernel, stride, padding, groups = sizes
+            size = (size + 2 * padding - kernel) // stride + 1
+            if groups == 1:  # the others, depthwise, have no matrix product
+                rows, inputs = workload.batch * size**2, kernel**2 * sizes[0]
+        if rows:
             x, w, g = (
                 rng.standard_normal(shape, np.float32)
-                for shape in ((workload.batch, sizes[0]), tuple(sizes), (workload.batch, sizes[1]))
+                for shape in ((rows, inputs), (inputs, sizes[1]), (rows, sizes[1]))
             )
             add(x, w)
             if backward:

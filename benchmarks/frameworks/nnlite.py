@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 import nnlite as nn
 from benchmarks import workloads
-from benchmarks.frameworks import LEARNING_RATE
+from benchmarks.frameworks import LEARNING_RATE, MOMENTUM
 
-BUILD = {
+BUILD: dict[str, Callable[..., Any]] = {
     "linear": nn.Linear,
     "relu": nn.ReLU,
     "gelu": nn.GELU,
     "dropout": nn.Dropout,
+    "conv": lambda i, o, k, s, p, g: nn.Conv2d(i, o, k, s, p, groups=g),
+    "maxpool": lambda k: nn.MaxPool2d(k),
+    "batchnorm": lambda c: nn.BatchNorm2d(c),
+    "flatten": nn.Flatten,
 }
-OPTIMIZERS = {"adam": nn.Adam, "adamw": nn.AdamW, "sgd": nn.SGD}
+OPTIMIZERS: dict[str, Callable[..., nn.Optimizer]] = {
+    "adam": nn.Adam,
+    "adamw": nn.AdamW,
+    "sgd": nn.SGD,
+    "sgd momentum": partial(nn.SGD, momentum=MOMENTUM),
+}
 
 
 def build(workload: workloads.Workload) -> nn.Layer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -10,17 +11,30 @@ from torch import nn
 from torch.nn import functional
 
 from benchmarks import workloads
-from benchmarks.frameworks import LEARNING_RATE, THREADS
+from benchmarks.frameworks import LEARNING_RATE, MOMENTUM, THREADS
 
-BUILD = {
+BUILD: dict[str, Callable[..., nn.Module]] = {
     "linear": nn.Linear,
     "relu": nn.ReLU,
     "gelu": nn.GELU,
     "dropout": nn.Dropout,
+    "conv": lambda i, o, k, s, p, g: nn.Conv2d(i, o, k, s, p, groups=g),
+    "maxpool": nn.MaxPool2d,
+    "batchnorm": nn.BatchNorm2d,
+    "flatten": nn.Flatten,
 }
 # nnlite's layouts into PyTorch's
-LOAD = {"linear": lambda weight, bias: (weight.T, bias)}
-OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
+LOAD: dict[str, Callable[..., tuple[np.ndarray, ...]]] = {
+    "linear": lambda weight, bias: (weight.T, bias),
+    "conv": lambda weight, bias: (weight.transpose(3, 2, 0, 1), bias),
+    "batchnorm": lambda weight, bias: (weight, bias),
+}
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "sgd": torch.optim.SGD,
+    "sgd momentum": partial(torch.optim.SGD, momentum=MOMENTUM),
+}
 
 
 def build(workload: workloads.Workload) -> nn.Module:
@@ -28,11 +42,28 @@ def build(workload: workloads.Workload) -> nn.Module:
     torch.set_num_threads(THREADS)
     model = nn.Sequential(*(BUILD[kind](*sizes) for kind, *sizes in workload.layers))
     drawn = iter(workloads.weights(workload))
+    channels = 0  # of the image that was flattened
     with torch.no_grad():
         for (kind, *sizes), layer in zip(workload.layers, model, strict=True):
             if kind in LOAD:
                 load(kind, sizes, layer, drawn)
+            if kind == "conv":
+                channels = sizes[1]
+            elif kind == "linear" and channels:
+                layer.weight.copy_(channels_first(layer.weight, channels))
+                channels = 0
     return model
+
+
+def channels_first(weight: torch.Tensor, channels: int) -> torch.Tensor:
+    """A weight (out, H·W·C) for rows that were flattened from (C, H, W)."""
+    return weight.reshape(len(weight), -1, channels).transpose(1, 2).reshape(weight.shape)
+
+
+def batch(workload: workloads.Workload) -> tuple[torch.Tensor, torch.Tensor]:
+    """Inputs, images with their channels first, and classes."""
+    x, y = map(torch.from_numpy, workloads.data(workload))
+    return (x.permute(0, 3, 1, 2).contiguous() if x.ndim == 4 else x), y
 
 
 def load(kind: str, sizes: list[int], layer: nn.Module, drawn: Iterator[np.ndarray]) -> None:
@@ -45,7 +76,7 @@ def load(kind: str, sizes: list[int], layer: nn.Module, drawn: Iterator[np.ndarr
 def training(workload: workloads.Workload) -> Callable[[], float]:
     """zero_grad, forward, loss, backward, step."""
     model = build(workload)
-    x, y = map(torch.from_numpy, workloads.data(workload))
+    x, y = batch(workload)
     optimizer = OPTIMIZERS[workload.optimizer](model.parameters(), lr=LEARNING_RATE)
 
     def step() -> float:
@@ -61,7 +92,7 @@ def training(workload: workloads.Workload) -> Callable[[], float]:
 def inference(workload: workloads.Workload) -> Callable[[], torch.Tensor]:
     """Forward in eval and inference mode."""
     model = build(workload).eval()
-    x = torch.from_numpy(workloads.data(workload)[0])
+    x, _ = batch(workload)
 
     def predict() -> torch.Tensor:
         with torch.inference_mode():

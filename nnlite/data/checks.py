@@ -13,11 +13,16 @@ def as_numbers(name: str, values: Any) -> np.ndarray:
 
     Raises:
         TypeError: for strings, objects and anything else that is not a number.
-        ValueError: when there is no row.
+        ValueError: when there is no row, or rows differ in length.
     """
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"{name} must be an array: {error}") from None
     if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name} must hold numbers, got dtype {array.dtype}")
+        hint = "; number class names with np.unique(y, return_inverse=True)[1]"
+        names = name.endswith("y") and array.dtype.kind in "OUST"
+        raise TypeError(f"{name} must hold numbers, got dtype {array.dtype}{hint if names else ''}")
     if array.ndim == 0 or len(array) == 0:
         raise ValueError(f"{name} is empty: expected at least one row, got shape {array.shape}")
     return array

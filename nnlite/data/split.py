@@ -35,6 +35,8 @@ def train_test_split(
         ValueError: lengths that differ, a size that leaves one part empty, or a class with fewer
             than two members.
     """
+    if stratify is not None:
+        stratify = as_numbers("stratify", stratify)
     checked = check_lengths(*arrays)
     rows = len(checked[0])
     test_rows = _test_rows(rows, test_size)
@@ -43,7 +45,7 @@ def train_test_split(
         test = rng.permutation(rows)[:test_rows]
     else:
         check_lengths(checked[0], stratify)
-        members, wanted = _shares(as_numbers("stratify", stratify), test_rows)
+        members, wanted = _shares(stratify, test_rows)
         rng = as_generator(rng)  # once nothing can be refused any more
         test = np.concatenate(
             [rng.permutation(rows)[:n] for rows, n in zip(members, wanted, strict=True)]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from nnlite.checks import is_number, is_whole
 from nnlite.random import as_generator
 
 Rng = np.random.Generator | int | None
@@ -58,8 +59,8 @@ def circles(
 
     Separable in the squared distance only, a feature that a hidden layer has to invent.
     """
-    if not 0 < factor < 1:
-        raise ValueError(f"circles: factor must be between 0 and 1, got {factor}")
+    if not (is_number(factor) and 0 < factor < 1):
+        raise ValueError(f"circles: factor must be between 0 and 1, got {factor!r}")
     rng, y = _begin(n_samples, 2, noise, rng)
     radius = np.where(y == 1, factor, 1.0)
     return _noisy(_polar(radius, rng.uniform(0, 2 * np.pi, n_samples)), noise, rng), y
@@ -128,12 +129,13 @@ def _begin(
     n_samples: int, n_classes: int, noise: float, rng: Rng
 ) -> tuple[np.random.Generator, np.ndarray]:
     """Check the arguments; the generator, and classes of even size in random order."""
-    if n_classes < 1 or n_samples < n_classes:
+    whole = is_whole(n_classes) and is_whole(n_samples)
+    if not whole or n_classes < 1 or n_samples < n_classes:
         raise ValueError(
-            f"expected at least one sample for each of {n_classes} classes, got {n_samples}"
+            f"expected at least one sample for each of {n_classes!r} classes, got {n_samples!r}"
         )
-    if not 0 <= noise < np.inf:
-        raise ValueError(f"noise must be finite and ≥ 0, got {noise}")
+    if not (is_number(noise) and noise >= 0):
+        raise ValueError(f"noise must be finite and ≥ 0, got {noise!r}")
     rng = as_generator(rng)
     return rng, rng.permutation(np.arange(n_samples, dtype=np.int64) % n_classes)
 

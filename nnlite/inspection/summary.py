@@ -71,7 +71,8 @@ def summary(
 ) -> Summary:
     """What the model does to a batch: one row per layer, nested ones indented.
 
-    The model is copied and run once on zeros, in training mode; it is left as it is.
+    The model is copied and run once on zeros, in training mode (layers for which batch_size is too
+    small for that: in eval mode); it is left as it is.
 
     Args:
         model: a layer, usually a container.
@@ -89,11 +90,12 @@ def summary(
     probe = copy.deepcopy(model)
     shapes: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {}
     for _, layer in places(probe):
+        layer.training = layer.min_batch <= batch_size
         key = id(layer)
         watch(layer, lambda x, y, key=key: shapes.update({key: (x.shape, y.shape)}))  # type: ignore[misc]
     x = np.zeros((batch_size, *sample), dtype or floating_dtype(model))
     with inference(False):
-        probe.train()(x)
+        probe(x)
     seen: set[int] = set()
     return Summary(list(_rows(probe, type(model).__name__, 0, shapes, seen)), x.shape)
 

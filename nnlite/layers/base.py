@@ -91,6 +91,16 @@ class Layer(Slot, Constructed):
         """`layer(x)` is `layer.forward(x)`."""
         return self.forward(x)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Refuse to put an array in the place of a parameter or buffer, which owns its memory."""
+        own = vars(self).get(name)
+        if isinstance(own, (Parameter, Buffer)) and not isinstance(value, type(own) | None):
+            raise TypeError(
+                f"{self.label()}: {name} is a {type(own).__name__}, and only another one can take "
+                f"its place; assign to {name}.data to change its values"
+            )
+        super().__setattr__(name, value)
+
     def multiply_adds(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:
         """Multiplications (with the addition that follows) of one forward; 0 unless overridden."""
         return 0
@@ -232,11 +242,14 @@ class Layer(Slot, Constructed):
             TypeError: for anything else, integers included.
         """
         if not isinstance(x, np.ndarray):
-            raise TypeError(f"{self!r}: expected a NumPy array, got {type(x).__name__}")
+            raise TypeError(
+                f"{self!r}: expected a NumPy array, got {type(x).__name__}; "
+                "convert with np.asarray(x, np.float32)"
+            )
         if x.dtype.kind != "f":
             raise TypeError(
                 f"{self!r}: expected floating-point input, got dtype {x.dtype}; "
-                "convert with x.astype(np.float32)"
+                "convert with np.asarray(x, np.float32)"
             )
 
     def check_grad_output(self, grad_output: np.ndarray, shape: tuple[int, ...]) -> None:

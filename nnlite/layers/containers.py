@@ -16,6 +16,7 @@ from typing import Any, ClassVar, NoReturn, TypeVar, overload
 
 import numpy as np
 
+from nnlite.checks import instance_hint
 from nnlite.layers.base import Layer
 from nnlite.layers.shape import Identity
 
@@ -55,18 +56,25 @@ class Container(Layer):
         seen: dict[int, str] = {}
         for place, child in self.children():
             if not isinstance(child, Layer):
-                hint = "; pass an instance: add ()" if isinstance(child, type) else ""
+                hint = instance_hint(child)
+                if isinstance(child, list | tuple):
+                    hint = f"; write {type(self).__name__}(*layers) to pass a list of layers"
                 raise TypeError(
                     f"{type(self).__name__} {place}: expected a Layer, got {child!r}{hint}"
                 )
             for layer in child.named_layers().values():
                 if id(layer) in seen:
+                    tie = ", and to tie their weights share the Parameter: second.weight = first"
                     raise ValueError(
-                        f"{type(self).__name__}: {layer!r} stands in {seen[id(layer)]} and again "
-                        f"in {place}; a layer can be used once. Make a second one, and to tie "
-                        "their weights share the Parameter: second.weight = first.weight"
+                        f"{type(self).__name__}: {layer.label()} stands in {seen[id(layer)]} and "
+                        f"again in {place}; a layer can be used once. Make a second one"
+                        + (f"{tie}.weight" if layer.has_parameters() else "")
                     )
                 seen[id(layer)] = place
+
+    def label(self) -> str:
+        """The class alone: the whole model would fill the screen."""
+        return type(self).__name__
 
     def _raise_from(self, place: str, child: Layer, error: Exception) -> NoReturn:
         """Put the child's place in front of the error's message, and raise it again."""
@@ -76,11 +84,16 @@ class Container(Layer):
             if isinstance(child, Container) and message.startswith(f"in {type(child).__name__} "):
                 message = message.removeprefix("in ")  # it has named its own place already
             elif not message.startswith(type(child).__name__):
-                message = f"{child!r}: {message}"
+                message = f"{child.label()}: {message}"
             error.args = (prefix + message, *error.args[1:])
         else:
-            error.add_note(prefix + repr(child))
+            error.add_note(prefix + child.label())
         raise error
+
+
+def _nothing_from(method: str, layer: Layer, wanted: str) -> TypeError:
+    """The error for a method that lacks its return."""
+    return TypeError(f"{layer.label()}: {method} returned None; it must return {wanted}")
 
 
 class Sequential(Container):
@@ -117,6 +130,8 @@ class Sequential(Container):
         for index, layer in enumerate(self.layers):
             try:
                 x = layer.forward(x)
+                if x is None:
+                    raise _nothing_from("forward", layer, "y")
             except LOCATED as error:
                 self._raise_from(f"layer {index}", layer, error)
         self.save_for_backward()
@@ -130,9 +145,13 @@ class Sequential(Container):
         grad: np.ndarray | None = grad_output
         for index in range(len(self.layers) - 1, lowest - 1, -1):
             layer = self.layers[index]
-            layer.needs_input_grad = self.needs_input_grad or index > lowest
+            needed = self.needs_input_grad or index > lowest
+            if layer.needs_input_grad != needed:  # rarely; Layer checks every write
+                layer.needs_input_grad = needed
             try:
                 grad = layer.backward(grad)  # type: ignore[arg-type]  # None only from the lowest
+                if grad is None and needed:
+                    raise _nothing_from("backward", layer, "dL/dx")
             except LOCATED as error:
                 self._raise_from(f"layer {index}", layer, error)
         for layer in self.layers[:lowest]:
@@ -180,9 +199,12 @@ class _Branches(Container):
         outputs = []
         for place, branch in self.children():
             try:
-                outputs.append(branch.forward(x))
+                y = branch.forward(x)
+                if y is None:
+                    raise _nothing_from("forward", branch, "y")
             except LOCATED as error:
                 self._raise_from(place, branch, error)
+            outputs.append(y)
         return self.combine(outputs)
 
     @whole_or_nothing
@@ -190,9 +212,12 @@ class _Branches(Container):
         """Each branch on its part of the gradient; dL/dx is the sum."""
         d_x: np.ndarray | None = None
         for (place, branch), d_branch in zip(self.children(), self.split(grad_output), strict=True):
-            branch.needs_input_grad = self.needs_input_grad
+            if branch.needs_input_grad != self.needs_input_grad:
+                branch.needs_input_grad = self.needs_input_grad
             try:
                 d_input = branch.backward(d_branch)
+                if d_input is None and self.needs_input_grad:
+                    raise _nothing_from("backward", branch, "dL/dx")
             except LOCATED as error:
                 self._raise_from(place, branch, error)
             if self.needs_input_grad:

@@ -69,7 +69,8 @@ class Linear(Layer):
         """y = x W + b."""
         self.check_floating(x)
         if x.ndim < 2 or x.shape[-1] != self.in_features:
-            raise ValueError(f"{self!r}: expected (N, {self.in_features}), got {x.shape}")
+            hint = "; for one sample use x[None]" if x.ndim == 1 else ""
+            raise ValueError(f"{self!r}: expected (N, {self.in_features}), got {x.shape}{hint}")
         y = x @ self.weight.data
         if self.bias is not None:
             y += self.bias.data
@@ -80,8 +81,10 @@ class Linear(Layer):
         """dL/dW, dL/db and dL/dx; the last only when somebody upstream needs it."""
         (x,) = self.saved()
         self.check_grad_output(grad_output, (*x.shape[:-1], self.out_features))
-        rows = x.reshape(-1, self.in_features)  # (N·…, in)
-        d_rows = grad_output.reshape(-1, self.out_features)  # (N·…, out)
+        rows, d_rows = x, grad_output
+        if x.ndim > 2:
+            rows = x.reshape(-1, self.in_features)  # (N·…, in)
+            d_rows = grad_output.reshape(-1, self.out_features)  # (N·…, out)
         self.weight.accumulate(np.matmul, rows.T, d_rows)
         if self.bias is not None:
             self.bias.accumulate(np.add.reduce, d_rows, 0)

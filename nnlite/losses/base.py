@@ -81,7 +81,7 @@ class Loss(Slot, Constructed):
         if prediction.shape != target.shape:
             raise ValueError(
                 f"{self!r}: prediction {prediction.shape} and target {target.shape} must have "
-                f"the same shape{_reshape_hint(prediction.shape, target.shape)}"
+                f"the same shape{_shape_hint(prediction, target)}"
             )
         return target.astype(prediction.dtype, copy=False)
 
@@ -168,9 +168,11 @@ class Loss(Slot, Constructed):
         return target
 
 
-def _reshape_hint(prediction: tuple[int, ...], target: tuple[int, ...]) -> str:
-    if prediction == (*target, 1):
+def _shape_hint(prediction: np.ndarray, target: np.ndarray) -> str:
+    if prediction.shape == (*target.shape, 1):
         return "; use target[:, None]"
-    if target == (*prediction, 1):
+    if target.shape == (*prediction.shape, 1):
         return "; use target[:, 0]"
+    if target.dtype.kind in "iu" and prediction.shape[:-1] == target.shape:
+        return "; for classes use CrossEntropyLoss, or one_hot(target)"
     return ""

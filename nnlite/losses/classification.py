@@ -38,9 +38,10 @@ class _ClassLoss(Loss):
         target = self.check_arrays(prediction, target)
         self._check_classes(prediction)
         if prediction.shape[:-1] != target.shape:
+            column = target.shape == (*prediction.shape[:-1], 1)
             raise ValueError(
-                f"{self!r}: prediction {prediction.shape} needs targets "
-                f"{prediction.shape[:-1]}, got {target.shape}"
+                f"{self!r}: prediction {prediction.shape} needs targets {prediction.shape[:-1]}, "
+                f"got {target.shape}{'; use y[:, 0]' if column else ''}"
             )
         if target.dtype.kind not in "iu":
             raise TypeError(
@@ -129,6 +130,9 @@ class NLLLoss(_ClassLoss):
 
 class CrossEntropyLoss(_ClassLoss):
     """Softmax and negative log-likelihood in one, on scores (logits).
+
+    The model ends in a `Linear` and not in a `Softmax`: a second softmax would flatten the scores
+    and train slowly, without an error.
 
     Forward      ℓ = −v log p_t,  p = softmax(z)                for integer classes
                  ℓ = −Σⱼ qⱼ log pⱼ,  qⱼ = weightⱼ · targetⱼ     for one-hot or soft rows

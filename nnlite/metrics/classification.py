@@ -31,7 +31,7 @@ class Accuracy(Mean):
         self, prediction: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None = None
     ) -> None:
         """Add a batch."""
-        guess, actual, weight = decide(prediction, target, sample_weight, self.threshold)
+        guess, actual, weight = decide(self, prediction, target, sample_weight, self.threshold)
         self._add(guess == actual, weight)
 
 
@@ -53,7 +53,7 @@ class TopKAccuracy(Mean):
         prediction, target = np.asarray(prediction), np.asarray(target)
         if is_single(prediction):
             raise ValueError(f"{self!r}: expected scores (N, …, C), got shape {prediction.shape}")
-        _, actual, weight = decide(prediction, target, sample_weight)
+        _, actual, weight = decide(self, prediction, target, sample_weight)
         if prediction.shape == target.shape:
             target = target.argmax(axis=-1)
         scores = prediction.reshape(-1, prediction.shape[-1])[np.ravel(target) != IGNORED]
@@ -86,7 +86,7 @@ class _Counts(Metric):
         """Add a batch."""
         prediction = np.asarray(prediction)
         classes = 2 if is_single(prediction) else prediction.shape[-1]
-        guess, actual, weight = decide(prediction, target, sample_weight, self.threshold)
+        guess, actual, weight = decide(self, prediction, target, sample_weight, self.threshold)
         if len(self._counts) == 0:
             self._counts = np.zeros((classes, classes))
         if len(self._counts) != classes:
@@ -160,12 +160,17 @@ class F1(_PerClass):
 
 
 def decide(
+    metric: Metric,
     prediction: np.ndarray,
     target: np.ndarray,
     sample_weight: np.ndarray | None = None,
     threshold: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """(predicted classes, actual classes, weights), flat and without ignored rows."""
+    """(predicted classes, actual classes, weights), flat and without ignored rows.
+
+    Raises:
+        ValueError: names the metric, when shapes or classes do not fit.
+    """
     prediction, target = np.asarray(prediction), np.asarray(target)
     classes = 2 if is_single(prediction) else prediction.shape[-1]
     if not is_single(prediction):
@@ -175,8 +180,8 @@ def decide(
         guess, actual = (prediction > threshold).astype(np.int64), target
     if guess.shape != actual.shape:
         raise ValueError(
-            f"predictions {prediction.shape} do not fit targets {target.shape}: expected integer "
-            "classes without the last axis, or rows of the same shape"
+            f"{metric!r}: predictions {prediction.shape} do not fit targets {target.shape}: "
+            "expected integer classes without the last axis, or rows of the same shape"
         )
     weight = None if sample_weight is None else spread(sample_weight, guess.shape).ravel()
     guess, actual = guess.ravel(), actual.ravel().astype(np.int64)
@@ -186,7 +191,8 @@ def decide(
         weight = None if weight is None else weight[kept]
     if len(actual) and not 0 <= actual.min() <= actual.max() < classes:
         raise ValueError(
-            f"targets from {actual.min()} to {actual.max()} are not classes 0 … {classes - 1}"
+            f"{metric!r}: targets from {actual.min()} to {actual.max()} are not classes "
+            f"0 … {classes - 1}"
         )
     return guess, actual, weight
 

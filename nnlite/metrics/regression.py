@@ -18,7 +18,7 @@ class MeanAbsoluteError(Mean):
         self, prediction: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None = None
     ) -> None:
         """Add a batch."""
-        target = as_floats(prediction, target)
+        target = as_floats(self, prediction, target)
         self._add(np.abs(prediction - target), sample_weight)
 
 
@@ -42,7 +42,7 @@ class R2(Metric):
         self, prediction: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None = None
     ) -> None:
         """Add a batch; mean and spread are merged as in Chan, Golub & LeVeque 1979."""
-        t = as_floats(prediction, target)
+        t = as_floats(self, prediction, target)
         one = np.ones(len(t)) if sample_weight is None else sample_weight
         w = spread(one, t.shape).astype(np.float64)
         added = w.sum(axis=0)
@@ -66,11 +66,11 @@ class R2(Metric):
         return float(np.mean(1 - self._error / self._spread))
 
 
-def as_floats(prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
+def as_floats(metric: Metric, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
     """The target in double precision, when its shape is the prediction's: nothing is broadcast."""
     if np.shape(prediction) != np.shape(target):
         raise ValueError(
-            f"prediction and target must have the same shape, got {np.shape(prediction)} and "
-            f"{np.shape(target)}"
+            f"{metric!r}: prediction and target must have the same shape, got "
+            f"{np.shape(prediction)} and {np.shape(target)}"
         )
     return np.asarray(target, np.float64)

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any, ClassVar
 
 import numpy as np
@@ -51,9 +52,9 @@ class Optimizer:
     Args:
         parameters: what to train, such as `model.parameters()`; or groups with options of their
             own, `[{"params": [...], "lr": 0.1}, {"params": [...]}]`.
-        lr: the learning rate, a number > 0 or a schedule: `schedule(k)` for the k-th step, 0 first.
-        weight_decay: λ ≥ 0, or a schedule. L2 decay adds λ w to the gradient; a `decoupled`
-            optimizer shrinks the weights by lr λ instead (default 0).
+        lr: the learning rate, a number > 0 or a function of the step: `lr(k)`, k = 0 first.
+        weight_decay: λ ≥ 0, or a function of the step. L2 decay adds λ w to the gradient; a
+            `decoupled` optimizer shrinks the weights by lr λ instead (default 0).
         clip_norm: the largest norm of all gradients together; longer ones are scaled down to it,
             before L2 decay (default None: no clipping).
         clip_value: the largest size of a single gradient entry (default None).
@@ -123,7 +124,8 @@ class Optimizer:
         """Refuse options out of range; a subclass adds its own."""
         lr = options["lr"]
         if not callable(lr):
-            self.require("lr", lr, in_range(lr) and lr > 0, "a number > 0 or a schedule")
+            wanted = "a number > 0 or a function of the step"
+            self.require("lr", lr, in_range(lr) and lr > 0, wanted)
         for name, (below, wanted) in RANGES.items():
             value = options.get(name, 0)
             if not (callable(value) and name in SCHEDULED):
@@ -255,12 +257,14 @@ class Optimizer:
         return type(self).__name__
 
     def _group(self, given: Group) -> dict[str, Any]:
-        unknown = set(given) - set(self.defaults) - {"params"}
-        if unknown or "params" not in given:
-            raise ValueError(
-                f'{self._name}: a group needs "params" and may set {sorted(self.defaults)}, '
-                f"got {sorted(given)}"
-            )
+        known = ["params", *self.defaults]
+        for name in given:
+            if name not in known:
+                close = get_close_matches(str(name), known, n=1)
+                hint = f"; did you mean {close[0]!r}?" if close else f"; there are {known}"
+                raise ValueError(f"{self._name}: a group has no option {name!r}{hint}")
+        if "params" not in given:
+            raise ValueError(f'{self._name}: a group needs "params", got {sorted(given)}')
         if isinstance(given["params"], Parameter):
             raise TypeError(
                 f'{self._name}: "params" must be a list of Parameters, got a single one; '
@@ -377,6 +381,8 @@ def _as_groups(parameters: Any) -> list[Group]:
     """A plain list of parameters is one group."""
     if isinstance(parameters, Parameter):
         raise TypeError("expected a list of Parameters, got a single one; wrap it in [ ]")
+    if callable(parameters):
+        raise TypeError("expected a list of Parameters, got a function; add ()")
     items = list(parameters)
     if items and all(isinstance(item, Mapping) for item in items):
         return items

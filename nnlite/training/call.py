@@ -21,6 +21,8 @@ class Call:
         finished: whether `on_fit_end` was handled, and not because of an interruption.
         callbacks: those of the call.
         states: for callbacks that are not there yet, what a file says they remember.
+        required: those of them without which the call must not go on.
+        resumed: whether it comes from a file and has not gone on yet.
     """
 
     settings: dict[str, Any]
@@ -30,18 +32,23 @@ class Call:
     finished: bool = False
     callbacks: Sequence[Callback] = ()
     states: dict[str, dict[str, Any]] = field(default_factory=dict)
+    required: list[str] = field(default_factory=list)
     resumed: bool = False
 
     def state_dict(self) -> dict[str, Any]:
         """All of it for a file."""
-        live = {name: callback.state_dict() for name, callback in named(self.callbacks).items()}
+        states = dict(self.states)
+        for name, callback in named(self.callbacks).items():
+            states[name] = callback.state_dict()
         return {
             "settings": self.settings,
             "rng_begin": self.rng_begin,
             "rng_epoch": self.rng_epoch,
             "begun": self.begun,
             "finished": self.finished,
-            "callbacks": {**self.states, **live},
+            "required": self.required
+            or [name for name, callback in named(self.callbacks).items() if callback.required],
+            "callbacks": {name: state for name, state in states.items() if state},
         }
 
     @classmethod
@@ -58,6 +65,7 @@ class Call:
             state["rng_epoch"],
             begun,
             finished,
+            required=list(state["required"]),
             states={name: dict(own) for name, own in state["callbacks"].items()},
             resumed=True,
         )
@@ -66,7 +74,7 @@ class Call:
         """Refuse to continue with something else than what was saved.
 
         Raises:
-            ValueError: for other settings, or when a callback is missing that remembers something.
+            ValueError: for other settings, or when a required callback is missing.
         """
         for name, value in self.settings.items():
             if settings.get(name) != value:
@@ -75,7 +83,7 @@ class Call:
                     f"{settings.get(name)}; repeat the saved call's arguments"
                 )
         there = named(callbacks)
-        missing = [name for name, state in self.states.items() if state and name not in there]
+        missing = [name for name in self.required if name not in there]
         if missing:
             raise ValueError(
                 f"fit: the saved run had callbacks that are missing here: {', '.join(missing)}"
@@ -86,7 +94,7 @@ class Call:
         for name, callback in named(self.callbacks).items():
             if name in self.states:
                 callback.load_state_dict(self.states.pop(name))
-        self.states = {}
+        self.states, self.required = {}, []
 
 
 def named(callbacks: Sequence[Callback]) -> dict[str, Callback]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 KIND = "checkpoint"
 FIELDS = {
+    "seed": int,
     "epoch": int,
     "step": int,
     "last_loss": float,
@@ -43,6 +44,7 @@ def capture(trainer: Trainer) -> dict[str, Any]:
         "model": model_state(trainer.model),
         "optimizer": _optimizer_state(trainer.optimizer),
         "trainer": {
+            "seed": trainer.seed,
             "rng": trainer.rng.bit_generator.state,
             "epoch": trainer.epoch,
             "step": trainer.step,
@@ -107,7 +109,7 @@ def restore(trainer: Trainer, state: dict[str, Any]) -> None:
     trainer.last_loss, trainer.stop_training = own["last_loss"], own["stop_training"]
     trainer.measures.load_state_dict(own["measures"])
     trainer.history = type(trainer.history)(own["history"])
-    trainer.order_hash = own["order_hash"]
+    trainer.seed, trainer.order_hash = own["seed"], own["order_hash"]
 
 
 def _optimizer_state(optimizer: Optimizer) -> dict[str, Any]:

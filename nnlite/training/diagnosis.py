@@ -36,7 +36,7 @@ def _watch(layer: Layer, path: str) -> None:
     def watched(x: np.ndarray) -> np.ndarray:
         y = forward(x)
         if not np.isfinite(y).all():
-            where = f"layer {path}, {layer!r}," if path else repr(layer)
+            where = f"layer {path}, {layer!r}" if path else layer.label()
             raise _Found(f"the first output that is not finite is that of {where}")
         return y
 

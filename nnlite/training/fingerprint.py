@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from nnlite import random
 from nnlite.files.model import parts
 from nnlite.layers.base import Layer
 
@@ -17,13 +16,12 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB
 
 
 def environment() -> dict[str, Any]:
-    """Seed, versions, processor, BLAS and threads."""
+    """Versions, processor, BLAS and threads."""
     from nnlite import __version__
 
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
-        "seed": random.root_entropy(),
         "nnlite": __version__,
         "numpy": np.__version__,
         "python": platform.python_version(),

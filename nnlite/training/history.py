@@ -31,6 +31,8 @@ class History(Mapping[str, list[Any]]):
 
     def __getitem__(self, name: str) -> list[Any]:
         if name not in self._columns:
+            if not self._columns:
+                raise KeyError(f"{name!r}: no whole epoch was recorded")
             raise KeyError(f"{name!r} was not recorded; there are {sorted(self._columns)}")
         return self._columns[name]
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from nnlite.checks import is_number, is_whole
 from nnlite.data.batches import walk
 from nnlite.data.checks import as_numbers, check_finite
 from nnlite.data.sources import Rows, as_source, part_of
@@ -52,8 +54,12 @@ class Samples(NamedTuple):
         if len(x) != len(y):
             raise ValueError(f"{name}x has {len(x)} rows and {name}y has {len(y)}")
         with model.evaluation():
-            _check_targets(loss, model(x[:1]), y)
-        weight = weights_of(f"{name}sample_weight", y, sample_weight, class_weight)
+            with _about(f"{name}x", x):
+                one = model(x[:1])
+            with _about(f"{name}y", y):
+                _check_targets(loss, one, y)
+        classes = None if class_weight is None else classes_of(one, y[:])
+        weight = weights_of(f"{name}sample_weight", y, sample_weight, class_weight, classes)
         return cls(x, y, weight)
 
     @property
@@ -102,8 +108,30 @@ def _check_targets(loss: Loss, one: np.ndarray, y: Any) -> None:
             raise
 
 
+@contextmanager
+def _about(name: str, array: np.ndarray) -> Iterator[None]:
+    """Put the data's own shape in front of errors: it was checked on less than all of it."""
+    try:
+        yield
+    except (TypeError, ValueError, RuntimeError) as error:
+        if error.args and isinstance(error.args[0], str):
+            error.args = (f"{name} {array.shape}: {error.args[0]}", *error.args[1:])
+        raise
+
+
+def classes_of(one: np.ndarray, y: np.ndarray) -> int:
+    """How many classes there are, from a prediction (1, …) and the targets."""
+    if (len(y), *one.shape[1:-1]) == y.shape:
+        return one.shape[-1]  # one class per row on the last axis
+    return max(2, int(y.max()) + 1)  # or single scores for 0 and 1
+
+
 def weights_of(
-    name: str, y: np.ndarray, sample_weight: Any, class_weight: ClassWeight | None
+    name: str,
+    y: np.ndarray,
+    sample_weight: Any,
+    class_weight: ClassWeight | None,
+    classes: int | None,
 ) -> np.ndarray | None:
     """Sample weights times the weights of the samples' classes (for which all of y is read)."""
     weight = None
@@ -114,27 +142,34 @@ def weights_of(
             raise ValueError(f"{name} has shape {weight.shape}, which does not match y's {y.shape}")
         if weight.min() < 0:
             raise ValueError(f"{name} must not be negative, got {weight.min()}")
-    if class_weight is None:
+    if class_weight is None or classes is None:
         return weight
-    by_class = _of_classes(y[:], class_weight)
+    by_class = _of_classes(y[:], class_weight, classes)
     if weight is None:
         return by_class
     return by_class * weight.reshape(weight.shape + (1,) * (by_class.ndim - weight.ndim))
 
 
-def _of_classes(y: np.ndarray, class_weight: ClassWeight) -> np.ndarray:
+def _of_classes(y: np.ndarray, class_weight: ClassWeight, classes: int) -> np.ndarray:
     """Each sample's class weight; classes that a mapping leaves out weigh 1."""
-    classes = y if y.dtype.kind in "iu" else y.astype(np.int64)
-    if not np.array_equal(classes, y) or classes.min() < 0:
+    actual = y if y.dtype.kind in "iu" else y.astype(np.int64)
+    if not np.array_equal(actual, y) or actual.min() < 0:
         raise ValueError("class_weight needs integer classes ≥ 0 in y")
     if not isinstance(class_weight, Mapping):
+        if np.shape(class_weight) != (classes,):
+            raise ValueError(
+                f"class_weight must be one number for each of {classes} classes, or a mapping, "
+                f"got {class_weight!r}"
+            )
         class_weight = dict(enumerate(np.asarray(class_weight, np.float64).tolist()))
-    table = np.ones(max(int(classes.max()), *class_weight) + 1)
+    table = np.ones(classes)
     for number, value in class_weight.items():
-        if not 0 <= value < np.inf:
-            raise ValueError(f"class_weight must be finite and ≥ 0, got {value} for {number}")
+        if not is_whole(number) or not 0 <= number < classes:
+            raise ValueError(f"class_weight: {number!r} is not a class 0 … {classes - 1}")
+        if not is_number(value) or value < 0:
+            raise ValueError(f"class_weight must be finite and ≥ 0, got {value!r} for {number}")
         table[number] = value
-    return table[classes]
+    return table[actual]
 
 
 def check_batches(model: Layer, samples: int, batch_size: int, drop_last: bool) -> None:

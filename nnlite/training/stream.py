@@ -13,7 +13,7 @@ from nnlite.data.checks import as_input
 from nnlite.data.sources import is_stream
 from nnlite.layers.base import Layer, floating_dtype
 from nnlite.losses.base import Loss
-from nnlite.training.samples import ClassWeight, Samples, weights_of
+from nnlite.training.samples import ClassWeight, Samples, classes_of, weights_of
 
 
 class Stream:
@@ -37,6 +37,7 @@ class Stream:
         self.make = make
         self.class_weight = class_weight
         self.name = name
+        self._classes: int | None = None  # known when the first batch has been seen
 
     def draw(self, rng: np.random.Generator, shuffle: bool) -> np.ndarray:
         """The numbers that decide about one pass."""
@@ -85,8 +86,17 @@ class Stream:
                     f"{name} has {len(x)} samples, but layer {path}, {layer!r}, needs "
                     f"{layer.min_batch}; leave it out or join it to another one"
                 )
-        given = batch[2] if len(batch) == 3 else None
-        return Samples(x, y, weights_of(f"{name}: sample_weight", y, given, self.class_weight))
+        if self.class_weight is not None and self._classes is None:
+            with self.model.evaluation():
+                self._classes = classes_of(self.model(x[:1]), y)
+        weight = weights_of(
+            f"{name}: sample_weight",
+            y,
+            batch[2] if len(batch) == 3 else None,
+            self.class_weight,
+            self._classes,
+        )
+        return Samples(x, y, weight)
 
 
 Feed = Samples | Stream
@@ -126,10 +136,11 @@ def validation_feed(
         return None
     if is_stream(data):
         data = (data,)
-    elif len(data) not in (2, 3):
+    elif not isinstance(data, list | tuple) or len(data) not in (2, 3):
+        many = isinstance(data, list | tuple)
         raise ValueError(
-            "fit: validation_data must be (x, y), (x, y, sample_weight) or a generator function, "
-            f"got {len(data)}"
+            "fit: validation_data must be (x, y) or (x, y, sample_weight) or a generator function, "
+            f"got {f'{len(data)} items' if many else type(data).__name__}"
         )
     x, y, weight = (*data, None, None)[:3]
     return as_feed(model, loss, x, y, weight, class_weight, "validation ")

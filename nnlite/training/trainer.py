@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from nnlite.checks import check_whole
+from nnlite.checks import check_instance, check_instances, check_whole, is_number
+from nnlite.construction import Constructed
 from nnlite.files.atomic import PathLike
 from nnlite.layers.base import Layer
 from nnlite.losses.base import Loss
 from nnlite.metrics import Metric
 from nnlite.optimizers.base import Optimizer
-from nnlite.random import as_generator
+from nnlite.random import as_generator, root_entropy
 from nnlite.training import checkpoint
 from nnlite.training.call import Call
 from nnlite.training.callbacks import Callback
@@ -33,7 +34,7 @@ from nnlite.training.saver import Saver
 from nnlite.training.stream import Feed, Stream, as_feed, validation_feed
 
 
-class Trainer:
+class Trainer(Constructed):
     """Trains a model: `Trainer(model, loss, optimizer).fit(x, y, epochs=10)`.
 
     Args:
@@ -62,13 +63,26 @@ class Trainer:
         metrics: Sequence[Metric] = (),
         rng: np.random.Generator | int | None = None,
     ) -> None:
+        for name, value, kind in (
+            ("model", model, Layer),
+            ("loss", loss, Loss),
+            ("optimizer", optimizer, Optimizer),
+        ):
+            check_instance(f"Trainer: {name}", value, kind)
+        check_instances("Trainer: metrics", metrics, Metric)
+        own = {id(parameter) for parameter in model.parameters()}
+        if not any(id(parameter) in own for parameter in optimizer.parameters):
+            raise ValueError(
+                "Trainer: the optimizer updates none of the model's parameters; build it from "
+                "this model's parameters()"
+            )
         names = [metric.name for metric in metrics]
         if len(set(names)) < len(names):
             raise ValueError(f"Trainer: two metrics have the same name, got {names}")
         self.model = model
         self.loss = loss
         self.optimizer = optimizer
-        self.metrics = list(metrics)
+        self.metrics = metrics
         self.measures = Measures(self.metrics)
         self.rng = as_generator(rng)
         self.history = History()
@@ -76,6 +90,7 @@ class Trainer:
         self.epoch = 0
         self.step = 0
         self.last_loss = math.nan
+        self.seed = root_entropy()
         self.order_hash = ""  # of the order of all rows so far
         self.stop_training = self.interrupted = self.best_restored = False
         self.call: Call | None = None
@@ -209,6 +224,11 @@ class Trainer:
             ("accumulate", accumulate),
         ):
             check_whole(f"fit: {name}", value)
+        check_instances("fit: callbacks", callbacks, Callback)
+        if not is_number(validation_split) or not 0 <= validation_split < 1:
+            raise ValueError(
+                f"fit: validation_split must be a share in [0, 1), got {validation_split!r}"
+            )
         if validation_data is not None and validation_split:
             raise ValueError("fit: give validation_data or validation_split, not both")
         train = as_feed(self.model, self.loss, x, y, sample_weight, class_weight)
@@ -241,20 +261,25 @@ class Trainer:
         self.saver.reset()
         call.callbacks, call.resumed = callbacks, False
         if call.finished and (self.stop_training or self.epoch >= epochs):
+            call.take_over()
             return self.history
         self.interrupted = self.best_restored = False
         rows = train.rows or 0  # unknown for a stream
         used = rows - (rows % batch_size if drop_last else 0)
-        done = self.epoch * used + call.begun * self.step * accumulate * batch_size
+        done = call.begun * self.step * accumulate * batch_size
         with (
             self._training_mode(),
+            # a run that diverges is stopped by its loss, with the place; see `_forward`
+            np.errstate(over="ignore", invalid="ignore"),
             Interrupt() as interrupt,
             progress(verbose, epochs, used, done) as display,
         ):
             Run(self, call, train, held_out, display, interrupt).go(epochs)
         if self.interrupted and verbose:
             by = "Ctrl-C" if interrupt.requested else "a callback"
-            print(f"stopped by {by} in epoch {self.epoch + 1}, after step {self.step}")
+            steps = math.ceil(used / (batch_size * accumulate))
+            where = f"in epoch {self.epoch + 1}, after step {self.step} of {steps}"
+            print(f"stopped by {by} {where}")
         return self.history
 
     def _call(
@@ -325,10 +350,12 @@ class Trainer:
         """What two runs must have in common to be the same: compare them with `==`.
 
         Returns:
-            `seed`, versions, `blas`, `cores`, `threads`, completed `steps`, and SHA-256 hashes of
-            the weights and of the order in which all epochs so far took the rows.
+            `seed` (of `nn.seed`, when the trainer was made), versions, `blas`, `cores`, `threads`,
+            completed `steps`, and SHA-256 hashes of the weights and of the order in which all
+            epochs so far took the rows.
         """
         return {
+            "seed": self.seed,
             **environment(),
             "steps": self.optimizer.steps,
             "weights": weights_hash(self.model),

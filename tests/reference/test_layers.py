@@ -8,10 +8,18 @@ from reference.compare import assert_close
 
 torch = pytest.importorskip("torch")
 core = pytest.importorskip("reference.core")
+convolution = pytest.importorskip("reference.convolution")
+normalization = pytest.importorskip("reference.normalization")
+pooling = pytest.importorskip("reference.pooling")
 
 
-REFERENCE = {**core.REFERENCE}
-WITHOUT_COUNTERPART = core.WITHOUT_COUNTERPART
+REFERENCE = {
+    **core.REFERENCE,
+    **convolution.REFERENCE,
+    **pooling.REFERENCE,
+    **normalization.REFERENCE,
+}
+WITHOUT_COUNTERPART = core.WITHOUT_COUNTERPART | normalization.WITHOUT_COUNTERPART
 IN_DOUBLE = core.IN_DOUBLE
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -25,6 +25,8 @@ def _floating(model: Layer) -> dict[str, Parameter | Buffer]:
 
 class _Average(Callback):
     """What both averages share: their values, and that `fit` ends with them."""
+
+    required: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self.average: dict[str, np.ndarray] = {}

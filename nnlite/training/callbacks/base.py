@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from nnlite.construction import Constructed, remembered
 
@@ -22,7 +22,13 @@ class Callback(Constructed):
     constructor argument nor begins with `_` is saved, and set again, after `on_fit_begin`, when
     the run is resumed. Numbers, strings, arrays, generators, and lists, tuples and dictionaries of
     them can be saved.
+
+    Attributes:
+        required: whether a run that had it cannot be resumed without it, because it would end
+            with other weights (default False).
     """
+
+    required: ClassVar[bool] = False
 
     def on_fit_begin(self, trainer: Trainer) -> None:
         """Before the first epoch, of a resumed run too."""

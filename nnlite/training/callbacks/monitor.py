@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from nnlite.checks import check_whole
 from nnlite.training.callbacks.base import Callback
@@ -79,6 +79,8 @@ class EarlyStopping(Monitor):
             (default None).
     """
 
+    required: ClassVar[bool] = True
+
     def __init__(
         self,
         monitor: str = "val_loss",
@@ -140,6 +142,8 @@ class ReduceLROnPlateau(Monitor):
         cooldown: how many epochs to wait after a reduction before counting again (default 0).
         min_lr: a learning rate that is not gone below (default 0).
     """
+
+    required: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nnlite.checks import check_whole
 from nnlite.files.atomic import PathLike
@@ -82,6 +82,10 @@ class Checkpoint(Monitor):
         """Ask for the place where the run was interrupted."""
         if not self.best_only:
             trainer.save(self.path, self.keep)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best value so far, when it is needed."""
+        return {"best": self.best} if self.best_only else {}
 
     def _improved(self, trainer: Trainer) -> bool:
         value = self.measured(trainer)

@@ -1,0 +1,164 @@
+"""What the four convolution layers share: their arguments, checks and first values."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from nnlite.checks import check_whole
+from nnlite.initializers import Initializer, Uniform
+from nnlite.layers.base import Layer
+from nnlite.ops.convolution import ALGORITHMS, Algorithm, check_algorithm, choose_algorithm
+from nnlite.ops.convolution.geometry import Geometry, Pair
+from nnlite.parameter import Parameter
+from nnlite.random import as_generator
+
+Size = int | Pair
+Padding = Size | tuple[Pair, Pair] | Literal["same", "valid"]
+
+
+class Convolution(Layer):
+    """A layer with a kernel that moves over one axis (N, L, C) or two (N, H, W, C).
+
+    One axis is two with a height of 1: inside, everything is an image.
+    """
+
+    axes: ClassVar[int]
+    in_channels: int
+    out_channels: int
+    weight: Parameter
+    bias: Parameter | None
+    algorithm: Algorithm
+    weight_init: Initializer | None
+    bias_init: Initializer | None
+
+    # -- construction ----------------------------------------------------------------------------
+
+    def set_sizes(
+        self, kernel_size: Size, stride: Size, padding: Padding, dilation: Size, groups: int
+    ) -> None:
+        """Check the arguments, and bring them into the form that the algorithms take."""
+        name = type(self).__name__
+        for what in ("in_channels", "out_channels", "groups"):
+            check_whole(f"{name}: {what}", getattr(self, what))
+        if self.in_channels % groups or self.out_channels % groups:
+            raise ValueError(
+                f"{name}: groups must divide the channels, got {groups} groups for "
+                f"in_channels={self.in_channels} and out_channels={self.out_channels}"
+            )
+        geometry = Geometry(
+            kernel=self.pair("kernel_size", kernel_size),
+            stride=self.pair("stride", stride),
+            dilation=self.pair("dilation", dilation),
+            groups=groups,
+        )
+        self._geometry = geometry._replace(padding=self.paddings(padding, geometry))
+
+    def pair(self, name: str, value: Any, least: int = 1, neutral: int = 1) -> Pair:
+        """A size as (height, width): a number stands for both; one axis has height `neutral`."""
+        values = value if isinstance(value, tuple) and self.axes == 2 else (value,) * self.axes
+        if len(values) != self.axes:
+            raise ValueError(
+                f"{type(self).__name__}: {name} must be a number or a pair (height, width), "
+                f"got {value!r}"
+            )
+        numbers = [check_whole(f"{type(self).__name__}: {name}", v, least) for v in values]
+        return (neutral, numbers[0]) if self.axes == 1 else (numbers[0], numbers[1])
+
+    def paddings(self, padding: Any, geometry: Geometry) -> tuple[Pair, Pair]:
+        """The padding as ((top, bottom), (left, right))."""
+        name = f"{type(self).__name__}: padding"
+        if padding == "same":
+            if geometry.stride != (1, 1):
+                raise ValueError(f'{name}="same" keeps the size, which needs a stride of 1')
+            (top, bottom), (left, right) = (((r - 1) // 2, r // 2) for r in geometry.reach)
+            return (top, bottom), (left, right)
+        if padding == "valid":
+            padding = 0
+        if isinstance(padding, str):
+            raise ValueError(f'{name} must be numbers, "same" or "valid", got {padding!r}')
+        each = padding if isinstance(padding, tuple) and self.axes == 2 else (padding,) * self.axes
+        sides = [side if isinstance(side, tuple) else (side, side) for side in each]
+        if len(sides) != self.axes or any(len(side) != 2 for side in sides):
+            form = "(left, right)" if self.axes == 1 else "(height, width), each a number or a pair"
+            raise ValueError(f"{name} must be a number, {form}, got {padding!r}")
+        first, *second = ((check_whole(name, a, 0), check_whole(name, b, 0)) for a, b in sides)
+        return (first, second[0]) if second else ((0, 0), first)
+
+    def set_parameters(
+        self, shape: tuple[int, ...], bias: bool, rng: np.random.Generator | int | None
+    ) -> None:
+        """Draw weight and bias, by default from U(±1/√fan) with as many values as one sum has."""
+        rng, kernel_shape = as_generator(rng), self.kernel_shape(shape)
+        check_algorithm(self.algorithm, kernel_shape, self._geometry, type(self).__name__)
+        bound = 1 / math.sqrt(math.prod(kernel_shape[:3]))
+        default = Uniform(-bound, bound)
+        self.weight = Parameter((self.weight_init or default)(shape, rng))
+        self.bias = (
+            Parameter((self.bias_init or default)((self.out_channels,), rng)) if bias else None
+        )
+
+    # -- use -------------------------------------------------------------------------------------
+
+    def kernel_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of the kernel (kH, kW, C/groups, O) that this weight is."""
+        return shape if self.axes == 2 else (1, *shape)
+
+    def kernel(self) -> np.ndarray:
+        """The weight as a kernel (kH, kW, C/groups, O)."""
+        return self.weight.data.reshape(self.kernel_shape(self.weight.shape))
+
+    def operation(self, out_size: Pair) -> Any:
+        """The algorithm, a module of `ops.convolution`, for a convolution with such outputs."""
+        name: str = self.algorithm
+        if name == "auto":
+            shape = self.kernel_shape(self.weight.shape)
+            name = choose_algorithm(shape, out_size, self._geometry, self.weight.dtype)
+        return ALGORITHMS[name]
+
+    def images(self, x: np.ndarray) -> np.ndarray:
+        """The input as images (N, H, W, C), checked."""
+        self.check_floating(x)
+        names = "L" if self.axes == 1 else "H, W"
+        if x.ndim != self.axes + 2 or x.shape[-1] != self.in_channels:
+            raise ValueError(
+                f"{self!r}: expected (N, {names}, {self.in_channels}), got {x.shape}"
+                + self._hint(x.shape)
+            )
+        return self.lift(x)
+
+    def _hint(self, shape: tuple[int, ...]) -> str:
+        order = "0, 2, 1" if self.axes == 1 else "0, 2, 3, 1"
+        if len(shape) == self.axes + 2 and shape[1] == self.in_channels:
+            return f"; channels come last here: x.transpose({order})"
+        if len(shape) == self.axes + 1 and shape[-1] == self.in_channels:
+            return "; a single sample needs its batch axis: x[None]"
+        return ""
+
+    def lift(self, a: np.ndarray) -> np.ndarray:
+        """A sequence as an image of height 1."""
+        return a[:, None] if self.axes == 1 else a
+
+    def lower(self, a: np.ndarray) -> np.ndarray:
+        """An image back as what the layer's users see."""
+        return a[:, 0] if self.axes == 1 else a
+
+    def seen_size(self, size: Pair) -> str:
+        """A height and width in an error message."""
+        return str(size[1]) if self.axes == 1 else f"{size[0]}×{size[1]}"
+
+    def add_bias(self, y: np.ndarray) -> None:
+        """y += b, in place: a whole row of places at a time, which is one long vector."""
+        if self.bias is not None:
+            width = y.shape[2]
+            rows = y.reshape(-1, width * self.out_channels)
+            rows += np.tile(self.bias.data, width)
+
+    def add_bias_gradient(self, g: np.ndarray) -> None:
+        """dL/db = Σ G over samples and places."""
+        if self.bias is not None:
+            width = g.shape[2]
+            d_rows = np.add.reduce(g.reshape(-1, width * self.out_channels), 0)
+            self.bias.accumulate(np.add.reduce, d_rows.reshape(width, self.out_channels), 0)

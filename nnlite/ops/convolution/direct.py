@@ -1,0 +1,126 @@
+"""The direct algorithm, right for every configuration: windows copied into rows, and one product.
+
+With X the matrix whose row (n, h, w) holds the kH·kW·C values under that window ("im2col") and W
+the kernel as a matrix (kH·kW·C, O), convolution and its two gradients are those of a linear map:
+
+    y = X W        dL/dW = Xᵀ G        dL/dX = G Wᵀ
+
+and dL/dx adds each value of dL/dX at the place that it was copied from. Channels last makes the
+copies long: the kW·C values of one row under a window lie side by side in memory. With groups
+there is one such product for each.
+Source: Chellapilla, Puri & Simard 2006, "High Performance Convolutional Neural Networks".
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from functools import reduce
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from nnlite.ops.convolution.geometry import (
+    Geometry,
+    Pair,
+    band,
+    blocks,
+    padded,
+    position,
+    turned_round,
+)
+from nnlite.ops.threads import over_images
+
+FOR = "every convolution"
+
+
+def applies(w_shape: tuple[int, ...], geometry: Geometry) -> bool:
+    """Always."""
+    return True
+
+
+def im2col(x: np.ndarray, rows: slice, width: int, geometry: Geometry) -> np.ndarray:
+    """The windows of some output rows as matrix rows, (groups, n·rows·width, kH·kW·C/groups)."""
+    room = padded(x, rows, geometry)
+    n, _, _, channels = room.shape
+    groups, (sn, sh, sw, sc) = geometry.groups, room.strides
+    (kh, kw), (s, t), (d, e) = geometry.kernel, geometry.stride, geometry.dilation
+    per_group = channels // groups
+    windows = as_strided(
+        room,
+        (groups, n, rows.stop - rows.start, width, kh, kw, per_group),
+        (per_group * sc, sn, s * sh, t * sw, d * sh, e * sw, sc),
+        writeable=False,
+    )
+    return windows.reshape(groups, -1, kh * kw * per_group)
+
+
+def grouped(rows: np.ndarray, groups: int) -> np.ndarray:
+    """A view of (…, C) as (groups, all other axes, C/groups)."""
+    return rows.reshape(-1, groups, rows.shape[-1] // groups).swapaxes(0, 1)
+
+
+def forward(x: np.ndarray, w: np.ndarray, geometry: Geometry) -> np.ndarray:
+    """y (N, Ho, Wo, O) from x (N, H, W, C) and w (kH, kW, C/groups, O)."""
+    height, width = geometry.out_size(x.shape[1:3])
+    kernels = grouped(w, geometry.groups)  # (groups, kH·kW·C/groups, O/groups)
+    y = np.empty((len(x), height, width, w.shape[-1]), np.result_type(x, w))
+    values = width * math.prod(geometry.kernel) * x.shape[-1]  # under the windows of one row
+
+    def products(part: slice) -> None:
+        for images, rows in blocks(part, height, values):
+            columns = im2col(x[images], rows, width, geometry)
+            np.matmul(columns, kernels, out=grouped(y[images, rows], geometry.groups))
+
+    over_images(products, len(x), len(x) * height * values)
+    return y
+
+
+def input_gradient(g: np.ndarray, w: np.ndarray, size: Pair, geometry: Geometry) -> np.ndarray:
+    """dL/dx (N, *size, C), gathered by the transposed convolution where the stride is 1."""
+    back = geometry.transposed(g.shape[1:3], size)
+    if back is None or geometry.stride != (1, 1):
+        return scattered(g, w, size, geometry)
+    return forward(g, turned_round(w, geometry.groups), back)
+
+
+def scattered(g: np.ndarray, w: np.ndarray, size: Pair, geometry: Geometry) -> np.ndarray:
+    """dL/dx (N, *size, C): one product for each kernel position, added where its inputs lie."""
+    (n, height, width, _), (kh, kw) = g.shape, geometry.kernel
+    groups, left = geometry.groups, geometry.padding[1][0]
+    d_x = np.zeros((n, *size, groups * w.shape[2]), np.result_type(g, w))
+    kernels = w.reshape(*w.shape[:3], groups, -1).transpose(0, 1, 3, 4, 2)  # (…, groups, O, C)
+    values = width * d_x.shape[3]  # of one row and kernel position
+
+    def products(part: slice) -> None:
+        for images, rows in blocks(part, height, values):
+            d_y = grouped(np.ascontiguousarray(g[images, rows]), groups)
+            under, count = band(rows, size[0], geometry), rows.stop - rows.start
+            shape = (images.stop - images.start, under.height, geometry.padded_size(size)[1])
+            room = np.zeros((*shape, d_x.shape[3]), d_x.dtype)
+            for at in itertools.product(range(kh), range(kw)):
+                seen = position(at, (count, width), geometry)
+                parts = np.matmul(d_y, kernels[at]).swapaxes(0, 1)  # (places, groups, C/groups)
+                room[:, *seen] += parts.reshape(shape[0], count, width, -1)
+            d_x[images, under.inside] += room[:, under.place, left : left + size[1]]
+
+    over_images(products, n, n * height * values * kh * kw)
+    return d_x
+
+
+def weight_gradient(x: np.ndarray, g: np.ndarray, geometry: Geometry) -> np.ndarray:
+    """dL/dw (kH, kW, C/groups, O) from x (N, H, W, C) and dL/dy (N, Ho, Wo, O)."""
+    groups, (_, height, width, out) = geometry.groups, g.shape
+    shape = (*geometry.kernel, x.shape[-1] // groups, out)
+    values = width * math.prod(geometry.kernel) * x.shape[-1]  # under the windows of one row
+
+    def products(part: slice) -> np.ndarray:
+        d_w = np.zeros((groups, math.prod(shape[:3]), out // groups), np.result_type(x, g))
+        for images, rows in blocks(part, height, values):
+            columns = im2col(x[images], rows, width, geometry)
+            d_y = grouped(np.ascontiguousarray(g[images, rows]), groups)
+            d_w += columns.swapaxes(1, 2) @ d_y
+        return d_w
+
+    d_w = reduce(np.add, over_images(products, len(x), len(x) * height * values))
+    return d_w.swapaxes(0, 1).reshape(shape)

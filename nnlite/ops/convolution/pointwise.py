@@ -1,0 +1,72 @@
+"""Kernels of one value: the windows are the image's own rows, and nothing is copied.
+
+    y[n, h, w] = x[n, s h, s w] W        dL/dW = xᵀ G        dL/dx = G Wᵀ
+
+with the inputs that the stride skips left out, and zero in dL/dx.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+
+import numpy as np
+
+from nnlite.ops.convolution.direct import grouped
+from nnlite.ops.convolution.geometry import Geometry, Pair
+from nnlite.ops.threads import over_images
+
+FOR = "kernels of size 1 without padding"
+
+
+def applies(w_shape: tuple[int, ...], geometry: Geometry) -> bool:
+    """Kernels of 1×1 without padding."""
+    return geometry.kernel == (1, 1) and geometry.padding == ((0, 0), (0, 0))
+
+
+def forward(x: np.ndarray, w: np.ndarray, geometry: Geometry) -> np.ndarray:
+    """y (N, Ho, Wo, O) from x (N, H, W, C) and w (1, 1, C/groups, O)."""
+    seen, groups = _seen(x, geometry), geometry.groups
+    y = np.empty((*seen.shape[:3], w.shape[-1]), np.result_type(x, w))
+    _products(seen, grouped(w, groups), y)
+    return y
+
+
+def input_gradient(g: np.ndarray, w: np.ndarray, size: Pair, geometry: Geometry) -> np.ndarray:
+    """dL/dx (N, *size, C)."""
+    kernels = grouped(w, geometry.groups).swapaxes(1, 2).copy()  # (groups, O/groups, C/groups)
+    shape, dtype = (len(g), *size, geometry.groups * w.shape[2]), np.result_type(g, w)
+    if geometry.stride == (1, 1):
+        d_x = np.empty(shape, dtype)
+        _products(g, kernels, d_x)
+        return d_x
+    d_x, d_seen = np.zeros(shape, dtype), np.empty((*g.shape[:3], shape[-1]), dtype)
+    _products(g, kernels, d_seen)
+    _seen(d_x, geometry)[...] = d_seen
+    return d_x
+
+
+def _products(x: np.ndarray, kernels: np.ndarray, y: np.ndarray) -> None:
+    """Each place of x (N, H, W, C) times the kernels (groups, C/groups, O/groups), into y."""
+    groups = len(kernels)
+
+    def products(part: slice) -> None:
+        np.matmul(grouped(x[part], groups), kernels, out=grouped(y[part], groups))
+
+    over_images(products, len(x), x.size + y.size)
+
+
+def weight_gradient(x: np.ndarray, g: np.ndarray, geometry: Geometry) -> np.ndarray:
+    """dL/dw (1, 1, C/groups, O)."""
+    seen, groups = _seen(x, geometry), geometry.groups
+
+    def products(part: slice) -> np.ndarray:
+        return grouped(seen[part], groups).swapaxes(1, 2) @ grouped(g[part], groups)
+
+    d_w = reduce(np.add, over_images(products, len(x), seen.size + g.size))
+    return d_w.swapaxes(0, 1).reshape(1, 1, -1, g.shape[-1])
+
+
+def _seen(x: np.ndarray, geometry: Geometry) -> np.ndarray:
+    """The inputs that the stride does not skip."""
+    s, t = geometry.stride
+    return x[:, ::s, ::t]

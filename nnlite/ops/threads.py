@@ -1,0 +1,106 @@
+"""Parts of a batch on several cores at once.
+
+A matrix product brings threads of its own, but copies, sums and small products run on one core,
+and two pools of threads on the same cores slow each other down. So while parts of a batch are
+worked on here, each in one thread, the threads of OpenBLAS (the library that NumPy's wheels ship)
+are switched off. There are as many parts as OpenBLAS had threads, and with another library, or
+with OPENBLAS_NUM_THREADS=1, everything stays in the caller's thread.
+
+The parts depend on nothing but the number of threads, so results are the same in every run.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import ctypes
+import functools
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+Result = TypeVar("Result")
+
+SMALL = 1 << 17  # values; waking a thread costs about as much as copying these
+_busy = threading.Lock()
+
+
+def over_images(work: Callable[[slice], Result], images: int, values: int) -> list[Result]:
+    """`work(part)` for each part of a batch, at the same time where that pays; in order.
+
+    Args:
+        work: takes a slice of images, and must not write where another part does.
+        images: the size of the batch.
+        values: about how many values are moved for all of it.
+    """
+    with _single_threaded_blas(images > 1 and values > SMALL) as threads:
+        count = min(threads, images)
+        if count <= 1:
+            return [work(slice(0, images))]
+        parts = [slice(images * i // count, images * (i + 1) // count) for i in range(count)]
+        # NumPy's error state belongs to the context, so that each thread needs a copy of it.
+        others = [
+            _pool(count - 1).submit(contextvars.copy_context().run, work, part)
+            for part in parts[1:]
+        ]
+        try:
+            first = work(parts[0])
+        finally:
+            for other in others:
+                other.exception()  # waits
+        return [first, *(other.result() for other in others)]
+
+
+@contextmanager
+def _single_threaded_blas(wanted: bool) -> Iterator[int]:
+    """OpenBLAS on one thread; gives the number it had, or 1 where it is left alone."""
+    functions = _openblas() if wanted else None
+    if functions is None or not _busy.acquire(blocking=False):
+        yield 1
+        return
+    read, write = functions
+    try:
+        threads = read()
+        write(1)
+        try:
+            yield threads
+        finally:
+            write(threads)
+    finally:
+        _busy.release()
+
+
+@functools.cache
+def _openblas() -> tuple[Callable[[], int], Callable[[int], Any]] | None:
+    """How to read and write the number of threads of the OpenBLAS beside NumPy, if it is there."""
+    package = Path(np.__file__).parent
+    for folder in (package.parent / "numpy.libs", package / ".dylibs"):
+        for path in folder.glob("*openblas*"):
+            library = ctypes.CDLL(str(path))
+            for name in ("scipy_openblas_{}_num_threads64_", "scipy_openblas_{}_num_threads"):
+                if hasattr(library, name.format("set")):
+                    return getattr(library, name.format("get")), getattr(
+                        library, name.format("set")
+                    )
+    return None
+
+
+@functools.cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="nnlite")
+
+
+def _forget() -> None:
+    """A forked process has none of its parent's threads."""
+    global _busy
+    _pool.cache_clear()
+    _busy = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

@@ -1,0 +1,373 @@
+"""Callbacks: each does what it says, in its moment, and the errors say which one it was."""
+
+import csv
+import json
+import math
+import time
+
+import numpy as np
+import pytest
+
+import nnlite as nn
+
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((64, 5)).astype(np.float32)
+Y = (X[:, 0] > 0).astype(np.int64)
+
+
+def new(lr=0.1, metrics=()):
+    net = nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 2))
+    return nn.Trainer(net, nn.CrossEntropyLoss(), nn.SGD(net.parameters(), lr=lr),
+                      metrics=metrics, rng=0)  # fmt: skip
+
+
+def fit(trainer, *callbacks, epochs=1, **options):
+    return trainer.fit(X, Y, epochs, callbacks=callbacks, **{"verbose": False, **options})
+
+
+def weights(trainer):
+    return trainer.model.state_dict()
+
+
+def assert_equal(first, second):
+    assert first.keys() == second.keys()
+    for name in first:
+        np.testing.assert_array_equal(first[name], second[name])
+
+
+class Scripted(nn.Metric):
+    """Returns given values, one per evaluation."""
+
+    larger_is_better = False
+
+    def __init__(self, values):
+        self.values = values
+        self.used = values if isinstance(values, Values) else Values(values)
+
+    def reset(self):
+        pass
+
+    def update(self, prediction, target, sample_weight=None):
+        pass
+
+    def result(self):
+        return self.used.next()
+
+    def __deepcopy__(self, memo):
+        return Scripted(self.used)
+
+    def state_dict(self):
+        return {}
+
+
+class Values:
+    """Numbers for the validations; training results are not counted."""
+
+    def __init__(self, values):
+        self.values = list(values)
+        self.calls = 0
+
+    def next(self):
+        self.calls += 1
+        return float(self.values[self.calls // 2 - 1]) if self.calls % 2 == 0 else 0.0
+
+
+def scripted(values, **options):
+    """A trainer whose `val_scripted` takes the given values."""
+    return new(metrics=[Scripted(values)], **options)
+
+
+def test_an_exception_says_which_callback():
+    bad = nn.LambdaCallback(on_epoch_end=lambda t: {}["gone"])
+    with pytest.raises(KeyError, match=r"in on_epoch_end of the callback LambdaCallback\(on_epoch"):
+        fit(new(), nn.EMA(), bad)
+
+
+def test_callbacks_print_as_their_call():
+    assert repr(nn.EarlyStopping(patience=3)) == "EarlyStopping(patience=3)"
+    assert repr(nn.LambdaCallback(on_step_end=print)) == "LambdaCallback(on_step_end)"
+    assert repr(nn.Checkpoint("run.npz", every_steps=5)) == "Checkpoint('run.npz', every_steps=5)"
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (lambda: nn.EarlyStopping(patience=-1), "patience must be a whole number ≥ 0"),
+        (lambda: nn.EarlyStopping(min_delta=-1), "min_delta must be ≥ 0"),
+        (lambda: nn.EarlyStopping(mode="low"), "mode must be"),
+        (lambda: nn.ReduceLROnPlateau(factor=1.0), "factor must be between 0 and 1"),
+        (lambda: nn.ReduceLROnPlateau(min_lr=math.nan), "min_lr must be ≥ 0"),
+        (lambda: nn.EMA(1.0), "decay must be at least 0 and below 1"),
+        (lambda: nn.SWA(-1), "start must be a whole number"),
+        (lambda: nn.TimeLimit(0), "seconds must be > 0"),
+        (lambda: nn.Checkpoint("x", every_steps=0), "every_steps must be a whole number"),
+        (lambda: nn.Checkpoint("x", every_epochs=0), "every_epochs must be a whole number"),
+        (lambda: nn.Checkpoint("x", keep=0), "keep must be a whole number"),
+        (lambda: nn.Checkpoint("x", every_steps=1, best_only=True), "goes with neither"),
+    ],
+)
+def test_bad_arguments_are_refused(make, match):
+    with pytest.raises(ValueError, match=match):
+        make()
+
+
+def test_a_lambda_must_be_callable():
+    with pytest.raises(TypeError, match="on_step_end must be callable, got 3"):
+        nn.LambdaCallback(on_step_end=3)
+
+
+# -- watching ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "epochs", "best"),
+    [
+        ([3, 2, 1, 2, 3, 4, 5], {"patience": 2}, 5, 3),
+        ([3, 2, 1, 2, 3, 4, 5], {}, 4, 3),
+        ([3, 2, 1, 2, 0, 4, 5], {"patience": 2}, 7, 5),
+        ([3, 2.9, 2.8, 2.7], {"patience": 2, "min_delta": 0.5}, 3, 1),
+        ([3, math.nan, 2, math.nan, math.nan, 1], {"patience": 2}, 5, 3),
+        ([math.nan, 2, 1], {"patience": 2}, 3, 3),
+        ([1, 2, 3, 2, 1], {"patience": 2, "mode": "max"}, 5, 3),
+        ([3, 2, 1, 0.5], {"patience": 2, "baseline": 0.1}, 2, 2),
+        ([3, 2, 1, 0.5], {"patience": 2, "baseline": 2.5}, 4, 4),
+    ],
+)
+def test_early_stopping(values, options, epochs, best):
+    trainer = scripted(values)
+    seen = []
+    record = nn.LambdaCallback(on_epoch_end=lambda t: seen.append(weights(t)))
+    stopping = nn.EarlyStopping("val_scripted", **options)
+    history = fit(trainer, stopping, record, epochs=len(values), validation_data=(X, Y))
+    assert history.epochs == epochs
+    assert_equal(weights(trainer), seen[best - 1])
+
+
+def test_a_second_fit_begins_to_watch_anew():
+    stopping = nn.EarlyStopping("loss")
+    trainer = new()
+    fit(trainer, stopping, epochs=3)
+    first = stopping.best
+    fit(trainer, stopping, epochs=1)
+    assert stopping.best < first
+    assert stopping.wait == 0
+
+
+def test_what_is_better_is_known_from_the_metric():
+    trainer = new(metrics=[nn.Accuracy(), nn.MeanAbsoluteError()])
+    for name, larger in (
+        ("val_accuracy", True), ("accuracy", True), ("val_loss", False),
+        ("mean_absolute_error", False),
+    ):  # fmt: skip
+        assert nn.EarlyStopping(name).better(trainer, 2.0, 1.0) == larger
+        assert nn.EarlyStopping(name, mode="min").better(trainer, 1.0, 2.0)
+
+
+def test_a_number_that_was_not_measured_is_named():
+    match = r"EarlyStopping\(\): 'val_loss' was not measured; there are \['loss', 'lr'\]"
+    with pytest.raises(ValueError, match=match):
+        fit(new(), nn.EarlyStopping())
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "scales"),
+    [
+        ([3, 2, 2, 2, 2], {"patience": 1}, [1, 1, 0.1, 0.01, 0.001]),
+        ([3, 2, 2, 2, 2], {"patience": 2}, [1, 1, 1, 0.1, 0.1]),
+        ([3, 3, 3, 3, 3, 3], {"patience": 1, "cooldown": 2}, [1, 0.1, 0.1, 0.01, 0.01, 0.001]),
+        ([3, 3, 3, 3], {"patience": 1, "factor": 0.5, "min_lr": 0.04}, [1, 0.5, 0.4, 0.4]),
+        ([3, 2.99999, 2.9, 2.9], {"patience": 1, "factor": 0.5}, [1, 0.5, 0.5, 0.25]),
+    ],
+)
+def test_reduce_lr_on_plateau(values, options, scales):
+    trainer = scripted(values)
+    seen = []
+    record = nn.LambdaCallback(on_epoch_end=lambda t: seen.append(t.optimizer.lr_scale))
+    plateau = nn.ReduceLROnPlateau("val_scripted", **options)
+    fit(trainer, plateau, record, epochs=len(values), validation_data=(X, Y))
+    np.testing.assert_allclose(seen, scales)
+
+
+# -- averages ----------------------------------------------------------------------------------
+
+
+class Steps(nn.Callback):
+    """Writes down the weights after each step, and those that were validated."""
+
+    def __init__(self):
+        self._steps, self._validated, self._epochs = [], [], []
+
+    def on_step_end(self, trainer):
+        self._steps.append(weights(trainer))
+
+    def on_validation_end(self, trainer):
+        self._validated.append(weights(trainer))
+
+    def on_epoch_end(self, trainer):
+        self._epochs.append(weights(trainer))
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_ema_is_in_place_for_validation_only(first):
+    trainer = new()
+    steps, ema = Steps(), nn.EMA(0.8)
+    mean = {name: value.astype(np.float64) for name, value in weights(trainer).items()}
+    fit(trainer, *([ema, steps] if first else [steps, ema]), epochs=2, validation_data=(X, Y))
+    twin = new()
+    twin.model.load_state_dict({name: value.astype(np.float32) for name, value in mean.items()})
+    plain = Steps()
+    fit(twin, plain, epochs=2)
+    for ours, theirs in zip(steps._steps, plain._steps, strict=True):
+        assert_equal(ours, theirs)  # the average never enters the training
+    averages = []
+    for step in steps._steps:
+        mean = {name: 0.8 * mean[name] + 0.2 * step[name] for name in mean}
+        averages.append(mean)
+    for name in mean:
+        np.testing.assert_allclose(steps._validated[0][name], averages[1][name], atol=1e-6)
+        np.testing.assert_allclose(weights(trainer)[name], averages[3][name], atol=1e-6)
+    assert_equal(steps._epochs[0], steps._steps[1])
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_best_weights_are_taken_while_the_average_is_in(first):
+    trainer = scripted([3, 1, 2, 2])
+    steps, ema, stopping = Steps(), nn.EMA(0.8), nn.EarlyStopping("val_scripted", patience=9)
+    order = [ema, stopping] if first else [stopping, ema]
+    fit(trainer, *order, steps, epochs=4, validation_data=(X, Y))
+    assert_equal(weights(trainer), steps._validated[1])
+
+
+def test_an_error_in_validation_puts_the_weights_back():
+    trainer, steps = new(), Steps()
+    fail = nn.LambdaCallback(on_validation_end=lambda t: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        fit(trainer, nn.EMA(0.5), steps, fail, validation_data=(X, Y))
+    assert_equal(weights(trainer), steps._steps[-1])
+
+
+def test_swa_is_the_mean_of_the_later_epochs():
+    trainer, steps = new(), Steps()
+    fit(trainer, nn.SWA(2), steps, epochs=5)
+    for name, value in weights(trainer).items():
+        mean = np.mean([epoch[name] for epoch in steps._epochs[2:]], axis=0)
+        np.testing.assert_allclose(value, mean, atol=1e-6)
+    trainer, steps = new(), Steps()
+    fit(trainer, nn.SWA(5), steps, epochs=2)
+    assert_equal(weights(trainer), steps._epochs[-1])
+
+
+def test_running_statistics_are_averaged_and_counters_are_not():
+    class Counting(nn.Identity):
+        def __init__(self):
+            self.mean = nn.Buffer([0.0])
+            self.count = nn.Buffer(np.array([0]))
+
+        def forward(self, x):
+            if self.training:
+                self.mean.data = self.mean.data + 1
+                self.count.data = self.count.data + 1
+            return super().forward(x)
+
+    net = nn.Sequential(Counting(), nn.Linear(5, 2))
+    trainer = nn.Trainer(net, nn.CrossEntropyLoss(), nn.SGD(net.parameters()))
+    fit(trainer, nn.EMA(0.5), batch_size=32)
+    assert net[0].mean.data == 0.25 * 0 + 0.25 * 1 + 0.5 * 2
+    assert net[0].count.data == 2
+
+
+# -- files and time ----------------------------------------------------------------------------
+
+
+def test_loggers_hold_the_history(tmp_path):
+    trainer = new(metrics=[nn.Accuracy(), nn.ConfusionMatrix()])
+    logs = nn.CSVLogger(tmp_path / "log.csv"), nn.JSONLogger(tmp_path / "log.jsonl")
+    history = fit(trainer, *logs, epochs=3, validation_data=(X, Y))
+    with (tmp_path / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row.pop("epoch") for row in rows] == ["1", "2", "3"]
+    names = ["loss", "accuracy", "lr", "val_loss", "val_accuracy"]
+    for name in names:
+        assert [float(row[name]) for row in rows] == history[name]
+    assert list(rows[0]) == names
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["loss"] for line in lines] == history["loss"]
+    assert lines[0]["val_confusion_matrix"] == history["val_confusion_matrix"][0].tolist()
+
+
+def test_numbers_that_are_not_finite_are_null_in_json(tmp_path):
+    trainer = scripted([math.nan, math.inf])
+    fit(trainer, nn.JSONLogger(tmp_path / "x"), epochs=2, validation_data=(X, Y))
+    assert "NaN" not in (tmp_path / "x").read_text()
+    assert json.loads((tmp_path / "x").read_text().splitlines()[0])["val_scripted"] is None
+
+
+@pytest.mark.parametrize(
+    ("options", "step"),
+    [
+        ({"every_steps": 4}, 4),
+        ({"every_epochs": 2}, 4),
+        ({}, 6),
+        ({"best_only": True, "monitor": "val_scripted"}, 2),
+    ],
+)
+def test_checkpoints_come_when_they_are_due(options, step, tmp_path):
+    path = tmp_path / "run.npz"
+    fit(scripted([2, 3, 4]), nn.Checkpoint(path, **options), epochs=3, validation_data=(X, Y))
+    trainer = scripted([])
+    trainer.load(path)
+    assert trainer.optimizer.steps == step
+
+
+def test_a_checkpoint_is_written_when_all_have_handled_the_moment(tmp_path):
+    class Later(nn.Callback):
+        def __init__(self):
+            self.handled = 0
+
+        def on_step_end(self, trainer):
+            assert len(list(tmp_path.iterdir())) == trainer.step - 1
+            self.handled += 1
+
+    fit(new(), nn.Checkpoint(tmp_path / "run.npz", every_steps=1, keep=2), Later())
+    trainer, later = new(), Later()
+    trainer.load(tmp_path / "run.npz")
+    assert trainer.call.states["Later"] == {"handled": 2}
+    fit(trainer, later, epochs=1)
+    assert later.handled == 2
+
+
+def test_a_folder_that_is_not_there_is_found_at_once(tmp_path):
+    with pytest.raises(ValueError, match="there is no folder"):
+        fit(new(), nn.Checkpoint(tmp_path / "gone" / "run.npz"))
+
+
+def test_keep_keeps_the_last_files(tmp_path):
+    fit(new(), nn.Checkpoint(tmp_path / "run.npz", keep=3), epochs=5)
+    kept = sorted(path.name for path in tmp_path.iterdir())
+    assert kept == ["run.1.npz", "run.2.npz", "run.npz"]
+    for name, epoch in (("run.npz", 5), ("run.1.npz", 4), ("run.2.npz", 3)):
+        trainer = new()
+        trainer.load(tmp_path / name)
+        assert trainer.epoch == epoch
+
+
+def test_a_time_limit_ends_after_the_step_and_saves(tmp_path, capsys):
+    slow = nn.LambdaCallback(on_step_end=lambda t: time.sleep(0.02))
+    callbacks = [nn.Checkpoint(tmp_path / "run.npz"), slow, nn.TimeLimit(0.01)]
+    trainer = new()
+    trainer.fit(X, Y, 5, callbacks=callbacks)
+    assert trainer.optimizer.steps == 1
+    assert "stopped by a callback in epoch 1, after step 1" in capsys.readouterr().out
+    for steps in (2, 3):  # each resumed job gets on by what its time allows
+        trainer = new()
+        fit(trainer, *callbacks, epochs=5, resume="auto")
+        assert trainer.optimizer.steps == steps
+
+
+def test_evaluating_in_a_callback_disturbs_nothing():
+    histories = []
+    for look in (lambda t: None, lambda t: t.evaluate(X[:7], Y[:7])):
+        nn.seed(0)
+        trainer = new(metrics=[nn.Accuracy()])
+        histories.append(fit(trainer, nn.LambdaCallback(on_step_end=look), epochs=2).to_dict())
+    assert histories[0] == histories[1]

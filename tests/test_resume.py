@@ -1,0 +1,337 @@
+"""A resumed run is bit for bit the run that was never interrupted, from any step and any moment."""
+
+import json
+
+import numpy as np
+import pytest
+
+import nnlite as nn
+from nnlite.files import tree
+from nnlite.training import checkpoint
+
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((103, 5)).astype(np.float32)
+Y = (X[:, 0] > 0).astype(np.int64) + (X[:, 1] > 0)
+OPTIONS = {
+    "epochs": 4, "batch_size": 16, "validation_split": 0.2, "accumulate": 2, "verbose": False,
+    "sample_weight": np.linspace(0.1, 2, 103),
+}  # fmt: skip
+STEPS = 4 * 3  # 82 rows, 6 batches, 3 updates
+
+
+class Crash(Exception):
+    pass
+
+
+class Noise(nn.Callback):
+    """Moves the weights by numbers of its own generator, and counts."""
+
+    def __init__(self):
+        self.rng = np.random.default_rng(3)
+        self.seen = []
+
+    def on_step_end(self, trainer):
+        parameter = trainer.model.parameters()[0]
+        parameter.data = parameter.data + 0.01 * self.rng.standard_normal(parameter.shape)
+        self.seen.append((trainer.epoch, trainer.step))
+
+
+class CrashAt(nn.Callback):
+    """Saves, and ends the program, at the n-th of one kind of moment."""
+
+    def __init__(self, path, moment, number):
+        self.path = path
+        self.moment = moment
+        self.number = number
+        self._count = 0
+        setattr(self, moment, self.now)
+
+    def state_dict(self):
+        return {}
+
+    def now(self, trainer):
+        self._count += 1
+        if self._count == self.number:
+            trainer.save(self.path)
+            raise Crash
+
+
+def new(optimizer=nn.AdamW, dtype=np.float32, extra=()):
+    """A trainer with everything that has a state, and its callbacks."""
+    net = nn.Sequential(
+        nn.Linear(5, 16), nn.ReLU(), nn.Dropout(0.3), nn.Residual(nn.Linear(16, 16)),
+        nn.Linear(16, 3),
+    ).astype(dtype)  # fmt: skip
+    rule = optimizer(net.parameters(), lr=0.05, clip_norm=1.0)
+    metrics = [nn.Accuracy(), nn.F1(), nn.ConfusionMatrix()]
+    trainer = nn.Trainer(net, nn.CrossEntropyLoss(), rule, metrics=metrics)
+    callbacks = [
+        Noise(), nn.EMA(0.9), nn.ReduceLROnPlateau(patience=1, min_delta=0.1),
+        nn.EarlyStopping(patience=3), nn.SWA(1), *extra,
+    ]  # fmt: skip
+    return trainer, callbacks
+
+
+def content(trainer):
+    """Everything that a checkpoint would hold."""
+    arrays = {}
+    text = json.dumps(tree.encode(checkpoint.capture(trainer), "", arrays))
+    return text, {name: array.tobytes() for name, array in arrays.items()}
+
+
+def whole(**kind):
+    nn.seed(1)
+    trainer, callbacks = new(**kind)
+    trainer.fit(X, Y, callbacks=callbacks, **OPTIONS)
+    return trainer
+
+
+def assert_same_run(trainer, expected):
+    assert trainer.fingerprint() == expected.fingerprint()
+    assert repr(trainer.history.to_dict()) == repr(expected.history.to_dict())
+    assert content(trainer) == content(expected)
+
+
+def crash(path, moment, number, **kind):
+    nn.seed(1)
+    trainer, callbacks = new(**kind)
+    crashing = CrashAt(path, moment, number)
+    with pytest.raises(Crash, match=f"in {moment} of the callback CrashAt"):
+        trainer.fit(X, Y, callbacks=[*callbacks[:2], crashing, *callbacks[2:]], **OPTIONS)
+
+
+def resumed(path, **kind):
+    nn.seed(99)  # other first weights, another generator: all of it has to come from the file
+    trainer, callbacks = new(**kind)
+    trainer.load(path)
+    trainer.fit(X, Y, callbacks=callbacks, **OPTIONS)
+    return trainer
+
+
+@pytest.mark.parametrize("number", range(1, STEPS + 1))
+def test_from_every_step(number, tmp_path):
+    crash(tmp_path / "run.npz", "on_step_end", number)
+    assert_same_run(resumed(tmp_path / "run.npz"), whole())
+
+
+@pytest.mark.parametrize("number", [1, 3])
+@pytest.mark.parametrize("moment", ["on_fit_begin", "on_epoch_begin", "on_epoch_end", "on_fit_end"])
+def test_from_every_moment(moment, number, tmp_path):
+    if "fit" in moment and number > 1:
+        return
+    crash(tmp_path / "run.npz", moment, number)
+    assert_same_run(resumed(tmp_path / "run.npz"), whole())
+
+
+OPTIMIZERS = [getattr(nn, name) for name in nn.optimizers.__all__ if name != "Optimizer"]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_optimizer(optimizer, tmp_path):
+    crash(tmp_path / "run.npz", "on_step_end", 7, optimizer=optimizer, dtype=np.float64)
+    expected = whole(optimizer=optimizer, dtype=np.float64)
+    assert_same_run(resumed(tmp_path / "run.npz", optimizer=optimizer, dtype=np.float64), expected)
+
+
+@pytest.mark.parametrize("options", [{"shuffle": False}, {"drop_last": True}, {"accumulate": 1}])
+def test_other_ways_to_walk_through_the_data(options, tmp_path, monkeypatch):
+    monkeypatch.setattr(f"{__name__}.OPTIONS", OPTIONS | options)
+    crash(tmp_path / "run.npz", "on_step_end", 5)
+    assert_same_run(resumed(tmp_path / "run.npz"), whole())
+
+
+def test_an_interrupted_run_goes_on(tmp_path):
+    """Ctrl-C ends with the average or best weights in hand; the file has the place before."""
+    path = tmp_path / "run.npz"
+    for how in ("resume", "load"):
+        nn.seed(1)
+        stop = nn.LambdaCallback(
+            on_step_end=lambda t: t.optimizer.steps == 7 and setattr(t, "interrupted", True)
+        )
+        trainer, callbacks = new(extra=[nn.Checkpoint(path), stop])
+        history = trainer.fit(X, Y, callbacks=callbacks, **OPTIONS)
+        assert history.epochs == 2
+        if how == "load":
+            path.unlink()
+            trainer.save(path)
+        nn.seed(99)
+        trainer, callbacks = new(extra=[nn.Checkpoint(path)])
+        if how == "load":
+            trainer.load(path)
+        trainer.fit(
+            X, Y, callbacks=callbacks, resume="auto" if how == "resume" else None, **OPTIONS
+        )
+        assert trainer.fingerprint()["weights"] == whole().fingerprint()["weights"]
+
+
+def test_resume_auto_begins_when_there_is_no_file(tmp_path):
+    nn.seed(1)
+    trainer, callbacks = new()
+    trainer.fit(X, Y, callbacks=[*callbacks, nn.Checkpoint(tmp_path / "x.npz")], resume="auto",
+                **OPTIONS)  # fmt: skip
+    assert trainer.fingerprint() == whole().fingerprint()
+    with pytest.raises(ValueError, match="needs a Checkpoint"):
+        trainer.fit(X, Y, resume="auto", **OPTIONS)
+    with pytest.raises(FileNotFoundError):
+        trainer.fit(X, Y, resume=tmp_path / "y.npz", **OPTIONS)
+
+
+def test_a_finished_run_does_nothing(tmp_path):
+    expected = whole()
+    expected.save(tmp_path / "run.npz")
+    trainer, callbacks = new()
+    before = content(expected)
+    trainer.load(tmp_path / "run.npz")
+    history = trainer.fit(X, Y, callbacks=callbacks, **OPTIONS)
+    assert repr(history.to_dict()) == repr(expected.history.to_dict())
+    assert trainer.fingerprint() == expected.fingerprint()
+    assert content(expected) == before
+    trainer.fit(X, Y, callbacks=callbacks, **OPTIONS)  # the saved call is over: this is a new one
+    assert trainer.optimizer.steps == 2 * STEPS
+
+
+def test_more_epochs_go_on_from_a_finished_run(tmp_path):
+    nn.seed(1)
+    short, long = (nn.Trainer(net, nn.MSELoss(), nn.Adam(net.parameters()), rng=0)
+                   for net in (nn.Linear(5, 1, rng=0), nn.Linear(5, 1, rng=0)))  # fmt: skip
+    target = X[:, :1]
+    short.fit(X, target, 2, verbose=False)
+    short.save(tmp_path / "run.npz")
+    long.fit(X, target, 5, verbose=False)
+    short.load(tmp_path / "run.npz")
+    assert short.fit(X, target, 5, verbose=False).epochs == 5
+    assert short.fingerprint() == long.fingerprint()
+
+
+def test_a_loaded_trainer_saves_the_same_file(tmp_path):
+    crash(tmp_path / "run.npz", "on_step_end", 5)
+    trainer, _ = new()
+    trainer.load(tmp_path / "run.npz")
+    trainer.save(tmp_path / "again.npz")
+    assert (tmp_path / "again.npz").read_bytes() == (tmp_path / "run.npz").read_bytes()
+
+
+def test_a_stopped_run_stays_stopped(tmp_path):
+    """A checkpoint of the very step in which a callback ended the run."""
+
+    def stop(trainer):
+        if trainer.optimizer.steps == 4:
+            trainer.stop_training = True
+
+    nn.seed(1)
+    trainer, callbacks = new(extra=[nn.LambdaCallback(on_step_end=stop)])
+    trainer.fit(X, Y, callbacks=callbacks, **OPTIONS)
+    nn.seed(1)
+    other, callbacks = new(extra=[nn.LambdaCallback(on_step_end=stop)])
+    crashing = CrashAt(tmp_path / "run.npz", "on_step_end", 4)
+    with pytest.raises(Crash):
+        other.fit(X, Y, callbacks=[*callbacks, crashing], **OPTIONS)
+    again = resumed(tmp_path / "run.npz")
+    assert again.optimizer.steps == 4
+    assert again.fingerprint()["weights"] == trainer.fingerprint()["weights"]
+    assert again.history.epochs == trainer.history.epochs == 2
+
+
+# -- what does not fit -------------------------------------------------------------------------
+
+
+def test_other_trainers_are_refused_unchanged(tmp_path):
+    crash(tmp_path / "run.npz", "on_step_end", 5)
+    net = nn.Sequential(nn.Linear(5, 16), nn.Linear(16, 3))
+    others = [
+        (
+            nn.Trainer(net, nn.CrossEntropyLoss(), nn.AdamW(net.parameters())),
+            "is missing|not a part",
+        ),
+        (new(optimizer=nn.Adam)[0], "state of AdamW, not of Adam"),
+        (new(dtype=np.float64)[0], "float32 .* instead of float64"),
+    ]
+    fewer = new()[0]
+    fewer.metrics.pop()
+    others.append((fewer, "it holds the metrics"))
+    other_rng = new()[0]
+    other_rng.rng = np.random.Generator(np.random.MT19937(0))
+    others.append((other_rng, "state of a PCG64 for a MT19937"))
+    for trainer, match in others:
+        before = content(trainer)
+        with pytest.raises(nn.CheckpointError, match=match) as caught:
+            trainer.load(tmp_path / "run.npz")
+        assert "run.npz does not fit this trainer" in str(caught.value)
+        assert content(trainer) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"batch_size": 17}, "had batch_size=16, so it cannot go on with 17"),
+        ({"shuffle": False}, "had shuffle=True"),
+        ({"accumulate": 1}, "had accumulate=2"),
+        ({"validation_split": 0.3}, "had validation_split"),
+        (
+            {"callbacks": [nn.EMA(0.9)]},
+            "missing here: ReduceLROnPlateau, EarlyStopping, SWA",
+        ),
+    ],
+)
+@pytest.mark.parametrize("how", ["load", "resume"])
+def test_another_call_is_refused(options, match, how, tmp_path):
+    crash(tmp_path / "run.npz", "on_step_end", 5)
+    trainer, callbacks = new()
+    if how == "load":
+        trainer.load(tmp_path / "run.npz")
+    else:
+        options = options | {"resume": tmp_path / "run.npz"}
+    before = content(trainer)
+    with pytest.raises(ValueError, match=match):
+        trainer.fit(X, Y, **OPTIONS | {"callbacks": callbacks} | options)
+    assert content(trainer) == before
+    if how == "load":
+        trainer.fit(X, Y, callbacks=callbacks, **OPTIONS)  # and the right one still goes on
+        assert_same_run(trainer, whole())
+
+
+def test_what_cannot_be_kept_is_named(tmp_path):
+    class Odd(nn.Callback):
+        def __init__(self):
+            self.file = object()
+
+    trainer, _ = new()
+    odd = [Odd(), nn.Checkpoint(tmp_path / "run.npz")]
+    with pytest.raises(TypeError, match=r"call/callbacks/Odd/file: a object cannot be kept"):
+        trainer.fit(X, Y, callbacks=odd, **OPTIONS)
+
+
+def test_generators_of_every_kind_are_kept():
+    for kind in tree.GENERATORS:
+        rng = np.random.Generator(getattr(np.random, kind)(5))
+        rng.integers(0, 9, 3, dtype=np.uint16)
+        arrays = {}
+        text = json.dumps(tree.encode(rng, "rng", arrays))
+        twin = tree.decode(json.loads(text), arrays)
+        np.testing.assert_array_equal(rng.random(5), twin.random(5))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None, True, -3, 2**127, 0.1, float("inf"), "ü", [1, [2]], (1, (2, None)), {"a": {"b": 1}},
+        {1: "x", (2, 3): "y"}, {"$array": 1}, np.float32(0.1), np.int8(-3), np.bool_(True),
+        np.float64(0.1),
+    ],
+)  # fmt: skip
+def test_values_come_back_as_they_were(value):
+    arrays = {}
+    twin = tree.decode(json.loads(json.dumps(tree.encode(value, "v", arrays))), arrays)
+    assert type(twin) is type(value)
+    assert twin == value
+
+
+def test_fingerprints_tell_runs_apart():
+    first = whole()
+    assert first.fingerprint() == whole().fingerprint()
+    assert {"seed", "numpy", "blas", "threads", "weights", "data_order"} <= set(first.fingerprint())
+    nn.seed(2)
+    other, _ = new()
+    other.fit(X, Y, **OPTIONS)
+    different = {k for k, v in first.fingerprint().items() if other.fingerprint()[k] != v}
+    assert different == {"seed", "weights", "data_order"}

@@ -1,0 +1,98 @@
+"""Parts of a batch in several threads: the same results, errors and settings as in one."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from nnlite.ops import threads
+
+
+class Library:
+    """Stands in for OpenBLAS."""
+
+    def __init__(self, count):
+        self.count = count
+        self.written = []
+
+    def write(self, count):
+        self.written.append(count)
+
+    def functions(self):
+        return lambda: self.count, self.write
+
+
+@pytest.fixture
+def library(monkeypatch):
+    library = Library(3)
+    monkeypatch.setattr(threads, "_openblas", library.functions)
+    return library
+
+
+def test_parts_come_in_order_and_cover_the_batch(library):
+    names = set()
+
+    def work(part):
+        names.add(threading.current_thread().name)
+        return part
+
+    parts = threads.over_images(work, 10, threads.SMALL + 1)
+    assert parts == [slice(0, 3), slice(3, 6), slice(6, 10)]
+    assert threading.main_thread().name in names
+    assert len(names) > 1
+    assert library.written == [1, 3]
+
+
+def test_little_work_stays_in_one_thread(library):
+    assert threads.over_images(lambda part: part, 10, threads.SMALL) == [slice(0, 10)]
+    assert threads.over_images(lambda part: part, 1, 10 * threads.SMALL) == [slice(0, 1)]
+    assert threads.over_images(lambda part: part, 0, 10 * threads.SMALL) == [slice(0, 0)]
+    assert library.written == []
+
+
+def test_other_libraries_are_left_alone(monkeypatch):
+    monkeypatch.setattr(threads, "_openblas", lambda: None)
+    assert threads.over_images(lambda part: part, 10, 10 * threads.SMALL) == [slice(0, 10)]
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+def test_errors_arrive_and_settings_are_restored(library, failing):
+    def work(part):
+        if (part.start > 0) == failing:
+            raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        threads.over_images(work, 10, 10 * threads.SMALL)
+    assert library.written == [1, 3]
+    assert not threads._busy.locked()
+
+
+def test_inside_each_other_only_the_outer_one_splits(library):
+    def work(part):
+        return threads.over_images(lambda part: part, 10, 10 * threads.SMALL)
+
+    assert threads.over_images(work, 3, 10 * threads.SMALL) == [[slice(0, 10)]] * 3
+    assert library.written == [1, 3]
+
+
+@pytest.mark.usefixtures("library")
+def test_the_error_state_of_numpy_reaches_the_threads():
+    def work(part):
+        return np.ones(1, np.float32) / np.zeros(1, np.float32)
+
+    with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
+        threads.over_images(work, 10, 10 * threads.SMALL)
+    with np.errstate(divide="ignore"):
+        assert len(threads.over_images(work, 10, 10 * threads.SMALL)) == 3
+
+
+def test_openblas_of_this_numpy():
+    found = threads._openblas()
+    if found is None:
+        pytest.skip("NumPy brings no OpenBLAS here")
+    read, write = found
+    before = read()
+    write(1)
+    assert read() == 1
+    write(before)
+    assert read() == before
