@@ -115,6 +115,15 @@ class Suite:
         print(f"Trainer.fit over the bare loop, 64-128-64-10 at batch 64: {cost - 1:+.1%}")
         self.results["fit"] = cost
 
+    def prefetch(self) -> None:
+        """How much of a 5 ms load is hidden behind a 10 ms step."""
+        from benchmarks.prefetch import hidden_share, loads
+
+        shares = {name: hidden_share(load, self.rounds) for name, load in loads().items()}
+        for name, (share, step) in shares.items():
+            print(f"a load of 5 ms that {name}, behind a step of {step:.1f} ms: {share:.0%} hidden")
+        self.results["prefetch"] = shares
+
     def digits(self) -> None:
         """The main job: accuracy and time of examples/03_digits.py."""
         from benchmarks.digits import run

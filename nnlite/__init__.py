@@ -1,6 +1,7 @@
 """nnlite: neural networks on NumPy, every gradient written out by hand."""
 
-from nnlite import data, initializers, losses, metrics, optimizers
+from nnlite import data, initializers, losses, metrics, optimizers, schedules
+from nnlite.clone import clone
 from nnlite.files import CheckpointError, load_model, save_model
 from nnlite.inspection import *  # noqa: F403
 from nnlite.inspection import __all__ as _inspection
@@ -15,6 +16,8 @@ from nnlite.optimizers import *  # noqa: F403
 from nnlite.optimizers import __all__ as _optimizers
 from nnlite.parameter import Buffer, Parameter
 from nnlite.random import seed
+from nnlite.schedules import *  # noqa: F403
+from nnlite.schedules import __all__ as _schedules
 from nnlite.slot import inference
 from nnlite.training import *  # noqa: F403
 from nnlite.training import __all__ as _training
@@ -26,6 +29,7 @@ __all__ = [
     "CheckpointError",
     "GradientAudit",
     "Parameter",
+    "clone",
     "data",
     "inference",
     "initializers",
@@ -34,11 +38,13 @@ __all__ = [
     "metrics",
     "optimizers",
     "save_model",
+    "schedules",
     "seed",
     *_inspection,
     *_layers,
     *_losses,
     *_metrics,
     *_optimizers,
+    *_schedules,
     *_training,
 ]

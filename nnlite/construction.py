@@ -12,6 +12,7 @@ differ from plain values:
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 from typing import Any
@@ -38,6 +39,51 @@ def argument(owner: object, parameter: inspect.Parameter) -> Any:
     """The value that `owner` was given for one constructor argument."""
     value = getattr(owner, parameter.name)
     return value is not None if parameter.name == "bias" else value
+
+
+def rebuild(value: Any, memo: dict[int, Any] | None = None) -> Any:
+    """What the same constructor calls make: new objects with fresh draws, in lists and dicts too.
+
+    Arguments that are not `Constructed` are copied; what was shared is shared again.
+
+    Raises:
+        TypeError: when an object has no attribute of a constructor argument's name.
+    """
+    memo = {} if memo is None else memo
+    if id(value) in memo:
+        return memo[id(value)]
+    if isinstance(value, Constructed):
+        memo[id(value)] = made = _call_again(value, memo)
+        return made
+    if type(value) in (list, tuple):
+        return type(value)(rebuild(item, memo) for item in value)
+    if type(value) is dict:
+        return {key: rebuild(item, memo) for key, item in value.items()}
+    return copy.deepcopy(value, memo)
+
+
+def _call_again(thing: Constructed, memo: dict[int, Any]) -> Any:
+    cls: Any = type(thing)
+    positional: list[Any] = []
+    named: dict[str, Any] = {}
+    for parameter in signature(cls):
+        try:
+            value = argument(thing, parameter)
+        except AttributeError:
+            raise TypeError(
+                f"{cls.__name__} has no attribute {parameter.name!r}: constructor arguments must "
+                "be kept under their own names"
+            ) from None
+        value = rebuild(value, memo)
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            positional += value
+        elif parameter.kind is parameter.VAR_KEYWORD:
+            named |= value
+        elif varargs_name(cls) is not None and parameter.kind is not parameter.KEYWORD_ONLY:
+            positional.append(value)  # it stands before *varargs
+        else:
+            named[parameter.name] = value
+    return cls(*positional, **named)
 
 
 def remembered(owner: object) -> dict[str, Any]:

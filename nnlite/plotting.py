@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from nnlite.training.lr_range import LRRange
 
 
 def _pyplot() -> Any:
@@ -37,4 +40,16 @@ def draw_matrix(
     image = axes.imshow(matrix, cmap="RdBu_r", vmin=-largest, vmax=largest, aspect="auto")
     axes.set(title=title, xlabel=x_label, ylabel=y_label)
     figure.colorbar(image)
+    finish(figure, path)
+
+
+def draw_lr_range(found: LRRange, path: str | None) -> None:
+    """The loss over the learning rate, and the suggestion."""
+    plt = _pyplot()
+    figure, axes = plt.subplots(layout="constrained")
+    axes.plot(found.lrs, found.losses, alpha=0.3, label="loss")
+    axes.plot(found.lrs, found.smoothed, label="smoothed")
+    axes.axvline(found.suggestion, linestyle="--", label=f"suggestion {found.suggestion:.1e}")
+    axes.set(xscale="log", xlabel="learning rate", ylabel="loss")
+    axes.legend()
     finish(figure, path)

@@ -29,11 +29,15 @@ TOYS = {
     "xor": (2, 2),
 }
 FUNCTIONS = {
+    "augment",
     "batches",
+    "k_fold",
     "load_digits",
     "load_idx",
     "one_hot",
+    "prefetch",
     "standardize",
+    "stratified_k_fold",
     "train_test_split",
 }
 every_toy = pytest.mark.parametrize("name", TOYS)
@@ -47,7 +51,7 @@ def same(first, second):
     return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-def test_every_public_function_is_covered():
+def test_every_public_name_is_covered():
     assert set(TOYS) | FUNCTIONS == set(nn.data.__all__)
 
 

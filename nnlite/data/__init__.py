@@ -1,8 +1,11 @@
-"""Data: toy sets, handwritten digits, files, batches and splits."""
+"""Data: toy sets, handwritten digits, files, batches, splits and folds."""
 
+from nnlite.data import augment
 from nnlite.data.batches import batches
 from nnlite.data.digits import load_digits
+from nnlite.data.folds import k_fold, stratified_k_fold
 from nnlite.data.idx import load_idx
+from nnlite.data.prefetch import prefetch
 from nnlite.data.prepare import one_hot, standardize
 from nnlite.data.split import train_test_split
 from nnlite.data.toy import (
@@ -17,17 +20,21 @@ from nnlite.data.toy import (
 )
 
 __all__ = [
+    "augment",
     "batches",
     "blobs",
     "checkerboard",
     "circles",
+    "k_fold",
     "load_digits",
     "load_idx",
     "moons",
     "one_hot",
+    "prefetch",
     "sine",
     "spirals",
     "standardize",
+    "stratified_k_fold",
     "swiss_roll",
     "train_test_split",
     "xor",

@@ -6,29 +6,29 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from nnlite.checks import check_whole
+from nnlite.data.sources import Rows, as_rows, is_stream
 from nnlite.random import as_generator
 
 GATHERED = 1 << 18  # bytes of shuffled rows that are copied together; they stay in the cache
 
 
-def check_lengths(*values: ArrayLike) -> list[np.ndarray]:
-    """The values as arrays, which have the same number of rows.
+def check_lengths(*values: Any) -> list[Any]:
+    """The values as arrays (or rows that are fetched), which have the same number of rows.
 
     Raises:
         ValueError: when there is no array, no row, or the lengths differ.
     """
-    arrays = [np.asarray(value) for value in values]
-    lengths = [len(array) if array.ndim else 0 for array in arrays]
+    arrays = [as_rows(value) for value in values]
+    lengths = [len(a) if isinstance(a, Rows) or a.ndim else 0 for a in arrays]
     if len(set(lengths)) != 1 or lengths[0] == 0:
         raise ValueError(f"expected arrays with the same number of rows, at least 1, got {lengths}")
     return arrays
 
 
 def batches(
-    *arrays: ArrayLike,
+    *arrays: Any,
     batch_size: int = 32,
     shuffle: bool = False,
     drop_last: bool = False,
@@ -40,7 +40,9 @@ def batches(
             ...
 
     Args:
-        arrays: with the same number of rows each.
+        arrays: with the same number of rows each: arrays, `numpy.memmap`, or sequences with
+            `__len__` and `__getitem__` that load a row at a time. Or a single generator function
+            `f(rng)` that makes its batches itself; the options are its own affair then.
         batch_size: rows per batch (default 32); the last batch may be smaller.
         shuffle: whether to draw the rows in random order (default False).
         drop_last: whether to leave out a last batch that is not full (default False).
@@ -48,11 +50,14 @@ def batches(
 
     Returns:
         An iterator over tuples of batches, or over the batches themselves for a single array.
-        Unshuffled batches are views.
+        Unshuffled batches of arrays are views.
 
     Raises:
         ValueError: no array, no row, different lengths, or a batch size below 1; at the call.
+        TypeError: for a generator, which could be walked through once only; at the call.
     """
+    if len(arrays) == 1 and is_stream(arrays[0]):
+        return iter(arrays[0](as_generator(rng)))
     checked = check_lengths(*arrays)
     rows = len(checked[0])
     batch_size = check_whole("batch_size", batch_size)
@@ -61,15 +66,21 @@ def batches(
     return walk(checked, order, range(0, stop, batch_size))
 
 
-def walk(arrays: Sequence[np.ndarray], order: np.ndarray | None, starts: range) -> Iterator[Any]:
+def walk(arrays: Sequence[Any], order: np.ndarray | None, starts: range) -> Iterator[Any]:
     """The batches that begin at `starts`, of rows in this order (None: as they lie)."""
     size, many = starts.step, 1
-    if order is not None:  # gather many small batches at once, which costs less than one by one
+    in_memory = all(type(array) is np.ndarray for array in arrays)
+    if order is not None and in_memory:  # gathering many small batches at once costs less
         batch_bytes = size * sum(array.nbytes // len(array) for array in arrays)
         many = max(1, GATHERED // max(batch_bytes, 1))
     for first in range(starts.start, starts.stop, size * many):
         rows = slice(first, min(first + size * many, starts.stop))
-        block = [array[rows] if order is None else array.take(order[rows], 0) for array in arrays]
+        if order is None:
+            block = [array[rows] for array in arrays]
+        elif in_memory:
+            block = [array.take(order[rows], 0) for array in arrays]  # faster than an index
+        else:
+            block = [array[order[rows]] for array in arrays]
         for start in range(0, rows.stop - rows.start, size):
             batch = tuple([array[start : start + size] for array in block])
             yield batch if len(arrays) > 1 else batch[0]

@@ -28,8 +28,13 @@ def as_numbers(name: str, values: Any) -> np.ndarray:
     return array
 
 
-def check_finite(name: str, array: np.ndarray) -> None:
+def check_finite(name: str, array: np.ndarray, numbers: np.ndarray | None = None) -> None:
     """Refuse NaN and infinity.
+
+    Args:
+        name: for the error.
+        array: at least one axis.
+        numbers: what to call the rows (default None: 0, 1, …).
 
     Raises:
         ValueError: names the first row that is not finite.
@@ -42,16 +47,22 @@ def check_finite(name: str, array: np.ndarray) -> None:
     if not finite.all():
         row = int(np.argmin(finite))
         bad = array[row][~np.isfinite(array[row])].flat[0]
-        raise ValueError(f"{name} is not finite: row {row} contains {bad}")
+        number = row if numbers is None else numbers[row]
+        raise ValueError(f"{name} is not finite: row {number} contains {bad}")
 
 
-def as_input(name: str, values: Any, dtype: DTypeLike) -> np.ndarray:
-    """Data for a model: numbers, finite, floats in the model's dtype and integers as they are."""
+def as_input(
+    name: str, values: Any, dtype: DTypeLike | None = None, numbers: np.ndarray | None = None
+) -> np.ndarray:
+    """Data for a model: numbers, finite, floats in the model's dtype and integers as they are.
+
+    Without a dtype floats stay as they are, too; `numbers` are the rows' names, for errors.
+    """
     array = as_numbers(name, values)
-    check_finite(name, array)
-    if array.dtype.kind != "f" or array.dtype == dtype:
+    check_finite(name, array, numbers)
+    if dtype is None or array.dtype.kind != "f" or array.dtype == dtype:
         return array
     with np.errstate(over="ignore"):
         cast = array.astype(dtype)
-    check_finite(f"{name} as {cast.dtype}", cast)
+    check_finite(f"{name} as {cast.dtype}", cast, numbers)
     return cast

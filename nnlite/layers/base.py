@@ -55,7 +55,7 @@ from numpy.typing import DTypeLike
 
 from nnlite.construction import Constructed, varargs_name
 from nnlite.data.batches import batches
-from nnlite.data.checks import as_input
+from nnlite.data.sources import as_source
 from nnlite.parameter import Buffer, Parameter
 from nnlite.slot import Slot, inference
 
@@ -216,20 +216,20 @@ class Layer(Slot, Constructed):
 
     # -- use -------------------------------------------------------------------------------------
 
-    def predict(self, x: np.ndarray, batch_size: int = 256) -> np.ndarray:
+    def predict(self, x: Any, batch_size: int = 256) -> np.ndarray:
         """The outputs for all of `x`, batch by batch, in eval mode and without keeping anything.
 
         Floating `x` is cast to the dtype of the parameters. Modes are as before afterwards.
 
         Args:
-            x: one row per sample.
+            x: one row per sample: an array, a `numpy.memmap`, or a sequence that loads its rows.
             batch_size: how many samples at a time (default 256).
 
         Raises:
             ValueError: when `x` is empty, or not finite (the first such row is named).
             TypeError: when `x` does not hold numbers.
         """
-        x = as_input("x", x, floating_dtype(self))
+        x = as_source("x", x, floating_dtype(self))
         with self.evaluation():
             return np.concatenate([self(part) for part in batches(x, batch_size=batch_size)])
 

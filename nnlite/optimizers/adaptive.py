@@ -31,7 +31,7 @@ class Adagrad(Optimizer):
         parameters: Iterable[Parameter] | Iterable[Group],
         lr: float | Schedule = 1e-2,
         lr_decay: float = 0.0,
-        weight_decay: float = 0.0,
+        weight_decay: float | Schedule = 0.0,
         initial_accumulator_value: float = 0.0,
         eps: float = 1e-10,
         clip_norm: float | None = None,
@@ -88,7 +88,7 @@ class Adadelta(Optimizer):
         lr: float | Schedule = 1.0,
         rho: float = 0.9,
         eps: float = 1e-6,
-        weight_decay: float = 0.0,
+        weight_decay: float | Schedule = 0.0,
         clip_norm: float | None = None,
         clip_value: float | None = None,
     ) -> None:
@@ -125,7 +125,7 @@ class RMSprop(Optimizer):
                  lr: learning rate or schedule (default 1e-2)
                  alpha: α, 0 ≤ α < 1 (default 0.99)
                  eps: ε (default 1e-8)
-                 momentum: μ, 0 ≤ μ < 1 (default 0)
+                 momentum: μ, 0 ≤ μ < 1, or a schedule (default 0)
                  centered: whether to use the variance in place of the square (default False)
                  weight_decay, clip_norm, clip_value: see `Optimizer`
     Raises       ValueError: for options out of range
@@ -138,8 +138,8 @@ class RMSprop(Optimizer):
         lr: float | Schedule = 1e-2,
         alpha: float = 0.99,
         eps: float = 1e-8,
-        weight_decay: float = 0.0,
-        momentum: float = 0.0,
+        weight_decay: float | Schedule = 0.0,
+        momentum: float | Schedule = 0.0,
         centered: bool = False,
         clip_norm: float | None = None,
         clip_value: float | None = None,
@@ -178,7 +178,7 @@ class RMSprop(Optimizer):
             np.sqrt(v, out=a)
         a += options["eps"]
         np.divide(g, a, out=a)
-        if options["momentum"]:
+        if rest:  # there is a momentum, even where a schedule gives 0
             (b,) = rest
             b *= options["momentum"]
             b += a

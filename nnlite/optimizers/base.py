@@ -35,6 +35,15 @@ from nnlite.parameter import Owner, Parameter
 Schedule = Callable[[int], float]
 Options = Mapping[str, Any]
 Group = Options
+
+# Options that must be ≥ 0 and below a limit, wherever a rule has them.
+RANGES = {
+    "weight_decay": (math.inf, "a number ≥ 0"),
+    "eps": (math.inf, "a number ≥ 0"),
+    "momentum": (1, "a number in [0, 1)"),
+}
+SCHEDULED = ("weight_decay", "momentum")  # may be a schedule, as lr may
+
 Vectors = tuple[np.ndarray, np.ndarray, tuple[np.ndarray, ...], tuple[np.ndarray, ...]]
 
 
@@ -45,12 +54,12 @@ class Optimizer:
         parameters: what to train, such as `model.parameters()`; or groups with options of their
             own, `[{"params": [...], "lr": 0.1}, {"params": [...]}]`.
         lr: the learning rate, a number > 0 or a function of the step: `lr(k)`, k = 0 first.
-        weight_decay: λ ≥ 0. L2 decay adds λ w to the gradient; a `decoupled` optimizer shrinks the
-            weights by lr λ instead (default 0).
+        weight_decay: λ ≥ 0, or a function of the step. L2 decay adds λ w to the gradient; a
+            `decoupled` optimizer shrinks the weights by lr λ instead (default 0).
         clip_norm: the largest norm of all gradients together; longer ones are scaled down to it,
             before L2 decay (default None: no clipping).
         clip_value: the largest size of a single gradient entry (default None).
-        options: the rule's own options.
+        options: the rule's own options; `momentum` may be a schedule too.
 
     Attributes:
         groups: one dictionary of options per group, with its parameters under "params".
@@ -71,7 +80,7 @@ class Optimizer:
         self,
         parameters: Iterable[Parameter] | Iterable[Group],
         lr: float | Schedule,
-        weight_decay: float = 0.0,
+        weight_decay: float | Schedule = 0.0,
         clip_norm: float | None = None,
         clip_value: float | None = None,
         **options: Any,
@@ -90,9 +99,9 @@ class Optimizer:
         self._states: list[dict[str, Any]] = [{"steps": 0} for _ in self._members]
         self._packs: list[Pack] = []
         self._owner = Owner()
-        rates = [self._lr_of(group) for group in self.groups]  # may raise: before any claim
+        now = [self._options_now(group) for group in self.groups]  # may raise: before any claim
         self._ready()
-        self.current_lr = rates[0]
+        self.current_lr = now[0]["lr"]
 
     # -- what a subclass writes ------------------------------------------------------------------
 
@@ -118,13 +127,10 @@ class Optimizer:
         if not callable(lr):
             wanted = "a number > 0 or a function of the step"
             self.require("lr", lr, in_range(lr) and lr > 0, wanted)
-        for name, below, wanted in (
-            ("weight_decay", math.inf, "a number ≥ 0"),
-            ("eps", math.inf, "a number ≥ 0"),
-            ("momentum", 1, "a number in [0, 1)"),
-        ):
-            if name in options:
-                self.require(name, options[name], in_range(options[name], 0, below), wanted)
+        for name, (below, wanted) in RANGES.items():
+            value = options.get(name, 0)
+            if not (callable(value) and name in SCHEDULED):
+                self.require(name, value, in_range(value, 0, below), wanted)
         if "betas" in options:
             betas = options["betas"]
             pair = isinstance(betas, tuple | list) and len(betas) == 2
@@ -148,19 +154,20 @@ class Optimizer:
         Raises:
             RuntimeError: when another optimizer has taken over a parameter, or, with
                 `clip_norm`, when a gradient is not finite. Nothing has changed then.
-            ValueError: when a schedule gives what is no learning rate; nothing has changed then.
+            ValueError: when a schedule gives what its option does not allow; nothing has
+                changed then.
         """
         self._ready()
-        rates = {id(group): self._lr_of(group) for group in self.groups}
+        now = {id(group): self._options_now(group) for group in self.groups}
         scale = grad_scale if self.clip_norm is None else self._clip_scale(grad_scale)
         for pack in self._packs:
-            options: Options = {**pack.group, "lr": rates[id(pack.group)]}
+            options = now[id(pack.group)]
             pack.steps += 1
             if len(pack.chunks) == 1:
                 self._update_chunk(pack.chunks[0], options, pack.steps, scale)
             else:
                 self._update_chunks(pack, options, scale)
-        self.current_lr = rates[id(self.groups[0])]
+        self.current_lr = now[id(self.groups[0])]["lr"]
         self.steps += 1
 
     def zero_grad(self) -> None:
@@ -300,6 +307,17 @@ class Optimizer:
         for pack in self._packs:
             for index in pack.members:
                 self._states[index]["steps"] = pack.steps
+
+    def _options_now(self, group: Options) -> Options:
+        """The group's options as numbers: what its schedules say for this step."""
+        options = {**group, "lr": self._lr_of(group)}
+        for name in SCHEDULED:
+            if callable(options.get(name)):
+                value, (below, wanted) = options[name](self.steps), RANGES[name]
+                where = f"{name} schedule at step {self.steps}"
+                self.require(where, value, in_range(value, 0, below), wanted)
+                options[name] = float(value)
+        return options
 
     def _copied_states(self) -> list[dict[str, Any]]:
         """What the rule remembers of each parameter, in memory of its own."""

@@ -32,7 +32,7 @@ class Lion(Optimizer):
         parameters: Iterable[Parameter] | Iterable[Group],
         lr: float | Schedule = 1e-4,
         betas: tuple[float, float] = (0.9, 0.99),
-        weight_decay: float = 0.0,
+        weight_decay: float | Schedule = 0.0,
         clip_norm: float | None = None,
         clip_value: float | None = None,
     ) -> None:

@@ -19,7 +19,7 @@ class SGD(Optimizer):
                  without momentum, w ← w − lr g
     Args         parameters: what to train
                  lr: learning rate or schedule (default 1e-3)
-                 momentum: μ, 0 ≤ μ < 1 (default 0)
+                 momentum: μ, 0 ≤ μ < 1, or a schedule (default 0)
                  dampening: τ ≥ 0 (default 0)
                  nesterov: whether to look ahead (default False)
                  weight_decay, clip_norm, clip_value: see `Optimizer`
@@ -31,9 +31,9 @@ class SGD(Optimizer):
         self,
         parameters: Iterable[Parameter] | Iterable[Group],
         lr: float | Schedule = 1e-3,
-        momentum: float = 0.0,
+        momentum: float | Schedule = 0.0,
         dampening: float = 0.0,
-        weight_decay: float = 0.0,
+        weight_decay: float | Schedule = 0.0,
         nesterov: bool = False,
         clip_norm: float | None = None,
         clip_value: float | None = None,
@@ -59,7 +59,7 @@ class SGD(Optimizer):
         """One step down the gradient."""
         w, g, state, (a,) = vectors
         direction = g
-        if options["momentum"]:
+        if state:  # there is one even in a step for which a schedule gives momentum 0
             (b,) = state
             if k == 1:
                 np.copyto(b, g)

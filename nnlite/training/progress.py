@@ -18,7 +18,7 @@ class Progress:
 
     def __init__(self, epochs: int, samples: int, done: int = 0) -> None:
         self.epochs = epochs
-        self.samples = samples  # in an epoch
+        self.samples = samples  # in an epoch; 0 when unknown
         self.done = done  # of the first epoch, before a resumed run began
 
     def begin_epoch(self, epoch: int) -> None:
@@ -77,10 +77,10 @@ class Bar(Lines):
         super().begin_epoch(epoch)
         self._shown = 0.0
         self._bar = self._tqdm(
-            total=self.samples,
+            total=self.samples or None,
             initial=self.done,
             desc=f"epoch {self._number()}",
-            bar_format="{desc}  {percentage:3.0f}%|{bar}|",
+            bar_format="{desc}  {percentage:3.0f}%|{bar}|" if self.samples else "{desc}  {n:,}",
             dynamic_ncols=True,
             leave=False,
         )

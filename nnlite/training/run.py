@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +14,7 @@ from nnlite.training.call import Call
 from nnlite.training.interrupt import Interrupt
 from nnlite.training.progress import Progress
 from nnlite.training.samples import Samples
+from nnlite.training.stream import Feed
 
 if TYPE_CHECKING:
     from nnlite.training.trainer import Trainer
@@ -26,8 +27,8 @@ class Run:
         self,
         trainer: Trainer,
         call: Call,
-        train: Samples,
-        held_out: Samples | None,
+        train: Feed,
+        held_out: Feed | None,
         display: Progress,
         interrupt: Interrupt,
     ) -> None:
@@ -69,18 +70,20 @@ class Run:
             self._tell("on_epoch_begin")
         elif trainer.stop_training:
             return
-        for group in feed:
-            if len(group) == 1:
-                trainer.train_step(*group[0])
-            else:
-                trainer.accumulated_step(group)
-            trainer.step += 1
-            if call.callbacks:
-                self._tell("on_step_end")
-            trainer.interrupted = trainer.interrupted or self.interrupt.requested
-            self.display.advance(sum([len(batch.x) for batch in group]), trainer.measures.results)
-            if trainer.interrupted or trainer.stop_training:
-                break
+        with closing(feed):  # a stream may hold files and threads
+            for group in groups_of(call.settings["accumulate"], feed):
+                if len(group) == 1:
+                    trainer.train_step(*group[0])
+                else:
+                    trainer.accumulated_step(group)
+                trainer.step += 1
+                if call.callbacks:
+                    self._tell("on_step_end")
+                trainer.interrupted = trainer.interrupted or self.interrupt.requested
+                samples = sum([len(batch.x) for batch in group])
+                self.display.advance(samples, trainer.measures.results)
+                if trainer.interrupted or trainer.stop_training:
+                    break
 
     def _finish_epoch(self) -> None:
         """Evaluate and write down what the epoch measured."""
@@ -99,23 +102,21 @@ class Run:
         self.display.end_epoch(trainer.results)
         self._tell("on_epoch_end")
 
-    def _feed(self) -> Iterator[list[Samples]]:
-        """The batches that are left in this epoch, in groups of one update each."""
+    def _feed(self) -> Generator[Samples, None, None]:
+        """The batches that are left in this epoch."""
         trainer, call = self.trainer, self.call
         bits = trainer.rng.bit_generator
-        rows, options = len(self.train.x), call.settings
+        rows, options = self.train.rows, call.settings
         now = bits.state
         call.rng_epoch = call.rng_epoch if call.begun else now
         bits.state = call.rng_epoch
-        order = trainer.rng.permutation(rows) if options["shuffle"] else None
+        order = self.train.draw(trainer.rng, options["shuffle"])
         if call.begun:  # a resumed run draws the order again, and goes on from its own state
             bits.state = now
         else:
             trainer.order_hash = chained_hash(trainer.order_hash, order, rows)
-        accumulate = options["accumulate"]
-        skip = trainer.step * accumulate if call.begun else 0
-        feed = self.train.batches(options["batch_size"], order, options["drop_last"], skip)
-        return groups_of(accumulate, feed)
+        skip = trainer.step * options["accumulate"] if call.begun else 0
+        return self.train.batches(options["batch_size"], order, options["drop_last"], skip)
 
     def _tell(self, moment: str, then: Callable[[], None] | None = None) -> None:
         """Call every callback, in order; then write the files that they asked for.
@@ -148,7 +149,7 @@ def groups_of(size: int, feed: Iterator[Samples]) -> Iterator[list[Samples]]:
     return iter(lambda: list(itertools.islice(feed, size)), [])
 
 
-def chained_hash(before: str, order: np.ndarray | None, rows: int) -> str:
+def chained_hash(before: str, order: np.ndarray | None, rows: int | None) -> str:
     """A hash of the order of all epochs so far, from the one before and this epoch's order."""
     digest = hashlib.sha256(before.encode())
     digest.update(str(rows).encode())

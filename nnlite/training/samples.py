@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from nnlite.data.batches import walk
-from nnlite.data.checks import as_input, as_numbers, check_finite
+from nnlite.data.checks import as_numbers, check_finite
+from nnlite.data.sources import Rows, as_source, part_of
 from nnlite.data.split import train_test_split
 from nnlite.layers.base import Layer, floating_dtype
 from nnlite.losses.base import Loss
@@ -29,64 +30,52 @@ class Samples(NamedTuple):
         cls,
         model: Layer,
         loss: Loss,
-        measures: Measures,
         x: Any,
         y: Any,
         sample_weight: Any = None,
         class_weight: ClassWeight | None = None,
         name: str = "",
+        measures: Measures | None = None,
     ) -> Self:
         """The data as arrays, or an error that says what is wrong with it.
 
         One sample is run through the model, the loss and copies of the metrics, so that shapes,
         targets and weights are checked against what it returns: all that can be refused is
-        refused before the first update.
+        refused before the first update. Of sequences that load their rows, only the first one is;
+        the others are checked in their batches.
 
         Raises:
             TypeError: for what does not hold numbers.
             ValueError: for empty data, lengths that differ, values that are not finite (the row
                 is named), and whatever the model, the loss or a metric refuses.
         """
-        x = as_input(f"{name}x", x, floating_dtype(model))
-        y = as_numbers(f"{name}y", y)
-        check_finite(f"{name}y", y)
+        x = as_source(f"{name}x", x, floating_dtype(model))
+        y = as_source(f"{name}y", y)
         if len(x) != len(y):
             raise ValueError(f"{name}x has {len(x)} rows and {name}y has {len(y)}")
         with model.evaluation():
             with _about(f"{name}x", x):
                 one = model(x[:1])
-            every = np.broadcast_to(one[:1], (len(x), *one.shape[1:]))
             with _about(f"{name}y", y):
-                loss.check(every, y)
-            weight = _sample_weights(f"{name}sample_weight", y, sample_weight)
-            if class_weight is not None:
-                by_class = of_classes(y, every, class_weight, getattr(loss, "ignore_index", None))
-                weight = by_class if weight is None else _product(weight, by_class)
-            one_weight = None if weight is None else weight[:1]
-            value = loss(one, y[:1], one_weight)
-            measures.fresh().add(value, loss, one, y[:1], one_weight)
+                _check_targets(loss, one, y)
+            ignored = getattr(loss, "ignore_index", None)
+            weight = weights_of(
+                f"{name}sample_weight", y, sample_weight, class_weight, one, ignored
+            )
+            if measures is not None:
+                one_weight = None if weight is None else weight[:1]
+                value = loss(one, y[:1], one_weight)
+                measures.fresh().add(value, loss, one, y[:1], one_weight)
         return cls(x, y, weight)
 
-    @classmethod
-    def for_validation(
-        cls,
-        model: Layer,
-        loss: Loss,
-        measures: Measures,
-        data: Sequence[Any] | None,
-        class_weight: ClassWeight | None,
-    ) -> Self | None:
-        """What `fit` was given as `validation_data`, checked like the training data."""
-        if data is None:
-            return None
-        if not isinstance(data, list | tuple) or len(data) not in (2, 3):
-            many = isinstance(data, list | tuple)
-            raise ValueError(
-                "fit: validation_data must be (x, y) or (x, y, sample_weight), got "
-                f"{f'{len(data)} items' if many else type(data).__name__}"
-            )
-        x, y, weight = (*data, None)[:3]
-        return cls.checked(model, loss, measures, x, y, weight, class_weight, "validation ")
+    @property
+    def rows(self) -> int:
+        """How many samples there are."""
+        return len(self.x)
+
+    def draw(self, rng: np.random.Generator, shuffle: bool) -> np.ndarray | None:
+        """The order of one pass; None for the one in which they lie."""
+        return rng.permutation(self.rows) if shuffle else None
 
     def batches(
         self,
@@ -94,19 +83,35 @@ class Samples(NamedTuple):
         order: np.ndarray | None = None,
         drop_last: bool = False,
         skip: int = 0,
-    ) -> Iterator[Samples]:
+    ) -> Generator[Samples, None, None]:
         """The batches of one pass, the rows in this order; without the first `skip`."""
-        stop = len(self.x) - (len(self.x) % batch_size if drop_last else 0)
+        stop = self.rows - (self.rows % batch_size if drop_last else 0)
         starts = range(skip * batch_size, stop, batch_size)
-        return (Samples(*batch) for batch in walk(tuple(self._arrays()), order, starts))
+        for batch in walk(tuple(self._arrays()), order, starts):
+            yield Samples(*batch)
 
     def _arrays(self) -> list[np.ndarray]:
         return [array for array in self if array is not None]
 
     def split(self, fraction: float, rng: np.random.Generator) -> tuple[Samples, Samples]:
         """A shuffled (training, validation) split."""
-        halves = train_test_split(*self._arrays(), test_size=fraction, rng=rng)
-        return Samples(*halves[0::2]), Samples(*halves[1::2])
+        train, held_out = (
+            Samples(*(part_of(array, numbers) for array in self._arrays()))
+            for numbers in train_test_split(np.arange(self.rows), test_size=fraction, rng=rng)
+        )
+        return train, held_out
+
+
+def _check_targets(loss: Loss, one: np.ndarray, y: Any) -> None:
+    """Let the loss check the targets beside predictions like this one."""
+    for rows in y.blocks() if isinstance(y, Rows) else [slice(len(y))]:
+        targets = y[rows]
+        try:
+            loss.check(np.broadcast_to(one[:1], (len(targets), *one.shape[1:])), targets)
+        except (TypeError, ValueError) as error:
+            if rows.start:
+                error.add_note(f"counted from row {rows.start} on")
+            raise
 
 
 @contextmanager
@@ -120,17 +125,31 @@ def _about(name: str, array: np.ndarray) -> Iterator[None]:
         raise
 
 
-def _sample_weights(name: str, y: np.ndarray, sample_weight: Any) -> np.ndarray | None:
-    """The sample weights as an array that fits y."""
-    if sample_weight is None:
-        return None
-    weight = as_numbers(name, sample_weight)
-    check_finite(name, weight)
-    if weight.shape != y.shape[: weight.ndim]:
-        raise ValueError(f"{name} has shape {weight.shape}, which does not match y's {y.shape}")
-    if weight.min() < 0:
-        raise ValueError(f"{name} must not be negative, got {weight.min()}")
-    return weight
+def weights_of(
+    name: str,
+    y: Any,
+    sample_weight: Any,
+    class_weight: ClassWeight | None,
+    one: np.ndarray,
+    ignore_index: int | None,
+) -> np.ndarray | None:
+    """Sample weights times the weights of the samples' classes (for which all of y is read).
+
+    `one` is a prediction of one sample, whose shape tells the number of classes.
+    """
+    weight = None
+    if sample_weight is not None:
+        weight = as_numbers(name, sample_weight)
+        check_finite(name, weight)
+        if weight.shape != y.shape[: weight.ndim]:
+            raise ValueError(f"{name} has shape {weight.shape}, which does not match y's {y.shape}")
+        if weight.min() < 0:
+            raise ValueError(f"{name} must not be negative, got {weight.min()}")
+    if class_weight is None:
+        return weight
+    every = np.broadcast_to(one[:1], (len(y), *one.shape[1:]))
+    by_class = of_classes(y[:], every, class_weight, ignore_index)
+    return by_class if weight is None else _product(weight, by_class)
 
 
 def _product(weight: np.ndarray, by_class: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ from nnlite.training.progress import progress
 from nnlite.training.run import Run
 from nnlite.training.samples import Samples, check_batches
 from nnlite.training.saver import Saver
+from nnlite.training.stream import Feed, Stream, as_feed, validation_feed
 
 
 class Trainer(Constructed):
@@ -148,26 +149,26 @@ class Trainer(Constructed):
     # -- measuring -------------------------------------------------------------------------------
 
     def evaluate(
-        self, x: Any, y: Any, batch_size: int = 256, sample_weight: Any = None
+        self, x: Any, y: Any = None, batch_size: int = 256, sample_weight: Any = None
     ) -> dict[str, Any]:
         """Loss and metrics over all of `x` and `y`, in eval mode; nothing is changed.
 
         Args:
-            x, y: inputs and targets.
+            x, y: inputs and targets; or a generator function alone, as for `fit`.
             batch_size: how many samples at a time (default 256).
             sample_weight: one weight per sample (default: all 1).
 
         Raises:
             TypeError, ValueError: when the data does not fit the model or the loss.
         """
-        samples = Samples.checked(self.model, self.loss, self.measures, x, y, sample_weight)
-        return self.measure(samples, batch_size)
+        feed = as_feed(self.model, self.loss, x, y, sample_weight, measures=self.measures)
+        return self.measure(feed, batch_size)
 
-    def measure(self, samples: Samples, batch_size: int) -> dict[str, Any]:
+    def measure(self, samples: Feed, batch_size: int) -> dict[str, Any]:
         """`evaluate` on data that is checked already."""
         measures = self.measures.fresh()
-        with self.model.evaluation():
-            for x, y, weight in samples.batches(batch_size):
+        with self.model.evaluation(), closing(samples.batches(batch_size)) as feed:
+            for x, y, weight in feed:
                 prediction = self.model(x)
                 measures.add(self.loss(prediction, y, weight), self.loss, prediction, y, weight)
         return measures.results()
@@ -177,10 +178,10 @@ class Trainer(Constructed):
     def fit(
         self,
         x: Any,
-        y: Any,
-        epochs: int,
+        y: Any = None,
+        epochs: int = 1,
         batch_size: int = 32,
-        validation_data: Sequence[Any] | None = None,
+        validation_data: Any = None,
         validation_split: float = 0.0,
         callbacks: Sequence[Callback] = (),
         sample_weight: Any = None,
@@ -197,10 +198,15 @@ class Trainer(Constructed):
         step: `epochs` counts from that call's beginning, and the arguments must be the same.
 
         Args:
-            x, y: inputs and targets, one row per sample. Floating x is cast to the model's dtype.
-            epochs: how many passes.
+            x, y: inputs and targets, one row per sample: arrays, `numpy.memmap`, or sequences with
+                `__len__` and `__getitem__`. Floating x is cast to the model's dtype. Or x alone, a
+                generator function: `x(rng)` is called for each epoch and yields (x, y) or (x, y,
+                sample_weight); what it draws comes from `rng`, and `batch_size` and `shuffle` are
+                its own affair.
+            epochs: how many passes (default 1).
             batch_size: samples per batch (default 32).
-            validation_data: (x, y) or (x, y, sample_weight) to evaluate after each epoch.
+            validation_data: (x, y), (x, y, sample_weight) or a generator function, to evaluate
+                after each epoch.
             validation_split: instead, the share of the data to set aside for that, drawn at
                 random (default 0: none).
             callbacks: called at their moments, in this order.
@@ -219,7 +225,8 @@ class Trainer(Constructed):
             whole epochs so far.
 
         Raises:
-            TypeError, ValueError: when the data does not fit; nothing has changed then.
+            TypeError, ValueError: when the data does not fit; nothing has changed then, unless it
+                was a sequence or a generator function, whose batches are checked as they come.
             FileNotFoundError, CheckpointError: when `resume` cannot be loaded; nothing has changed.
             NonFiniteLossError: when the loss is not finite: names epoch, batch and first layer.
         """
@@ -236,11 +243,13 @@ class Trainer(Constructed):
             )
         if validation_data is not None and validation_split:
             raise ValueError("fit: give validation_data or validation_split, not both")
-        parts = self.model, self.loss, self.measures
-        train = Samples.checked(*parts, x, y, sample_weight, class_weight)
-        held_out = Samples.for_validation(*parts, validation_data, class_weight)
+        parts = self.model, self.loss
+        train = as_feed(*parts, x, y, sample_weight, class_weight, measures=self.measures)
+        if isinstance(train, Stream) and (validation_split or drop_last):
+            raise ValueError("fit: validation_split and drop_last need data with a length")
+        held_out = validation_feed(*parts, validation_data, class_weight, self.measures)
         settings = {
-            "rows": len(train.x),
+            "rows": train.rows,
             "batch_size": batch_size,
             "validation_split": validation_split,
             "shuffle": shuffle,
@@ -250,9 +259,10 @@ class Trainer(Constructed):
         call, state = self._call(settings, list(callbacks), resume)
         drawn = copy.deepcopy(self.rng)
         drawn.bit_generator.state = call.rng_begin
-        if validation_split:
-            train, held_out = train.split(validation_split, drawn)
-        check_batches(self.model, len(train.x), batch_size, drop_last)
+        if isinstance(train, Samples):
+            if validation_split:
+                train, held_out = train.split(validation_split, drawn)
+            check_batches(self.model, train.rows, batch_size, drop_last)
 
         # nothing has changed until here
         if state is not None:
@@ -267,7 +277,8 @@ class Trainer(Constructed):
             call.take_over()
             return self.history
         self.interrupted = self.best_restored = False
-        used = len(train.x) - (len(train.x) % batch_size if drop_last else 0)
+        rows = train.rows or 0  # unknown for a stream
+        used = rows - (rows % batch_size if drop_last else 0)
         done = call.begun * self.step * accumulate * batch_size
         with (
             self._training_mode(),

@@ -1,0 +1,129 @@
+"""Data that is not in memory: memory-mapped files, and sequences that load their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from nnlite.data.checks import as_input
+
+BLOCK = 1 << 20  # bytes of a memory-mapped file that are read at a time to check it
+
+
+class Rows:
+    """Rows of a source, fetched when they are asked for: `rows[start:stop]`, `rows[numbers]`.
+
+    Args:
+        source: a `numpy.memmap`, or a sequence: `len(source)`, and `source[i]` for one row.
+        prepare: what to do with the rows of a batch, called with them and their numbers in the
+            source (default None: nothing).
+        numbers: the rows in use (default None: all).
+    """
+
+    def __init__(
+        self,
+        source: Any,
+        prepare: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
+        numbers: np.ndarray | None = None,
+    ) -> None:
+        self.source = source
+        self.prepare = prepare
+        self.numbers = numbers
+
+    def __len__(self) -> int:
+        return len(self.source if self.numbers is None else self.numbers)
+
+    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
+        if isinstance(rows, slice):
+            rows = np.arange(*rows.indices(len(self)))
+        numbers = rows if self.numbers is None else self.numbers[rows]
+        batch = _fetched(self.source, numbers)
+        return batch if self.prepare is None else self.prepare(batch, numbers)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As of an array; one row is fetched for it."""
+        return (len(self), *self[:1].shape[1:])
+
+    def part(self, rows: np.ndarray) -> Rows:
+        """Some of the rows."""
+        return Rows(self.source, self.prepare, rows if self.numbers is None else self.numbers[rows])
+
+    def blocks(self) -> Iterator[slice]:
+        """What can be checked beforehand: a mapped file in stretches, of a sequence only row 0."""
+        if not isinstance(self.source, np.memmap):
+            return iter([slice(1)])
+        size = max(BLOCK // max(self[:1].nbytes, 1), 1)
+        return (slice(start, start + size) for start in range(0, len(self), size))
+
+
+def is_stream(values: Any) -> bool:
+    """Whether it is a generator function, to be called for each pass over its data."""
+    return callable(values) and not hasattr(values, "__len__")
+
+
+def as_rows(values: Any) -> Any:
+    """An array for what is one or can be one at once, `Rows` for what loads its rows one by one.
+
+    Raises:
+        TypeError: for generators, which can be walked through once only.
+    """
+    if isinstance(values, np.ndarray | Rows):
+        return values
+    if hasattr(values, "__next__"):
+        raise TypeError(
+            f"expected data that can be read again and again, got a {type(values).__name__}; "
+            "pass the generator function itself"
+        )
+    lazy = hasattr(values, "__len__") and hasattr(values, "__getitem__")
+    if lazy and not isinstance(values, list | tuple) and not hasattr(values, "__array__"):
+        return Rows(values)
+    return np.asarray(values)
+
+
+def as_source(name: str, values: Any, dtype: DTypeLike | None = None) -> Any:
+    """Data to train on: an array, or `Rows` that are checked as they come.
+
+    What is in memory, and a memory-mapped file, is checked here, from first to last row.
+
+    Args:
+        name: for errors.
+        values: an array, a `numpy.memmap`, or a sequence.
+        dtype: what floats shall become (default None: they stay as they are).
+
+    Raises:
+        TypeError: for what does not hold numbers.
+        ValueError: when there is no row, or one that is not finite; it is named.
+    """
+
+    def prepare(batch: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+        return as_input(name, batch, dtype, numbers)
+
+    if not isinstance(values, list | tuple):
+        values = as_rows(values)
+    if isinstance(values, Rows | np.memmap):
+        rows = Rows(values if isinstance(values, np.memmap) else values.source, prepare)
+        if len(rows) == 0:
+            raise ValueError(f"{name} is empty: expected at least one row")
+        for block in rows.blocks():
+            rows[block]
+        return rows
+    return as_input(name, values, dtype)
+
+
+def part_of(array: Any, numbers: np.ndarray) -> Any:
+    """Some rows of an array, or of `Rows` that stay where they are."""
+    if not isinstance(array, Rows):
+        return array[numbers]
+    where = numbers if array.numbers is None else array.numbers[numbers]
+    return Rows(array.source, array.prepare, where)
+
+
+def _fetched(source: Any, numbers: np.ndarray) -> np.ndarray:
+    """Those rows of a source as one array."""
+    if isinstance(source, np.ndarray):
+        return np.asarray(source)[numbers]
+    return np.stack([np.asarray(source[number]) for number in numbers.tolist()])

@@ -1,0 +1,156 @@
+"""Training data from a generator function: batches that are made anew for each pass."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing, nullcontext
+from typing import Any
+
+import numpy as np
+
+from nnlite.data.checks import as_input
+from nnlite.data.sources import is_stream
+from nnlite.layers.base import Layer, floating_dtype
+from nnlite.losses.base import Loss
+from nnlite.training.class_weight import ClassWeight
+from nnlite.training.measures import Measures
+from nnlite.training.samples import Samples, weights_of
+
+
+class Stream:
+    """Batches (x, y) or (x, y, sample_weight) from `make(rng)`, each checked when it comes.
+
+    All randomness comes from `rng`, which is made from numbers that the trainer draws for each
+    epoch. So a run can resume inside an epoch: the same batches come again, and those that were
+    used already are skipped. Without such numbers, as in evaluation, every pass is the same.
+    """
+
+    rows = None  # how many samples a pass has is not known
+
+    def __init__(
+        self,
+        model: Layer,
+        loss: Loss,
+        make: Callable[[np.random.Generator], Iterable[Any]],
+        class_weight: ClassWeight | None = None,
+        name: str = "",
+    ) -> None:
+        self.model = model
+        self.loss = loss
+        self.make = make
+        self.class_weight = class_weight
+        self.name = name
+        self._one: np.ndarray | None = None  # a prediction, once the first batch has been seen
+
+    def draw(self, rng: np.random.Generator, shuffle: bool) -> np.ndarray:
+        """The numbers that decide about one pass."""
+        return rng.integers(0, 2**32, 4, np.uint32)
+
+    def batches(
+        self,
+        batch_size: int,
+        order: np.ndarray | None = None,
+        drop_last: bool = False,
+        skip: int = 0,
+    ) -> Generator[Samples, None, None]:
+        """One pass, with the numbers of `draw`; without the first `skip` batches.
+
+        Raises:
+            TypeError: when `make` returns nothing to walk through, or a batch holds no numbers.
+            ValueError: for a batch that is wrong, or when there is none; it is named.
+        """
+        made = self.make(np.random.default_rng(0 if order is None else order))
+        if not isinstance(made, Iterable):
+            raise TypeError(
+                f"{self.name}data: expected a generator function f(rng), got a function that "
+                f"returns {type(made).__name__}"
+            )
+        items: Any = iter(made)
+        number = 0
+        with closing(items) if hasattr(items, "close") else nullcontext():
+            for number, batch in enumerate(itertools.islice(items, skip, None), start=skip + 1):
+                yield self._checked(batch, f"{self.name}batch {number}")
+        if number == 0 and skip == 0:
+            raise ValueError(f"{self.name}data: the generator function gave no batch")
+
+    def _checked(self, batch: Any, name: str) -> Samples:
+        if not isinstance(batch, Sequence) or len(batch) not in (2, 3):
+            raise ValueError(
+                f"{name}: a generator function yields (x, y) or (x, y, sample_weight), got "
+                f"{type(batch).__name__}"
+            )
+        x = as_input(f"{name}: x", batch[0], floating_dtype(self.model))
+        y = as_input(f"{name}: y", batch[1])
+        if len(x) != len(y):
+            raise ValueError(f"{name}: x has {len(x)} rows and y has {len(y)}")
+        for path, layer in self.model.named_layers().items():
+            if layer.training and len(x) < layer.min_batch:
+                raise ValueError(
+                    f"{name} has {len(x)} samples, but layer {path}, {layer!r}, needs "
+                    f"{layer.min_batch}; leave it out or join it to another one"
+                )
+        if self._one is None:
+            with self.model.evaluation():
+                self._one = self.model(x[:1])
+        weight = weights_of(
+            f"{name}: sample_weight",
+            y,
+            batch[2] if len(batch) == 3 else None,
+            self.class_weight,
+            self._one,
+            getattr(self.loss, "ignore_index", None),
+        )
+        return Samples(x, y, weight)
+
+
+Feed = Samples | Stream
+
+
+def as_feed(
+    model: Layer,
+    loss: Loss,
+    x: Any,
+    y: Any = None,
+    sample_weight: Any = None,
+    class_weight: ClassWeight | None = None,
+    name: str = "",
+    measures: Measures | None = None,
+) -> Feed:
+    """What to walk through: samples, checked as far as they are at hand, or a stream.
+
+    Raises:
+        TypeError, ValueError: for data that does not fit; see `Samples.checked`.
+    """
+    if not is_stream(x):
+        if y is None:
+            raise TypeError(f"{name}y is missing; only a generator function brings its own targets")
+        return Samples.checked(model, loss, x, y, sample_weight, class_weight, name, measures)
+    if y is not None or sample_weight is not None:
+        raise ValueError(
+            f"{name}data: a generator function yields (x, y) or (x, y, sample_weight) itself; "
+            "leave y and sample_weight out"
+        )
+    return Stream(model, loss, x, class_weight, name)
+
+
+def validation_feed(
+    model: Layer,
+    loss: Loss,
+    data: Any,
+    class_weight: ClassWeight | None,
+    measures: Measures | None = None,
+) -> Feed | None:
+    """What `fit` was given as `validation_data`."""
+    if data is None:
+        return None
+    if is_stream(data):
+        data = (data,)
+    elif not isinstance(data, list | tuple) or len(data) not in (2, 3):
+        many = isinstance(data, list | tuple)
+        raise ValueError(
+            "fit: validation_data must be (x, y) or (x, y, sample_weight) or a generator function, "
+            f"got {f'{len(data)} items' if many else type(data).__name__}"
+        )
+    x, y, weight = (*data, None, None)[:3]
+    return as_feed(model, loss, x, y, weight, class_weight, "validation ", measures)
