@@ -19,6 +19,7 @@ as many NumPy calls as one layer. Long vectors are walked in chunks that stay in
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
@@ -186,12 +187,13 @@ class Optimizer:
 
         Options are not in it: they are the constructor's arguments.
         """
+        return copy.deepcopy(self.live_state())
+
+    def live_state(self) -> dict[str, Any]:
+        """The same as `state_dict`, but with the optimizer's own arrays: they change at `step`."""
         self._collect()
-        copies = [
-            {name: np.copy(value) if name != "steps" else value for name, value in state.items()}
-            for state in self._states
-        ]
-        return {"steps": self.steps, "lr_scale": self.lr_scale, "parameters": copies}
+        states = [dict(state) for state in self._states]
+        return {"steps": self.steps, "lr_scale": self.lr_scale, "parameters": states}
 
     def check_state_dict(self, state: Options) -> None:
         """Refuse what `load_state_dict` could not take over.
