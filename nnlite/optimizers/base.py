@@ -209,6 +209,12 @@ class Optimizer:
             "parameters": self._copied_states(),
         }
 
+    def live_state(self) -> dict[str, Any]:
+        """The same as `state_dict`, but with the optimizer's own arrays: they change at `step`."""
+        self._collect()
+        states = [dict(state) for state in self._states]
+        return {"steps": self.steps, "lr_scale": self.lr_scale, "parameters": states}
+
     def check_state_dict(self, state: Options) -> list[dict[str, Any]]:
         """Copies of the parameters' states, when `load_state_dict` can take over `state`.
 

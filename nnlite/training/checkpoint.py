@@ -120,7 +120,7 @@ def _optimizer_state(optimizer: Optimizer) -> dict[str, Any]:
     ]
     return {
         "class": type(optimizer).__name__,
-        "state": optimizer.state_dict(),
+        "state": optimizer.live_state(),
         "groups": groups,
         "current_lr": optimizer.current_lr,
         "grad_norm": optimizer.grad_norm,
