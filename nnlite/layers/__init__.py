@@ -11,11 +11,14 @@ from nnlite.layers.activations import (
     Softsign,
     Tanh,
 )
+from nnlite.layers.attention import MultiHeadAttention
 from nnlite.layers.base import Layer
 from nnlite.layers.containers import Add, Concat, Residual, Sequential
+from nnlite.layers.decoding import decoding
 from nnlite.layers.dropout import Dropout
 from nnlite.layers.elementwise import Elementwise, Lambda
 from nnlite.layers.linear import Linear
+from nnlite.layers.positional import LearnedPositionalEmbedding, PositionalEncoding
 from nnlite.layers.rectifiers import (
     CELU,
     ELU,
@@ -49,12 +52,15 @@ __all__ = [
     "Lambda",
     "Layer",
     "LeakyReLU",
+    "LearnedPositionalEmbedding",
     "Linear",
     "LogSigmoid",
     "LogSoftmax",
     "Mish",
+    "MultiHeadAttention",
     "PReLU",
     "Permute",
+    "PositionalEncoding",
     "ReLU",
     "ReLU6",
     "Reshape",
@@ -66,4 +72,5 @@ __all__ = [
     "Softplus",
     "Softsign",
     "Tanh",
+    "decoding",
 ]

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from nnlite.checks import check_probability
 from nnlite.layers.base import Layer
 from nnlite.random import as_generator
 
@@ -30,15 +31,14 @@ class Dropout(Layer):
     equations: ClassVar = {"forward": "y = x ⊙ m", "input": "dL/dx = G ⊙ m"}
 
     def __init__(self, p: float = 0.5, rng: np.random.Generator | int | None = None) -> None:
-        if not 0 <= p < 1:
-            raise ValueError(f"Dropout: p must be at least 0 and below 1, got {p}")
+        check_probability("Dropout: p", p)
         self.p = p
         self.rng = as_generator(rng)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """X with some values dropped and the others scaled up."""
         self.check_floating(x)
-        mask = self._draw(x) if self.training and self.p > 0 else None
+        mask = dropout_mask(x, self.p, self.rng) if self.training and self.p > 0 else None
         y = x if mask is None else x * mask
         self.save_for_backward(mask)
         return y
@@ -48,11 +48,12 @@ class Dropout(Layer):
         (mask,) = self.saved()
         return grad_output if mask is None else grad_output * mask
 
-    def _draw(self, x: np.ndarray) -> np.ndarray:
-        """0 with probability p and 1/(1 − p) otherwise, in x's dtype.
 
-        16 random bits a value are drawn in half the time of a float; p is rounded to 2⁻¹⁶.
-        """
-        dropped = min(round(self.p * BITS), BITS - 1)
-        kept = self.rng.integers(0, BITS, x.shape, np.uint16) >= dropped
-        return kept * x.dtype.type(BITS / (BITS - dropped))
+def dropout_mask(x: np.ndarray, p: float, rng: np.random.Generator) -> np.ndarray:
+    """0 with probability p and 1/(1 − p) otherwise, in x's shape and dtype.
+
+    16 random bits a value are drawn in half the time of a float; p is rounded to 2⁻¹⁶.
+    """
+    dropped = min(round(p * BITS), BITS - 1)
+    kept = rng.integers(0, BITS, x.shape, np.uint16) >= dropped
+    return kept * x.dtype.type(BITS / (BITS - dropped))

@@ -1,9 +1,10 @@
 """One row for every configuration of every layer and loss; all of them run through the contract."""
 
+from cases.attention import LAYERS as ATTENTION
 from cases.core import LAYERS as CORE
 from cases.kinds import LayerCase, LossCase, layer_input, layer_of
 from cases.losses import LOSSES
 
-LAYERS: dict[str, LayerCase] = {**CORE}
+LAYERS: dict[str, LayerCase] = {**CORE, **ATTENTION}
 
 __all__ = ["LAYERS", "LOSSES", "LayerCase", "LossCase", "layer_input", "layer_of"]

@@ -8,10 +8,11 @@ from reference.compare import assert_close
 
 torch = pytest.importorskip("torch")
 core = pytest.importorskip("reference.core")
+attention = pytest.importorskip("reference.attention")
 
 
-REFERENCE = {**core.REFERENCE}
-WITHOUT_COUNTERPART = core.WITHOUT_COUNTERPART
+REFERENCE = {**core.REFERENCE, **attention.REFERENCE}
+WITHOUT_COUNTERPART = core.WITHOUT_COUNTERPART | attention.WITHOUT_COUNTERPART
 IN_DOUBLE = core.IN_DOUBLE
 
 
