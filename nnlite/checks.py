@@ -29,3 +29,18 @@ def check_probability(name: str, value: float) -> None:
     """
     if not 0 <= value < 1:
         raise ValueError(f"{name} must be at least 0 and below 1, got {value}")
+
+
+def check_sizes(
+    name: str, value: int | tuple[int, ...], count: int, least: int = 1
+) -> tuple[int, ...]:
+    """One whole number for each of `count` axes, from one for all or a tuple.
+
+    Raises:
+        ValueError: when it is neither, or a number is below `least`.
+    """
+    sizes = tuple(value) if isinstance(value, (tuple, list)) else (value,) * count
+    if len(sizes) != count or not all(is_whole(size) and size >= least for size in sizes):
+        several = f" or a tuple of {count}" if count > 1 else ""
+        raise ValueError(f"{name} must be a whole number ≥ {least}{several}, got {value!r}")
+    return tuple(int(size) for size in sizes)

@@ -70,7 +70,8 @@ def summary(
 ) -> Summary:
     """What the model does to a batch: one row per layer, nested ones indented.
 
-    The model is copied and run once on zeros, in training mode; it is left as it is.
+    The model is copied and run once on zeros, in training mode (layers for which batch_size is too
+    small for that: in eval mode); it is left as it is.
 
     Args:
         model: a layer, usually a container.
@@ -89,6 +90,7 @@ def summary(
     shapes: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {}
     for layer in walk(probe):
         _record_shapes(layer, shapes)
+        layer.training = layer.training and layer.min_batch <= batch_size
     x = np.zeros((batch_size, *sample), dtype or floating_dtype(model))
     probe(x)
     seen: set[int] = set()

@@ -13,11 +13,21 @@ from nnlite.layers.activations import (
 )
 from nnlite.layers.attention import MultiHeadAttention
 from nnlite.layers.base import Layer
+from nnlite.layers.channelnorm import BatchNorm1d, BatchNorm2d, GroupNorm, InstanceNorm2d
 from nnlite.layers.containers import Add, Concat, Residual, Sequential
 from nnlite.layers.decoding import decoding
-from nnlite.layers.dropout import Dropout
+from nnlite.layers.dropout import ChannelDropout, Dropout, GaussianNoise
 from nnlite.layers.elementwise import Elementwise, Lambda
+from nnlite.layers.featurenorm import LayerNorm, RMSNorm
+from nnlite.layers.globalpooling import (
+    AdaptiveAvgPool2d,
+    GlobalAvgPool1d,
+    GlobalAvgPool2d,
+    GlobalMaxPool1d,
+    GlobalMaxPool2d,
+)
 from nnlite.layers.linear import Linear
+from nnlite.layers.pooling import AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
 from nnlite.layers.positional import LearnedPositionalEmbedding, PositionalEncoding
 from nnlite.layers.rectifiers import (
     CELU,
@@ -31,6 +41,7 @@ from nnlite.layers.rectifiers import (
     ReLU,
     ReLU6,
 )
+from nnlite.layers.resize import Upsample2d, ZeroPad2d
 from nnlite.layers.shape import Flatten, Identity, Permute, Reshape
 from nnlite.layers.softmax import LogSoftmax, Softmax
 
@@ -40,27 +51,44 @@ __all__ = [
     "GELU",
     "GLU",
     "SELU",
+    "AdaptiveAvgPool2d",
     "Add",
+    "AvgPool1d",
+    "AvgPool2d",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "ChannelDropout",
     "Concat",
     "Dropout",
     "Elementwise",
     "Flatten",
+    "GaussianNoise",
+    "GlobalAvgPool1d",
+    "GlobalAvgPool2d",
+    "GlobalMaxPool1d",
+    "GlobalMaxPool2d",
+    "GroupNorm",
     "HardSigmoid",
     "HardSwish",
     "HardTanh",
     "Identity",
+    "InstanceNorm2d",
     "Lambda",
     "Layer",
+    "LayerNorm",
     "LeakyReLU",
     "LearnedPositionalEmbedding",
     "Linear",
     "LogSigmoid",
     "LogSoftmax",
+    "MaxPool1d",
+    "MaxPool2d",
     "Mish",
     "MultiHeadAttention",
     "PReLU",
     "Permute",
     "PositionalEncoding",
+    "RMSNorm",
     "ReLU",
     "ReLU6",
     "Reshape",
@@ -72,5 +100,7 @@ __all__ = [
     "Softplus",
     "Softsign",
     "Tanh",
+    "Upsample2d",
+    "ZeroPad2d",
     "decoding",
 ]

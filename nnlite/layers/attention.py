@@ -106,7 +106,9 @@ class MultiHeadAttention(Container, Continuing):
         if self.causal:
             p += _causal_mask(q.shape[2], k.shape[2], p.dtype)
         softmax(p, out=p)
-        mask = dropout_mask(p, self.dropout, self.rng) if self.training and self.dropout else None
+        mask = None
+        if self.training and self.dropout > 0:
+            mask = dropout_mask(p.shape, self.dropout, self.rng, p.dtype)
         o = np.empty(x.shape, p.dtype)
         np.matmul(p if mask is None else p * mask, v, out=self._split(o))
         y = self.out.forward(o)

@@ -1,8 +1,8 @@
-"""Dropout: noise in training that leaves the expectation as it is."""
+"""Noise in training that leaves the expectation as it is: dropout, and normal noise."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -31,14 +31,16 @@ class Dropout(Layer):
     equations: ClassVar = {"forward": "y = x ⊙ m", "input": "dL/dx = G ⊙ m"}
 
     def __init__(self, p: float = 0.5, rng: np.random.Generator | int | None = None) -> None:
-        check_probability("Dropout: p", p)
+        check_probability(f"{type(self).__name__}: p", p)
         self.p = p
         self.rng = as_generator(rng)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """X with some values dropped and the others scaled up."""
         self.check_floating(x)
-        mask = dropout_mask(x, self.p, self.rng) if self.training and self.p > 0 else None
+        mask = None
+        if self.training and self.p > 0:
+            mask = dropout_mask(self.mask_shape(x), self.p, self.rng, x.dtype)
         y = x if mask is None else x * mask
         self.save_for_backward(mask)
         return y
@@ -48,12 +50,85 @@ class Dropout(Layer):
         (mask,) = self.saved()
         return grad_output if mask is None else grad_output * mask
 
+    def mask_shape(self, x: np.ndarray) -> tuple[int, ...]:
+        """The mask's shape: a draw for each value."""
+        return x.shape
 
-def dropout_mask(x: np.ndarray, p: float, rng: np.random.Generator) -> np.ndarray:
-    """0 with probability p and 1/(1 − p) otherwise, in x's shape and dtype.
+
+def dropout_mask(
+    shape: tuple[int, ...], p: float, rng: np.random.Generator, dtype: np.dtype[Any]
+) -> np.ndarray:
+    """0 with probability p and 1/(1 − p) otherwise.
 
     16 random bits a value are drawn in half the time of a float; p is rounded to 2⁻¹⁶.
     """
     dropped = min(round(p * BITS), BITS - 1)
-    kept = rng.integers(0, BITS, x.shape, np.uint16) >= dropped
-    return kept * x.dtype.type(BITS / (BITS - dropped))
+    kept = rng.integers(0, BITS, shape, np.uint16) >= dropped
+    return kept * dtype.type(BITS / (BITS - dropped))
+
+
+class ChannelDropout(Dropout):
+    """Set whole channels to zero with probability p while training; the identity in eval mode.
+
+    Neighbouring values of a channel say nearly the same, so dropping single values hides little.
+
+    Forward      y = x ⊙ m,  one m for each sample and channel: 1/(1 − p) with probability 1 − p,
+                 else 0, so that E[y] = x
+    Backward     dL/dx = G ⊙ m, with the mask that forward drew
+    Shapes       x (N, L, C) or (N, H, W, C), y like x; m (N, 1, C) or (N, 1, 1, C)
+    Saves        m (None when nothing was dropped)
+    Args         p: the probability of zero, 0 ≤ p < 1 (default 0.5)
+                 rng: a generator or seed for the masks (default: see `nn.seed`)
+    Raises       ValueError: when p is outside [0, 1), or x has another number of axes
+                 TypeError: when x does not hold floats
+    Source       Tompson et al. 2015, "Efficient Object Localization" (SpatialDropout)
+    """
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """X with some channels dropped and the others scaled up."""
+        self.check_floating(x)
+        if x.ndim not in (3, 4):
+            raise ValueError(f"{self!r}: expected (N, L, C) or (N, H, W, C), got {x.shape}")
+        return super().forward(x)
+
+    def mask_shape(self, x: np.ndarray) -> tuple[int, ...]:
+        """The mask's shape: a draw for each sample and channel."""
+        return (x.shape[0], *[1] * (x.ndim - 2), x.shape[-1])
+
+
+class GaussianNoise(Layer):
+    """Add normal noise while training; the identity in eval mode.
+
+    Forward      y = x + n,  n normal with mean 0 and standard deviation std
+    Backward     dL/dx = G: the noise does not depend on x
+    Shapes       any, y like x
+    Saves        nothing
+    Args         std: the noise's standard deviation, ≥ 0
+                 rng: a generator or seed for the noise (default: see `nn.seed`)
+    Raises       ValueError: when std is negative
+                 TypeError: when x does not hold floats
+    Source       Bishop 1995, "Training with Noise is Equivalent to Tikhonov Regularization"
+    """
+
+    equations: ClassVar = {"forward": "y = x + n", "input": "dL/dx = G"}
+
+    def __init__(self, std: float, rng: np.random.Generator | int | None = None) -> None:
+        if not std >= 0:
+            raise ValueError(f"GaussianNoise: std must be at least 0, got {std}")
+        self.std = std
+        self.rng = as_generator(rng)
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """X with noise on it."""
+        self.check_floating(x)
+        y = x
+        if self.training and self.std > 0:
+            noise = self.rng.standard_normal(x.shape, np.float32)  # the same for every dtype
+            y = x + noise.astype(x.dtype, copy=False) * float(self.std)
+        self.save_for_backward()
+        return y
+
+    def backward(self, grad_output: np.ndarray) -> np.ndarray:
+        """G itself."""
+        self.saved()
+        return grad_output

@@ -4,7 +4,9 @@ from cases.attention import LAYERS as ATTENTION
 from cases.core import LAYERS as CORE
 from cases.kinds import LayerCase, LossCase, layer_input, layer_of
 from cases.losses import LOSSES
+from cases.normalization import LAYERS as NORMALIZATION
+from cases.pooling import LAYERS as POOLING
 
-LAYERS: dict[str, LayerCase] = {**CORE, **ATTENTION}
+LAYERS: dict[str, LayerCase] = {**CORE, **POOLING, **NORMALIZATION, **ATTENTION}
 
 __all__ = ["LAYERS", "LOSSES", "LayerCase", "LossCase", "layer_input", "layer_of"]

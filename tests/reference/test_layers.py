@@ -9,10 +9,14 @@ from reference.compare import assert_close
 torch = pytest.importorskip("torch")
 core = pytest.importorskip("reference.core")
 attention = pytest.importorskip("reference.attention")
+normalization = pytest.importorskip("reference.normalization")
+pooling = pytest.importorskip("reference.pooling")
 
-
-REFERENCE = {**core.REFERENCE, **attention.REFERENCE}
-WITHOUT_COUNTERPART = core.WITHOUT_COUNTERPART | attention.WITHOUT_COUNTERPART
+SUBJECTS = (core, pooling, normalization, attention)
+REFERENCE = {name: layer for subject in SUBJECTS for name, layer in subject.REFERENCE.items()}
+WITHOUT_COUNTERPART = (
+    core.WITHOUT_COUNTERPART | normalization.WITHOUT_COUNTERPART | attention.WITHOUT_COUNTERPART
+)
 IN_DOUBLE = core.IN_DOUBLE
 
 

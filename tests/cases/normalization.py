@@ -1,0 +1,47 @@
+"""Rows of the normalizations, and of the layers that add noise to images and sequences."""
+
+import nnlite as nn
+from cases.kinds import LayerCase
+
+
+def over_batch(make, *shape):
+    return LayerCase(make, shape, by_sample=False)
+
+
+LAYERS: dict[str, LayerCase] = {
+    "BatchNorm1d": over_batch(lambda: nn.BatchNorm1d(4), 6, 4),
+    "BatchNorm1d batch 2": over_batch(lambda: nn.BatchNorm1d(3, eps=0.1), 2, 3),
+    "BatchNorm1d time": over_batch(lambda: nn.BatchNorm1d(3), 2, 5, 3),
+    "BatchNorm1d plain": over_batch(lambda: nn.BatchNorm1d(4, affine=False), 6, 4),
+    "BatchNorm1d eval": LayerCase(lambda: nn.BatchNorm1d(4), (6, 4), training=False),
+    "BatchNorm2d": over_batch(lambda: nn.BatchNorm2d(3), 2, 4, 5, 3),
+    "BatchNorm2d batch 1": over_batch(lambda: nn.BatchNorm2d(3), 1, 3, 2, 3),
+    "BatchNorm2d one channel": over_batch(lambda: nn.BatchNorm2d(1), 2, 3, 4, 1),
+    "BatchNorm2d plain eval": LayerCase(
+        lambda: nn.BatchNorm2d(3, affine=False), (2, 4, 5, 3), training=False
+    ),
+    "BatchNorm2d eps": over_batch(lambda: nn.BatchNorm2d(3, eps=0.1, momentum=0.3), 2, 4, 4, 3),
+    "BatchNorm2d blocks": LayerCase(
+        lambda: nn.BatchNorm2d(3), (5, 96, 96, 3), by_sample=False, by_difference=False
+    ),
+    "LayerNorm": LayerCase(lambda: nn.LayerNorm(5), (3, 5)),
+    "LayerNorm time": LayerCase(lambda: nn.LayerNorm(5), (2, 3, 5)),
+    "LayerNorm plain": LayerCase(lambda: nn.LayerNorm(5, eps=1e-3, affine=False), (3, 5)),
+    "RMSNorm": LayerCase(lambda: nn.RMSNorm(5), (3, 5)),
+    "RMSNorm time": LayerCase(lambda: nn.RMSNorm(5), (2, 3, 5)),
+    "RMSNorm plain": LayerCase(lambda: nn.RMSNorm(5, eps=1e-3, affine=False), (3, 5)),
+    "GroupNorm": LayerCase(lambda: nn.GroupNorm(2, 6), (2, 3, 4, 6)),
+    "GroupNorm one": LayerCase(lambda: nn.GroupNorm(1, 3), (2, 4, 3)),
+    "GroupNorm rows": LayerCase(lambda: nn.GroupNorm(2, 6, affine=False), (3, 6)),
+    "GroupNorm blocks": LayerCase(
+        lambda: nn.GroupNorm(3, 6), (2, 160, 160, 6), by_difference=False
+    ),
+    "InstanceNorm2d": LayerCase(lambda: nn.InstanceNorm2d(3), (2, 4, 5, 3)),
+    "InstanceNorm2d affine": LayerCase(lambda: nn.InstanceNorm2d(3, affine=True), (2, 4, 5, 3)),
+    "ChannelDropout": over_batch(lambda: nn.ChannelDropout(0.3), 3, 4, 5, 6),
+    "ChannelDropout time": over_batch(lambda: nn.ChannelDropout(0.3), 3, 4, 6),
+    "ChannelDropout eval": LayerCase(lambda: nn.ChannelDropout(0.3), (3, 4, 6), training=False),
+    "GaussianNoise": over_batch(lambda: nn.GaussianNoise(0.5), 4, 6),
+    "GaussianNoise eval": LayerCase(lambda: nn.GaussianNoise(0.5), (4, 6), training=False),
+    "GaussianNoise 0": LayerCase(lambda: nn.GaussianNoise(0), (4, 6)),
+}

@@ -1,0 +1,57 @@
+"""Rows of the pooling layers and of those that resize images."""
+
+import nnlite as nn
+from cases.kinds import LayerCase
+
+
+def pooling(make, *shape):
+    return LayerCase(make, shape)
+
+
+LAYERS: dict[str, LayerCase] = {
+    "MaxPool1d": pooling(lambda: nn.MaxPool1d(2), 2, 6, 3),
+    "MaxPool1d unused end": pooling(lambda: nn.MaxPool1d(3), 2, 8, 3),
+    "MaxPool1d ceil": pooling(lambda: nn.MaxPool1d(3, ceil_mode=True), 2, 8, 3),
+    "MaxPool1d overlapping": pooling(lambda: nn.MaxPool1d(3, 2, padding=1), 2, 7, 3),
+    "MaxPool1d gaps": pooling(lambda: nn.MaxPool1d(2, 3), 2, 10, 3),
+    "MaxPool2d": pooling(lambda: nn.MaxPool2d(2), 2, 4, 6, 3),
+    "MaxPool2d batch 1": pooling(lambda: nn.MaxPool2d(2), 1, 4, 6, 1),
+    "MaxPool2d odd sizes": pooling(lambda: nn.MaxPool2d(2), 2, 5, 7, 3),
+    "MaxPool2d ceil": pooling(lambda: nn.MaxPool2d(2, ceil_mode=True), 2, 5, 7, 3),
+    "MaxPool2d overlapping": pooling(lambda: nn.MaxPool2d(3, 2, 1), 2, 7, 6, 3),
+    "MaxPool2d ceil padding": pooling(lambda: nn.MaxPool2d(3, 2, 1, ceil_mode=True), 2, 6, 7, 2),
+    "MaxPool2d dropped window": pooling(lambda: nn.MaxPool2d(2, 3, 1, ceil_mode=True), 2, 5, 7, 2),
+    "MaxPool2d rectangle": pooling(lambda: nn.MaxPool2d((1, 3), (2, 1), (0, 1)), 2, 5, 6, 3),
+    "MaxPool2d gaps": pooling(lambda: nn.MaxPool2d(1, 2), 2, 5, 6, 3),
+    "MaxPool2d whole": pooling(lambda: nn.MaxPool2d((4, 5)), 2, 4, 5, 3),
+    "AvgPool1d": pooling(lambda: nn.AvgPool1d(2), 2, 6, 3),
+    "AvgPool1d overlapping": pooling(lambda: nn.AvgPool1d(3, 2, padding=1), 2, 7, 3),
+    "AvgPool1d ceil": pooling(lambda: nn.AvgPool1d(3, 2, 1, ceil_mode=True), 2, 8, 3),
+    "AvgPool1d without padding": pooling(
+        lambda: nn.AvgPool1d(3, 2, 1, count_include_pad=False), 2, 7, 3
+    ),
+    "AvgPool2d": pooling(lambda: nn.AvgPool2d(2), 2, 4, 6, 3),
+    "AvgPool2d batch 1": pooling(lambda: nn.AvgPool2d(2), 1, 5, 4, 1),
+    "AvgPool2d overlapping": pooling(lambda: nn.AvgPool2d(3, 2, 1), 2, 7, 6, 3),
+    "AvgPool2d gaps": pooling(lambda: nn.AvgPool2d(2, 3), 2, 7, 6, 3),
+    "AvgPool2d ceil": pooling(lambda: nn.AvgPool2d(3, 2, 1, ceil_mode=True), 2, 6, 7, 2),
+    "AvgPool2d ceil without padding": pooling(
+        lambda: nn.AvgPool2d(3, 2, 1, ceil_mode=True, count_include_pad=False), 2, 6, 7, 2
+    ),
+    "AvgPool2d rectangle": pooling(lambda: nn.AvgPool2d((1, 3), (2, 1), (0, 1)), 2, 5, 6, 3),
+    "GlobalAvgPool1d": pooling(nn.GlobalAvgPool1d, 2, 5, 3),
+    "GlobalAvgPool2d": pooling(nn.GlobalAvgPool2d, 2, 3, 5, 4),
+    "GlobalMaxPool1d": pooling(nn.GlobalMaxPool1d, 2, 5, 3),
+    "GlobalMaxPool2d": pooling(nn.GlobalMaxPool2d, 2, 3, 5, 4),
+    "AdaptiveAvgPool2d": pooling(lambda: nn.AdaptiveAvgPool2d(2), 2, 4, 6, 3),
+    "AdaptiveAvgPool2d uneven": pooling(lambda: nn.AdaptiveAvgPool2d((3, 4)), 2, 5, 7, 3),
+    "AdaptiveAvgPool2d larger": pooling(lambda: nn.AdaptiveAvgPool2d((5, 1)), 1, 3, 4, 2),
+    "Upsample2d": pooling(lambda: nn.Upsample2d(2), 2, 3, 4, 3),
+    "Upsample2d rectangle": pooling(lambda: nn.Upsample2d((1, 3)), 1, 3, 4, 1),
+    "Upsample2d bilinear": pooling(lambda: nn.Upsample2d(2, "bilinear"), 2, 3, 4, 3),
+    "Upsample2d bilinear rectangle": pooling(
+        lambda: nn.Upsample2d((3, 2), mode="bilinear"), 1, 1, 4, 2
+    ),
+    "ZeroPad2d": LayerCase(lambda: nn.ZeroPad2d(2), (2, 3, 4, 3), moves_only=True),
+    "ZeroPad2d sides": LayerCase(lambda: nn.ZeroPad2d((1, 0, 0, 3)), (2, 3, 4, 1), moves_only=True),
+}

@@ -1,0 +1,59 @@
+"""The normalizations in PyTorch, one function per row of the cases."""
+
+import torch
+from torch.nn import functional as F
+
+
+def batch_norm(x, *affine, training=True, eps=1e-5):
+    channels = x.shape[-1]
+    mean, var = torch.zeros(channels, dtype=x.dtype), torch.ones(channels, dtype=x.dtype)
+    y = F.batch_norm(x.movedim(-1, 1), mean, var, *affine, training=training, eps=eps)
+    return y.movedim(1, -1)
+
+
+def layer_norm(x, *affine, eps=1e-5):
+    return F.layer_norm(x, x.shape[-1:], *affine, eps=eps)
+
+
+def rms_norm(x, *affine, eps=None):
+    return F.rms_norm(x, x.shape[-1:], *affine, eps=eps)
+
+
+def group_norm(groups):
+    return lambda x, *affine: F.group_norm(x.movedim(-1, 1), groups, *affine).movedim(1, -1)
+
+
+def instance_norm(x, weight=None, bias=None):
+    return F.instance_norm(x.movedim(-1, 1), weight=weight, bias=bias).movedim(1, -1)
+
+
+REFERENCE = {
+    "BatchNorm1d": batch_norm,
+    "BatchNorm1d batch 2": lambda x, *affine: batch_norm(x, *affine, eps=0.1),
+    "BatchNorm1d time": batch_norm,
+    "BatchNorm1d plain": batch_norm,
+    "BatchNorm1d eval": lambda x, *affine: batch_norm(x, *affine, training=False),
+    "BatchNorm2d": batch_norm,
+    "BatchNorm2d batch 1": batch_norm,
+    "BatchNorm2d one channel": batch_norm,
+    "BatchNorm2d plain eval": lambda x: batch_norm(x, training=False),
+    "BatchNorm2d eps": lambda x, *affine: batch_norm(x, *affine, eps=0.1),
+    "BatchNorm2d blocks": batch_norm,
+    "LayerNorm": layer_norm,
+    "LayerNorm time": layer_norm,
+    "LayerNorm plain": lambda x: layer_norm(x, eps=1e-3),
+    "RMSNorm": rms_norm,
+    "RMSNorm time": rms_norm,
+    "RMSNorm plain": lambda x: rms_norm(x, eps=1e-3),
+    "GroupNorm": group_norm(2),
+    "GroupNorm one": group_norm(1),
+    "GroupNorm rows": group_norm(2),
+    "GroupNorm blocks": group_norm(3),
+    "InstanceNorm2d": instance_norm,
+    "InstanceNorm2d affine": instance_norm,
+    "ChannelDropout eval": lambda x: F.dropout1d(x, 0.3, training=False),
+    "GaussianNoise eval": lambda x: x * 1,
+    "GaussianNoise 0": lambda x: x * 1,
+}
+# PyTorch draws other masks and other noise from the same seed.
+WITHOUT_COUNTERPART = {"ChannelDropout", "ChannelDropout time", "GaussianNoise"}

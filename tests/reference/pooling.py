@@ -1,0 +1,69 @@
+"""The pooling layers and those that resize images in PyTorch, one function per row."""
+
+import torch
+from torch.nn import functional as F
+
+
+def channels_first(function, *args, **kwargs):
+    """A function on (N, C, …) as one on (N, …, C)."""
+    return lambda x: function(x.movedim(-1, 1), *args, **kwargs).movedim(1, -1)
+
+
+def pooled(function, *args, **kwargs):
+    """A function that leaves one position, on (N, …, C)."""
+    return lambda x: function(x.movedim(-1, 1), *args, **kwargs).flatten(1)
+
+
+REFERENCE = {
+    "MaxPool1d": channels_first(F.max_pool1d, 2),
+    "MaxPool1d unused end": channels_first(F.max_pool1d, 3),
+    "MaxPool1d ceil": channels_first(F.max_pool1d, 3, ceil_mode=True),
+    "MaxPool1d overlapping": channels_first(F.max_pool1d, 3, 2, 1),
+    "MaxPool1d gaps": channels_first(F.max_pool1d, 2, 3),
+    "MaxPool2d": channels_first(F.max_pool2d, 2),
+    "MaxPool2d batch 1": channels_first(F.max_pool2d, 2),
+    "MaxPool2d odd sizes": channels_first(F.max_pool2d, 2),
+    "MaxPool2d ceil": channels_first(F.max_pool2d, 2, ceil_mode=True),
+    "MaxPool2d overlapping": channels_first(F.max_pool2d, 3, 2, 1),
+    "MaxPool2d ceil padding": channels_first(F.max_pool2d, 3, 2, 1, ceil_mode=True),
+    "MaxPool2d dropped window": channels_first(F.max_pool2d, 2, 3, 1, ceil_mode=True),
+    "MaxPool2d rectangle": channels_first(F.max_pool2d, (1, 3), (2, 1), (0, 1)),
+    "MaxPool2d gaps": channels_first(F.max_pool2d, 1, 2),
+    "MaxPool2d whole": channels_first(F.max_pool2d, (4, 5)),
+    "AvgPool1d": channels_first(F.avg_pool1d, 2),
+    "AvgPool1d overlapping": channels_first(F.avg_pool1d, 3, 2, 1),
+    "AvgPool1d ceil": channels_first(F.avg_pool1d, 3, 2, 1, ceil_mode=True),
+    "AvgPool1d without padding": channels_first(F.avg_pool1d, 3, 2, 1, count_include_pad=False),
+    "AvgPool2d": channels_first(F.avg_pool2d, 2),
+    "AvgPool2d batch 1": channels_first(F.avg_pool2d, 2),
+    "AvgPool2d overlapping": channels_first(F.avg_pool2d, 3, 2, 1),
+    "AvgPool2d gaps": channels_first(F.avg_pool2d, 2, 3),
+    "AvgPool2d ceil": channels_first(F.avg_pool2d, 3, 2, 1, ceil_mode=True),
+    "AvgPool2d ceil without padding": channels_first(
+        F.avg_pool2d, 3, 2, 1, ceil_mode=True, count_include_pad=False
+    ),
+    "AvgPool2d rectangle": channels_first(F.avg_pool2d, (1, 3), (2, 1), (0, 1)),
+    "GlobalAvgPool1d": pooled(F.adaptive_avg_pool1d, 1),
+    "GlobalAvgPool2d": pooled(F.adaptive_avg_pool2d, 1),
+    "GlobalMaxPool1d": pooled(F.adaptive_max_pool1d, 1),
+    "GlobalMaxPool2d": pooled(F.adaptive_max_pool2d, 1),
+    "AdaptiveAvgPool2d": channels_first(F.adaptive_avg_pool2d, 2),
+    "AdaptiveAvgPool2d uneven": channels_first(F.adaptive_avg_pool2d, (3, 4)),
+    "AdaptiveAvgPool2d larger": channels_first(F.adaptive_avg_pool2d, (5, 1)),
+    "Upsample2d": channels_first(F.interpolate, scale_factor=2),
+    "Upsample2d rectangle": channels_first(F.interpolate, scale_factor=(1, 3)),
+    "Upsample2d bilinear": channels_first(F.interpolate, scale_factor=2, mode="bilinear"),
+    "Upsample2d bilinear rectangle": channels_first(
+        F.interpolate, scale_factor=(3, 2), mode="bilinear"
+    ),
+    "ZeroPad2d": channels_first(F.pad, (2, 2, 2, 2)),
+    "ZeroPad2d sides": channels_first(F.pad, (1, 0, 0, 3)),
+}
+
+
+def tied(name, x):
+    """The row's outputs and dL/dx in PyTorch for an x full of ties, with dL/dy = 1, 2, 3, …"""
+    tensor = torch.tensor(x, requires_grad=True)
+    y = REFERENCE[name](tensor)
+    y.backward(torch.arange(1.0, y.numel() + 1).reshape(y.shape))
+    return y, tensor.grad

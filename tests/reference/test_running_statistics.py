@@ -1,0 +1,44 @@
+"""Running statistics, and ties of maxima, as in PyTorch."""
+
+import numpy as np
+import pytest
+from cases import LAYERS
+
+import nnlite as nn
+from reference.compare import assert_close
+
+torch = pytest.importorskip("torch")
+pooling = pytest.importorskip("reference.pooling")
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "shape"),
+    [
+        (nn.BatchNorm1d, torch.nn.BatchNorm1d, (6, 3)),
+        (nn.BatchNorm1d, torch.nn.BatchNorm1d, (4, 7, 3)),
+        (nn.BatchNorm2d, torch.nn.BatchNorm2d, (4, 5, 6, 3)),
+    ],
+)
+def test_running_statistics(ours, theirs, shape):
+    layer, module = ours(3, momentum=0.3), theirs(3, momentum=0.3)
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        x = rng.normal(2, 3, shape).astype(np.float32)
+        layer(x)
+        module(torch.tensor(x).movedim(-1, 1))
+    assert_close(layer.running_mean.data, module.running_mean, "running_mean")
+    assert_close(layer.running_var.data, module.running_var, "running_var")
+    x = rng.normal(2, 3, shape).astype(np.float32)
+    expected = module.eval()(torch.tensor(x).movedim(-1, 1)).movedim(1, -1)
+    assert_close(layer.eval()(x), expected, "outputs in eval mode")
+
+
+@pytest.mark.parametrize("name", [n for n in pooling.REFERENCE if "Max" in n])
+def test_ties(name):
+    case = LAYERS[name]
+    x = np.random.default_rng(0).integers(0, 2, case.shape).astype(np.float32)
+    layer = case.make()
+    y, expected, d_expected = layer(x), *pooling.tied(name, x)
+    assert_close(y, expected, "outputs")
+    g = np.arange(1, y.size + 1, dtype=np.float32).reshape(y.shape)
+    assert_close(layer.backward(g), d_expected, "gradients of input")

@@ -1,0 +1,148 @@
+"""Pooling and resizing against plain loops, ties, and what is refused."""
+
+import math
+
+import numpy as np
+import pytest
+from cases import LAYERS, layer_input, layer_of
+
+import nnlite as nn
+
+
+def pair(value):
+    return value if isinstance(value, tuple) else (value, value)
+
+
+def pool_by_loops(layer, x, g):
+    """(y, dL/dx) of a pooling layer, window by window, channel by channel."""
+    n, *_, channels = x.shape
+    images = x.reshape(n, -1, x.shape[-2], channels)  # a sequence is an image of height 1
+    two = x.ndim == 4
+    kernel = pair(layer.kernel_size) if two else (1, layer.kernel_size)
+    stride = layer.kernel_size if layer.stride is None else layer.stride
+    stride = pair(stride) if two else (1, stride)
+    padding = pair(layer.padding) if two else (0, layer.padding)
+    size = images.shape[1:3]
+    count = []
+    for s, k, step, p in zip(size, kernel, stride, padding, strict=True):
+        steps = (s + 2 * p - k) / step
+        outputs = (math.ceil(steps) if layer.ceil_mode else math.floor(steps)) + 1
+        while (outputs - 1) * step >= s + p:
+            outputs -= 1
+        count.append(outputs)
+    y, d_x = np.zeros((n, *count, channels)), np.zeros(images.shape)
+    g = g.reshape(y.shape)
+    for index in np.ndindex(y.shape):
+        b, i, j, c = index
+        begin = [i * stride[0] - padding[0], j * stride[1] - padding[1]]
+        inside, padded = [], 0
+        for a in range(begin[0], begin[0] + kernel[0]):
+            for e in range(begin[1], begin[1] + kernel[1]):
+                if 0 <= a < size[0] and 0 <= e < size[1]:
+                    inside.append((b, a, e, c))
+                padded += a < size[0] + padding[0] and e < size[1] + padding[1]
+        if isinstance(layer, (nn.MaxPool1d, nn.MaxPool2d)):
+            best = max(inside, key=lambda place: images[place])  # the first of equals
+            y[index] = images[best]
+            d_x[best] += g[index]
+        else:
+            divisor = padded if layer.count_include_pad else len(inside)
+            y[index] = sum(images[place] for place in inside) / divisor
+            for place in inside:
+                d_x[place] += g[index] / divisor
+    return y.reshape(n, *count[0 if two else 1 :], channels), d_x.reshape(x.shape)
+
+
+POOLS = [name for name in LAYERS if name.startswith(("MaxPool", "AvgPool"))]
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("name", POOLS)
+def test_pooling_is_what_loops_compute(name, ties):
+    layer, x = layer_of(LAYERS[name]), layer_input(LAYERS[name])
+    if ties:
+        x = np.round(x / 3) + 0.0
+    y = layer(x)
+    g = np.random.default_rng(3).standard_normal(y.shape)
+    expected, d_expected = pool_by_loops(layer, x, g)
+    np.testing.assert_allclose(y, expected, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(layer.backward(g), d_expected, rtol=1e-12, atol=1e-12)
+
+
+def test_ties_go_to_the_first_maximum_in_reading_order():
+    x = np.array([[0.0, 1.0], [1.0, 0.0]], np.float32).reshape(1, 2, 2, 1)
+    for layer in (nn.MaxPool2d(2), nn.GlobalMaxPool2d()):
+        y = layer(x)
+        np.testing.assert_array_equal(layer.backward(np.ones_like(y)).ravel(), [0, 1, 0, 0])
+
+
+def test_maximum_of_what_is_not_a_number_is_not_a_number():
+    x = np.full((1, 4, 4, 1), np.nan, np.float32)
+    assert np.isnan(nn.MaxPool2d(3, 2, 1)(x)).all()
+
+
+@pytest.mark.parametrize("size", [(5, 7), (4, 6), (1, 1), (7, 9)])
+def test_adaptive_pooling_is_what_loops_compute(size):
+    x = np.random.default_rng(0).standard_normal((2, 5, 7, 3))
+    y = nn.AdaptiveAvgPool2d(size)(x)
+    for i, j in np.ndindex(size):
+        rows = slice(i * 5 // size[0], math.ceil((i + 1) * 5 / size[0]))
+        columns = slice(j * 7 // size[1], math.ceil((j + 1) * 7 / size[1]))
+        np.testing.assert_allclose(y[:, i, j], x[:, rows, columns].mean(axis=(1, 2)))
+
+
+def test_upsampling_keeps_a_ramp_inside():
+    x = np.arange(6.0).reshape(1, 1, 6, 1)
+    y = nn.Upsample2d((1, 2), "bilinear")(x).ravel()
+    np.testing.assert_allclose(y[1:-1], np.arange(0.25, 5, 0.5))
+    np.testing.assert_array_equal(nn.Upsample2d((1, 2))(x).ravel(), np.repeat(np.arange(6.0), 2))
+
+
+def test_zero_padding_takes_integers():
+    y = nn.ZeroPad2d((1, 2, 0, 3))(np.ones((1, 2, 2, 1), np.int32))
+    assert y.shape == (1, 5, 5, 1)
+    assert y.dtype == np.int32
+    assert y[0, :2, 1:3].all()
+    assert y.sum() == 4
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: nn.MaxPool2d(0), "MaxPool2d: kernel_size must be a whole number ≥ 1"),
+        (lambda: nn.MaxPool2d((2, 2, 2)), r"tuple of 2, got \(2, 2, 2\)"),
+        (lambda: nn.AvgPool1d(2, 0), "AvgPool1d: stride must be a whole number ≥ 1, got 0"),
+        (lambda: nn.AvgPool1d(2.0), "AvgPool1d: kernel_size"),
+        (lambda: nn.MaxPool1d(3, padding=2), "padding must be at most half of kernel_size"),
+        (lambda: nn.MaxPool1d(3, padding=-1), "padding must be a whole number ≥ 0"),
+        (lambda: nn.AdaptiveAvgPool2d(0), "output_size must be a whole number ≥ 1"),
+        (lambda: nn.Upsample2d(1.5), "scale_factor must be a whole number ≥ 1"),
+        (lambda: nn.Upsample2d(2, "cubic"), "mode must be 'nearest' or 'bilinear'"),
+        (lambda: nn.ZeroPad2d((1, 2)), "tuple of 4"),
+        (lambda: nn.ZeroPad2d(-1), "padding must be a whole number ≥ 0"),
+    ],
+)
+def test_sizes_that_mean_nothing(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "message"),
+    [
+        (nn.MaxPool2d(2), (4, 6, 3), r"expected \(N, H, W, C\), channels last, got \(4, 6, 3\)"),
+        (nn.MaxPool1d(2), (4, 6), r"MaxPool1d\(2\): expected \(N, L, C\)"),
+        (nn.GlobalAvgPool1d(), (4, 6, 5, 3), r"expected \(N, L, C\)"),
+        (nn.GlobalMaxPool2d(), (4, 3), r"expected \(N, H, W, C\)"),
+        (nn.GlobalMaxPool2d(), (4, 0, 3, 2), r"expected \(N, H, W, C\)"),
+        (nn.Upsample2d(2), (4, 3), r"expected \(N, H, W, C\)"),
+        (nn.AdaptiveAvgPool2d(2), (4, 3, 3), r"expected \(N, H, W, C\)"),
+        (nn.ZeroPad2d(2), (4, 3, 3), r"expected \(N, H, W, C\)"),
+        (nn.MaxPool2d(5), (1, 4, 6, 3), "kernel is larger than the input"),
+        (nn.AvgPool2d((1, 9), padding=(0, 1)), (1, 4, 6, 3), "kernel of 9 meets 6 values and 2"),
+        (nn.MaxPool2d(5, ceil_mode=True), (1, 4, 6, 3), "kernel is larger than the input"),
+    ],
+)
+def test_inputs_that_do_not_fit(layer, shape, message):
+    with pytest.raises(ValueError, match=message):
+        layer(np.zeros(shape, np.float32))
