@@ -8,10 +8,11 @@ from reference.compare import assert_close
 
 torch = pytest.importorskip("torch")
 core = pytest.importorskip("reference.core")
+sequences = pytest.importorskip("reference.sequences")
 
 
-REFERENCE = {**core.REFERENCE}
-WITHOUT_COUNTERPART = core.WITHOUT_COUNTERPART
+REFERENCE = {**core.REFERENCE, **sequences.REFERENCE}
+WITHOUT_COUNTERPART = core.WITHOUT_COUNTERPART | sequences.WITHOUT_COUNTERPART
 IN_DOUBLE = core.IN_DOUBLE
 
 
