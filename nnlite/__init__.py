@@ -10,6 +10,7 @@ from nnlite.metrics import *  # noqa: F403
 from nnlite.metrics import __all__ as _metrics
 from nnlite.optimizers import *  # noqa: F403
 from nnlite.optimizers import __all__ as _optimizers
+from nnlite.padded import Padded
 from nnlite.parameter import Buffer, Parameter
 from nnlite.random import seed
 from nnlite.slot import inference
@@ -22,6 +23,7 @@ __all__ = [
     "Callback",
     "GradientError",
     "History",
+    "Padded",
     "Parameter",
     "Trainer",
     "check_gradients",

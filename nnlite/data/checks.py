@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from nnlite.padded import Padded
+
 
 def as_numbers(name: str, values: Any) -> np.ndarray:
     """An array of numbers with at least one row.
@@ -40,8 +42,10 @@ def check_finite(name: str, array: np.ndarray) -> None:
         raise ValueError(f"{name} is not finite: row {row} contains {bad}")
 
 
-def as_input(name: str, values: Any, dtype: DTypeLike) -> np.ndarray:
+def as_input(name: str, values: Any, dtype: DTypeLike) -> Any:
     """Data for a model: numbers, finite, floats in the model's dtype and integers as they are."""
+    if isinstance(values, Padded):
+        return Padded(as_input(name, values.data, dtype), values.lengths)
     array = as_numbers(name, values)
     check_finite(name, array)
     return array.astype(dtype, copy=False) if array.dtype.kind == "f" else array

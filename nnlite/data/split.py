@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from nnlite.checks import is_whole
 from nnlite.data.batches import check_lengths
 from nnlite.data.checks import as_numbers
+from nnlite.padded import Padded
 from nnlite.random import as_generator
 
 
 def train_test_split(
-    *arrays: np.ndarray,
+    *arrays: Any,
     test_size: float = 0.25,
     stratify: np.ndarray | None = None,
     rng: np.random.Generator | int | None = None,
-) -> list[np.ndarray]:
+) -> list[Any]:
     """Shuffle rows and split them in two, the same way for every array.
 
         x_train, x_test, y_train, y_test = train_test_split(x, y, stratify=y)
 
     Args:
-        arrays: with the same number of rows each.
+        arrays: with the same number of rows each; `Padded` sequences too.
         test_size: a share between 0 and 1, or a number of rows (default 0.25).
         stratify: classes (N,) whose proportions both parts keep (default None).
         rng: a generator or seed (default: see `nn.seed`).
@@ -45,7 +48,8 @@ def train_test_split(
     is_test[test] = True
     train = rng.permutation(np.flatnonzero(~is_test))
     test = rng.permutation(test)
-    return [np.asarray(array)[part] for array in arrays for part in (train, test)]
+    whole = [array if isinstance(array, Padded) else np.asarray(array) for array in arrays]
+    return [array[part] for array in whole for part in (train, test)]
 
 
 def _test_rows(rows: int, test_size: float) -> int:

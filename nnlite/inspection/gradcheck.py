@@ -104,7 +104,7 @@ def check_gradients(
 
 
 def _repeatable(model: Layer) -> Callable[[np.ndarray], np.ndarray]:
-    """The model's forward, with every generator and buffer put back before each run."""
+    """The model's forward, with generators, buffers and carried states as before each run."""
     generators = [(g, g.bit_generator.state) for _, g in model.named_parts(np.random.Generator)]
     buffers = [(buffer, buffer.data.copy()) for buffer in model.buffers()]
 
@@ -113,6 +113,7 @@ def _repeatable(model: Layer) -> Callable[[np.ndarray], np.ndarray]:
             generator.bit_generator.state = state
         for buffer, data in buffers:
             buffer.data = data
+        model.reset_state()
         return model(x)
 
     return run

@@ -18,6 +18,7 @@ from nnlite.layers.containers import Add, Concat, Residual, Sequential
 from nnlite.layers.decoding import decoding
 from nnlite.layers.dropout import ChannelDropout, Dropout, GaussianNoise
 from nnlite.layers.elementwise import Elementwise, Lambda
+from nnlite.layers.embedding import Embedding
 from nnlite.layers.featurenorm import LayerNorm, RMSNorm
 from nnlite.layers.globalpooling import (
     AdaptiveAvgPool2d,
@@ -27,6 +28,7 @@ from nnlite.layers.globalpooling import (
     GlobalMaxPool2d,
 )
 from nnlite.layers.linear import Linear
+from nnlite.layers.over_time import LastStep, MeanOverTime
 from nnlite.layers.pooling import AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
 from nnlite.layers.positional import LearnedPositionalEmbedding, PositionalEncoding
 from nnlite.layers.rectifiers import (
@@ -41,6 +43,7 @@ from nnlite.layers.rectifiers import (
     ReLU,
     ReLU6,
 )
+from nnlite.layers.recurrent import GRU, LSTM, RNN, Bidirectional
 from nnlite.layers.resize import Upsample2d, ZeroPad2d
 from nnlite.layers.shape import Flatten, Identity, Permute, Reshape
 from nnlite.layers.softmax import LogSoftmax, Softmax
@@ -50,6 +53,9 @@ __all__ = [
     "ELU",
     "GELU",
     "GLU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "SELU",
     "AdaptiveAvgPool2d",
     "Add",
@@ -57,10 +63,12 @@ __all__ = [
     "AvgPool2d",
     "BatchNorm1d",
     "BatchNorm2d",
+    "Bidirectional",
     "ChannelDropout",
     "Concat",
     "Dropout",
     "Elementwise",
+    "Embedding",
     "Flatten",
     "GaussianNoise",
     "GlobalAvgPool1d",
@@ -74,6 +82,7 @@ __all__ = [
     "Identity",
     "InstanceNorm2d",
     "Lambda",
+    "LastStep",
     "Layer",
     "LayerNorm",
     "LeakyReLU",
@@ -83,6 +92,7 @@ __all__ = [
     "LogSoftmax",
     "MaxPool1d",
     "MaxPool2d",
+    "MeanOverTime",
     "Mish",
     "MultiHeadAttention",
     "PReLU",

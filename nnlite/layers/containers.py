@@ -11,18 +11,21 @@ front of the message, until it reads
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, NoReturn, overload
+from typing import Any, ClassVar, NoReturn, overload
 
 import numpy as np
 
 from nnlite.layers.base import Layer
 from nnlite.layers.shape import Identity
+from nnlite.padded import Padded, plain
 
 LOCATED = (ValueError, TypeError, RuntimeError)
 
 
 class Container(Layer):
     """What containers share: their children, by place, and the place in error messages."""
+
+    accepts_padded = True
 
     def children(self) -> list[tuple[str, Layer]]:
         """The layers directly inside, each with the words that name its place."""
@@ -102,11 +105,11 @@ class Sequential(Container):
         """Each layer with its index."""
         return [(f"layer {index}", layer) for index, layer in enumerate(self.layers)]
 
-    def forward(self, x: np.ndarray) -> np.ndarray:
+    def forward(self, x: Any) -> Any:
         """Through the layers, first to last."""
         for index, layer in enumerate(self.layers):
             try:
-                x = layer.forward(x)
+                x = x.through(layer) if isinstance(x, Padded) else layer.forward(x)
             except LOCATED as error:
                 self._raise_from(f"layer {index}", layer, error)
         self.save_for_backward()
@@ -163,15 +166,16 @@ class _Branches(Container):
         """Each branch with its index."""
         return [(f"branch {index}", branch) for index, branch in enumerate(self.branches)]
 
-    def forward(self, x: np.ndarray) -> np.ndarray:
+    def forward(self, x: Any) -> Any:
         """Each branch on the same x, then combined."""
-        outputs = []
+        outputs: list[Any] = []
         for place, branch in self.children():
             try:
-                outputs.append(branch.forward(x))
+                outputs.append(x.through(branch) if isinstance(x, Padded) else branch.forward(x))
             except LOCATED as error:
                 self._raise_from(place, branch, error)
-        return self.combine(outputs)
+        y = self.combine([plain(output) for output in outputs])
+        return Padded(y, x.lengths) if any(isinstance(o, Padded) for o in outputs) else y
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
         """Each branch on its part of the gradient; dL/dx is the sum."""

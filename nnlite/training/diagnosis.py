@@ -7,6 +7,7 @@ import copy
 import numpy as np
 
 from nnlite.layers.base import Layer
+from nnlite.padded import plain
 
 
 class _Found(Exception):
@@ -35,7 +36,7 @@ def _watch(layer: Layer, path: str) -> None:
 
     def watched(x: np.ndarray) -> np.ndarray:
         y = forward(x)
-        if not np.isfinite(y).all():
+        if not np.isfinite(plain(y)).all():
             where = f"layer {path}, {layer!r}," if path else repr(layer)
             raise _Found(f"the first output that is not finite is that of {where}")
         return y

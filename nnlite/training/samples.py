@@ -13,6 +13,7 @@ from nnlite.data.checks import as_input, as_numbers, check_finite
 from nnlite.data.split import train_test_split
 from nnlite.layers.base import Layer, floating_dtype
 from nnlite.losses.base import Loss
+from nnlite.padded import plain
 
 ClassWeight = Mapping[int, float] | ArrayLike
 
@@ -51,7 +52,7 @@ class Samples(NamedTuple):
         if len(x) != len(y):
             raise ValueError(f"{name}x has {len(x)} rows and {name}y has {len(y)}")
         with model.evaluation():
-            one = model(x[:1])
+            one = plain(model(x[:1]))
             every = np.broadcast_to(one[:1], (len(x), *one.shape[1:]))
             loss.check(every, y)
         weight = _weights(f"{name}sample_weight", y, sample_weight, class_weight)

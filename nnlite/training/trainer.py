@@ -15,6 +15,7 @@ from nnlite.layers.base import Layer
 from nnlite.losses.base import Loss
 from nnlite.metrics import Metric
 from nnlite.optimizers.base import Optimizer
+from nnlite.padded import masked
 from nnlite.random import as_generator
 from nnlite.training.callbacks import Callback
 from nnlite.training.diagnosis import first_non_finite
@@ -67,7 +68,7 @@ class Trainer:
 
     def train_step(self, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None = None) -> float:
         """One step of the loop on one batch; returns the loss."""
-        prediction = self._forward(x, y, weight)
+        prediction, weight = self._forward(x, y, weight)
         grad = self.loss.backward()  # 1. compute the loss gradient
         self.model.backward(grad)  # 2. to 5. through every layer, last to first
         self.optimizer.step()  # 6. update the weights
@@ -82,7 +83,7 @@ class Trainer:
         """
         total = 0.0
         for x, y, weight in group:
-            prediction = self._forward(x, y, weight)
+            prediction, weight = self._forward(x, y, weight)
             grad = self.loss.backward()
             self.model.backward(grad * self.loss.denominator)
             total += self.loss.denominator
@@ -91,16 +92,18 @@ class Trainer:
         self.optimizer.step(grad_scale=1 / total if mean and total else 1.0)
         self.optimizer.zero_grad()
 
-    def _forward(self, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
-        """The prediction; its loss goes to `last_loss` and must be finite."""
-        prediction = self.model.forward(x)
+    def _forward(
+        self, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Prediction and weights without padding; the loss goes to `last_loss`, finite."""
+        prediction, weight = masked(self.model.forward(x), weight)
         self.last_loss = self.loss(prediction, y, weight)
         if not math.isfinite(self.last_loss):
             raise FloatingPointError(
                 f"the loss is {self.last_loss} in epoch {self.epoch + 1}, step {self.step + 1}: "
                 f"{first_non_finite(self.model, x)}; a smaller learning rate or clip_norm may help"
             )
-        return prediction
+        return prediction, weight
 
     # -- measuring -------------------------------------------------------------------------------
 
@@ -141,7 +144,7 @@ class Trainer:
         self._reset()
         with self.model.evaluation():
             for x, y, weight in samples.batches(batch_size):
-                prediction = self.model(x)
+                prediction, weight = masked(self.model(x), weight)
                 self.last_loss = self.loss(prediction, y, weight)
                 self._measure(prediction, y, weight)
         return self._results()

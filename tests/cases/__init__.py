@@ -6,7 +6,14 @@ from cases.kinds import LayerCase, LossCase, layer_input, layer_of
 from cases.losses import LOSSES
 from cases.normalization import LAYERS as NORMALIZATION
 from cases.pooling import LAYERS as POOLING
+from cases.sequences import LAYERS as SEQUENCES
 
-LAYERS: dict[str, LayerCase] = {**CORE, **POOLING, **NORMALIZATION, **ATTENTION}
+LAYERS: dict[str, LayerCase] = {
+    **CORE,
+    **POOLING,
+    **NORMALIZATION,
+    **SEQUENCES,
+    **ATTENTION,
+}
 
 __all__ = ["LAYERS", "LOSSES", "LayerCase", "LossCase", "layer_input", "layer_of"]

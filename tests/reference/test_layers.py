@@ -11,11 +11,12 @@ core = pytest.importorskip("reference.core")
 attention = pytest.importorskip("reference.attention")
 normalization = pytest.importorskip("reference.normalization")
 pooling = pytest.importorskip("reference.pooling")
+sequences = pytest.importorskip("reference.sequences")
 
-SUBJECTS = (core, pooling, normalization, attention)
+SUBJECTS = (core, pooling, normalization, sequences, attention)
 REFERENCE = {name: layer for subject in SUBJECTS for name, layer in subject.REFERENCE.items()}
-WITHOUT_COUNTERPART = (
-    core.WITHOUT_COUNTERPART | normalization.WITHOUT_COUNTERPART | attention.WITHOUT_COUNTERPART
+WITHOUT_COUNTERPART = set().union(
+    *(getattr(subject, "WITHOUT_COUNTERPART", ()) for subject in SUBJECTS)
 )
 IN_DOUBLE = core.IN_DOUBLE
 
