@@ -24,6 +24,7 @@ class Workload(NamedTuple):
     classes: int
     batch: int
     optimizer: str = "adam"
+    y_shape: tuple[int, ...] = ()  # of one sample: (T,) for a class per token
 
     def without_dropout(self) -> Workload:
         """The same work without the part that each framework draws for itself."""
@@ -55,15 +56,27 @@ THROUGHPUT = mlp("64-128-64-10", 1024)
 BATCHES = [mlp("64-128-64-10", batch) for batch in (1, 4, 16, 64, 256, 1024, 4096)]
 DEPTHS = [mlp("-".join(["64"] * (depth + 1)), 64) for depth in (1, 3, 10, 30, 100)]
 WIDTHS = [mlp(f"64-{width}-{width}-10", 64) for width in (16, 64, 256, 1024)]
+ATTENTION = [
+    Workload(
+        "transformer 128 4 heads 512 T64 adam b32",
+        (("transformer", 128, 4, 512), ("linear", 128, 65)),
+        (64, 128),
+        65,
+        32,
+        y_shape=(64,),
+    )
+]
 
-ALL = {w.name: w for w in [*TABLE, SGD, LATENCY, THROUGHPUT, *BATCHES, *DEPTHS, *WIDTHS]}
+ALL = {
+    w.name: w for w in [*TABLE, SGD, LATENCY, THROUGHPUT, *BATCHES, *DEPTHS, *WIDTHS, *ATTENTION]
+}
 
 
 def data(workload: Workload) -> tuple[np.ndarray, np.ndarray]:
     """One batch: float32 inputs and integer classes."""
     rng = np.random.default_rng(0)
     x = rng.standard_normal((workload.batch, *workload.x_shape), np.float32)
-    return x, rng.integers(0, workload.classes, workload.batch)
+    return x, rng.integers(0, workload.classes, (workload.batch, *workload.y_shape))
 
 
 def weights(workload: Workload) -> list[np.ndarray]:
@@ -78,4 +91,12 @@ def weights(workload: Workload) -> list[np.ndarray]:
 
 
 # The parameters of each kind of layer: their shapes, and the fan that scales their first values.
-SHAPES = {"linear": lambda i, o: [((i, o), i), ((o,), i)]}
+SHAPES = {
+    "linear": lambda i, o: [((i, o), i), ((o,), i)],
+    "transformer": lambda d, heads, d_ff: [
+        *[((d,), 1), ((d,), d)],  # the first normalization
+        *[((d, 3 * d), d), ((3 * d,), d), ((d, d), d), ((d,), d)],  # attention
+        *[((d,), 1), ((d,), d)],
+        *[((d, d_ff), d), ((d_ff,), d), ((d_ff, d), d_ff), ((d,), d_ff)],
+    ],
+}

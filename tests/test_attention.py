@@ -107,6 +107,28 @@ def test_positions_not_seen_have_no_gradient():
     assert (layer.weight.grad[:5] != 0).all()
 
 
+@pytest.mark.parametrize("causal", [False, True])
+def test_padded_sequences_are_as_if_alone(causal):
+    layer = double(nn.TransformerLayer(4, 2, 8, causal=causal))
+    x, grad_output, lengths = random(3, 5, 4), random(3, 5, 4, seed=1), [2, 5, 1]
+    padded = nn.Padded(x, lengths)
+    y = layer(padded).data
+    d_x = layer.backward(grad_output * padded.mask[..., None])
+    grads = [parameter.grad.copy() for parameter in layer.parameters()]
+    layer.zero_grad()
+    for n, length in enumerate(lengths):
+        alone = slice(n, n + 1), slice(length)
+        np.testing.assert_allclose(y[alone], layer(x[alone]), rtol=1e-11)
+        d_alone = layer.backward(grad_output[alone])
+        np.testing.assert_allclose(d_x[alone], d_alone, rtol=1e-10, atol=1e-13)
+        assert (d_x[n, length:] == 0).all()
+    for ours, parameter in zip(grads, layer.parameters(), strict=True):
+        np.testing.assert_allclose(ours, parameter.grad, rtol=1e-10, atol=1e-12)
+    other = np.where(padded.mask[..., None], x, 99.0)
+    again = layer(nn.Padded(other, lengths)).data
+    np.testing.assert_array_equal(again[padded.mask], y[padded.mask])
+
+
 # -- decoding ------------------------------------------------------------------------------------
 
 
@@ -157,6 +179,13 @@ def test_decoding_refuses_another_batch_and_too_long_a_sequence():
         assert model(x[:, :1]).shape == (2, 1, 4)  # a refused call changes nothing
 
 
+def test_decoding_needs_sequences_of_one_length():
+    layer = nn.MultiHeadAttention(4, 2, causal=True)
+    x = nn.Padded(np.zeros((2, 3, 4), np.float32), [1, 3])
+    with nn.decoding(layer), pytest.raises(ValueError, match="got Padded ones"):
+        layer(x)
+
+
 def test_decoding_needs_a_causal_layer():
     layer = nn.MultiHeadAttention(4, 2)
     with nn.decoding(layer), pytest.raises(ValueError, match="decoding needs causal=True"):
@@ -183,6 +212,11 @@ def test_refused_arguments(make, message):
         make()
 
 
+def test_attention_without_a_time_step():
+    with pytest.raises(ValueError, match="with T ≥ 1"):
+        nn.MultiHeadAttention(6, 2)(np.zeros((2, 0, 6), np.float32))
+
+
 @pytest.mark.parametrize("shape", [(3, 6), (2, 3, 5), (2, 2, 3, 6)])
 @pytest.mark.parametrize(
     "layer",
@@ -190,7 +224,7 @@ def test_refused_arguments(make, message):
     ids=lambda layer: type(layer).__name__,
 )
 def test_refused_shapes(layer, shape):
-    with pytest.raises(ValueError, match=r"expected \(N, T, 6\), got"):
+    with pytest.raises(ValueError, match=r"expected \(N, T, 6\)"):
         layer(np.zeros(shape, np.float32))
 
 

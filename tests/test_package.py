@@ -109,6 +109,7 @@ NAMES = [
     "Tanh",
     "TopKAccuracy",
     "Trainer",
+    "TransformerLayer",
     "Upsample2d",
     "ZeroPad2d",
     "check_gradients",

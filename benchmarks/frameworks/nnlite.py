@@ -15,6 +15,7 @@ BUILD = {
     "relu": nn.ReLU,
     "gelu": nn.GELU,
     "dropout": nn.Dropout,
+    "transformer": nn.TransformerLayer,
 }
 OPTIMIZERS = {"adam": nn.Adam, "adamw": nn.AdamW, "sgd": nn.SGD}
 

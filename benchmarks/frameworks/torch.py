@@ -12,14 +12,27 @@ from torch.nn import functional
 from benchmarks import workloads
 from benchmarks.frameworks import LEARNING_RATE, THREADS
 
+
+def transformer(d_model: int, num_heads: int, d_ff: int) -> nn.Module:
+    """nnlite's defaults."""
+    return nn.TransformerEncoderLayer(
+        d_model, num_heads, d_ff, 0.0, "gelu", batch_first=True, norm_first=True
+    )
+
+
 BUILD = {
     "linear": nn.Linear,
     "relu": nn.ReLU,
     "gelu": nn.GELU,
     "dropout": nn.Dropout,
+    "transformer": transformer,
 }
 # nnlite's layouts into PyTorch's
-LOAD = {"linear": lambda weight, bias: (weight.T, bias)}
+LOAD = {
+    "linear": lambda weight, bias: (weight.T, bias),
+    # first norm, attention, second norm, linear maps → attention, linear maps, norms
+    "transformer": lambda *w: [own.T for own in (*w[2:6], *w[8:12], *w[0:2], *w[6:8])],
+}
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 
 
@@ -50,7 +63,7 @@ def training(workload: workloads.Workload) -> Callable[[], float]:
 
     def step() -> float:
         optimizer.zero_grad()
-        loss = functional.cross_entropy(model(x), y)
+        loss = functional.cross_entropy(model(x).flatten(0, -2), y.flatten())
         loss.backward()
         optimizer.step()
         return loss.item()

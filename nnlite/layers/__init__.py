@@ -47,6 +47,7 @@ from nnlite.layers.recurrent import GRU, LSTM, RNN, Bidirectional
 from nnlite.layers.resize import Upsample2d, ZeroPad2d
 from nnlite.layers.shape import Flatten, Identity, Permute, Reshape
 from nnlite.layers.softmax import LogSoftmax, Softmax
+from nnlite.layers.transformer import TransformerLayer
 
 __all__ = [
     "CELU",
@@ -110,6 +111,7 @@ __all__ = [
     "Softplus",
     "Softsign",
     "Tanh",
+    "TransformerLayer",
     "Upsample2d",
     "ZeroPad2d",
     "decoding",

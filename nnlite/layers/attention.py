@@ -16,6 +16,7 @@ from nnlite.layers.decoding import Continuing
 from nnlite.layers.dropout import dropout_mask
 from nnlite.layers.linear import Linear
 from nnlite.ops.softmax import softmax
+from nnlite.padded import Padded
 from nnlite.parameter import Parameter
 from nnlite.random import as_generator
 
@@ -29,7 +30,7 @@ class MultiHeadAttention(Container, Continuing):
                  O = A V,  A = P ⊙ M    M the dropout mask; without dropout A = P
                  and y = [O₁ … O_heads] Wₒ + bₒ.
                  Where step t must not see step s (s > t if causal, s beyond the sequence's end if
-                 padded) S_ts = −∞, so that P_ts = 0.
+                 padded) S_ts = −∞, so that P_ts = 0. Beyond the end y = 0, and G counts as 0
     Backward     with Gₒ = dL/dO, which is G Wₒᵀ cut into heads; Wᵢ, Wₒ and x as in `Linear`
                  dL/dV = Aᵀ Gₒ          dL/dA = Gₒ Vᵀ           dL/dP = dL/dA ⊙ M
                  dL/dS = P ⊙ (dL/dP − r),  r_t = Σₛ dL/dP_ts P_ts
@@ -41,7 +42,7 @@ class MultiHeadAttention(Container, Continuing):
                  = Σₛ dL/dA_ts A_ts = Σₛ Σ_c G_tc V_sc A_ts = Σ_c G_tc O_tc
     Shapes       x (N, T, D) → y (N, T, D); Q, K, V, O (N, heads, T, d); S, P, M (N, heads, T, T);
                  qkv.weight Wᵢ (D, 3D); qkv.bias bᵢ (3D,); out.weight Wₒ (D, D); out.bias bₒ (D,)
-    Saves        Q, K, V, O, P, M (None without dropout)
+    Saves        Q, K, V, O, P, M (None without dropout), and where a sequence is (None unpadded)
     Args         d_model: D, the size of the last axis, ≥ 1
                  num_heads: how many heads; divides d_model
                  dropout: the probability with which a weight in P is set to zero while training,
@@ -50,7 +51,8 @@ class MultiHeadAttention(Container, Continuing):
                  bias: whether to add bᵢ and bₒ (default True)
                  rng: a generator or seed for first values and masks (default: see `nn.seed`)
     Raises       ValueError: when num_heads does not divide d_model, dropout is outside [0, 1), or
-                 x is not (N, T, D); inside `decoding`, when it is not causal or N has changed
+                 x is not (N, T, D) or T = 0; inside `decoding`, when the layer is not causal,
+                 sequences are padded, or N has changed
                  TypeError: when x does not hold floats
     Source       Vaswani et al. 2017, section 3.2; first values as in PyTorch. The sum over c:
                  Dao et al. 2022, "FlashAttention", appendix B.2
@@ -95,16 +97,24 @@ class MultiHeadAttention(Container, Continuing):
         """The maps before and after."""
         return [("qkv", self.qkv), ("out", self.out)]
 
-    def forward(self, x: np.ndarray) -> np.ndarray:
+    def forward(self, x: Any) -> Any:
         """Project, compare, weigh, project."""
-        self._check(x)
+        if isinstance(x, Padded):
+            return Padded(self._attend(x.data, x.mask), x.lengths)
+        return self._attend(x)
+
+    def _attend(self, x: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
+        """Of plain arrays; `valid` (N, T) says where the sequences are, None everywhere."""
+        self._check(x, valid)
         q, k, v = self._heads(self.qkv.forward(x))  # each (N, heads, T, d)
         q *= self._scale
-        if self._past is not None:
-            k, v = self._past.extend(k, v)
+        if self.carried is not None:
+            k, v = self.carried.extend(k, v)
         p = q @ k.swapaxes(-1, -2)  # the scores S, turned into P in place
         if self.causal:
             p += _causal_mask(q.shape[2], k.shape[2], p.dtype)
+        if valid is not None:
+            p += np.where(valid, 0.0, -np.inf).astype(p.dtype)[:, None, None]  # (N, 1, 1, T)
         softmax(p, out=p)
         mask = None
         if self.training and self.dropout > 0:
@@ -112,12 +122,16 @@ class MultiHeadAttention(Container, Continuing):
         o = np.empty(x.shape, p.dtype)
         np.matmul(p if mask is None else p * mask, v, out=self._split(o))
         y = self.out.forward(o)
-        self.save_for_backward(q, k, v, o, p, mask)
+        if valid is not None:
+            y[~valid] = 0
+        self.save_for_backward(q, k, v, o, p, mask, valid)
         return y
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
         """The same steps in reverse."""
-        q, k, v, o, p, mask = self.saved()
+        q, k, v, o, p, mask, valid = self.saved()
+        if valid is not None:
+            grad_output = grad_output * valid[..., None]
         d_o = self._split(self.out.backward(grad_output))  # type: ignore[arg-type]  # never None
         row = (d_o * self._split(o)).sum(axis=-1, keepdims=True)  # r, (N, heads, T, 1)
         d_qkv = np.empty((*o.shape[:-1], 3 * self.d_model), o.dtype)
@@ -140,17 +154,19 @@ class MultiHeadAttention(Container, Continuing):
         """Of the scores and the weighted means; the projections count their own."""
         return 2 * math.prod(x_shape) * x_shape[1]
 
-    def _check(self, x: np.ndarray) -> None:
+    def _check(self, x: np.ndarray, valid: np.ndarray | None) -> None:
         self.check_floating(x)
-        if x.ndim != 3 or x.shape[-1] != self.d_model:
-            raise ValueError(f"{self!r}: expected (N, T, {self.d_model}), got {x.shape}")
-        if self._past is None:
+        if x.ndim != 3 or x.shape[1] == 0 or x.shape[-1] != self.d_model:
+            raise ValueError(f"{self!r}: expected (N, T, {self.d_model}) with T ≥ 1, got {x.shape}")
+        if self.carried is None:
             return
         if not self.causal:
             raise ValueError(f"{self!r}: decoding needs causal=True: earlier steps would change")
-        if self._past.batch not in (None, len(x)):
+        if valid is not None:
+            raise ValueError(f"{self!r}: decoding needs sequences of one length, got Padded ones")
+        if self.carried.batch not in (None, len(x)):
             raise ValueError(
-                f"{self!r}: decoding {self._past.batch} sequences, got a batch of {len(x)}"
+                f"{self!r}: decoding {self.carried.batch} sequences, got a batch of {len(x)}"
             )
 
     @property

@@ -36,10 +36,10 @@ class Past:
 class Continuing(Layer):
     """A layer whose output depends on where in the sequence it stands.
 
-    Inside `decoding`, `_past` is what it has seen so far; outside it is None.
+    Inside `decoding`, what it has seen so far is the state that it carries; outside that is None.
     """
 
-    _past: Past | None = None
+    carried: Past | None = None
 
 
 @contextmanager
@@ -56,18 +56,14 @@ def decoding(model: Layer) -> Iterator[None]:
                 scores = model(token[:, None])[:, -1]
 
     The model is in eval mode and keeps nothing for backward; each layer's own mode is back
-    afterwards, and the keys and values are gone. Layers that mix time steps in another way than
-    attention do not know of the past.
+    afterwards, and the keys and values are gone. Recurrent layers go on too if they are stateful.
+    Other layers that mix time steps do not know of the past.
 
     Args:
         model: a layer, usually a whole model; not to be used elsewhere meanwhile.
     """
-    layers = [part for part in model.named_layers().values() if isinstance(part, Continuing)]
     with model.evaluation():
-        try:
-            for layer in layers:
-                layer._past = Past()
-            yield
-        finally:
-            for layer in layers:
-                layer._past = None
+        for layer in model.named_layers().values():
+            if isinstance(layer, Continuing):
+                layer.carried = Past()
+        yield

@@ -28,11 +28,11 @@ class _Positions(Continuing):
         self.check_floating(x)
         if x.ndim != 3 or x.shape[-1] != self.d_model:
             raise ValueError(f"{self!r}: expected (N, T, {self.d_model}), got {x.shape}")
-        start = 0 if self._past is None else self._past.length
+        start = 0 if self.carried is None else self.carried.length
         stop = start + x.shape[1]
         y = x + self.rows(start, stop, x.dtype)
-        if self._past is not None:
-            self._past.length = stop
+        if self.carried is not None:
+            self.carried.length = stop
         self.save_for_backward(stop)
         return y
 

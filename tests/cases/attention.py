@@ -2,8 +2,10 @@
 
 import nnlite as nn
 from cases.kinds import LayerCase
+from cases.sequences import ending
 
 attention = nn.MultiHeadAttention
+transformer = nn.TransformerLayer
 
 LAYERS: dict[str, LayerCase] = {
     "PositionalEncoding": LayerCase(lambda: nn.PositionalEncoding(6), (2, 5, 6)),
@@ -27,5 +29,23 @@ LAYERS: dict[str, LayerCase] = {
     ),
     "MultiHeadAttention eval": LayerCase(
         lambda: attention(4, 2, dropout=0.3), (2, 5, 4), training=False
+    ),
+    "MultiHeadAttention padded": ending(lambda: attention(4, 2)),
+    "MultiHeadAttention padded causal": ending(lambda: attention(4, 2, causal=True)),
+    "MultiHeadAttention padded dropout": ending(lambda: attention(4, 2, dropout=0.3)),
+    "TransformerLayer": LayerCase(lambda: transformer(4, 2, 6), (2, 3, 4)),
+    "TransformerLayer causal": LayerCase(lambda: transformer(4, 2, 6, causal=True), (2, 3, 4)),
+    "TransformerLayer norm last": LayerCase(
+        lambda: transformer(4, 2, 6, norm_first=False), (2, 3, 4)
+    ),
+    "TransformerLayer padded": ending(lambda: transformer(4, 2, 6)),
+    "TransformerLayer padded causal norm last": ending(
+        lambda: transformer(4, 2, 6, norm_first=False, causal=True)
+    ),
+    "TransformerLayer dropout": LayerCase(
+        lambda: transformer(4, 2, 6, dropout=0.3), (2, 3, 4), by_sample=False
+    ),
+    "TransformerLayer eval": LayerCase(
+        lambda: transformer(4, 2, 6, dropout=0.3, causal=True), (2, 3, 4), training=False
     ),
 }

@@ -32,8 +32,11 @@ class Ending(nn.Layer):
 
     def forward(self, x):
         y = nn.Padded(x, self.lengths).through(self.layer)
-        self.save_for_backward(y.mask if isinstance(y, nn.Padded) else None)
-        return y.data if isinstance(y, nn.Padded) else y
+        if not isinstance(y, nn.Padded):
+            self.save_for_backward(None)
+            return y
+        self.save_for_backward(y.mask)
+        return y.data * y.mask[:, :, None]
 
     def backward(self, grad_output):
         (mask,) = self.saved()
