@@ -12,6 +12,7 @@ PROMISED = {
     "03_digits": 0.975,
     "04_custom_layer": 0.97,
     "05_regression": 0.98,
+    "11_tiny_transformer": 0.99,
 }
 
 

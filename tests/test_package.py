@@ -1,6 +1,7 @@
 """The package as its users meet it: public names, documentation, weight of the import."""
 
 import inspect
+import platform
 import subprocess
 import sys
 
@@ -138,6 +139,28 @@ def test_public_names_are_documented(name):
         for member, thing in vars(value).items():
             if inspect.isfunction(thing) and not member.startswith("_"):
                 assert inspect.getdoc(getattr(value, member)), f"{name}.{member}"
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told")
+def test_freed_memory_is_used_again():
+    code = """
+import resource
+import numpy as np
+import nnlite as nn
+
+def faults(steps):
+    for _ in range(steps):
+        arrays = [np.ones(1_000_000) for _ in range(4)]
+        del arrays
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+warm = faults(2)
+print(faults(10) - warm)
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert int(result.stdout) < 1000  # 10 · 4 · 8 MB would be 78,000 pages of 4 KB
 
 
 def test_import_is_light():

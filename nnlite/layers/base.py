@@ -64,11 +64,14 @@ from numpy.typing import DTypeLike
 from nnlite.construction import Constructed, varargs_name
 from nnlite.data.batches import batches
 from nnlite.data.checks import as_input
+from nnlite.memory import keep_freed_memory
 from nnlite.padded import join
 from nnlite.parameter import Buffer, Parameter
 from nnlite.slot import Slot, inference
 
 Part = TypeVar("Part")
+
+keep_freed_memory()
 
 
 class Layer(Slot, Constructed):
