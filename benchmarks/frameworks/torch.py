@@ -12,14 +12,45 @@ from torch.nn import functional
 from benchmarks import workloads
 from benchmarks.frameworks import LEARNING_RATE, THREADS
 
-BUILD = {
+
+class Recurrent(nn.Module):
+    """An LSTM or GRU as a layer with one bias: the second is zero and stays so."""
+
+    def __init__(self, kind: type[nn.LSTM | nn.GRU], features: int, hidden: int) -> None:
+        super().__init__()
+        self.inner = kind(features, hidden, batch_first=True)
+        self.inner.bias_hh_l0.requires_grad_(False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The outputs, without the states."""
+        return self.inner(x)[0]
+
+
+class LastStep(nn.Module):
+    """The last step of each sequence."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """At T − 1."""
+        return x[:, -1]
+
+
+BUILD: dict[str, Callable[..., nn.Module]] = {
     "linear": nn.Linear,
     "relu": nn.ReLU,
     "gelu": nn.GELU,
     "dropout": nn.Dropout,
+    "lstm": lambda i, h: Recurrent(nn.LSTM, i, h),
+    "gru": lambda i, h: Recurrent(nn.GRU, i, h),
+    "last": LastStep,
+    "embedding": nn.Embedding,
 }
 # nnlite's layouts into PyTorch's
-LOAD = {"linear": lambda weight, bias: (weight.T, bias)}
+LOAD: dict[str, Callable[..., tuple[np.ndarray, ...]]] = {
+    "linear": lambda weight, bias: (weight.T, bias),
+    "lstm": lambda w_ih, w_hh, bias: (w_ih.T, w_hh.T, bias, 0 * bias),
+    "gru": lambda w_ih, w_hh, bias: (w_ih.T, w_hh.T, bias, 0 * bias),
+    "embedding": lambda weight: (weight,),
+}
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 
 
