@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Container
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ class Workload(NamedTuple):
 
     name: str
     layers: tuple[Kind, ...]
-    x_shape: tuple[int, ...]  # of one sample
+    x_shape: tuple[int, ...]  # of one sample; whole numbers when an embedding comes first
     classes: int
     batch: int
     optimizer: str = "adam"
@@ -51,6 +52,24 @@ TABLE = [
     mlp("64-256-256-10", 256, "adamw", (("gelu",), ("dropout", 0.5))),
 ]
 SGD = mlp("784-512-256-10", 128, "sgd")
+SEQUENCES = [
+    Workload(
+        f"{kind} 32-128 t32 last 10 adam b64",
+        ((kind, 32, 128), ("last",), ("linear", 128, 10)),
+        (32, 32),
+        10,
+        64,
+    )
+    for kind in ("lstm", "gru")
+] + [
+    Workload(
+        "embedding 10000-64 t32 last 10 adam b64",
+        (("embedding", 10_000, 64), ("last",), ("linear", 64, 10)),
+        (32,),
+        10,
+        64,
+    )
+]
 LATENCY = mlp("64-128-64-10", 1)
 THROUGHPUT = mlp("64-128-64-10", 1024)
 BATCHES = [mlp("64-128-64-10", batch) for batch in (1, 4, 16, 64, 256, 1024, 4096)]
@@ -68,14 +87,19 @@ ATTENTION = [
 ]
 
 ALL = {
-    w.name: w for w in [*TABLE, SGD, LATENCY, THROUGHPUT, *BATCHES, *DEPTHS, *WIDTHS, *ATTENTION]
+    w.name: w
+    for w in [*TABLE, SGD, *SEQUENCES, *ATTENTION, LATENCY, THROUGHPUT, *BATCHES, *DEPTHS, *WIDTHS]
 }
 
 
 def data(workload: Workload) -> tuple[np.ndarray, np.ndarray]:
-    """One batch: float32 inputs and integer classes."""
+    """One batch: float32 inputs, or tokens for an embedding, and integer classes."""
     rng = np.random.default_rng(0)
-    x = rng.standard_normal((workload.batch, *workload.x_shape), np.float32)
+    shape = (workload.batch, *workload.x_shape)
+    kind, *sizes = workload.layers[0]
+    x = rng.standard_normal(shape, np.float32)
+    if kind == "embedding":
+        x = rng.integers(0, sizes[0], shape)
     return x, rng.integers(0, workload.classes, (workload.batch, *workload.y_shape))
 
 
@@ -90,9 +114,19 @@ def weights(workload: Workload) -> list[np.ndarray]:
     return drawn
 
 
+def require(workload: Workload, known: Container[str]) -> None:
+    """Refuse a workload with a kind of layer that a framework's file does not build."""
+    for kind, *_ in workload.layers:
+        if kind not in known:
+            raise NotImplementedError(f"no {kind} here")
+
+
 # The parameters of each kind of layer: their shapes, and the fan that scales their first values.
 SHAPES = {
     "linear": lambda i, o: [((i, o), i), ((o,), i)],
+    "lstm": lambda i, h: [((i, 4 * h), h), ((h, 4 * h), h), ((4 * h,), h)],
+    "gru": lambda i, h: [((i, 3 * h), h), ((h, 3 * h), h), ((3 * h,), h)],
+    "embedding": lambda n, d: [((n, d), 1)],
     "transformer": lambda d, heads, d_ff: [
         *[((d,), 1), ((d,), d)],  # the first normalization
         *[((d, 3 * d), d), ((3 * d,), d), ((d, d), d), ((d,), d)],  # attention

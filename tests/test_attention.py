@@ -129,6 +129,23 @@ def test_padded_sequences_are_as_if_alone(causal):
     np.testing.assert_array_equal(again[padded.mask], y[padded.mask])
 
 
+def test_nothing_goes_into_the_padding_or_comes_out_of_it():
+    layer = double(nn.MultiHeadAttention(4, 2))
+    layer.out.bias.data = [1, 2, 3, 4]
+    x, grad_output = nn.Padded(random(3, 5, 4), [2, 5, 1]), random(3, 5, 4, seed=1)
+    y = layer(x)
+    assert (y.data[~x.mask] == 0).all()
+    assert (y.data[x.mask] != 0).all()
+    d_x = layer.backward(grad_output)
+    assert (d_x[~x.mask] == 0).all()
+    grads = [parameter.grad.copy() for parameter in layer.parameters()]
+    layer.zero_grad()
+    layer(x)
+    np.testing.assert_array_equal(layer.backward(grad_output * x.mask[..., None]), d_x)
+    for grad, parameter in zip(grads, layer.parameters(), strict=True):
+        np.testing.assert_array_equal(parameter.grad, grad)
+
+
 # -- decoding ------------------------------------------------------------------------------------
 
 
@@ -151,6 +168,13 @@ def test_decoding_in_pieces_gives_what_the_whole_gives(pieces):
         parts = [model(x[:, end - size : end]) for size, end in zip(pieces, ends, strict=True)]
     whole = model.eval()(x)
     np.testing.assert_allclose(np.concatenate(parts, axis=1), whole, rtol=1e-12, atol=1e-13)
+
+
+def test_decoding_carries_stateful_recurrent_layers_on():
+    model, x = double(nn.Sequential(nn.GRU(4, 4, stateful=True), nn.Linear(4, 4))), random(2, 6, 4)
+    with nn.decoding(model):
+        parts = [model(x[:, :4]), model(x[:, 4:])]
+    np.testing.assert_allclose(np.concatenate(parts, axis=1), model(x), rtol=1e-12)
 
 
 def test_decoding_leaves_no_trace():

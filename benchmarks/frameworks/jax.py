@@ -47,6 +47,7 @@ def update(workload: workloads.Workload, w: Any, g: Any, m: Any, v: Any, k: Any)
 
 def training(workload: workloads.Workload) -> Callable[[], float]:
     """A jitted step on donated state."""
+    workloads.require(workload, APPLY)
     x, y = map(jnp.asarray, workloads.data(workload))
     random = any(kind[0] == "dropout" for kind in workload.layers)
 
@@ -77,6 +78,7 @@ def training(workload: workloads.Workload) -> Callable[[], float]:
 
 def inference(workload: workloads.Workload) -> Callable[[], Any]:
     """The jitted forward."""
+    workloads.require(workload, APPLY)
     parameters = [jnp.asarray(w) for w in workloads.weights(workload)]
     x = jnp.asarray(workloads.data(workload)[0])
     jitted = jax.jit(lambda parameters, x: forward(workload, parameters, x, None))

@@ -30,6 +30,7 @@ OPTIMIZERS = {
 
 def build(workload: workloads.Workload) -> Any:
     """The compiled model with the workload's weights."""
+    workloads.require(workload, BUILD)
     model = keras.Sequential(
         [
             keras.layers.Input(workload.x_shape),

@@ -8,11 +8,13 @@ import numpy as np
 
 from benchmarks import workloads
 
+KNOWN = ("linear", "relu", "gelu", "dropout")
 Product = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def products(workload: workloads.Workload, backward: bool) -> list[Product]:
     """(a, b, out) of every product: y = x W, dW = xᵀ G, and dx = G Wᵀ but for the first layer."""
+    workloads.require(workload, KNOWN)
     rng = np.random.default_rng(0)
     found: list[Product] = []
 

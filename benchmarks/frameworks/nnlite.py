@@ -15,6 +15,10 @@ BUILD = {
     "relu": nn.ReLU,
     "gelu": nn.GELU,
     "dropout": nn.Dropout,
+    "lstm": nn.LSTM,
+    "gru": nn.GRU,
+    "last": nn.LastStep,
+    "embedding": nn.Embedding,
     "transformer": nn.TransformerLayer,
 }
 OPTIMIZERS = {"adam": nn.Adam, "adamw": nn.AdamW, "sgd": nn.SGD}

@@ -48,7 +48,8 @@ What the framework relies on:
   the padding: the trainer hands the loss the mask as `sample_weight (N, T)`, so they start as zeros
   there, and a layer that accepts padding passes none on.
 - *Carried state.* What a layer takes from one batch to the next on purpose (a stateful recurrent
-  layer) is its `carried`; `reset_state()` drops it, and evaluation starts without it.
+  layer, or attention inside `nn.decoding`) is its `carried`; `reset_state()` drops it, and
+  evaluation starts without it.
 """
 
 from __future__ import annotations

@@ -124,14 +124,16 @@ class Recurrent(Layer):
         """
         raise NotImplementedError(f"{type(self).__name__} must define step")
 
-    def backward_step(self, t: int, d_states: States, run: Run, d_a: np.ndarray) -> States:
-        """From δ_{t+1}, the gradient of the states after step t, to that of those before it.
+    def backward_step(self, t: int, d_states: States, run: Run) -> tuple[States, np.ndarray]:
+        """From the gradient of the states after step t to that of the states before it.
 
         Args:
             t: the step; T − 1 comes first.
             d_states: each (H, N).
             run: the pass.
-            d_a: (gates, H, N), to be filled with the gradient of W_ih x_t + b.
+
+        Returns:
+            The states' gradients, each (H, N), and A_t, that of W_ih x_t + b, (gates, H, N).
         """
         raise NotImplementedError(f"{type(self).__name__} must define backward_step")
 
@@ -272,24 +274,25 @@ class Recurrent(Layer):
             d_states = (d_states[0] + grad_output.T, *d_states[1:])
             d_steps = None
         else:
-            d_steps = np.ascontiguousarray(grad_output.transpose(1, 2, 0))  # (T, H, N)
+            d_steps = np.empty((steps, hidden, count), grad_output.dtype)
+            within = True if run.padding is None else ~run.padding.T[:, :, None]
+            np.multiply(grad_output, within, out=d_steps.transpose(2, 0, 1))
 
         d_a = np.empty((gates, hidden, steps, count), run.gates.dtype)
         for t in reversed(range(steps)):
             if d_steps is not None:
-                arrived = d_steps[t] if run.padding is None else d_steps[t] * ~run.padding[t]
-                d_states = (d_states[0] + arrived, *d_states[1:])
+                d_states = (d_states[0] + d_steps[t], *d_states[1:])
             if run.padding is None:
-                d_states = self.backward_step(t, d_states, run, d_a[:, :, t])
+                d_states, d_a[:, :, t] = self.backward_step(t, d_states, run)
             else:  # a sequence that has ended passed its state on as it was
                 ended = run.padding[t]
                 live = tuple(d * ~ended for d in d_states)
-                before = self.backward_step(t, live, run, d_a[:, :, t])
+                before, d_a[:, :, t] = self.backward_step(t, live, run)
                 d_states = tuple(b + d * ended for b, d in zip(before, d_states, strict=True))
 
         d_rows = d_a.reshape(gates * hidden, steps * count)
         rows = run.x.transpose(1, 0, 2).reshape(steps * count, -1)  # (T·N, D)
-        self.weight_ih.accumulate(np.matmul, rows.T, d_rows.T)
+        self.weight_ih.grad += (d_rows @ rows).T
         self.accumulate_recurrent(run, d_rows)
         if self.bias is not None:
             self.bias.accumulate(np.add.reduce, d_rows, 1)

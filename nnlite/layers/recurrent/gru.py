@@ -108,28 +108,28 @@ class GRU(Recurrent):
         np.multiply(z, h[t] - n, out=h[t + 1])
         h[t + 1] += n
 
-    def backward_step(self, t: int, d_states: States, run: Run, d_a: np.ndarray) -> States:
-        """The gates' gradients; after the reset's product, Q takes the place of h_{t−1} U_n."""
+    def backward_step(self, t: int, d_states: States, run: Run) -> tuple[States, np.ndarray]:
+        """The gates' gradients; with reset after, Q takes the place of h_{t−1} U_n."""
         (d_h,), h, kept = d_states, run.states[0][t], run.kept[t]
         r, z, n = run.gates[t]
         both = 2 * self.hidden_size
-        d_z = d_h * z
-        d_proposal = d_h - d_z  # δ ⊙ (1 − z) = dL/dn
-        np.multiply(d_proposal, 1 - n * n, out=d_a[2])
-        np.multiply(d_proposal * z, h - n, out=d_a[1])
-        d_before = d_z
+        u_gates, u_n = self.weight_hh.data[:, :both], self.weight_hh.data[:, both:]
+        d_before = d_h * z
+        d_n = d_h - d_before  # δ ⊙ (1 − z)
+        d_a = np.empty_like(run.gates[t])
+        np.multiply(d_n * z, h - n, out=d_a[1])
+        np.multiply(d_n, 1 - n * n, out=d_a[2])
+        slope = r - r * r
         if self.reset_after:
-            slope = r - r * r
-            np.multiply(d_a[2], kept * slope, out=d_a[0])
+            np.multiply(d_a[2] * kept, slope, out=d_a[0])
             np.multiply(d_a[2], r, out=kept)
-            d_before += self.weight_hh.data[:, both:] @ kept
+            d_before += u_n @ kept
         else:
-            d_reset = self.weight_hh.data[:, both:] @ d_a[2]
-            np.multiply(d_reset, h * (r - r * r), out=d_a[0])
+            d_reset = u_n @ d_a[2]
+            np.multiply(d_reset * h, slope, out=d_a[0])
             d_before += d_reset * r
-        d_gates = d_a[:2].reshape(both, -1)
-        d_before += self.weight_hh.data[:, :both] @ d_gates
-        return (d_before,)
+        d_before += u_gates @ d_a[:2].reshape(both, -1)
+        return (d_before,), d_a
 
     def accumulate_recurrent(self, run: Run, d_a: np.ndarray) -> None:
         """The gates' part as everywhere; U_n by where the reset stood."""

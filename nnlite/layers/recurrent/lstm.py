@@ -98,17 +98,17 @@ class LSTM(Recurrent):
         np.tanh(c[t + 1], out=run.kept[t])
         np.multiply(o, run.kept[t], out=h[t + 1])
 
-    def backward_step(self, t: int, d_states: States, run: Run, d_a: np.ndarray) -> States:
-        """The gates' gradients from those of h and c."""
+    def backward_step(self, t: int, d_states: States, run: Run) -> tuple[States, np.ndarray]:
+        """The gates' gradients from those of h and c; each is slope ⊙ what it multiplied ⊙ δ."""
         (d_h, d_c), tanh_c, gates = d_states, run.kept[t], run.gates[t]
         i, f, g, o = gates
-        d_shown = d_h * tanh_c  # dL/do
-        d_c = d_c + o * (d_h - d_shown * tanh_c)
-        d_before = d_c * f
-        d_gates = np.stack([d_c * g, d_c * run.states[1][t], d_c * i, d_shown])
-        slopes = gates * gates
-        np.subtract(gates[:2], slopes[:2], out=slopes[:2])  # σ′ = σ − σ²
-        np.subtract(1, slopes[2], out=slopes[2])  # tanh′ = 1 − tanh²
-        np.subtract(o, slopes[3], out=slopes[3])
-        np.multiply(d_gates, slopes, out=d_a)
-        return self.weight_hh.data @ d_a.reshape(-1, d_a.shape[2]), d_before
+        d_o = d_h * tanh_c
+        d_c = d_c + o * (d_h - d_o * tanh_c)
+        d_a = gates * gates
+        np.subtract(gates[:2], d_a[:2], out=d_a[:2])  # σ′ = σ − σ²
+        np.subtract(1, d_a[2], out=d_a[2])  # tanh′ = 1 − tanh²
+        np.subtract(o, d_a[3], out=d_a[3])
+        for slope, factor in zip(d_a, (g, run.states[1][t], i, d_o), strict=True):
+            slope *= factor
+        d_a[:3] *= d_c
+        return (self.weight_hh.data @ d_a.reshape(-1, d_a.shape[2]), d_c * f), d_a

@@ -82,8 +82,8 @@ class RNN(Recurrent):
         a += weight @ h[t]
         h[t + 1] = np.tanh(a, out=a) if self.nonlinearity == "tanh" else relu(a)
 
-    def backward_step(self, t: int, d_states: States, run: Run, d_a: np.ndarray) -> States:
+    def backward_step(self, t: int, d_states: States, run: Run) -> tuple[States, np.ndarray]:
         """A_t = δ_t ⊙ f′(a_t); dL/dh_{t−1} = A_t W_hhᵀ."""
         (d_h,), h = d_states, run.states[0][t + 1]
-        np.multiply(d_h, 1 - h * h if self.nonlinearity == "tanh" else h > 0, out=d_a[0])
-        return (self.weight_hh.data @ d_a[0],)
+        d_a = d_h * (1 - h * h if self.nonlinearity == "tanh" else h > 0)
+        return (self.weight_hh.data @ d_a,), d_a[None]
