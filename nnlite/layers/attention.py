@@ -39,7 +39,7 @@ class MultiHeadAttention(Container, Continuing):
                  ∂P_tu/∂S_ts = P_tu (δ_us − P_ts), so dL/dS_ts = Σᵤ dL/dP_tu P_tu (δ_us − P_ts)
                  = P_ts (dL/dP_ts − Σᵤ dL/dP_tu P_tu). A masked entry has P_ts = 0, hence no
                  gradient. And the sum needs no pass over (T, T): Σₛ dL/dP_ts P_ts
-                 = Σₛ dL/dA_ts A_ts = Σₛ Σ_c G_tc V_sc A_ts = Σ_c G_tc O_tc
+                 = Σₛ dL/dA_ts A_ts = Σₛ Σ_c (Gₒ)_tc V_sc A_ts = Σ_c (Gₒ)_tc O_tc, c the features
     Shapes       x (N, T, D) → y (N, T, D); Q, K, V, O (N, heads, T, d); S, P, M (N, heads, T, T);
                  qkv.weight Wᵢ (D, 3D); qkv.bias bᵢ (3D,); out.weight Wₒ (D, D); out.bias bₒ (D,)
     Saves        Q, K, V, O, P, M (None without dropout), and where a sequence is (None unpadded)
