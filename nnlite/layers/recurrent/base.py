@@ -278,19 +278,19 @@ class Recurrent(Layer):
             within = True if run.padding is None else ~run.padding.T[:, :, None]
             np.multiply(grad_output, within, out=d_steps.transpose(2, 0, 1))
 
-        d_a = np.empty((gates, hidden, steps, count), run.gates.dtype)
         for t in reversed(range(steps)):
             if d_steps is not None:
                 d_states = (d_states[0] + d_steps[t], *d_states[1:])
             if run.padding is None:
-                d_states, d_a[:, :, t] = self.backward_step(t, d_states, run)
+                d_states, run.gates[t] = self.backward_step(t, d_states, run)
             else:  # a sequence that has ended passed its state on as it was
                 ended = run.padding[t]
                 live = tuple(d * ~ended for d in d_states)
-                before, d_a[:, :, t] = self.backward_step(t, live, run)
+                before, run.gates[t] = self.backward_step(t, live, run)
                 d_states = tuple(b + d * ended for b, d in zip(before, d_states, strict=True))
 
-        d_rows = d_a.reshape(gates * hidden, steps * count)
+        # A_t took the place of the gates, which nobody needs after their step
+        d_rows = side_by_side(run.gates.reshape(steps, gates * hidden, count))
         rows = run.x.transpose(1, 0, 2).reshape(steps * count, -1)  # (T·N, D)
         self.weight_ih.grad += (d_rows @ rows).T
         self.accumulate_recurrent(run, d_rows)
