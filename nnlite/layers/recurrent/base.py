@@ -21,7 +21,7 @@ block, and a step is `W (gates·H, H) @ h (H, N)`. Gates that are sigmoids are c
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -29,21 +29,10 @@ from nnlite.checks import check_whole
 from nnlite.initializers import Orthogonal, Uniform
 from nnlite.layers.base import Layer
 from nnlite.layers.dropout import Dropout
+from nnlite.layers.recurrent.run import Run, States, level_of, padding_of, side_by_side
 from nnlite.padded import Padded, plain
 from nnlite.parameter import Parameter
 from nnlite.random import as_generator
-
-States = tuple[np.ndarray, ...]
-
-
-class Run(NamedTuple):
-    """One pass through time: what the steps write and backward reads."""
-
-    x: np.ndarray  # (N, T, D)
-    gates: np.ndarray  # (T, gates, H, N): before `step` W_ih x_t + b, afterwards the gates
-    states: States  # each (T + 1, H, N), the initial one first
-    kept: np.ndarray  # (T, H, N): one more value that a cell needs; (T, 0, N) for a cell without
-    padding: np.ndarray | None  # (T, N), True beyond the end; None when all sequences fill T
 
 
 class Recurrent(Layer):
@@ -278,19 +267,19 @@ class Recurrent(Layer):
             within = True if run.padding is None else ~run.padding.T[:, :, None]
             np.multiply(grad_output, within, out=d_steps.transpose(2, 0, 1))
 
-        d_a = np.empty((gates, hidden, steps, count), run.gates.dtype)
         for t in reversed(range(steps)):
             if d_steps is not None:
                 d_states = (d_states[0] + d_steps[t], *d_states[1:])
             if run.padding is None:
-                d_states, d_a[:, :, t] = self.backward_step(t, d_states, run)
+                d_states, run.gates[t] = self.backward_step(t, d_states, run)
             else:  # a sequence that has ended passed its state on as it was
                 ended = run.padding[t]
                 live = tuple(d * ~ended for d in d_states)
-                before, d_a[:, :, t] = self.backward_step(t, live, run)
+                before, run.gates[t] = self.backward_step(t, live, run)
                 d_states = tuple(b + d * ended for b, d in zip(before, d_states, strict=True))
 
-        d_rows = d_a.reshape(gates * hidden, steps * count)
+        # A_t took the place of the gates, which nobody needs after their step
+        d_rows = side_by_side(run.gates.reshape(steps, gates * hidden, count))
         rows = run.x.transpose(1, 0, 2).reshape(steps * count, -1)  # (T·N, D)
         self.weight_ih.grad += (d_rows @ rows).T
         self.accumulate_recurrent(run, d_rows)
@@ -339,20 +328,3 @@ class Recurrent(Layer):
     def multiply_adds(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:
         """One for each step and weight of this layer; those above count their own."""
         return x_shape[0] * x_shape[1] * (self.weight_ih.size + self.weight_hh.size)
-
-
-def side_by_side(steps: np.ndarray) -> np.ndarray:
-    """(T, H, N) as (H, T·N)."""
-    return steps.transpose(1, 0, 2).reshape(steps.shape[1], -1)
-
-
-def level_of(states: States, level: int) -> States:
-    """One layer's part of the states of a stack, (1, N, H) of (num_layers, N, H)."""
-    return tuple(each[level : level + 1] for each in states)
-
-
-def padding_of(x: np.ndarray | Padded) -> np.ndarray | None:
-    """(T, N), True beyond each sequence's end; None when there is no such place."""
-    if not isinstance(x, Padded) or x.lengths.min() == x.shape[1]:
-        return None
-    return np.ascontiguousarray(~x.mask.T)

@@ -6,7 +6,8 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from nnlite.layers.recurrent.base import Recurrent, Run, States
+from nnlite.layers.recurrent.base import Recurrent
+from nnlite.layers.recurrent.run import Run, States
 from nnlite.ops.special import relu
 
 
