@@ -24,7 +24,7 @@ class Crash(Exception):
 
 
 class Noise(nn.Callback):
-    """Moves the weights by numbers of its own generator, and counts."""
+    """Moves the weights by numbers of its own generator and the trainer's, and counts."""
 
     def __init__(self):
         self.rng = np.random.default_rng(3)
@@ -33,6 +33,7 @@ class Noise(nn.Callback):
     def on_step_end(self, trainer):
         parameter = trainer.model.parameters()[0]
         parameter.data = parameter.data + 0.01 * self.rng.standard_normal(parameter.shape)
+        parameter.data = parameter.data * (1 + 0.01 * trainer.rng.random())
         self.seen.append((trainer.epoch, trainer.step))
 
 

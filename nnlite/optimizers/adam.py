@@ -10,7 +10,8 @@ import numpy as np
 
 from nnlite.checks import in_range
 from nnlite.optimizers.adaptive import running_mean, running_square
-from nnlite.optimizers.base import Group, Optimizer, Options, Schedule, Vectors
+from nnlite.optimizers.base import Optimizer, Vectors
+from nnlite.optimizers.groups import Group, Options, Schedule
 from nnlite.parameter import Parameter
 
 

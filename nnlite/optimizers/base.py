@@ -20,21 +20,17 @@ as many NumPy calls as one layer. Long vectors are walked in chunks that stay in
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import numpy as np
 
 from nnlite.checks import check_whole, in_range
 from nnlite.ops.threads import over_parts
+from nnlite.optimizers.groups import Group, Options, Schedule, as_groups, members_of
 from nnlite.optimizers.packing import Chunk, Pack, pack_parameters, scratch_vectors
 from nnlite.optimizers.state import checked_state, copied_state
 from nnlite.parameter import Owner, Parameter
-
-Schedule = Callable[[int], float]
-Options = Mapping[str, Any]
-Group = Options
 
 # Options that must be ≥ 0 and below a limit, wherever a rule has them.
 RANGES = {
@@ -86,7 +82,9 @@ class Optimizer:
         **options: Any,
     ) -> None:
         self.defaults = {"lr": lr, "weight_decay": weight_decay, **options}
-        self.groups = [self._group(group) for group in _as_groups(parameters)]
+        self.groups = as_groups(self._name, parameters, self.defaults)
+        for group in self.groups:
+            self.check_options(group)
         self.clip_norm = clip_norm
         self.clip_value = clip_value
         for name, limit in (("clip_norm", clip_norm), ("clip_value", clip_value)):
@@ -95,7 +93,7 @@ class Optimizer:
         self.steps = 0
         self.lr_scale = 1.0
         self.grad_norm: float | None = None
-        self._members = self._check_members()
+        self._members = members_of(self._name, self.groups)
         self._states: list[dict[str, Any]] = [{"steps": 0} for _ in self._members]
         self._packs: list[Pack] = []
         self._owner = Owner()
@@ -255,40 +253,6 @@ class Optimizer:
     def _name(self) -> str:
         return type(self).__name__
 
-    def _group(self, given: Group) -> dict[str, Any]:
-        known = ["params", *self.defaults]
-        for name in given:
-            if name not in known:
-                close = get_close_matches(str(name), known, n=1)
-                hint = f"; did you mean {close[0]!r}?" if close else f"; there are {known}"
-                raise ValueError(f"{self._name}: a group has no option {name!r}{hint}")
-        if "params" not in given:
-            raise ValueError(f'{self._name}: a group needs "params", got {sorted(given)}')
-        if isinstance(given["params"], Parameter):
-            raise TypeError(
-                f'{self._name}: "params" must be a list of Parameters, got a single one; '
-                "wrap it in [ ]"
-            )
-        group = {**self.defaults, **given, "params": list(given["params"])}
-        self.check_options(group)
-        return group
-
-    def _check_members(self) -> list[tuple[Parameter, dict[str, Any]]]:
-        members = [(p, group) for group in self.groups for p in group["params"]]
-        for parameter, _ in members:
-            if not isinstance(parameter, Parameter):
-                raise TypeError(
-                    f"{self._name}: expected Parameters, got {type(parameter).__name__}; "
-                    "pass model.parameters()"
-                )
-            if parameter.dtype.kind != "f":
-                raise TypeError(f"{self._name}: cannot train integers, got {parameter!r}")
-        if not members:
-            raise ValueError(f"{self._name}: there are no parameters to train")
-        if len({id(p) for p, _ in members}) < len(members):
-            raise ValueError(f"{self._name}: the same parameter is there twice")
-        return members
-
     def _ready(self) -> None:
         """Lay out the flat vectors, when that was never done or no longer holds."""
         owner = self._owner
@@ -393,15 +357,3 @@ class Optimizer:
     def __repr__(self) -> str:
         options = ", ".join(f"{name}={self.groups[0][name]!r}" for name in self.defaults)
         return f"{self._name}({len(self._members)} parameters, {options})"
-
-
-def _as_groups(parameters: Any) -> list[Group]:
-    """A plain list of parameters is one group."""
-    if isinstance(parameters, Parameter):
-        raise TypeError("expected a list of Parameters, got a single one; wrap it in [ ]")
-    if callable(parameters):
-        raise TypeError("expected a list of Parameters, got a function; add ()")
-    items = list(parameters)
-    if items and all(isinstance(item, Mapping) for item in items):
-        return items
-    return [{"params": items}]

@@ -1,0 +1,72 @@
+"""What optimizers are given to train: parameters, in groups with options of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from nnlite.parameter import Parameter
+
+Schedule = Callable[[int], float]
+Options = Mapping[str, Any]
+Group = Options
+
+
+def as_groups(optimizer: str, parameters: Any, defaults: Options) -> list[dict[str, Any]]:
+    """Groups with all their options; a plain list of parameters is one group.
+
+    Args:
+        optimizer: its name, for errors.
+        parameters: as the optimizer was given them.
+        defaults: the options of a group that does not set them.
+    """
+    if isinstance(parameters, Parameter):
+        raise TypeError("expected a list of Parameters, got a single one; wrap it in [ ]")
+    if callable(parameters):
+        raise TypeError("expected a list of Parameters, got a function; add ()")
+    items = list(parameters)
+    if not items or not all(isinstance(item, Mapping) for item in items):
+        items = [{"params": items}]
+    return [_group(optimizer, item, defaults) for item in items]
+
+
+def _group(optimizer: str, given: Group, defaults: Options) -> dict[str, Any]:
+    known = ["params", *defaults]
+    for name in given:
+        if name not in known:
+            close = get_close_matches(str(name), known, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else f"; there are {known}"
+            raise ValueError(f"{optimizer}: a group has no option {name!r}{hint}")
+    if "params" not in given:
+        raise ValueError(f'{optimizer}: a group needs "params", got {sorted(given)}')
+    if isinstance(given["params"], Parameter):
+        raise TypeError(
+            f'{optimizer}: "params" must be a list of Parameters, got a single one; wrap it in [ ]'
+        )
+    return {**defaults, **given, "params": list(given["params"])}
+
+
+def members_of(
+    optimizer: str, groups: list[dict[str, Any]]
+) -> list[tuple[Parameter, dict[str, Any]]]:
+    """Each parameter with its group.
+
+    Raises:
+        TypeError: for what is no `Parameter`, or one of integers.
+        ValueError: when there is none, or one twice.
+    """
+    members = [(p, group) for group in groups for p in group["params"]]
+    for parameter, _ in members:
+        if not isinstance(parameter, Parameter):
+            raise TypeError(
+                f"{optimizer}: expected Parameters, got {type(parameter).__name__}; "
+                "pass model.parameters()"
+            )
+        if parameter.dtype.kind != "f":
+            raise TypeError(f"{optimizer}: cannot train integers, got {parameter!r}")
+    if not members:
+        raise ValueError(f"{optimizer}: there are no parameters to train")
+    if len({id(p) for p, _ in members}) < len(members):
+        raise ValueError(f"{optimizer}: the same parameter is there twice")
+    return members
