@@ -141,6 +141,24 @@ def test_other_ways_to_walk_through_the_data(options, tmp_path, monkeypatch):
     assert_same_run(resumed(tmp_path / "run.npz"), whole())
 
 
+def test_what_layers_carry_from_batch_to_batch_is_kept(tmp_path):
+    x = RNG.standard_normal((12, 4, 2)).astype(np.float32)
+
+    def run(*callbacks, seed=1):
+        nn.seed(seed)
+        model = nn.Sequential(nn.LSTM(2, 3, stateful=True), nn.Linear(3, 1))
+        trainer = nn.Trainer(model, nn.MSELoss(), nn.SGD(model.parameters(), lr=0.1))
+        options = {"batch_size": 4, "epochs": 2, "shuffle": False, "verbose": False}
+        if seed == 2:
+            trainer.load(tmp_path / "run.npz")
+        trainer.fit(x, x[..., :1], callbacks=callbacks, **options)
+        return trainer
+
+    with pytest.raises(Crash):
+        run(CrashAt(tmp_path / "run.npz", "on_step_end", 4))
+    assert_same_run(run(seed=2), run())
+
+
 def test_an_interrupted_run_goes_on(tmp_path):
     """Ctrl-C ends with the average or best weights in hand; the file has the place before."""
     path = tmp_path / "run.npz"

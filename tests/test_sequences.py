@@ -311,6 +311,92 @@ def test_a_model_trains_on_padded_sequences():
     assert trainer.evaluate(x, y, sample_weight=weight)["loss"] == pytest.approx(loss)
 
 
+def trained(*data, **options):
+    nn.seed(3)
+    model = nn.Sequential(nn.LSTM(1, 4), nn.Linear(4, 2))
+    trainer = nn.Trainer(model, nn.CrossEntropyLoss(), nn.Adam(model.parameters()))
+    return trainer.fit(*data, epochs=2, verbose=False, **options).to_dict()
+
+
+def test_padded_sequences_wherever_data_goes():
+    x, y = sums(40)
+    x_train, x_test, y_train, y_test = nn.data.train_test_split(x, y, test_size=10, rng=0)
+    assert [len(part) for part in (x_train, x_test, y_train, y_test)] == [30, 10, 30, 10]
+    sizes = []
+    for part, target in nn.data.batches(x, y, batch_size=16, shuffle=True, rng=0):
+        assert isinstance(part, nn.Padded)
+        row = np.flatnonzero((x.data == part.data[0]).all(axis=(1, 2)))[0]
+        assert x.lengths[row] == part.lengths[0]
+        np.testing.assert_array_equal(y[row], target[0])
+        sizes.append(len(part))
+    assert sizes == [16, 16, 8]
+    assert [len(part) for part in nn.data.batches(x, batch_size=30)] == [30, 10]
+    held_out = {"validation_data": (x_test, y_test), "class_weight": {1: 2.0}}
+    arrays = trained(x_train, y_train, shuffle=False, **held_out)
+
+    def stream(rng):
+        return nn.data.batches(x_train, y_train, batch_size=32)
+
+    assert trained(stream, **held_out) == arrays
+    double = nn.Padded(x_train.data.astype(np.float64), x_train.lengths)
+    assert trained(double, y_train, shuffle=False, **held_out) == arrays
+    model = nn.Sequential(nn.LSTM(1, 4), nn.Linear(4, 2))
+    trainer = nn.Trainer(model, nn.CrossEntropyLoss(), nn.Adam(model.parameters()))
+    assert len(nn.lr_range_test(trainer, x, y, steps=10).losses) > 2
+    assert nn.audit(model, nn.CrossEntropyLoss(), x, y).rows
+    assert nn.profile(model, nn.CrossEntropyLoss(), x, y).rows
+
+
+def test_bad_values_and_targets_of_padded_sequences():
+    x, y = sums(40)
+    x.data[7, 0] = np.nan
+    with pytest.raises(ValueError, match="x is not finite: row 7"):
+        trained(x, y)
+    x, y = sums(40)
+    with pytest.raises(TypeError, match="y must be an array"):
+        trained(x, nn.Padded(y, x.lengths))
+    with pytest.raises(TypeError, match="batch 1: y must be an array"):
+        trained(lambda rng: [(x, nn.Padded(y, x.lengths))])
+
+
+@pytest.mark.parametrize("loss", [None, nn.MSELoss()])
+def test_gradients_are_checked_on_padded_sequences(loss):
+    x = nn.Padded(sequences(), [2, 5, 1])
+    model = nn.Sequential(nn.Linear(D, 3), nn.LSTM(3, 4), nn.TransformerLayer(4, 2, 3))
+    target = None if loss is None else np.ones((N, T, 4))
+    report = nn.check_gradients(model, x, loss, target)
+    names = {row.name for row in report}
+    assert {"input", *model.named_parameters()} <= names
+    last = nn.Sequential(model, nn.LastStep())
+    assert nn.check_gradients(last, x, loss, None if loss is None else target[:, 0])
+
+    class Leaky(nn.LSTM):
+        def backward(self, grad_output):
+            return super().backward(grad_output) + 0.1
+
+    class Halved(nn.LSTM):
+        def backward(self, grad_output):
+            return 0.5 * super().backward(grad_output)
+
+    for wrong in (Leaky, Halved):
+        model = nn.Sequential(nn.Linear(D, 3), wrong(3, 4))
+        report = nn.check_gradients(model, x, loss, target, raises=False)
+        assert not report.ok
+        assert [wrong.__name__ in part.subject for part in report.parts] == [True]
+
+
+def test_tokens_have_no_gradient_in_containers():
+    tokens = np.array([[1, 2, 0], [2, 2, 1]])
+    both = nn.Concat(nn.Embedding(3, 2), nn.Sequential(nn.Embedding(3, 4), nn.Linear(4, 2)))
+    model = nn.Sequential(both, nn.GRU(4, 3), nn.LastStep())
+    assert nn.check_gradients(model, tokens)
+    assert model.backward(np.ones_like(model(tokens))) is None
+    padded = nn.Padded(tokens, [3, 1])
+    assert nn.check_gradients(model, padded)
+    trace = nn.trace(model, nn.MSELoss(), padded, np.zeros((2, 3)))
+    assert any("through time" in step.title for step in trace)
+
+
 def test_padding_is_lost_where_time_is():
     x = nn.Padded(sequences(), [2, 5, 1])
     tokens = nn.Padded(np.ones((N, T), int), x.lengths)

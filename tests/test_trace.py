@@ -60,6 +60,42 @@ def test_each_step_passes_its_result_on():
             assert after.incoming.array is before.result.array
 
 
+@pytest.mark.parametrize("cell", [nn.RNN, nn.LSTM, nn.GRU])
+def test_recurrent_layers_go_back_step_by_step(cell):
+    model = nn.Sequential(cell(3, 4), nn.LastStep(), nn.Linear(4, 2))
+    x = np.random.default_rng(0).standard_normal((2, 5, 3)).astype(np.float32)
+    trace = nn.trace(model, nn.CrossEntropyLoss(), x, Y)
+    steps = [step for step in trace if "through time" in step.title]
+    assert [step.title for step in steps] == [
+        f"go back through time, step {t}" for t in (4, 3, 2, 1, 0)
+    ]
+    assert {step.number for step in steps} == {5}
+    upstream = next(step for step in trace if step.layer == "Linear(4, 2)" and step.number == 5)
+    np.testing.assert_array_equal(steps[0].incoming.array, upstream.result.array)
+    for before, after in itertools.pairwise(steps):
+        np.testing.assert_array_equal(after.incoming.array, before.result.array)
+    given = cell(3, 4, return_state=True)
+    given.load_state_dict(model[0].state_dict())
+    state = np.zeros((1, 2, 4), np.float32)
+    given.forward(x, (state, state) if cell is nn.LSTM else state)
+    d_y = np.zeros((2, 5, 4), np.float32)
+    d_y[:, -1] = upstream.result.array
+    _, d_state = given.backward((d_y, None))
+    d_h = d_state[0] if cell is nn.LSTM else d_state
+    np.testing.assert_array_equal(steps[-1].result.array, d_h[0])
+    assert "through time, step 0" in str(trace)
+    assert "backward_step" not in vars(model[0])
+
+
+def test_every_layer_of_a_stack_goes_back_through_time():
+    model = nn.Sequential(nn.Bidirectional(nn.GRU(3, 4, num_layers=2)), nn.MeanOverTime())
+    x = nn.Padded(np.random.default_rng(0).standard_normal((2, 5, 3)), [5, 2])
+    trace = nn.trace(model.astype(np.float64), nn.MSELoss(), x, np.zeros((2, 8)))
+    steps = [step for step in trace if "through time" in step.title]
+    assert len(steps) == 2 * 2 * 5
+    assert len({step.place for step in steps}) == 4
+
+
 def test_formulas_have_the_shapes_filled_in():
     trace = nn.trace(mlp(), nn.CrossEntropyLoss(), X, Y)
     assert trace.forward[0].shapes == "y (2, 4) = x (2, 3) W (3, 4) + b (4,)"

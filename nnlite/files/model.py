@@ -92,6 +92,11 @@ def model_state(model: Layer) -> dict[str, Any]:
         "generators": {
             path: rng.bit_generator.state for path, rng in model.named_parts(np.random.Generator)
         },
+        "carried": {
+            path: layer.carried
+            for path, layer in model.named_layers().items()
+            if layer.carried is not None
+        },
     }
 
 
@@ -115,7 +120,8 @@ def check_model_state(model: Layer, state: dict[str, Any]) -> None:
                 f"{path} is {found[1]} {found[0]} instead of {expected[1]} {expected[0]}"
             )
     layers, parameters = model.named_layers(), model.named_parameters()
-    problems += [f"there is no layer {path}" for path in state["eval"] if path not in layers]
+    mentioned = [*state["eval"], *state["carried"]]
+    problems += [f"there is no layer {path}" for path in mentioned if path not in layers]
     problems += [f"there is no {path}" for path in state["frozen"] if path not in parameters]
     generators = dict(model.named_parts(np.random.Generator))
     if generators.keys() != state["generators"].keys():
@@ -135,6 +141,7 @@ def restore_model_state(model: Layer, state: dict[str, Any]) -> None:
             parameter.trainable = path not in state["frozen"]
     for path, layer in model.named_layers().items():
         layer.training = path not in state["eval"]
+        layer.carried = state["carried"].get(path)
     for path, rng in model.named_parts(np.random.Generator):
         rng.bit_generator.state = state["generators"][path]
 

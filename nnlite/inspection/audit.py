@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from nnlite.inspection.structure import place_name, places, sub_layers, unwatch,
 from nnlite.layers.base import Layer
 from nnlite.layers.elementwise import Elementwise
 from nnlite.losses.base import Loss
+from nnlite.padded import masked, plain
 from nnlite.parameter import Parameter
 from nnlite.slot import inference
 
@@ -95,7 +96,7 @@ def _ratio_text(row: AuditRow) -> str:
     return f"{max(ratios):.1e}" if ratios else "-"
 
 
-def audit(model: Layer, loss: Loss, x: np.ndarray, y: np.ndarray) -> Audit:
+def audit(model: Layer, loss: Loss, x: Any, y: np.ndarray) -> Audit:
     """Look at one training step from inside, on a copy.
 
     Reports on every layer: mean and spread of its output, units that never fire, values at which
@@ -112,9 +113,11 @@ def audit(model: Layer, loss: Loss, x: np.ndarray, y: np.ndarray) -> Audit:
     """
     probe, criterion = copy.deepcopy(model), copy.deepcopy(loss)
     probe.zero_grad()
+    probe.reset_state()
     recorder = Recorder(probe)
     with inference(False), np.errstate(all="ignore"):
-        criterion(probe.forward(x), y)
+        prediction, weight = masked(probe.forward(x), None)
+        criterion(prediction, y, weight)
         for layer in recorder.layers:
             layer.needs_input_grad = True
         probe.backward(criterion.backward())
@@ -137,8 +140,8 @@ class Recorder:
         for _, layer in self._places:
             seen = self._seen.setdefault(id(layer), [])
 
-            def forward(x: np.ndarray, y: np.ndarray, seen: list[np.ndarray] = seen) -> None:
-                seen[:] = [y]
+            def forward(x: Any, y: Any, seen: list[np.ndarray] = seen) -> None:
+                seen[:] = [plain(y)]
 
             def backward(
                 g: np.ndarray, d_x: np.ndarray | None, seen: list[np.ndarray] = seen
@@ -157,7 +160,7 @@ class Recorder:
         """End with the model's backward, or with the first error."""
         forward, backward = model.forward, model.backward
 
-        def guarded_forward(x: np.ndarray) -> np.ndarray:
+        def guarded_forward(x: Any) -> Any:
             try:
                 return forward(x)
             except BaseException:

@@ -14,6 +14,7 @@ from nnlite.inspection.structure import place_name, places, sub_layers
 from nnlite.inspection.summary import format_bytes
 from nnlite.layers.base import Layer
 from nnlite.losses.base import Loss
+from nnlite.padded import masked, plain
 from nnlite.slot import inference
 
 SECONDS = 0.5  # of measuring
@@ -113,7 +114,7 @@ def _microseconds(seconds: float) -> str:
     return f"{1e6 * seconds:,.0f} µs"
 
 
-def profile(model: Layer, loss: Loss, x: np.ndarray, y: np.ndarray) -> Profile:
+def profile(model: Layer, loss: Loss, x: Any, y: np.ndarray) -> Profile:
     """Time forward and backward of every layer, on a copy, over half a second of steps.
 
     Args:
@@ -126,6 +127,7 @@ def profile(model: Layer, loss: Loss, x: np.ndarray, y: np.ndarray) -> Profile:
     """
     probe, criterion = copy.deepcopy(model), copy.deepcopy(loss)
     probe.needs_input_grad = False  # as in training
+    probe.reset_state()
     clocks = [
         _Clock(place_name(place, layer), layer)
         for place, layer in places(probe)
@@ -136,9 +138,9 @@ def profile(model: Layer, loss: Loss, x: np.ndarray, y: np.ndarray) -> Profile:
     with inference(False):
         while time.perf_counter() < end or len(of_loss) < 3:
             probe.zero_grad()
-            prediction = probe.forward(x)
+            prediction, weight = masked(probe.forward(x), None)
             start = time.perf_counter()
-            criterion(prediction, y)
+            criterion(prediction, y, weight)
             middle = time.perf_counter()
             grad = criterion.backward()
             of_loss.append((middle - start, time.perf_counter() - middle))
@@ -162,9 +164,9 @@ class _Clock:
         self._bytes = 0
         forward = layer.forward
 
-        def timed_forward(x: np.ndarray) -> np.ndarray:
+        def timed_forward(x: Any) -> Any:
             y = self._timed(self.forward, forward, x)
-            self._shapes, self._bytes = (x.shape, y.shape), x.nbytes + y.nbytes
+            self._shapes, self._bytes = (x.shape, y.shape), plain(x).nbytes + plain(y).nbytes
             return y
 
         layer.forward = timed_forward  # type: ignore[method-assign]
@@ -176,7 +178,7 @@ class _Clock:
         layer.backward = timed_backward  # type: ignore[method-assign]
 
     @staticmethod
-    def _timed(times: list[float], call: Callable[[np.ndarray], Any], array: np.ndarray) -> Any:
+    def _timed(times: list[float], call: Callable[[Any], Any], array: Any) -> Any:
         start = time.perf_counter()
         result = call(array)
         times.append(time.perf_counter() - start)

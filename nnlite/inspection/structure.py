@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -40,18 +41,20 @@ def places(layer: Layer, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[st
 
 def watch(
     layer: Layer,
-    after_forward: Callable[[np.ndarray, np.ndarray], None] | None = None,
+    after_forward: Callable[[Any, Any], None] | None = None,
     after_backward: Callable[[np.ndarray, np.ndarray | None], None] | None = None,
 ) -> Callable[[], None]:
     """Be told of every forward (x, y) and backward (G, dL/dx) of this instance.
+
+    x and y may be `Padded`. Of a recurrent layer's `state` beside x nothing is told.
 
     Returns:
         A function that ends it, and leaves the instance as it was.
     """
     forward, backward = layer.forward, layer.backward
 
-    def watched_forward(x: np.ndarray) -> np.ndarray:
-        y = forward(x)
+    def watched_forward(x: Any, *state: Any) -> Any:
+        y = forward(x, *state)
         if after_forward is not None:
             after_forward(x, y)
         return y

@@ -88,6 +88,7 @@ def summary(
     """
     sample = (input_shape,) if isinstance(input_shape, int) else tuple(input_shape)
     probe = copy.deepcopy(model)
+    probe.reset_state()
     shapes: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {}
     for _, layer in places(probe):
         layer.training = layer.min_batch <= batch_size

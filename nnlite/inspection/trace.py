@@ -17,11 +17,13 @@ from nnlite.layers.base import Layer
 from nnlite.layers.containers import Sequential
 from nnlite.layers.shape import Identity, Permute, Reshape
 from nnlite.losses.base import Loss
+from nnlite.padded import masked, plain
 from nnlite.parameter import Parameter
 from nnlite.slot import inference
 
 ACTIVATION = "go backward through the activation"
 UPSTREAM = "pass the gradient upstream"
+THROUGH_TIME = "go back through time"
 MOVES = (Identity, Reshape, Permute)  # compute nothing
 
 
@@ -173,11 +175,11 @@ class Trace:
         return f'<iframe srcdoc="{quoted}" width="100%" height="700" style="border:0"></iframe>'
 
 
-def trace(model: Layer, loss: Loss, x: np.ndarray, y: np.ndarray) -> Trace:
+def trace(model: Layer, loss: Loss, x: Any, y: np.ndarray) -> Trace:
     """Run one training step on a copy, and write down everything that it computes.
 
     Nothing is computed anew: the arrays shown are those that forward and backward returned, and
-    that backward wrote into the gradients.
+    that backward wrote into the gradients. In recurrent layers every step in time is shown.
 
     Args:
         model: the layer to train, usually a `Sequential`; left as it is.
@@ -189,14 +191,15 @@ def trace(model: Layer, loss: Loss, x: np.ndarray, y: np.ndarray) -> Trace:
     """
     probe, criterion = copy.deepcopy(model), copy.deepcopy(loss)
     probe.zero_grad()
+    probe.reset_state()
     recorder = _Recorder()
     layers = list(places(probe))
     for place, layer in layers:
         layer.needs_input_grad = True
         recorder.attach(layer, place)
     with inference(False):
-        prediction = probe.forward(x)
-        value = criterion(prediction, y)
+        prediction, weight = masked(probe.forward(x), None)
+        value = criterion(prediction, y, weight)
         grad = criterion.backward()
         title, result = "compute the loss gradient", Value("G", grad)
         first = TraceStep(1, title, (), criterion, "prediction", None, result, {})
@@ -222,7 +225,8 @@ class _Recorder:
         def step(number: int, title: str, key: str, incoming: Value, result: Value) -> TraceStep:
             return TraceStep(number, title, place, layer, key, incoming, result, shapes)
 
-        def forward(x: np.ndarray, y: np.ndarray) -> None:
+        def forward(x: Any, y: Any) -> None:
+            x, y = plain(x), plain(y)
             shapes.update(x=x.shape, y=y.shape, G=y.shape)
             if not inside:
                 self.forward.append(step(0, "forward", "forward", Value("x", x), Value("y", y)))
@@ -238,7 +242,19 @@ class _Recorder:
                 number, title = (5, UPSTREAM) if upstream else (2, ACTIVATION)
                 self.backward.append(step(number, title, "input", g, Value("dL/dx", d_x)))
 
+        through_time: Any = getattr(layer, "backward_step", None)
+
+        def back_one_step(t: int, d_states: tuple[np.ndarray, ...], run: Any) -> Any:
+            before, d_a = through_time(t, d_states, run)
+            g, d_h = (
+                Value(name, d[0].T.copy()) for name, d in (("G", d_states), ("dL/dh", before))
+            )
+            self.backward.append(step(5, f"{THROUGH_TIME}, step {t}", "state", g, d_h))
+            return before, d_a
+
         watch(layer, forward, backward)
+        if through_time is not None:
+            vars(layer)["backward_step"] = back_one_step
 
     def _added(self, parameter: Parameter) -> np.ndarray:
         """What this backward added to the gradient."""

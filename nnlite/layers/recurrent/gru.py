@@ -57,6 +57,7 @@ class GRU(Recurrent):
         "weight_ih": "dL/dW_ih = Σ_t x_tᵀ A_t,  A_z = δ⊙(h_{t−1}−n)⊙z(1−z),  A_n = δ⊙(1−z)⊙(1−n²)",
         "weight_hh": "dL/dU = Σ_t h_{t−1}ᵀ [A_r, A_z, A_n⊙r], or (r⊙h_{t−1})ᵀ A_n for the last",
         "bias": "dL/db = Σ_t Σₙ A_t",
+        "state": "dL/dh_{t−1} = δ_t⊙z + [A_r, A_z, A_n⊙r] Uᵀ, or A_n U_nᵀ⊙r for the last",
         "input": "dL/dx_t = A_t W_ihᵀ",
     }
     gate_scales = (0.5, 0.5, 1.0)

@@ -53,6 +53,7 @@ class LSTM(Recurrent):
         "weight_ih": "dL/dW_ih = Σ_t x_tᵀ A_t, A = [δᶜ⊙g⊙i′, δᶜ⊙c_{t−1}⊙f′, δᶜ⊙i⊙g′, δʰ⊙tanh c⊙o′]",
         "weight_hh": "dL/dW_hh = Σ_t h_{t−1}ᵀ A_t,  δʰ_t = G_t + A_{t+1} W_hhᵀ",
         "bias": "dL/db = Σ_t Σₙ A_t",
+        "state": "dL/dh_{t−1} = A_t W_hhᵀ,  δᶜ_{t−1} = δᶜ_t⊙f_t",
         "input": "dL/dx_t = A_t W_ihᵀ",
     }
     gate_scales = (0.5, 0.5, 1.0, 0.5)

@@ -48,6 +48,7 @@ class RNN(Recurrent):
         "weight_ih": "dL/dW_ih = Σ_t x_tᵀ A_t,  A_t = δ_t ⊙ f′(a_t)",
         "weight_hh": "dL/dW_hh = Σ_t h_{t−1}ᵀ A_t,  δ_t = G_t + A_{t+1} W_hhᵀ",
         "bias": "dL/db = Σ_t Σₙ A_t",
+        "state": "dL/dh_{t−1} = A_t W_hhᵀ",
         "input": "dL/dx_t = A_t W_ihᵀ",
     }
 
