@@ -72,6 +72,18 @@ class Suite:
                 print(f"geometric mean over {peer}: {statistics.geometric_mean(over):.2f} ×")
         self.results["steps"] = ratios
 
+    def sequences(self) -> None:
+        """Training steps of recurrent layers and of an embedding."""
+        self.results["sequences"] = self._compare(
+            "training", workloads.SEQUENCES, ("nnlite", "torch"), losses=True
+        )
+
+    def attention(self) -> None:
+        """Training steps of a transformer layer."""
+        self.results["attention"] = self._compare(
+            "training", workloads.ATTENTION, ("nnlite", "torch"), losses=True
+        )
+
     def inference(self) -> None:
         """Latency at batch 1 and throughput at batch 1,024."""
         chosen = [workloads.LATENCY, workloads.THROUGHPUT]

@@ -20,10 +20,11 @@ class Workload(NamedTuple):
 
     name: str
     layers: tuple[Kind, ...]
-    x_shape: tuple[int, ...]  # of one sample
+    x_shape: tuple[int, ...]  # of one sample; whole numbers when an embedding comes first
     classes: int
     batch: int
     optimizer: str = "adam"
+    y_shape: tuple[int, ...] = ()  # of one sample: (T,) for a class per token
 
     def without_dropout(self) -> Workload:
         """The same work without the part that each framework draws for itself."""
@@ -101,22 +102,58 @@ TABLE = [
     mlp("64-256-256-10", 256, "adamw", (("gelu",), ("dropout", 0.5))),
 ]
 SGD = mlp("784-512-256-10", 128, "sgd")
+SEQUENCES = [
+    Workload(
+        f"{kind} 32-128 t32 last 10 adam b64",
+        ((kind, 32, 128), ("last",), ("linear", 128, 10)),
+        (32, 32),
+        10,
+        64,
+    )
+    for kind in ("lstm", "gru")
+] + [
+    Workload(
+        "embedding 10000-64 t32 last 10 adam b64",
+        (("embedding", 10_000, 64), ("last",), ("linear", 64, 10)),
+        (32,),
+        10,
+        64,
+    )
+]
 LATENCY = mlp("64-128-64-10", 1)
 THROUGHPUT = mlp("64-128-64-10", 1024)
 BATCHES = [mlp("64-128-64-10", batch) for batch in (1, 4, 16, 64, 256, 1024, 4096)]
 DEPTHS = [mlp("-".join(["64"] * (depth + 1)), 64) for depth in (1, 3, 10, 30, 100)]
 WIDTHS = [mlp(f"64-{width}-{width}-10", 64) for width in (16, 64, 256, 1024)]
+ATTENTION = [
+    Workload(
+        "transformer 128 4 heads 512 T64 adam b32",
+        (("transformer", 128, 4, 512), ("linear", 128, 65)),
+        (64, 128),
+        65,
+        32,
+        y_shape=(64,),
+    )
+]
 
 ALL = {
-    w.name: w for w in [*TABLE, SGD, LATENCY, THROUGHPUT, *BATCHES, *DEPTHS, *WIDTHS, *CONVOLUTIONS]
+    w.name: w
+    for w in [
+        *[*TABLE, SGD, *SEQUENCES, *ATTENTION, LATENCY, THROUGHPUT],
+        *[*BATCHES, *DEPTHS, *WIDTHS, *CONVOLUTIONS],
+    ]
 }
 
 
 def data(workload: Workload) -> tuple[np.ndarray, np.ndarray]:
-    """One batch: float32 inputs and integer classes."""
+    """One batch: float32 inputs, or tokens for an embedding, and integer classes."""
     rng = np.random.default_rng(0)
-    x = rng.standard_normal((workload.batch, *workload.x_shape), np.float32)
-    return x, rng.integers(0, workload.classes, workload.batch)
+    shape = (workload.batch, *workload.x_shape)
+    kind, *sizes = workload.layers[0]
+    x = rng.standard_normal(shape, np.float32)
+    if kind == "embedding":
+        x = rng.integers(0, sizes[0], shape)
+    return x, rng.integers(0, workload.classes, (workload.batch, *workload.y_shape))
 
 
 def weights(workload: Workload) -> list[np.ndarray]:
@@ -135,4 +172,13 @@ SHAPES = {
     "linear": lambda i, o: [((i, o), i), ((o,), i)],
     "conv": lambda i, o, k, s, p, g: [((k, k, i // g, o), k * k * i // g), ((o,), k * k * i // g)],
     "batchnorm": lambda c: [((c,), 1), ((c,), 1)],
+    "lstm": lambda i, h: [((i, 4 * h), h), ((h, 4 * h), h), ((4 * h,), h)],
+    "gru": lambda i, h: [((i, 3 * h), h), ((h, 3 * h), h), ((3 * h,), h)],
+    "embedding": lambda n, d: [((n, d), 1)],
+    "transformer": lambda d, heads, d_ff: [
+        *[((d,), 1), ((d,), d)],  # the first normalization
+        *[((d, 3 * d), d), ((3 * d,), d), ((d, d), d), ((d,), d)],  # attention
+        *[((d,), 1), ((d,), d)],
+        *[((d, d_ff), d), ((d_ff,), d), ((d_ff, d), d_ff), ((d,), d_ff)],
+    ],
 }

@@ -14,6 +14,7 @@ from nnlite.metrics import *  # noqa: F403
 from nnlite.metrics import __all__ as _metrics
 from nnlite.optimizers import *  # noqa: F403
 from nnlite.optimizers import __all__ as _optimizers
+from nnlite.padded import Padded
 from nnlite.parameter import Buffer, Parameter
 from nnlite.random import seed
 from nnlite.schedules import *  # noqa: F403
@@ -28,6 +29,7 @@ __all__ = [
     "Buffer",
     "CheckpointError",
     "GradientAudit",
+    "Padded",
     "Parameter",
     "clone",
     "data",

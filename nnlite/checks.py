@@ -65,6 +65,16 @@ def check_whole(name: str, value: int, least: int = 1) -> int:
     return int(value)
 
 
+def check_probability(name: str, value: float) -> None:
+    """Refuse what is no probability of dropping a value.
+
+    Raises:
+        ValueError: when it is below 0, or 1 and above.
+    """
+    if not 0 <= value < 1:
+        raise ValueError(f"{name} must be at least 0 and below 1, got {value}")
+
+
 def check_sizes(
     name: str, value: int | tuple[int, ...], count: int, least: int = 1
 ) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from cases import LAYERS, layer_input, layer_of
 from cases.core import Cube
+from cases.sequences import Ending, Tokens
 
 import nnlite as nn
 from nnlite.layers.containers import Container
@@ -241,7 +242,13 @@ def test_repr_is_the_call_that_makes_it(case):
     text = repr(layer)
     assert type(layer).__name__ in text
     if not isinstance(layer, nn.Lambda):
-        names = {**vars(nn), **vars(nn.initializers), "Cube": Cube}
+        names = {
+            **vars(nn),
+            **vars(nn.initializers),
+            "Cube": Cube,
+            "Ending": Ending,
+            "Tokens": Tokens,
+        }
         assert repr(eval(text, names)) == text
 
 

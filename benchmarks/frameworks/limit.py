@@ -7,7 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmarks import workloads
+from benchmarks.frameworks import check_kinds
 
+KNOWN = ("linear", "relu", "gelu", "dropout", "conv", "maxpool", "batchnorm", "flatten")
 Product = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -16,6 +18,7 @@ def products(workload: workloads.Workload, backward: bool) -> list[Product]:
 
     Convolutions count as the products of their windows, im2col.
     """
+    check_kinds(workload, KNOWN, {workload.optimizer})  # no optimizer here
     rng = np.random.default_rng(0)
     found: list[Product] = []
 

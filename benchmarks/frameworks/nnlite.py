@@ -21,6 +21,11 @@ BUILD: dict[str, Callable[..., Any]] = {
     "maxpool": lambda k: nn.MaxPool2d(k),
     "batchnorm": lambda c: nn.BatchNorm2d(c),
     "flatten": nn.Flatten,
+    "lstm": nn.LSTM,
+    "gru": nn.GRU,
+    "last": nn.LastStep,
+    "embedding": nn.Embedding,
+    "transformer": nn.TransformerLayer,
 }
 OPTIMIZERS: dict[str, Callable[..., nn.Optimizer]] = {
     "adam": nn.Adam,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -13,6 +13,35 @@ from torch.nn import functional
 from benchmarks import workloads
 from benchmarks.frameworks import LEARNING_RATE, MOMENTUM, THREADS
 
+
+class Recurrent(nn.Module):
+    """An LSTM or GRU as a layer with one bias: the second is zero and stays so."""
+
+    def __init__(self, kind: type[nn.LSTM | nn.GRU], features: int, hidden: int) -> None:
+        super().__init__()
+        self.inner = kind(features, hidden, batch_first=True)
+        self.inner.bias_hh_l0.requires_grad_(False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The outputs, without the states."""
+        return self.inner(x)[0]
+
+
+class LastStep(nn.Module):
+    """The last step of each sequence."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """At T − 1."""
+        return x[:, -1]
+
+
+def transformer(d_model: int, num_heads: int, d_ff: int) -> nn.Module:
+    """nnlite's defaults."""
+    return nn.TransformerEncoderLayer(
+        d_model, num_heads, d_ff, 0.0, "gelu", batch_first=True, norm_first=True
+    )
+
+
 BUILD: dict[str, Callable[..., nn.Module]] = {
     "linear": nn.Linear,
     "relu": nn.ReLU,
@@ -22,12 +51,22 @@ BUILD: dict[str, Callable[..., nn.Module]] = {
     "maxpool": nn.MaxPool2d,
     "batchnorm": nn.BatchNorm2d,
     "flatten": nn.Flatten,
+    "lstm": lambda i, h: Recurrent(nn.LSTM, i, h),
+    "gru": lambda i, h: Recurrent(nn.GRU, i, h),
+    "last": LastStep,
+    "embedding": nn.Embedding,
+    "transformer": transformer,
 }
 # nnlite's layouts into PyTorch's
-LOAD: dict[str, Callable[..., tuple[np.ndarray, ...]]] = {
+LOAD: dict[str, Callable[..., Sequence[np.ndarray]]] = {
     "linear": lambda weight, bias: (weight.T, bias),
     "conv": lambda weight, bias: (weight.transpose(3, 2, 0, 1), bias),
     "batchnorm": lambda weight, bias: (weight, bias),
+    "lstm": lambda w_ih, w_hh, bias: (w_ih.T, w_hh.T, bias, 0 * bias),
+    "gru": lambda w_ih, w_hh, bias: (w_ih.T, w_hh.T, bias, 0 * bias),
+    "embedding": lambda weight: (weight,),
+    # first norm, attention, second norm, linear maps → attention, linear maps, norms
+    "transformer": lambda *w: [own.T for own in (*w[2:6], *w[8:12], *w[0:2], *w[6:8])],
 }
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
@@ -81,7 +120,7 @@ def training(workload: workloads.Workload) -> Callable[[], float]:
 
     def step() -> float:
         optimizer.zero_grad()
-        loss = functional.cross_entropy(model(x), y)
+        loss = functional.cross_entropy(model(x).flatten(0, -2), y.flatten())
         loss.backward()
         optimizer.step()
         return loss.item()

@@ -9,6 +9,7 @@ import numpy as np
 
 from nnlite.checks import check_whole
 from nnlite.data.sources import Rows, as_rows, is_stream
+from nnlite.padded import Padded
 from nnlite.random import as_generator
 
 GATHERED = 1 << 18  # bytes of shuffled rows that are copied together; they stay in the cache
@@ -21,7 +22,7 @@ def check_lengths(*values: Any) -> list[Any]:
         ValueError: when there is no array, no row, or the lengths differ.
     """
     arrays = [as_rows(value) for value in values]
-    lengths = [len(a) if isinstance(a, Rows) or a.ndim else 0 for a in arrays]
+    lengths = [len(a) if isinstance(a, Rows | Padded) or a.ndim else 0 for a in arrays]
     if len(set(lengths)) != 1 or lengths[0] == 0:
         raise ValueError(f"expected arrays with the same number of rows, at least 1, got {lengths}")
     return arrays
@@ -40,9 +41,9 @@ def batches(
             ...
 
     Args:
-        arrays: with the same number of rows each: arrays, `numpy.memmap`, or sequences with
-            `__len__` and `__getitem__` that load a row at a time. Or a single generator function
-            `f(rng)` that makes its batches itself; the options are its own affair then.
+        arrays: with the same number of rows each: arrays, `Padded`, `numpy.memmap`, or sequences
+            with `__len__` and `__getitem__` that load a row at a time. Or a single generator
+            function `f(rng)` that makes its batches itself; the options are its own affair then.
         batch_size: rows per batch (default 32); the last batch may be smaller.
         shuffle: whether to draw the rows in random order (default False).
         drop_last: whether to leave out a last batch that is not full (default False).

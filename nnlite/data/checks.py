@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from nnlite.padded import Padded
+
 
 def as_numbers(name: str, values: Any) -> np.ndarray:
     """An array of numbers with at least one row.
@@ -53,11 +55,13 @@ def check_finite(name: str, array: np.ndarray, numbers: np.ndarray | None = None
 
 def as_input(
     name: str, values: Any, dtype: DTypeLike | None = None, numbers: np.ndarray | None = None
-) -> np.ndarray:
+) -> Any:
     """Data for a model: numbers, finite, floats in the model's dtype and integers as they are.
 
     Without a dtype floats stay as they are, too; `numbers` are the rows' names, for errors.
     """
+    if isinstance(values, Padded):
+        return Padded(as_input(name, values.data, dtype, numbers), values.lengths)
     array = as_numbers(name, values)
     check_finite(name, array, numbers)
     if dtype is None or array.dtype.kind != "f" or array.dtype == dtype:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from nnlite.data.checks import as_input
+from nnlite.padded import Padded
 
 BLOCK = 1 << 20  # bytes of a memory-mapped file that are read at a time to check it
 
@@ -68,10 +69,12 @@ def is_stream(values: Any) -> bool:
 def as_rows(values: Any) -> Any:
     """An array for what is one or can be one at once, `Rows` for what loads its rows one by one.
 
+    `Padded` sequences stay as they are.
+
     Raises:
         TypeError: for generators, which can be walked through once only.
     """
-    if isinstance(values, np.ndarray | Rows):
+    if isinstance(values, np.ndarray | Padded | Rows):
         return values
     if hasattr(values, "__next__"):
         raise TypeError(
@@ -91,7 +94,7 @@ def as_source(name: str, values: Any, dtype: DTypeLike | None = None) -> Any:
 
     Args:
         name: for errors.
-        values: an array, a `numpy.memmap`, or a sequence.
+        values: an array, `Padded` sequences, a `numpy.memmap`, or a sequence.
         dtype: what floats shall become (default None: they stay as they are).
 
     Raises:

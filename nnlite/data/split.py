@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -12,17 +14,17 @@ from nnlite.random import as_generator
 
 
 def train_test_split(
-    *arrays: ArrayLike,
+    *arrays: Any,
     test_size: float = 0.25,
     stratify: ArrayLike | None = None,
     rng: np.random.Generator | int | None = None,
-) -> list[np.ndarray]:
+) -> list[Any]:
     """Shuffle rows and split them in two, the same way for every array.
 
         x_train, x_test, y_train, y_test = train_test_split(x, y, stratify=y)
 
     Args:
-        arrays: with the same number of rows each.
+        arrays: with the same number of rows each; `Padded` sequences too.
         test_size: a share between 0 and 1, or a number of rows (default 0.25).
         stratify: classes (N,) whose proportions both parts keep (default None).
         rng: a generator or seed (default: see `nn.seed`).

@@ -27,9 +27,12 @@ def known_classes(custom: Iterable[type] = ()) -> dict[str, type]:
         TypeError: for what is not a class of layers (or of initializers).
         ValueError: when two of them have the same name.
     """
-    own = [getattr(layers, name) for name in layers.__all__]
-    own += [cls for cls in vars(initializers).values() if inspect.isclass(cls)]
-    classes = {cls.__name__: cls for cls in own if issubclass(cls, Layer | Initializer)}
+    own = [*(getattr(layers, name) for name in layers.__all__), *vars(initializers).values()]
+    classes: dict[str, type] = {
+        cls.__name__: cls
+        for cls in own
+        if inspect.isclass(cls) and issubclass(cls, Layer | Initializer)
+    }
     for cls in custom:
         if not (inspect.isclass(cls) and issubclass(cls, Constructed)):
             raise TypeError(f"custom_layers: expected classes of layers, got {cls!r}")

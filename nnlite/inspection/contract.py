@@ -41,7 +41,7 @@ def check_backward(probe: Probe, x: np.ndarray, g: np.ndarray) -> list[Diagnosis
     kept, states, weights = g.copy(), probe.generator_states(), _weights(probe)
     x_before = x.copy()
     try:
-        d_x = probe.layer.backward(g)
+        d_x = probe.backward(g)
     except Exception as error:
         return [_raised(error)]
     found = _returned(d_x, x)
@@ -119,7 +119,7 @@ def check_accumulation(probe: Probe, x: np.ndarray, g: np.ndarray) -> list[Diagn
     for name, p in probe.parameters.items():
         p.grad = starts[name]
     probe.forward(x)
-    probe.layer.backward(g)
+    probe.backward(g)
     found = []
     for name, p in probe.parameters.items():
         if close(p.grad, starts[name] + once[name]) or not np.isfinite(once[name]).all():
@@ -135,10 +135,10 @@ def check_accumulation(probe: Probe, x: np.ndarray, g: np.ndarray) -> list[Diagn
     return found
 
 
-def check_slot(layer: Layer, probe: Probe, x: np.ndarray, g: np.ndarray) -> list[Diagnosis]:
+def check_slot(probe: Probe, x: np.ndarray, g: np.ndarray) -> list[Diagnosis]:
     """Whether backward belongs to the latest forward, not to one before it."""
     other = np.ascontiguousarray(x[::-1] * 0.5 if x.dtype.kind == "f" else x[::-1])
-    fresh = Probe(layer)
+    fresh = probe.fresh()
     if fresh.forward(other).shape != g.shape:
         return []
     right, grads = fresh.gradients(other, g)
@@ -158,9 +158,9 @@ def check_slot(layer: Layer, probe: Probe, x: np.ndarray, g: np.ndarray) -> list
     ]
 
 
-def check_dtypes(layer: Layer, x: np.ndarray) -> list[Diagnosis]:
+def check_dtypes(probe: Probe, x: np.ndarray) -> list[Diagnosis]:
     """Whether float32 stays float32, forward and backward."""
-    probe = Probe(layer, np.float32)
+    probe = probe.fresh(np.float32)
     x = floats(x, np.float32)
     with np.errstate(all="ignore"):
         y = probe.forward(x)
@@ -168,7 +168,7 @@ def check_dtypes(layer: Layer, x: np.ndarray) -> list[Diagnosis]:
             if y.dtype.kind != "f":
                 return []
             return [_drift("forward returns", y.dtype)]
-        d_x = probe.layer.backward(np.ones_like(y))
+        d_x = probe.backward(np.ones_like(y))
     if isinstance(d_x, np.ndarray) and x.dtype.kind == "f" and d_x.dtype != np.float32:
         return [_drift("backward returns", d_x.dtype)]
     return []

@@ -21,6 +21,7 @@ from nnlite.inspection.structure import sub_layers, watch
 from nnlite.layers.base import Layer
 from nnlite.losses.base import Loss
 from nnlite.optimizers.sgd import SGD
+from nnlite.padded import Padded, plain
 
 FEW = 3  # samples of the small batch in which a mistake is looked for
 JACOBIAN = 600  # largest number of outputs, and of entries, for which Jacobians are compared
@@ -28,7 +29,7 @@ JACOBIAN = 600  # largest number of outputs, and of entries, for which Jacobians
 
 def check_gradients(
     layer: Layer,
-    x: np.ndarray,
+    x: np.ndarray | Padded,
     loss: Loss | None = None,
     target: np.ndarray | None = None,
     raises: bool = True,
@@ -52,7 +53,7 @@ def check_gradients(
 
     Args:
         layer: a layer or a whole model; it is copied, and left as it is.
-        x: an input; floats are checked too, integers are not.
+        x: an input, or `Padded` sequences; floats are checked too, integers are not.
         loss, target: check dL/dw of this loss (default: of a random projection of y).
         raises: whether to raise when something is wrong (default True).
 
@@ -67,10 +68,10 @@ def check_gradients(
     """
     if (loss is None) != (target is None):
         raise ValueError("check_gradients: give loss and target together")
-    x = np.asarray(x)
+    x = x if isinstance(x, Padded) else np.asarray(x)
     if x.dtype.kind not in "fiub":
         raise TypeError(f"check_gradients: x must hold numbers, got dtype {x.dtype}")
-    if x.size == 0:
+    if plain(x).size == 0:
         raise ValueError(f"check_gradients: x is empty, shape {x.shape}")
     report = _Check(layer, x, loss, target).report()
     if not report.ok and raises:
@@ -82,13 +83,13 @@ class _Check:
     """One run of the checker on one layer."""
 
     def __init__(
-        self, layer: Layer, x: np.ndarray, loss: Loss | None, target: np.ndarray | None
+        self, layer: Layer, x: np.ndarray | Padded, loss: Loss | None, target: np.ndarray | None
     ) -> None:
         self.layer = layer
         self.loss = loss
         self.target = target
-        self.probe = Probe(layer)
-        self.x = floats(x)
+        self.probe = Probe(layer, lengths=x.lengths if isinstance(x, Padded) else None)
+        self.x = floats(plain(x))
         self.floating = x.dtype.kind == "f"
 
     def report(self) -> GradientReport:
@@ -102,8 +103,8 @@ class _Check:
             # after these, backward cannot be run again and again
             if not {"raises", "none", "type", "shape", "sum", "transposed"} & _kinds(findings):
                 findings += contract.check_accumulation(self.probe, self.x, g)
-                findings += contract.check_slot(self.layer, self.probe, self.x, g)
-                findings += contract.check_dtypes(self.layer, self.x)
+                findings += contract.check_slot(self.probe, self.x, g)
+                findings += contract.check_dtypes(self.probe, self.x)
                 rows = self._rows(y.shape)
         findings += contract.hidden_parameters(self.layer)
         if self.loss is not None and not findings:
@@ -150,8 +151,12 @@ class _Check:
             r = random_upstream(y.shape)
             return x, r, lambda: float((r * self.probe.forward(x)).sum())
         criterion, target = copy.deepcopy(self.loss), np.asarray(self.target)[rows]
-        criterion(y, target)
-        return x, criterion.backward(), lambda: criterion(self.probe.forward(x), target)
+        criterion(y, target, self.probe.mask)
+
+        def value() -> float:
+            return criterion(self.probe.forward(x), target, self.probe.mask)
+
+        return x, criterion.backward(), value
 
     def _slopes(self, rows: slice) -> dict[str, Slope]:
         x, g, objective = self._objective(rows)
@@ -169,9 +174,14 @@ class _Check:
         """The loss's own gradient, with respect to the prediction."""
         criterion, p = copy.deepcopy(self.loss), y.copy()
         assert criterion is not None
-        criterion(p, self.target)  # type: ignore[arg-type]  # given together
+        self.probe.forward(self.x)  # for the mask of all rows
+
+        def value() -> float:
+            return criterion(p, self.target, self.probe.mask)  # type: ignore[arg-type]  # given
+
+        value()
         grad = criterion.backward()
-        found = worst_slope(p, grad, lambda: criterion(p, self.target))  # type: ignore[arg-type]
+        found = worst_slope(p, grad, value)
         if found.error <= TOLERANCE:
             return [GradientRow("prediction", *found)]
         c = found.analytic / found.numeric if found.numeric else float("nan")
@@ -183,7 +193,7 @@ class _Check:
 
     def _unmoved(self) -> list[Diagnosis]:
         """Trainable parameters with a slope that a step of an optimizer leaves where they are."""
-        probe = Probe(self.layer)
+        probe = self.probe.fresh()
         parameters = [p for p in probe.layer.parameters() if p.trainable and p.dtype.kind == "f"]
         if not parameters:
             return []
@@ -191,8 +201,9 @@ class _Check:
         criterion = copy.deepcopy(self.loss)
         assert criterion is not None
         before = {name: p.data.copy() for name, p in probe.parameters.items()}
-        criterion(probe.forward(self.x), self.target)  # type: ignore[arg-type]
-        probe.layer.backward(criterion.backward())
+        y = probe.forward(self.x)
+        criterion(y, self.target, probe.mask)  # type: ignore[arg-type]
+        probe.backward(criterion.backward())
         optimizer.step()
         return [
             Diagnosis("unmoved", f"a step of the optimizer does not move {name}")
@@ -245,11 +256,11 @@ class _Check:
 
     def _parts(self) -> list[GradientReport]:
         """Reports on the wrong layers directly inside, each on the input that it gets here."""
-        inputs: dict[str, np.ndarray] = {}
-        probe = Probe(self.layer)
+        inputs: dict[str, np.ndarray | Padded] = {}
+        probe = self.probe.fresh()
         children = sub_layers(probe.layer)
         for place, child in children:
-            watch(child, lambda x, y, key=place: inputs.update({key: np.array(x)}))  # type: ignore[misc]
+            watch(child, lambda x, y, key=place: inputs.update({key: copy.deepcopy(x)}))  # type: ignore[misc]
         if not children:
             return []
         try:

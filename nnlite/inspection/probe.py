@@ -9,16 +9,24 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from nnlite.layers.base import Layer
+from nnlite.padded import Padded, masked
 
 
 class Probe:
     """A copy of a layer in one precision, with generators and buffers put back before each run.
 
     Dropout then draws the same mask every time, while statistics over the batch are computed
-    anew, as forward defines them. The layer in hand is never touched.
+    anew, as forward defines them; nothing is carried from run to run. The layer in hand is never
+    touched. With `lengths` it is run on `Padded` sequences, but plain arrays go in and come out,
+    zero in the padding, and no gradient comes from there.
     """
 
-    def __init__(self, layer: Layer, dtype: DTypeLike = np.float64) -> None:
+    def __init__(
+        self, layer: Layer, dtype: DTypeLike = np.float64, lengths: np.ndarray | None = None
+    ) -> None:
+        self.original = layer
+        self.lengths = lengths
+        self.mask: np.ndarray | None = None  # (N, T), 0 in the last output's padding
         self.layer = copy.deepcopy(layer).astype(dtype)
         for part in self.layer.named_layers().values():
             part.needs_input_grad = True
@@ -34,7 +42,30 @@ class Probe:
             generator.bit_generator.state = copy.deepcopy(state)
         for buffer, data in self._buffers:
             buffer.data = data
-        return self.layer.forward(x)
+        self.layer.reset_state()
+        if self.lengths is None:
+            return self.layer.forward(x)
+        lengths = np.minimum(self.lengths[: len(x)], x.shape[1])
+        y = Padded(x, lengths).through(self.layer)
+        self.mask = None
+        if isinstance(y, Padded):
+            y, self.mask = masked(y, None)
+            y = self._within(y)
+        return y
+
+    def backward(self, grad_output: np.ndarray) -> Any:
+        """What backward returns."""
+        return self.layer.backward(self._within(grad_output))
+
+    def _within(self, array: np.ndarray) -> np.ndarray:
+        """The array with zeros in the padding."""
+        if self.mask is None:
+            return array
+        return array * self.mask.reshape(*self.mask.shape, *[1] * (array.ndim - 2))
+
+    def fresh(self, dtype: DTypeLike = np.float64) -> Probe:
+        """Another copy of the same layer."""
+        return Probe(self.original, dtype, self.lengths)
 
     def gradients(
         self, x: np.ndarray, grad_output: np.ndarray
@@ -42,7 +73,7 @@ class Probe:
         """(what backward returns, each parameter's gradient by name) after a forward of x."""
         self.layer.zero_grad()
         self.forward(x)
-        d_x = self.layer.backward(grad_output)
+        d_x = self.backward(grad_output)
         return d_x, {name: p.grad.copy() for name, p in self.parameters.items()}
 
     def generator_states(self) -> list[str]:

@@ -11,13 +11,16 @@ from nnlite.layers.activations import (
     Softsign,
     Tanh,
 )
+from nnlite.layers.attention import MultiHeadAttention
 from nnlite.layers.base import Layer
 from nnlite.layers.channelnorm import BatchNorm1d, BatchNorm2d, GroupNorm, InstanceNorm2d
 from nnlite.layers.containers import Add, Concat, Residual, Sequential
 from nnlite.layers.conv import Conv1d, Conv2d
 from nnlite.layers.conv_transpose import ConvTranspose1d, ConvTranspose2d
+from nnlite.layers.decoding import decoding
 from nnlite.layers.dropout import ChannelDropout, Dropout, GaussianNoise
 from nnlite.layers.elementwise import Elementwise, Lambda
+from nnlite.layers.embedding import Embedding
 from nnlite.layers.featurenorm import LayerNorm, RMSNorm
 from nnlite.layers.globalpooling import (
     AdaptiveAvgPool2d,
@@ -27,7 +30,9 @@ from nnlite.layers.globalpooling import (
     GlobalMaxPool2d,
 )
 from nnlite.layers.linear import Linear
+from nnlite.layers.over_time import LastStep, MeanOverTime
 from nnlite.layers.pooling import AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
+from nnlite.layers.positional import LearnedPositionalEmbedding, PositionalEncoding
 from nnlite.layers.rectifiers import (
     CELU,
     ELU,
@@ -40,15 +45,20 @@ from nnlite.layers.rectifiers import (
     ReLU,
     ReLU6,
 )
+from nnlite.layers.recurrent import GRU, LSTM, RNN, Bidirectional
 from nnlite.layers.resize import Upsample2d, ZeroPad2d
 from nnlite.layers.shape import Flatten, Identity, Permute, Reshape
 from nnlite.layers.softmax import LogSoftmax, Softmax
+from nnlite.layers.transformer import TransformerLayer
 
 __all__ = [
     "CELU",
     "ELU",
     "GELU",
     "GLU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "SELU",
     "AdaptiveAvgPool2d",
     "Add",
@@ -56,6 +66,7 @@ __all__ = [
     "AvgPool2d",
     "BatchNorm1d",
     "BatchNorm2d",
+    "Bidirectional",
     "ChannelDropout",
     "Concat",
     "Conv1d",
@@ -64,6 +75,7 @@ __all__ = [
     "ConvTranspose2d",
     "Dropout",
     "Elementwise",
+    "Embedding",
     "Flatten",
     "GaussianNoise",
     "GlobalAvgPool1d",
@@ -77,17 +89,22 @@ __all__ = [
     "Identity",
     "InstanceNorm2d",
     "Lambda",
+    "LastStep",
     "Layer",
     "LayerNorm",
     "LeakyReLU",
+    "LearnedPositionalEmbedding",
     "Linear",
     "LogSigmoid",
     "LogSoftmax",
     "MaxPool1d",
     "MaxPool2d",
+    "MeanOverTime",
     "Mish",
+    "MultiHeadAttention",
     "PReLU",
     "Permute",
+    "PositionalEncoding",
     "RMSNorm",
     "ReLU",
     "ReLU6",
@@ -100,6 +117,8 @@ __all__ = [
     "Softplus",
     "Softsign",
     "Tanh",
+    "TransformerLayer",
     "Upsample2d",
     "ZeroPad2d",
+    "decoding",
 ]

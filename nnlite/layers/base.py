@@ -41,6 +41,15 @@ What the framework relies on:
   attributes in the order in which they were defined, lists, tuples and dicts too, each part once.
   Names that start with `_` are not walked. There is nothing to register.
 - *Constructor arguments* are stored untouched under their own names (see `construction.py`).
+- *Padded sequences.* `Padded(data, lengths)` flows through containers whole to the layers that
+  mix time steps and say so with `accepts_padded = True`: they treat every sequence as if it ended
+  at its own length, and return zeros beyond. Any other layer is called with the bare `data`, and
+  what it returns is padded again while it still has T steps. Gradients are plain arrays, zero in
+  the padding: the trainer hands the loss the mask as `sample_weight (N, T)`, so they start as zeros
+  there, and a layer that accepts padding passes none on.
+- *Carried state.* What a layer takes from one batch to the next on purpose (a stateful recurrent
+  layer, or attention inside `nn.decoding`) is its `carried`; `reset_state()` drops it, and
+  evaluation starts without it.
 """
 
 from __future__ import annotations
@@ -57,6 +66,7 @@ from nnlite.construction import Constructed, varargs_name
 from nnlite.data.batches import batches
 from nnlite.data.sources import as_source
 from nnlite.memory import keep_freed_memory
+from nnlite.padded import join
 from nnlite.parameter import Buffer, Parameter
 from nnlite.slot import Slot, inference
 
@@ -75,12 +85,16 @@ class Layer(Slot, Constructed):
         equations: the derivation, one line each, with `G` for the incoming gradient; the keys are
             "forward", "input" and the layer's parameter names. The trace prints them.
         min_batch: the smallest batch that training mode accepts (default 1).
+        accepts_padded: whether `forward` takes `Padded` sequences (default False).
+        carried: what the next batch starts from (default None).
     """
 
     training: bool = True
     needs_input_grad: bool = True
     equations: ClassVar[Mapping[str, str]] = {}
     min_batch: int = 1
+    accepts_padded: bool = False
+    carried: Any = None
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Compute y from x, and save for backward what it will need."""
@@ -161,15 +175,24 @@ class Layer(Slot, Constructed):
 
     @contextmanager
     def evaluation(self) -> Iterator[None]:
-        """A context in eval mode that keeps nothing; afterwards each layer's own mode is back."""
-        modes = [(layer, layer.training) for layer in self.named_layers().values()]
+        """A context in eval mode that keeps nothing.
+
+        Afterwards each layer's own mode is back, and what it carried.
+        """
+        before = [(each, each.training, each.carried) for each in self.named_layers().values()]
         try:
             self.eval()
+            self.reset_state()
             with inference():
                 yield
         finally:
-            for layer, mode in modes:
-                layer.training = mode
+            for layer, mode, carried in before:
+                layer.training, layer.carried = mode, carried
+
+    def reset_state(self) -> None:
+        """Forget what this layer and all inside it carry from batch to batch."""
+        for layer in self.named_layers().values():
+            layer.carried = None
 
     # -- state -----------------------------------------------------------------------------------
 
@@ -219,13 +242,14 @@ class Layer(Slot, Constructed):
 
     # -- use -------------------------------------------------------------------------------------
 
-    def predict(self, x: Any, batch_size: int = 256) -> np.ndarray:
+    def predict(self, x: Any, batch_size: int = 256) -> Any:
         """The outputs for all of `x`, batch by batch, in eval mode and without keeping anything.
 
         Floating `x` is cast to the dtype of the parameters. Modes are as before afterwards.
 
         Args:
-            x: one row per sample: an array, a `numpy.memmap`, or a sequence that loads its rows.
+            x: one row per sample: an array, `Padded` sequences, a `numpy.memmap`, or a sequence
+                that loads its rows.
             batch_size: how many samples at a time (default 256).
 
         Raises:
@@ -234,7 +258,7 @@ class Layer(Slot, Constructed):
         """
         x = as_source("x", x, floating_dtype(self))
         with self.evaluation():
-            return np.concatenate([self(part) for part in batches(x, batch_size=batch_size)])
+            return join([self(part) for part in batches(x, batch_size=batch_size)])
 
     # -- checks for subclasses -------------------------------------------------------------------
 

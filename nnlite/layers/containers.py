@@ -19,6 +19,7 @@ import numpy as np
 from nnlite.checks import instance_hint
 from nnlite.layers.base import Layer
 from nnlite.layers.shape import Identity
+from nnlite.padded import Padded, plain
 
 LOCATED = (ValueError, TypeError, RuntimeError)
 Pass = TypeVar("Pass", bound=Callable[..., Any])
@@ -31,9 +32,9 @@ def whole_or_nothing(run: Pass) -> Pass:
     """
 
     @functools.wraps(run)
-    def guarded(self: Container, value: np.ndarray) -> Any:
+    def guarded(self: Container, *values: Any, **named: Any) -> Any:
         try:
-            return run(self, value)
+            return run(self, *values, **named)
         except BaseException:
             self.clear_saved()
             raise
@@ -43,6 +44,8 @@ def whole_or_nothing(run: Pass) -> Pass:
 
 class Container(Layer):
     """What containers share: their children, by place, and the place in error messages."""
+
+    accepts_padded = True
 
     def children(self) -> list[tuple[str, Layer]]:
         """The layers directly inside, each with the words that name its place."""
@@ -125,11 +128,11 @@ class Sequential(Container):
         return [(f"layer {index}", layer) for index, layer in enumerate(self.layers)]
 
     @whole_or_nothing
-    def forward(self, x: np.ndarray) -> np.ndarray:
+    def forward(self, x: Any) -> Any:
         """Through the layers, first to last."""
         for index, layer in enumerate(self.layers):
             try:
-                x = layer.forward(x)
+                x = x.through(layer) if isinstance(x, Padded) else layer.forward(x)
                 if x is None:
                     raise _nothing_from("forward", layer, "y")
             except LOCATED as error:
@@ -150,7 +153,7 @@ class Sequential(Container):
                 layer.needs_input_grad = needed
             try:
                 grad = layer.backward(grad)  # type: ignore[arg-type]  # None only from the lowest
-                if grad is None and needed:
+                if grad is None and index > lowest:  # the lowest may have had whole numbers
                     raise _nothing_from("backward", layer, "dL/dx")
             except LOCATED as error:
                 self._raise_from(f"layer {index}", layer, error)
@@ -194,34 +197,38 @@ class _Branches(Container):
         return [(f"branch {index}", branch) for index, branch in enumerate(self.branches)]
 
     @whole_or_nothing
-    def forward(self, x: np.ndarray) -> np.ndarray:
+    def forward(self, x: Any) -> Any:
         """Each branch on the same x, then combined."""
-        outputs = []
+        outputs: list[Any] = []
         for place, branch in self.children():
             try:
-                y = branch.forward(x)
+                y = x.through(branch) if isinstance(x, Padded) else branch.forward(x)
                 if y is None:
                     raise _nothing_from("forward", branch, "y")
             except LOCATED as error:
                 self._raise_from(place, branch, error)
             outputs.append(y)
-        return self.combine(outputs)
+        y = self.combine([plain(output) for output in outputs])
+        return Padded(y, x.lengths) if any(isinstance(o, Padded) for o in outputs) else y
 
     @whole_or_nothing
     def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
         """Each branch on its part of the gradient; dL/dx is the sum."""
-        d_x: np.ndarray | None = None
+        d_inputs: list[np.ndarray | None] = []
         for (place, branch), d_branch in zip(self.children(), self.split(grad_output), strict=True):
             if branch.needs_input_grad != self.needs_input_grad:
                 branch.needs_input_grad = self.needs_input_grad
             try:
-                d_input = branch.backward(d_branch)
-                if d_input is None and self.needs_input_grad:
-                    raise _nothing_from("backward", branch, "dL/dx")
+                d_inputs.append(branch.backward(d_branch))
             except LOCATED as error:
                 self._raise_from(place, branch, error)
-            if self.needs_input_grad:
-                d_x = d_input if d_x is None else d_x + d_input
+        if not self.needs_input_grad or all(d_input is None for d_input in d_inputs):
+            return None  # nobody asked, or x was whole numbers
+        d_x: np.ndarray | None = None
+        for (place, branch), d_input in zip(self.children(), d_inputs, strict=True):
+            if d_input is None:
+                self._raise_from(place, branch, _nothing_from("backward", branch, "dL/dx"))
+            d_x = d_input if d_x is None else d_x + d_input
         return d_x
 
     def combine(self, outputs: list[np.ndarray]) -> np.ndarray:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
+from nnlite.checks import check_probability
 from nnlite.layers.base import Layer
 from nnlite.random import as_generator
 
@@ -30,15 +31,16 @@ class Dropout(Layer):
     equations: ClassVar = {"forward": "y = x ⊙ m", "input": "dL/dx = G ⊙ m"}
 
     def __init__(self, p: float = 0.5, rng: np.random.Generator | int | None = None) -> None:
-        if not 0 <= p < 1:
-            raise ValueError(f"{type(self).__name__}: p must be at least 0 and below 1, got {p}")
+        check_probability(f"{type(self).__name__}: p", p)
         self.p = p
         self.rng = as_generator(rng)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """X with some values dropped and the others scaled up."""
         self.check_floating(x)
-        mask = self._draw(x) if self.training and self.p > 0 else None
+        mask = None
+        if self.training and self.p > 0:
+            mask = dropout_mask(self.mask_shape(x), self.p, self.rng, x.dtype)
         y = x if mask is None else x * mask
         self.save_for_backward(mask)
         return y
@@ -52,14 +54,17 @@ class Dropout(Layer):
         """The mask's shape: a draw for each value."""
         return x.shape
 
-    def _draw(self, x: np.ndarray) -> np.ndarray:
-        """0 with probability p and 1/(1 − p) otherwise, in x's dtype.
 
-        16 random bits a value are drawn in half the time of a float; p is rounded to 2⁻¹⁶.
-        """
-        dropped = min(round(self.p * BITS), BITS - 1)
-        kept = self.rng.integers(0, BITS, self.mask_shape(x), np.uint16) >= dropped
-        return kept * x.dtype.type(BITS / (BITS - dropped))
+def dropout_mask(
+    shape: tuple[int, ...], p: float, rng: np.random.Generator, dtype: np.dtype[Any]
+) -> np.ndarray:
+    """0 with probability p and 1/(1 − p) otherwise.
+
+    16 random bits a value are drawn in half the time of a float; p is rounded to 2⁻¹⁶.
+    """
+    dropped = min(round(p * BITS), BITS - 1)
+    kept = rng.integers(0, BITS, shape, np.uint16) >= dropped
+    return kept * dtype.type(BITS / (BITS - dropped))
 
 
 class ChannelDropout(Dropout):

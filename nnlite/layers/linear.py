@@ -10,7 +10,7 @@ import numpy as np
 from nnlite.checks import check_whole
 from nnlite.initializers import Initializer, Uniform, first_values
 from nnlite.layers.base import Layer
-from nnlite.ops.products import times_transposed
+from nnlite.ops.products import times, times_transposed
 from nnlite.parameter import Parameter
 from nnlite.random import as_generator
 
@@ -71,7 +71,7 @@ class Linear(Layer):
         if x.ndim < 2 or x.shape[-1] != self.in_features:
             hint = "; for one sample use x[None]" if x.ndim == 1 else ""
             raise ValueError(f"{self!r}: expected (N, {self.in_features}), got {x.shape}{hint}")
-        y = x @ self.weight.data
+        y = times(x, self.weight.data)
         if self.bias is not None:
             y += self.bias.data
         self.save_for_backward(x)

@@ -7,6 +7,17 @@ import numpy as np
 SMALL = 32_768  # values; copying so many costs a few microseconds
 
 
+def times(x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """X W for x (…, in) and w (in, out), as one product of matrices.
+
+    NumPy would multiply every (T, in) of an (N, T, in) by itself, which is a quarter slower.
+    """
+    if x.ndim == 2:
+        return x @ w
+    y = x.reshape(-1, w.shape[0]) @ w
+    return y.reshape(*x.shape[:-1], w.shape[1])
+
+
 def times_transposed(g: np.ndarray, w: np.ndarray) -> np.ndarray:
     """G Wᵀ for g (…, out) and w (in, out).
 
@@ -14,4 +25,4 @@ def times_transposed(g: np.ndarray, w: np.ndarray) -> np.ndarray:
     transposed right factor: (64, 64) times (128, 64)ᵀ takes 35 µs, and 14 µs with the transpose
     written out first. Large products do not care, and then the copy would cost.
     """
-    return g @ (w.T.copy() if w.size <= SMALL else w.T)
+    return times(g, w.T.copy() if w.size <= SMALL else w.T)

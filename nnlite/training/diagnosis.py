@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nnlite.layers.base import Layer
+from nnlite.padded import plain
 
 
 class NonFiniteLossError(RuntimeError, FloatingPointError):
@@ -50,7 +51,7 @@ def _watch(layer: Layer, path: str) -> None:
 
     def watched(x: np.ndarray) -> np.ndarray:
         y = forward(x)
-        if not np.isfinite(y).all():
+        if not np.isfinite(plain(y)).all():
             where = f"layer {path}, {layer!r}" if path else layer.label()
             raise _Found(f"the first output that is not finite is that of {where}")
         return y

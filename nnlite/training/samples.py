@@ -14,6 +14,7 @@ from nnlite.data.sources import Rows, as_source, part_of
 from nnlite.data.split import train_test_split
 from nnlite.layers.base import Layer, floating_dtype
 from nnlite.losses.base import Loss
+from nnlite.padded import Padded, plain
 from nnlite.training.class_weight import ClassWeight, of_classes
 from nnlite.training.measures import Measures
 
@@ -50,12 +51,12 @@ class Samples(NamedTuple):
                 is named), and whatever the model, the loss or a metric refuses.
         """
         x = as_source(f"{name}x", x, floating_dtype(model))
-        y = as_source(f"{name}y", y)
+        y = as_source(f"{name}y", unpadded(f"{name}y", y))
         if len(x) != len(y):
             raise ValueError(f"{name}x has {len(x)} rows and {name}y has {len(y)}")
         with model.evaluation():
             with _about(f"{name}x", x):
-                one = model(x[:1])
+                one = plain(model(x[:1]))
             with _about(f"{name}y", y):
                 _check_targets(loss, one, y)
             ignored = getattr(loss, "ignore_index", None)
@@ -100,6 +101,13 @@ class Samples(NamedTuple):
             for numbers in train_test_split(np.arange(self.rows), test_size=fraction, rng=rng)
         )
         return train, held_out
+
+
+def unpadded(name: str, y: Any) -> Any:
+    """Refuse `Padded` targets: x alone says where sequences end."""
+    if isinstance(y, Padded):
+        raise TypeError(f"{name} must be an array (N, T, …): give its data; x has the lengths")
+    return y
 
 
 def _check_targets(loss: Loss, one: np.ndarray, y: Any) -> None:

@@ -13,9 +13,10 @@ from nnlite.data.checks import as_input
 from nnlite.data.sources import is_stream
 from nnlite.layers.base import Layer, floating_dtype
 from nnlite.losses.base import Loss
+from nnlite.padded import plain
 from nnlite.training.class_weight import ClassWeight
 from nnlite.training.measures import Measures
-from nnlite.training.samples import Samples, weights_of
+from nnlite.training.samples import Samples, unpadded, weights_of
 
 
 class Stream:
@@ -81,7 +82,7 @@ class Stream:
                 f"{type(batch).__name__}"
             )
         x = as_input(f"{name}: x", batch[0], floating_dtype(self.model))
-        y = as_input(f"{name}: y", batch[1])
+        y = as_input(f"{name}: y", unpadded(f"{name}: y", batch[1]))
         if len(x) != len(y):
             raise ValueError(f"{name}: x has {len(x)} rows and y has {len(y)}")
         for path, layer in self.model.named_layers().items():
@@ -92,7 +93,7 @@ class Stream:
                 )
         if self._one is None:
             with self.model.evaluation():
-                self._one = self.model(x[:1])
+                self._one = plain(self.model(x[:1]))
         weight = weights_of(
             f"{name}: sample_weight",
             y,

@@ -17,6 +17,7 @@ from nnlite.layers.base import Layer
 from nnlite.losses.base import Loss
 from nnlite.metrics import Metric
 from nnlite.optimizers.base import Optimizer
+from nnlite.padded import masked
 from nnlite.random import as_generator, root_entropy
 from nnlite.training import checkpoint
 from nnlite.training.call import Call
@@ -102,7 +103,7 @@ class Trainer(Constructed):
 
     def train_step(self, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None = None) -> float:
         """One step of the loop on one batch; returns the loss."""
-        prediction = self._forward(x, y, weight)
+        prediction, weight = self._forward(x, y, weight)
         grad = self.loss.backward()  # 1. compute the loss gradient
         self.model.backward(grad)  # 2. to 5. through every layer, last to first
         self.optimizer.step()  # 6. update the weights
@@ -117,7 +118,7 @@ class Trainer(Constructed):
         """
         total = 0.0
         for place, (x, y, weight) in enumerate(group):
-            prediction = self._forward(x, y, weight, place)
+            prediction, weight = self._forward(x, y, weight, place)
             grad = self.loss.backward()
             self.model.backward(grad * self.loss.denominator)
             total += self.loss.denominator
@@ -128,13 +129,13 @@ class Trainer(Constructed):
 
     def _forward(
         self, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None, place: int = 0
-    ) -> np.ndarray:
-        """The prediction; its loss goes to `last_loss` and must be finite.
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Prediction and weights without padding; the loss goes to `last_loss` and must be finite.
 
         `place` counts the batches of this update.
         """
         drawn = [generator.bit_generator.state for generator in self._generators]
-        prediction = self.model.forward(x)
+        prediction, weight = masked(self.model.forward(x), weight)
         self.last_loss = self.loss(prediction, y, weight)
         if not math.isfinite(self.last_loss):
             batches = 1 if self.call is None else self.call.settings["accumulate"]
@@ -144,7 +145,7 @@ class Trainer(Constructed):
                 f"{first_non_finite(self.model, x, drawn)}; "
                 "a smaller learning rate or clip_norm may help"
             )
-        return prediction
+        return prediction, weight
 
     # -- measuring -------------------------------------------------------------------------------
 
@@ -169,7 +170,7 @@ class Trainer(Constructed):
         measures = self.measures.fresh()
         with self.model.evaluation(), closing(samples.batches(batch_size)) as feed:
             for x, y, weight in feed:
-                prediction = self.model(x)
+                prediction, weight = masked(self.model(x), weight)
                 measures.add(self.loss(prediction, y, weight), self.loss, prediction, y, weight)
         return measures.results()
 

@@ -1,12 +1,21 @@
 """One row for every configuration of every layer and loss; all of them run through the contract."""
 
+from cases.attention import LAYERS as ATTENTION
 from cases.convolution import LAYERS as CONVOLUTION
 from cases.core import LAYERS as CORE
 from cases.kinds import LayerCase, LossCase, layer_input, layer_of
 from cases.losses import LOSSES
 from cases.normalization import LAYERS as NORMALIZATION
 from cases.pooling import LAYERS as POOLING
+from cases.sequences import LAYERS as SEQUENCES
 
-LAYERS: dict[str, LayerCase] = {**CORE, **CONVOLUTION, **POOLING, **NORMALIZATION}
+LAYERS: dict[str, LayerCase] = {
+    **CORE,
+    **CONVOLUTION,
+    **POOLING,
+    **NORMALIZATION,
+    **SEQUENCES,
+    **ATTENTION,
+}
 
 __all__ = ["LAYERS", "LOSSES", "LayerCase", "LossCase", "layer_input", "layer_of"]

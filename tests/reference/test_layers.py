@@ -8,18 +8,17 @@ from reference.compare import assert_close
 
 torch = pytest.importorskip("torch")
 core = pytest.importorskip("reference.core")
+attention = pytest.importorskip("reference.attention")
 convolution = pytest.importorskip("reference.convolution")
 normalization = pytest.importorskip("reference.normalization")
 pooling = pytest.importorskip("reference.pooling")
+sequences = pytest.importorskip("reference.sequences")
 
-
-REFERENCE = {
-    **core.REFERENCE,
-    **convolution.REFERENCE,
-    **pooling.REFERENCE,
-    **normalization.REFERENCE,
-}
-WITHOUT_COUNTERPART = core.WITHOUT_COUNTERPART | normalization.WITHOUT_COUNTERPART
+SUBJECTS = (core, convolution, pooling, normalization, sequences, attention)
+REFERENCE = {name: layer for subject in SUBJECTS for name, layer in subject.REFERENCE.items()}
+WITHOUT_COUNTERPART = set().union(
+    *(getattr(subject, "WITHOUT_COUNTERPART", ()) for subject in SUBJECTS)
+)
 IN_DOUBLE = core.IN_DOUBLE
 
 

@@ -1,0 +1,101 @@
+"""A table of learned vectors, one for each token."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from nnlite.checks import check_whole, is_whole
+from nnlite.initializers import Initializer, Normal
+from nnlite.layers.base import Layer
+from nnlite.parameter import Parameter
+from nnlite.random import as_generator
+
+
+class Embedding(Layer):
+    """A row of a table for every token.
+
+    Forward      y = W[x]
+    Backward     with G = dL/dy
+                 dL/dW_v = Σ G over the places where x = v;  x is whole numbers, without gradient
+                 because y_n = Σᵥ [x_n = v] W_v: a product with a one-hot matrix that nobody forms,
+                 ∂y_n/∂W_v = [x_n = v]
+    Shapes       x (N, …) integers → y (N, …, D); weight (num_embeddings, D)
+    Saves        x
+    Args         num_embeddings: how many tokens there are
+                 embedding_dim: D, the length of their vectors
+                 padding_idx: a token whose vector is zero at first and gets no gradient, so that
+                 it stays so (default None)
+                 weight_init: initializer (default None: N(0, 1))
+                 rng: a generator or seed for the first values (default: see `nn.seed`)
+    Raises       TypeError: when x does not hold integers
+                 ValueError: for a token outside 0 … num_embeddings − 1 (its place is named)
+    Source       Bengio et al. 2003; first values as in PyTorch
+    """
+
+    equations: ClassVar = {
+        "forward": "y = W[x]",
+        "weight": "dL/dWᵥ = Σ G where x = v",
+        "input": "none: x is whole numbers",
+    }
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        padding_idx: int | None = None,
+        weight_init: Initializer | None = None,
+        rng: np.random.Generator | int | None = None,
+    ) -> None:
+        check_whole("num_embeddings", num_embeddings)
+        check_whole("embedding_dim", embedding_dim)
+        if padding_idx is not None and not (
+            is_whole(padding_idx) and 0 <= padding_idx < num_embeddings
+        ):
+            raise ValueError(
+                f"Embedding: padding_idx must be in 0 … {num_embeddings - 1}, got {padding_idx!r}"
+            )
+        self.num_embeddings = num_embeddings
+        self.embedding_dim = embedding_dim
+        self.padding_idx = padding_idx
+        self.weight_init = weight_init
+        weight = (weight_init or Normal(1.0))((num_embeddings, embedding_dim), as_generator(rng))
+        if padding_idx is not None:
+            weight[padding_idx] = 0
+        self.weight = Parameter(weight)
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """The rows of the table."""
+        if not isinstance(x, np.ndarray):
+            raise TypeError(f"{self!r}: expected a NumPy array, got {type(x).__name__}")
+        if x.dtype.kind not in "iu":
+            raise TypeError(
+                f"{self!r}: tokens must be integers, got dtype {x.dtype}; "
+                "convert with x.astype(np.int64)"
+            )
+        if x.size and not (x.min() >= 0 and x.max() < self.num_embeddings):
+            where = tuple(int(i) for i in np.argwhere((x < 0) | (x >= self.num_embeddings))[0])
+            raise ValueError(
+                f"{self!r}: token {x[where]} at {where} is outside 0 … {self.num_embeddings - 1}"
+            )
+        y = self.weight.data.take(x, axis=0)
+        self.save_for_backward(x)
+        return y
+
+    def backward(self, grad_output: np.ndarray) -> None:
+        """Add each vector's gradient to its token's row.
+
+        Sorted by token, the gradients of one row stand together, and `reduceat` sums each such
+        group; `np.add.at` takes several times as long.
+        """
+        (x,) = self.saved()
+        order = x.ravel().argsort(kind="stable")
+        tokens = x.ravel()[order]
+        d_rows = grad_output.reshape(-1, self.embedding_dim)[order]
+        if self.padding_idx is not None:
+            kept = tokens != self.padding_idx
+            tokens, d_rows = tokens[kept], d_rows[kept]
+        if tokens.size:
+            first = np.flatnonzero(np.diff(tokens, prepend=-1))  # where each group begins
+            self.weight.grad[tokens[first]] += np.add.reduceat(d_rows, first)

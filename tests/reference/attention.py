@@ -1,0 +1,114 @@
+"""Attention and positions in PyTorch, one function per row of the cases."""
+
+import torch
+from torch.nn import functional as F
+
+LENGTHS = torch.tensor([2, 5, 1])
+
+
+def masks(x, causal, lengths):
+    """What no step may see, (T, T), and where there is only padding, (N, T); None for nothing."""
+    steps = torch.arange(x.shape[1])
+    future = steps > steps[:, None] if causal else None
+    return future, None if lengths is None else steps >= lengths[:, None]
+
+
+def ended(y, padding):
+    """Zeros in the padding, where PyTorch leaves what it computed."""
+    return y if padding is None else y.masked_fill(padding[..., None], 0)
+
+
+def attention(heads, causal=False, lengths=None):
+    """`nn.MultiheadAttention`'s own function, on nnlite's layouts."""
+
+    def forward(x, *weights):
+        if len(weights) == 4:
+            w_in, b_in, w_out, b_out = weights
+        else:
+            (w_in, w_out), b_in, b_out = weights, None, None
+        future, padding = masks(x, causal, lengths)
+        steps = x.transpose(0, 1)  # (T, N, D)
+        y, _ = F.multi_head_attention_forward(
+            steps, steps, steps, x.shape[-1], heads, w_in.T, b_in, None, None, False, 0.0,
+            w_out.T, b_out, attn_mask=future, key_padding_mask=padding, need_weights=False,
+        )  # fmt: skip
+        return ended(y.transpose(0, 1), padding)
+
+    return forward
+
+
+def sinusoids(x):
+    """As section 3.5 of the paper has it, one value at a time."""
+    _, steps, size = x.shape
+    table = torch.tensor(
+        [
+            [position / 10000 ** ((i - i % 2) / size) for i in range(size)]
+            for position in range(steps)
+        ],
+        dtype=torch.float64,
+    )
+    even = torch.arange(size) % 2 == 0
+    return x + torch.where(even, table.sin(), table.cos()).to(x.dtype)
+
+
+def learned(x, weight):
+    return x + F.embedding(torch.arange(x.shape[1]), weight)
+
+
+def transformer(norm_first=True, causal=False, lengths=None):
+    """`nn.TransformerEncoderLayer` itself, with nnlite's parameters in the place of its own."""
+
+    def forward(x, *weights):
+        size, d_ff = x.shape[-1], weights[8 if norm_first else 6].shape[-1]
+        layer = torch.nn.TransformerEncoderLayer(
+            size, 2, d_ff, 0.0, "gelu", batch_first=True, norm_first=norm_first
+        )
+        order = NORM_FIRST if norm_first else NORM_LAST
+        parameters = {
+            name: weight.T if weight.ndim == 2 else weight
+            for name, weight in zip(order, weights, strict=True)
+        }
+        future, padding = masks(x, causal, lengths)
+        return ended(torch.func.functional_call(layer, parameters, (x, future, padding)), padding)
+
+    return forward
+
+
+# PyTorch's names, in the order of nnlite's layers
+NORM_1, NORM_2, LINEAR_1, LINEAR_2 = (
+    [f"{name}.weight", f"{name}.bias"] for name in ("norm1", "norm2", "linear1", "linear2")
+)
+ATTENTION = [f"self_attn.{name}" for name in ("in_proj_weight", "in_proj_bias")]
+ATTENTION += [f"self_attn.out_proj.{name}" for name in ("weight", "bias")]
+NORM_FIRST = [*NORM_1, *ATTENTION, *NORM_2, *LINEAR_1, *LINEAR_2]
+NORM_LAST = [*ATTENTION, *NORM_1, *LINEAR_1, *LINEAR_2, *NORM_2]
+
+REFERENCE = {
+    "PositionalEncoding": sinusoids,
+    "PositionalEncoding odd": sinusoids,
+    "LearnedPositionalEmbedding": learned,
+    "LearnedPositionalEmbedding initializer": learned,
+    "MultiHeadAttention": attention(2),
+    "MultiHeadAttention causal": attention(2, causal=True),
+    "MultiHeadAttention no bias": attention(3),
+    "MultiHeadAttention 1 head": attention(1),
+    "MultiHeadAttention all heads": attention(4),
+    "MultiHeadAttention batch 1": attention(2),
+    "MultiHeadAttention 1 step": attention(2, causal=True),
+    "MultiHeadAttention eval": attention(2),
+    "MultiHeadAttention padded": attention(2, lengths=LENGTHS),
+    "MultiHeadAttention padded causal": attention(2, causal=True, lengths=LENGTHS),
+    "TransformerLayer": transformer(),
+    "TransformerLayer causal": transformer(causal=True),
+    "TransformerLayer norm last": transformer(norm_first=False),
+    "TransformerLayer padded": transformer(lengths=LENGTHS),
+    "TransformerLayer padded causal norm last": transformer(False, causal=True, lengths=LENGTHS),
+    "TransformerLayer eval": transformer(causal=True),
+}
+# PyTorch draws other masks from the same seed.
+WITHOUT_COUNTERPART = {
+    "MultiHeadAttention dropout",
+    "MultiHeadAttention dropout causal",
+    "MultiHeadAttention padded dropout",
+    "TransformerLayer dropout",
+}

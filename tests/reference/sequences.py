@@ -1,0 +1,178 @@
+"""Embedding and recurrent layers in PyTorch, whose second bias is zero here.
+
+PyTorch has no GRU that resets before the product; that one is written out step by step.
+"""
+
+import torch
+from cases.sequences import CELLS, LAYERS
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+LENGTHS = torch.tensor([2, 5, 1])
+THEIRS = {"RNN": torch.rnn_tanh, "RNN relu": torch.rnn_relu, "LSTM": torch.lstm, "GRU": torch.gru}
+
+
+def in_their_layout(weights):
+    """(weight_ih, weight_hh, bias) of one layer or more, as a flat list."""
+    flat = []
+    for w_ih, w_hh, bias in zip(weights[0::3], weights[1::3], weights[2::3], strict=True):
+        flat += [w_ih.T, w_hh.T, bias, torch.zeros_like(bias)]
+    return flat
+
+
+def start(cell, x, layers, hidden):
+    zeros = torch.zeros(layers, len(x), hidden, dtype=x.dtype)
+    return (zeros, zeros) if cell == "LSTM" else zeros
+
+
+def recurrent(cell, x, weights, lengths=None, bidirectional=False, state=None):
+    """(y, states) of all layers; padded sequences go in packed."""
+    if cell == "GRU before":
+        return reset_before(x, weights, lengths, state)
+    flat = in_their_layout(weights)
+    layers, hidden = len(weights) // 3, weights[1].shape[0]
+    hx = start(cell, x, layers, hidden) if state is None else state
+    options = (True, layers // (2 if bidirectional else 1), 0.0, False, bidirectional)
+    if lengths is None:
+        y, *states = THEIRS[cell](x, hx, flat, *options, True)
+        return y, states
+    packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+    order = packed.sorted_indices
+    hx = tuple(h[:, order] for h in hx) if cell == "LSTM" else hx[:, order]
+    data, *states = THEIRS[cell](packed.data, packed.batch_sizes, hx, flat, *options)
+    y, _ = pad_packed_sequence(
+        packed._replace(data=data), batch_first=True, total_length=x.shape[1]
+    )
+    return y, [each[:, packed.unsorted_indices] for each in states]
+
+
+def reset_before(x, weights, lengths=None, state=None):
+    """Cho et al. 2014, one step after another."""
+    lengths = torch.full((len(x),), x.shape[1]) if lengths is None else lengths
+    finals = []
+    for level in range(len(weights) // 3):
+        w_ih, w_hh, bias = weights[3 * level : 3 * level + 3]
+        hidden = w_hh.shape[0]
+        h = torch.zeros(len(x), hidden, dtype=x.dtype) if state is None else state[level]
+        u_r, u_z, u_n = w_hh.split(hidden, 1)
+        outputs = []
+        for t in range(x.shape[1]):
+            a_r, a_z, a_n = (x[:, t] @ w_ih + bias).split(hidden, 1)
+            r, z = torch.sigmoid(a_r + h @ u_r), torch.sigmoid(a_z + h @ u_z)
+            n = torch.tanh(a_n + (r * h) @ u_n)
+            live = (t < lengths)[:, None]
+            h = torch.where(live, (1 - z) * n + z * h, h)
+            outputs.append(torch.where(live, h, 0.0))
+        x = torch.stack(outputs, 1)
+        finals.append(h)
+    return x, [torch.stack(finals)]
+
+
+def without_bias(weights):
+    """Zeros where a layer has no bias."""
+    w_ih, w_hh = weights
+    return w_ih, w_hh, torch.zeros(w_ih.shape[1], dtype=w_ih.dtype)
+
+
+def rows_of(cell):
+    """A counterpart for each of the cell's rows."""
+
+    def sequences(x, *weights):
+        return recurrent(cell, x, weights)[0]
+
+    def last(x, *weights):
+        return recurrent(cell, x, weights)[0][:, -1]
+
+    def padded(x, *weights):
+        return recurrent(cell, x, weights, LENGTHS)[0]
+
+    def padded_last(x, *weights):
+        return recurrent(cell, x, weights, LENGTHS)[1][0][-1]
+
+    return {
+        cell: sequences,
+        f"{cell} one step": sequences,
+        f"{cell} no bias": lambda x, *weights: sequences(x, *without_bias(weights)),
+        f"{cell} last": last,
+        f"{cell} stacked": last,
+        f"{cell} padded": masked(padded),
+        f"{cell} padded last": padded_last,
+        f"{cell} padded stacked": masked(padded),
+    }
+
+
+def mask(y):
+    return (torch.arange(y.shape[1]) < LENGTHS[:, None])[:, :, None]
+
+
+def masked(function):
+    """The gradient that arrives in the padding does not count."""
+
+    def run(x, *weights):
+        y = function(x, *weights)
+        return y * mask(y)
+
+    return run
+
+
+def both(cell, lengths=None):
+    def run(x, *weights):
+        return recurrent(cell, x, weights, lengths, bidirectional=True)[0]
+
+    return run
+
+
+def both_last(cell, lengths=None):
+    def run(x, *weights):
+        forward, reverse = recurrent(cell, x, weights, lengths, bidirectional=True)[1][0]
+        return torch.cat([forward, reverse], -1)
+
+    return run
+
+
+def two_kinds(x, *weights):
+    forward = recurrent("RNN", x, weights[:3])[0]
+    reverse = recurrent("GRU", x.flip(1), weights[3:])[0]
+    return torch.cat([forward, reverse.flip(1)], -1)
+
+
+def mean_padded(x):
+    return (x * mask(x)).sum(1) / LENGTHS[:, None]
+
+
+def tagger(x, w1, b1, *weights):
+    x = x @ w1 + b1
+    branch = recurrent("GRU", torch.tanh(x), weights[:6], LENGTHS, bidirectional=True)[0]
+    x = x + branch @ weights[6] + weights[7]
+    y = recurrent("LSTM", x, weights[8:], LENGTHS)[0]
+    return y * mask(y)
+
+
+def embedding(padding_idx=None):
+    def run(x, weight):
+        tokens = (4 * x.abs()).floor().long() % len(weight)
+        return F.embedding(tokens, weight, padding_idx) + 0 * x[..., None]
+
+    return run
+
+
+REFERENCE = {
+    "Embedding": embedding(),
+    "Embedding time": embedding(),
+    "Embedding padding": embedding(padding_idx=2),
+    "LastStep": lambda x: x[:, -1],
+    "LastStep padded": lambda x: x[torch.arange(len(x)), LENGTHS - 1],
+    "MeanOverTime": lambda x: x.mean(1),
+    "MeanOverTime maps": lambda x: x.mean(1),
+    "MeanOverTime padded": mean_padded,
+    "Bidirectional": both("LSTM"),
+    "Bidirectional last": both_last("GRU"),
+    "Bidirectional two": two_kinds,
+    "Bidirectional stacked": both("LSTM"),
+    "Bidirectional padded": masked(both("LSTM", LENGTHS)),
+    "Bidirectional padded last": both_last("GRU", LENGTHS),
+    "Sequential padded": tagger,
+    **{name: function for cell in CELLS for name, function in rows_of(cell).items()},
+}
+# PyTorch draws other masks from the same seed.
+WITHOUT_COUNTERPART = {name for name in LAYERS if name.endswith("dropout")}

@@ -1,0 +1,257 @@
+"""Attention and positions: against naive loops, while decoding, and on what they refuse."""
+
+import math
+
+import numpy as np
+import pytest
+
+import nnlite as nn
+
+
+def random(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+def double(layer):
+    return layer.astype(np.float64)
+
+
+def attend_naively(layer, x):
+    """One query, one head, one key at a time."""
+    y = np.zeros_like(x)
+    d = layer.d_model // layer.num_heads
+    for n, sequence in enumerate(x):
+        qkv = sequence @ layer.qkv.weight.data + layer.qkv.bias.data
+        q, k, v = (
+            qkv[:, : layer.d_model],
+            qkv[:, layer.d_model : -layer.d_model],
+            qkv[:, -layer.d_model :],
+        )
+        for t in range(len(sequence)):
+            seen = t + 1 if layer.causal else len(sequence)
+            heads = []
+            for h in range(layer.num_heads):
+                own = slice(h * d, h * d + d)
+                weights = [math.exp(q[t, own] @ k[s, own] / math.sqrt(d)) for s in range(seen)]
+                heads.append(sum(w * v[s, own] for s, w in enumerate(weights)) / sum(weights))
+            y[n, t] = np.concatenate(heads) @ layer.out.weight.data + layer.out.bias.data
+    return y
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_attention_is_the_weighted_mean(causal):
+    layer, x = double(nn.MultiHeadAttention(6, 3, causal=causal)), random(2, 5, 6)
+    for parameter in layer.parameters():
+        parameter.data = random(*parameter.shape)
+    np.testing.assert_allclose(layer(x), attend_naively(layer, x), rtol=1e-10)
+
+
+def test_causal_attention_does_not_see_the_future():
+    layer, x = double(nn.MultiHeadAttention(4, 2, causal=True)), random(2, 6, 4)
+    changed = x.copy()
+    changed[:, 4:] += 1
+    np.testing.assert_array_equal(layer(changed)[:, :4], layer(x)[:, :4])
+    y = layer(x)
+    grad_output = np.zeros_like(y)
+    grad_output[:, :4] = 1
+    d_x = layer.backward(grad_output)
+    assert (d_x[:, 4:] == 0).all()
+    assert (d_x[:, :4] != 0).all()
+
+
+def test_large_scores_do_not_overflow():
+    layer = nn.MultiHeadAttention(4, 2, causal=True)
+    y = layer(1e4 * random(2, 6, 4).astype(np.float32))
+    assert np.isfinite(y).all()
+    assert np.isfinite(layer.backward(np.ones_like(y))).all()
+
+
+def test_dropout_keeps_the_expectation():
+    layer = double(nn.MultiHeadAttention(4, 2, dropout=0.5, rng=0))
+    x = random(1, 5, 4)
+    mean = layer(np.repeat(x, 40_000, axis=0)).mean(axis=0, keepdims=True)
+    expected = layer.eval()(x)
+    np.testing.assert_allclose(mean, expected, atol=0.03 * np.abs(expected).max())
+
+
+def test_first_values_are_pytorchs():
+    layer = nn.MultiHeadAttention(64, 4)
+    assert np.abs(layer.qkv.weight.data).max() == pytest.approx(math.sqrt(6 / 256), rel=0.01)
+    assert np.abs(layer.out.weight.data).max() == pytest.approx(1 / 8, rel=0.01)
+    assert not layer.qkv.bias.data.any()
+    assert not layer.out.bias.data.any()
+    assert nn.MultiHeadAttention(64, 4, bias=False).bias is None
+
+
+def test_saved_for_backward_holds_the_probabilities_once():
+    layer = nn.MultiHeadAttention(8, 2, causal=True)
+    heads, steps = 2, 100
+    saved = nn.summary(layer, (steps, 8)).rows[0].saved_bytes
+    square = heads * steps * steps * 4
+    assert saved == square + 5 * steps * 8 * 4  # P; x, Q, K, V and O
+
+
+def test_positional_encoding_is_the_papers():
+    y = nn.PositionalEncoding(6)(np.zeros((1, 9, 6)))
+    for position in range(9):
+        for i in range(3):
+            angle = position / 10000 ** (2 * i / 6)
+            np.testing.assert_allclose(y[0, position, 2 * i], math.sin(angle))
+            np.testing.assert_allclose(y[0, position, 2 * i + 1], math.cos(angle))
+
+
+def test_positions_not_seen_have_no_gradient():
+    layer = nn.LearnedPositionalEmbedding(7, 4)
+    layer.backward(layer(random(3, 5, 4).astype(np.float32)))
+    assert (layer.weight.grad[5:] == 0).all()
+    assert (layer.weight.grad[:5] != 0).all()
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_padded_sequences_are_as_if_alone(causal):
+    layer = double(nn.TransformerLayer(4, 2, 8, causal=causal))
+    x, grad_output, lengths = random(3, 5, 4), random(3, 5, 4, seed=1), [2, 5, 1]
+    padded = nn.Padded(x, lengths)
+    y = layer(padded).data
+    d_x = layer.backward(grad_output * padded.mask[..., None])
+    grads = [parameter.grad.copy() for parameter in layer.parameters()]
+    layer.zero_grad()
+    for n, length in enumerate(lengths):
+        alone = slice(n, n + 1), slice(length)
+        np.testing.assert_allclose(y[alone], layer(x[alone]), rtol=1e-11)
+        d_alone = layer.backward(grad_output[alone])
+        np.testing.assert_allclose(d_x[alone], d_alone, rtol=1e-10, atol=1e-13)
+        assert (d_x[n, length:] == 0).all()
+    for ours, parameter in zip(grads, layer.parameters(), strict=True):
+        np.testing.assert_allclose(ours, parameter.grad, rtol=1e-10, atol=1e-12)
+    other = np.where(padded.mask[..., None], x, 99.0)
+    again = layer(nn.Padded(other, lengths)).data
+    np.testing.assert_array_equal(again[padded.mask], y[padded.mask])
+
+
+def test_nothing_goes_into_the_padding_or_comes_out_of_it():
+    layer = double(nn.MultiHeadAttention(4, 2))
+    layer.out.bias.data = [1, 2, 3, 4]
+    x, grad_output = nn.Padded(random(3, 5, 4), [2, 5, 1]), random(3, 5, 4, seed=1)
+    y = layer(x)
+    assert (y.data[~x.mask] == 0).all()
+    assert (y.data[x.mask] != 0).all()
+    d_x = layer.backward(grad_output)
+    assert (d_x[~x.mask] == 0).all()
+    grads = [parameter.grad.copy() for parameter in layer.parameters()]
+    layer.zero_grad()
+    layer(x)
+    np.testing.assert_array_equal(layer.backward(grad_output * x.mask[..., None]), d_x)
+    for grad, parameter in zip(grads, layer.parameters(), strict=True):
+        np.testing.assert_array_equal(parameter.grad, grad)
+
+
+# -- decoding ------------------------------------------------------------------------------------
+
+
+def decoder():
+    return double(
+        nn.Sequential(
+            nn.LearnedPositionalEmbedding(9, 4),
+            nn.PositionalEncoding(4),
+            nn.Residual(nn.MultiHeadAttention(4, 2, dropout=0.4, causal=True)),
+            nn.MultiHeadAttention(4, 1, causal=True),
+        )
+    )
+
+
+@pytest.mark.parametrize("pieces", [[1] * 8, [3, 1, 1, 3], [8]])
+def test_decoding_in_pieces_gives_what_the_whole_gives(pieces):
+    model, x = decoder(), random(2, 8, 4)
+    ends = np.cumsum(pieces)
+    with nn.decoding(model):
+        parts = [model(x[:, end - size : end]) for size, end in zip(pieces, ends, strict=True)]
+    whole = model.eval()(x)
+    np.testing.assert_allclose(np.concatenate(parts, axis=1), whole, rtol=1e-12, atol=1e-13)
+
+
+def test_decoding_carries_stateful_recurrent_layers_on():
+    model, x = double(nn.Sequential(nn.GRU(4, 4, stateful=True), nn.Linear(4, 4))), random(2, 6, 4)
+    with nn.decoding(model):
+        parts = [model(x[:, :4]), model(x[:, 4:])]
+    np.testing.assert_allclose(np.concatenate(parts, axis=1), model(x), rtol=1e-12)
+
+
+def test_decoding_leaves_no_trace():
+    model, x = decoder(), random(2, 8, 4)
+    model[2].eval()
+    for _ in range(2):  # the second time starts from nothing again
+        with nn.decoding(model):
+            first = model(x[:, :2])
+        np.testing.assert_allclose(first, model.astype(np.float64).eval()(x[:, :2]))
+    assert model.training
+    assert not model[2].training
+    with pytest.raises(ValueError, match="at most 9"), nn.decoding(model):
+        model(random(2, 10, 4))
+    assert model(x).shape == x.shape
+    model.backward(x)
+
+
+def test_decoding_refuses_another_batch_and_too_long_a_sequence():
+    model, x = decoder(), random(2, 8, 4)
+    with nn.decoding(model):
+        model(x)
+        with pytest.raises(ValueError, match="decoding 2 sequences, got a batch of 3"):
+            model[3](random(3, 1, 4))
+        with pytest.raises(ValueError, match="at most 9 time steps, got 10"):
+            model(x[:, :2])
+        assert model(x[:, :1]).shape == (2, 1, 4)  # a refused call changes nothing
+
+
+def test_decoding_needs_sequences_of_one_length():
+    layer = nn.MultiHeadAttention(4, 2, causal=True)
+    x = nn.Padded(np.zeros((2, 3, 4), np.float32), [1, 3])
+    with nn.decoding(layer), pytest.raises(ValueError, match="got Padded ones"):
+        layer(x)
+
+
+def test_decoding_needs_a_causal_layer():
+    layer = nn.MultiHeadAttention(4, 2)
+    with nn.decoding(layer), pytest.raises(ValueError, match="decoding needs causal=True"):
+        layer(np.zeros((1, 1, 4), np.float32))
+
+
+# -- bad input -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: nn.MultiHeadAttention(6, 4), "num_heads must divide d_model, got 4 heads for 6"),
+        (lambda: nn.MultiHeadAttention(6, 0), "num_heads must be a whole number"),
+        (lambda: nn.MultiHeadAttention(6.0, 2), "d_model must be a whole number"),
+        (lambda: nn.MultiHeadAttention(6, 2, dropout=1.0), "dropout must be at least 0"),
+        (lambda: nn.PositionalEncoding(0), "d_model must be a whole number"),
+        (lambda: nn.LearnedPositionalEmbedding(0, 4), "max_length must be a whole number"),
+        (lambda: nn.LearnedPositionalEmbedding(4, -1), "d_model must be a whole number"),
+    ],
+)
+def test_refused_arguments(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_attention_without_a_time_step():
+    with pytest.raises(ValueError, match="with T ≥ 1"):
+        nn.MultiHeadAttention(6, 2)(np.zeros((2, 0, 6), np.float32))
+
+
+@pytest.mark.parametrize("shape", [(3, 6), (2, 3, 5), (2, 2, 3, 6)])
+@pytest.mark.parametrize(
+    "layer",
+    [nn.MultiHeadAttention(6, 2), nn.PositionalEncoding(6), nn.LearnedPositionalEmbedding(9, 6)],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_refused_shapes(layer, shape):
+    with pytest.raises(ValueError, match=r"expected \(N, T, 6\)"):
+        layer(np.zeros(shape, np.float32))
+
+
+def test_too_long_a_sequence():
+    with pytest.raises(ValueError, match="at most 4 time steps, got 5"):
+        nn.LearnedPositionalEmbedding(4, 2)(np.zeros((1, 5, 2), np.float32))

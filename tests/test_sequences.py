@@ -1,0 +1,438 @@
+"""Recurrent layers, embeddings and padded sequences: oracles, states, and what is refused."""
+
+import copy
+import math
+
+import numpy as np
+import pytest
+from cases.sequences import CELLS
+
+import nnlite as nn
+
+N, T, D, H = 3, 5, 4, 3
+
+
+def sigmoid(a):
+    return 1 / (1 + math.exp(-a))
+
+
+def naive_rnn(f):
+    def step(x, h, w, u, b):
+        return [
+            f(b[j] + sum(x[i] * w[i][j] for i in range(D)) + sum(h[i] * u[i][j] for i in range(H)))
+            for j in range(H)
+        ]
+
+    return step
+
+
+def naive_gru(reset_after):
+    def step(x, h, w, u, b):
+        def from_x(k):
+            return b[k] + sum(x[i] * w[i][k] for i in range(D))
+
+        def from_h(k, state):
+            return sum(state[i] * u[i][k] for i in range(H))
+
+        r = [sigmoid(from_x(j) + from_h(j, h)) for j in range(H)]
+        z = [sigmoid(from_x(H + j) + from_h(H + j, h)) for j in range(H)]
+        reset = [r[j] * h[j] for j in range(H)]
+        new = []
+        for j in range(H):
+            k = 2 * H + j
+            recurrent = r[j] * from_h(k, h) if reset_after else from_h(k, reset)
+            new.append((1 - z[j]) * math.tanh(from_x(k) + recurrent) + z[j] * h[j])
+        return new
+
+    return step
+
+
+def naive_lstm(x, h, w, u, b):
+    h, c = h[:H], h[H:]
+    a = [
+        b[k] + sum(x[i] * w[i][k] for i in range(D)) + sum(h[i] * u[i][k] for i in range(H))
+        for k in range(4 * H)
+    ]
+    i, f, g, o = (a[k * H : (k + 1) * H] for k in range(4))
+    c = [sigmoid(f[j]) * c[j] + sigmoid(i[j]) * math.tanh(g[j]) for j in range(H)]
+    return [sigmoid(o[j]) * math.tanh(c[j]) for j in range(H)] + c
+
+
+NAIVE = {
+    "RNN": naive_rnn(math.tanh),
+    "RNN relu": naive_rnn(lambda a: max(a, 0.0)),
+    "LSTM": naive_lstm,
+    "GRU": naive_gru(reset_after=True),
+    "GRU before": naive_gru(reset_after=False),
+}
+every_cell = pytest.mark.parametrize("cell", CELLS)
+
+
+def sequences(seed=0, shape=(N, T, D)):
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+def of(cell, **options):
+    layer = CELLS[cell](**options).astype(np.float64)
+    for parameter in layer.parameters():
+        parameter.data = np.random.default_rng(parameter.size).standard_normal(parameter.shape)
+    return layer
+
+
+def states_of(layer, seed=5):
+    shape = (layer.num_layers, N, H)
+    rng = np.random.default_rng(seed)
+    drawn = tuple(rng.standard_normal(shape) for _ in range(layer.state_count))
+    return drawn if layer.state_count == 2 else drawn[0]
+
+
+def arrays(state):
+    return list(state) if isinstance(state, tuple) else [state]
+
+
+@every_cell
+def test_one_number_at_a_time(cell):
+    layer, x = of(cell), sequences()
+    w, u, b = (parameter.data.tolist() for parameter in layer.parameters())
+    y = layer(x)
+    for n in range(N):
+        state = [0.0] * (H * layer.state_count)
+        for t in range(T):
+            state = NAIVE[cell](x[n, t].tolist(), state, w, u, b)
+            np.testing.assert_allclose(y[n, t], state[:H], rtol=1e-12, atol=1e-14)
+
+
+@every_cell
+def test_a_sequence_cut_in_two_goes_on_from_its_state(cell):
+    whole = of(cell, num_layers=2, return_state=True)
+    x, start = sequences(), states_of(whole)
+    y, final = whole(x, start)
+    first, middle = whole(x[:, :2], start)
+    second, end = whole(x[:, 2:], middle)
+    np.testing.assert_allclose(np.concatenate([first, second], axis=1), y, rtol=1e-12)
+    for ours, expected in zip(arrays(end), arrays(final), strict=True):
+        assert ours.shape == (2, N, H)
+        np.testing.assert_allclose(ours, expected, rtol=1e-12)
+    np.testing.assert_array_equal(arrays(final)[0][-1], y[:, -1])
+
+
+@every_cell
+@pytest.mark.parametrize("padded", [False, True])
+def test_gradients_of_states_are_the_slopes(cell, padded):
+    layer = of(cell, num_layers=2, return_state=True)
+    x = nn.Padded(sequences(), [2, 5, 1]) if padded else sequences()
+    start = states_of(layer)
+    r_y = sequences(1, (N, T, H))
+    r_state = states_of(layer, seed=6)
+
+    def objective():
+        y, final = layer(x, start)
+        total = ((y.data if padded else y) * r_y).sum()
+        pairs = zip(arrays(final), arrays(r_state), strict=True)
+        return total + sum((a * b).sum() for a, b in pairs)
+
+    layer.zero_grad()
+    objective()
+    d_x, d_start = layer.backward((r_y, r_state))
+    pairs = [((x.data if padded else x), d_x), *zip(arrays(start), arrays(d_start), strict=True)]
+    pairs += [(p.data, p.grad) for p in layer.parameters()]
+    for data, gradient in pairs:
+        numeric = np.empty_like(data)
+        for index in np.ndindex(data.shape):
+            value = data[index]
+            data[index] = value + 1e-5
+            above = objective()
+            data[index] = value - 1e-5
+            numeric[index] = (above - objective()) / 2e-5
+            data[index] = value
+        np.testing.assert_allclose(gradient, numeric, rtol=0, atol=1e-6 * np.abs(numeric).max())
+
+
+@every_cell
+def test_the_gradient_of_the_final_state_may_be_left_out(cell):
+    layer, plain = of(cell, return_state=True), of(cell)
+    x, g = sequences(), sequences(1, (N, T, H))
+    layer(x)
+    plain(x)
+    np.testing.assert_array_equal(layer.backward((g, None)), plain.backward(g))
+
+
+@every_cell
+def test_a_stateful_layer_goes_on_where_it_ended(cell):
+    whole, parts = of(cell, num_layers=2), of(cell, num_layers=2, stateful=True)
+    x = sequences()
+    y = whole(x)
+    np.testing.assert_allclose(parts(x[:, :2]), y[:, :2], rtol=1e-12)
+    np.testing.assert_allclose(parts(x[:, 2:]), y[:, 2:], rtol=1e-12)
+    parts.reset_state()
+    np.testing.assert_allclose(parts(x), y, rtol=1e-12)
+
+
+@every_cell
+def test_truncated_gradients_stop_at_the_batch(cell):
+    """As if the carried state had been given as a constant."""
+    stateful, given = of(cell, stateful=True), of(cell, return_state=True)
+    x, g = sequences(), sequences(1, (N, T - 2, H))
+    stateful(x[:, :2])
+    stateful(x[:, 2:])
+    _, middle = given(x[:, :2])
+    given(x[:, 2:], middle)
+    d_x, _ = given.backward((g, None))
+    np.testing.assert_allclose(stateful.backward(g), d_x, rtol=1e-12, atol=1e-14)
+    for ours, expected in zip(stateful.parameters(), given.parameters(), strict=True):
+        np.testing.assert_allclose(ours.grad, expected.grad, rtol=1e-12, atol=1e-14)
+
+
+def test_evaluation_leaves_the_carried_state_alone():
+    model = nn.Sequential(nn.LSTM(D, H, stateful=True), nn.LastStep(), nn.Linear(H, 2))
+    x = sequences().astype(np.float32)
+    model(x)
+    before = copy.deepcopy(model[0].carried)
+    fresh = model.predict(x[:1])
+    np.testing.assert_array_equal(model.predict(x[:1]), fresh)
+    for state, kept in zip(model[0].carried, before, strict=True):
+        np.testing.assert_array_equal(state, kept)
+    nn.check_gradients(model, x)
+    model.reset_state()
+    assert model[0].carried is None
+
+
+@every_cell
+def test_padding_changes_nothing_but_itself(cell):
+    """Every sequence alone, without padding, gives the same; what stands in the padding is idle."""
+    layer, lengths = of(cell, num_layers=2, return_state=True), [2, 5, 1]
+    x, g = sequences(), sequences(1, (N, T, H))
+    y, final = layer(nn.Padded(x, lengths))
+    layer.zero_grad()
+    d_x = layer.backward((g, None))
+    grads = [p.grad.copy() for p in layer.parameters()]
+    layer.zero_grad()
+    for n, length in enumerate(lengths):
+        alone, state = layer(x[n : n + 1, :length])
+        np.testing.assert_allclose(y.data[n, :length], alone[0], rtol=1e-12)
+        assert (y.data[n, length:] == 0).all()
+        for ours, expected in zip(arrays(final), arrays(state), strict=True):
+            np.testing.assert_allclose(ours[:, n], expected[:, 0], rtol=1e-12)
+        d_alone = layer.backward((g[n : n + 1, :length], None))
+        np.testing.assert_allclose(d_x[n, :length], d_alone[0], rtol=1e-11, atol=1e-13)
+        assert (d_x[n, length:] == 0).all()
+    for ours, parameter in zip(grads, layer.parameters(), strict=True):
+        np.testing.assert_allclose(ours, parameter.grad, rtol=1e-11, atol=1e-12)
+    other = np.where(nn.Padded(x, lengths).mask[..., None], x, 99.0)
+    np.testing.assert_array_equal(layer(nn.Padded(other, lengths))[0].data, y.data)
+
+
+@every_cell
+def test_backward_steps_are_looked_up_on_the_instance(cell):
+    layer, seen = of(cell), []
+    original = layer.backward_step
+
+    def watched(t, *rest):
+        seen.append(t)
+        return original(t, *rest)
+
+    layer.backward_step = watched
+    layer.backward(np.ones_like(layer(sequences())))
+    assert seen == [4, 3, 2, 1, 0]
+
+
+def test_first_values():
+    layer = nn.LSTM(5, 6, forget_bias=2.0)
+    i, f, g, o = np.split(layer.bias.data, 4)
+    assert (f == 2).all()
+    assert (np.abs([i, g, o]) <= 1 / math.sqrt(6)).all()
+    for gate in np.split(layer.weight_hh.data, 4, axis=1):
+        np.testing.assert_allclose(gate @ gate.T, np.eye(6), atol=1e-6)
+    assert (nn.LSTM(5, 6).bias.data[6:12] == 1).all()
+
+
+def test_bidirectional_states():
+    layer = nn.Bidirectional(nn.LSTM(D, H, return_state=True)).astype(np.float64)
+    x, g = sequences(), sequences(1, (N, T, 2 * H))
+    y, (first, second) = layer(x)
+    np.testing.assert_array_equal(first[0][0], y[:, -1, :H])
+    np.testing.assert_array_equal(second[0][0], y[:, 0, H:])
+    zeros = np.zeros((1, N, H))
+    again, _ = layer(x, ((zeros, zeros), (zeros, zeros)))
+    np.testing.assert_array_equal(again, y)
+    d_x, d_states = layer.backward((g, None))
+    layer(x)
+    np.testing.assert_array_equal(layer.backward((g, None)), d_x)
+    assert [d.shape for pair in d_states for d in pair] == [(1, N, H)] * 4
+
+
+def test_embedding_rows():
+    layer = nn.Embedding(5, 3, padding_idx=0)
+    tokens = np.array([[1, 1, 0], [4, 1, 4]])
+    np.testing.assert_array_equal(layer(tokens), layer.weight.data[tokens])
+    assert (layer.weight.data[0] == 0).all()
+    g = np.random.default_rng(0).standard_normal((2, 3, 3)).astype(np.float32)
+    assert layer.backward(g) is None
+    expected = np.zeros((5, 3))
+    for n, t in np.ndindex(2, 3):
+        if tokens[n, t]:
+            expected[tokens[n, t]] += g[n, t]
+    np.testing.assert_allclose(layer.weight.grad, expected, rtol=1e-6)
+    layer(np.zeros((2, 3), np.uint8))
+    layer.backward(g)
+    np.testing.assert_allclose(layer.weight.grad, expected, rtol=1e-6)
+
+
+# -- padded sequences on their way through a model -------------------------------------------------
+
+
+def sums(count, seed=0):
+    """Sequences of ±1 and the sign of their running sum so far, padded."""
+    rng = np.random.default_rng(seed)
+    x = rng.choice([-1.0, 1.0], (count, 9, 1)).astype(np.float32)
+    lengths = rng.integers(1, 10, count)
+    y = (x.cumsum(axis=1) > 0).astype(np.int64)[..., 0]
+    return nn.Padded(x, lengths), y
+
+
+def test_a_model_trains_on_padded_sequences():
+    x, y = sums(300)
+    y[~x.mask] = 1  # what stands there must not matter
+    model = nn.Sequential(nn.GRU(1, 8), nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 2))
+    trainer = nn.Trainer(
+        model, nn.CrossEntropyLoss(), nn.Adam(model.parameters(), lr=2e-2), [nn.Accuracy()]
+    )
+    history = trainer.fit(x, y, epochs=12, validation_split=0.2, verbose=False)
+    assert history["val_accuracy"][-1] > 0.97
+    measured = trainer.evaluate(x, y, batch_size=7)
+    prediction = model.predict(x, batch_size=11)
+    assert isinstance(prediction, nn.Padded)
+    right = (prediction.data.argmax(axis=-1) == y)[x.mask]
+    assert measured["accuracy"] == pytest.approx(right.mean())
+    y[~x.mask] = 0
+    assert trainer.evaluate(x, y, batch_size=7) == measured
+    weight = np.arange(len(x))
+    loss = nn.CrossEntropyLoss()(prediction.data, y, x.mask * weight[:, None])
+    assert trainer.evaluate(x, y, sample_weight=weight)["loss"] == pytest.approx(loss)
+
+
+def test_padding_is_lost_where_time_is():
+    x = nn.Padded(sequences(), [2, 5, 1])
+    tokens = nn.Padded(np.ones((N, T), int), x.lengths)
+    net = nn.Sequential(nn.Linear(D, D), nn.Residual(nn.Tanh()), nn.Concat(nn.ReLU(), nn.GRU(D, 2)))
+    net = net.astype(np.float64)
+    assert isinstance(net(x), nn.Padded)
+    assert isinstance(nn.Sequential(nn.Embedding(3, 2))(tokens), nn.Padded)
+    for last in (nn.LastStep(), nn.MeanOverTime(), nn.Flatten()):
+        assert isinstance(nn.Sequential(net, last)(x), np.ndarray)
+
+
+def test_a_padded_batch():
+    x = nn.Padded(np.zeros((3, 4, 2), np.float32), [4, 1, 2])
+    assert len(x) == 3
+    assert x.shape == (3, 4, 2)
+    assert x.dtype == np.float32
+    np.testing.assert_array_equal(x.mask.sum(axis=1), x.lengths)
+    np.testing.assert_array_equal(x[1:].lengths, [1, 2])
+    np.testing.assert_array_equal(x[np.array([2, 0])].lengths, [2, 4])
+    assert repr(x) == "Padded(data (3, 4, 2), lengths (3,))"
+
+
+@pytest.mark.parametrize(
+    ("lengths", "error", "words"),
+    [
+        ([4, 5, 1], ValueError, "length 5 of sequence 1 is outside 1 … 4"),
+        ([4, 4, 0], ValueError, "length 0 of sequence 2 is outside 1 … 4"),
+        ([4, -1, 2], ValueError, "length -1 of sequence 1"),
+        ([4, 4], ValueError, r"\(3, 4, 2\) and \(2,\)"),
+        ([4.0, 4.0, 1.0], TypeError, "integers, got dtype float64"),
+    ],
+)
+def test_lengths_that_do_not_fit(lengths, error, words):
+    with pytest.raises(error, match=words):
+        nn.Padded(np.zeros((3, 4, 2)), lengths)
+
+
+# -- what is refused -------------------------------------------------------------------------------
+
+
+@every_cell
+def test_input_and_state_that_do_not_fit(cell):
+    layer = of(cell, num_layers=2)
+    state = states_of(layer)
+    for x in (np.zeros((N, D)), np.zeros((N, T, D + 1)), np.zeros((N, 0, D))):
+        with pytest.raises(ValueError, match=rf"expected \(N, T, {D}\) with T ≥ 1, got \("):
+            layer(x)
+    with pytest.raises(TypeError, match="floating-point"):
+        layer(np.zeros((N, T, D), int))
+    with pytest.raises(TypeError, match="expected a NumPy array, got list"):
+        layer([[[0.0] * D]])
+    with pytest.raises(ValueError, match=r"\(2, 4, 3\), got \(2, 3, 3\)"):
+        layer(sequences(shape=(N + 1, T, D)), state)
+    wrong = (state, state) if layer.state_count == 1 else state[0]
+    with pytest.raises(ValueError, match="expected"):
+        layer(sequences(), wrong)
+
+
+def test_a_state_carried_across_a_changed_batch_size():
+    model = nn.Sequential(nn.LSTM(D, H, stateful=True))
+    model(sequences().astype(np.float32))
+    with pytest.raises(
+        ValueError, match=r"layer 0 › LSTM.* has 3 sequences and this batch 2; call reset_state"
+    ):
+        model(sequences()[:2].astype(np.float32))
+    model.reset_state()
+    model(sequences()[:2].astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda: nn.LSTM(0, 3), ValueError, "LSTM: input_size must be a whole number ≥ 1, got 0"),
+        (lambda: nn.GRU(3, 2.5), ValueError, "GRU: hidden_size must be a whole number"),
+        (lambda: nn.RNN(3, 3, num_layers=0), ValueError, "num_layers"),
+        (lambda: nn.RNN(3, 3, num_layers=2, dropout=1.0), ValueError, "at least 0 and below 1"),
+        (lambda: nn.RNN(3, 3, nonlinearity="sin"), ValueError, "nonlinearity"),
+        (lambda: nn.Bidirectional(nn.Linear(3, 3)), TypeError, "expected an RNN, LSTM or GRU"),
+        (lambda: nn.Bidirectional(nn.LSTM), TypeError, "expected an RNN, LSTM or GRU"),
+        (lambda: nn.Bidirectional(nn.GRU(3, 3, stateful=True)), ValueError, "stateful"),
+        (
+            lambda: nn.Bidirectional(nn.GRU(3, 3), nn.GRU(3, 3, return_sequences=False)),
+            ValueError,
+            "same return_sequences",
+        ),
+        (lambda: nn.Embedding(0, 3), ValueError, "num_embeddings"),
+        (lambda: nn.Embedding(4, 3, padding_idx=4), ValueError, r"padding_idx must be in 0 … 3"),
+    ],
+)
+def test_construction_that_does_not_fit(make, error, words):
+    with pytest.raises(error, match=words):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("tokens", "error", "words"),
+    [
+        (np.array([[0, 1], [5, 2]]), ValueError, r"token 5 at \(1, 0\) is outside 0 … 4"),
+        (np.array([0, -1]), ValueError, r"token -1 at \(1,\)"),
+        (np.array([0.0, 1.0]), TypeError, r"integers, got dtype float64; .*astype\(np.int64\)"),
+        ([0, 1], TypeError, "got list"),
+    ],
+)
+def test_tokens_that_do_not_fit(tokens, error, words):
+    with pytest.raises(error, match=words):
+        nn.Embedding(5, 2)(tokens)
+
+
+@pytest.mark.parametrize("layer", [nn.LastStep(), nn.MeanOverTime()])
+def test_no_time_to_look_over(layer):
+    for shape in ((3, 4), (3, 0, 4)):
+        with pytest.raises(ValueError, match="with T ≥ 1, got"):
+            layer(np.zeros(shape))
+    with pytest.raises(TypeError, match="got list"):
+        layer([[[1.0]]])
+
+
+def test_a_layer_alone_that_does_not_know_padding():
+    with pytest.raises(TypeError, match=r"Linear\(4, 2\): expected a NumPy array, got Padded"):
+        nn.Linear(4, 2)(nn.Padded(sequences(), [1, 2, 3]))
+
+
+def test_an_error_in_a_bidirectional_layer_names_its_side():
+    with pytest.raises(ValueError, match=r"in Bidirectional layer › LSTM\(4, 3\): expected"):
+        nn.Bidirectional(nn.LSTM(4, 3))(np.zeros((2, 3, 5)))
