@@ -90,6 +90,8 @@ def only_place(axis):
     def way(mutant, x, g, d_x, right):
         kept = np.zeros_like(g)
         at = (slice(None),) * axis + (0,)
+        if axis == g.ndim - 1:  # the features, not another axis to sum over
+            at = ()
         kept[at] = g[at]
         mutant.add(mutant.again(x, kept)[1])
         return d_x
