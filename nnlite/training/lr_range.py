@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnlite.checks import check_whole
+from nnlite.padded import masked
 from nnlite.training.samples import Samples
 from nnlite.training.stream import Feed, as_feed
 
@@ -101,7 +102,8 @@ def lr_range_test(
         (trainer.model, trainer.loss, trainer.optimizer, trainer.rng)
     )
     feed = as_feed(model, loss, x, y)
-    model.train()
+    if not model.training:
+        model.train()  # as in `fit`, layers that were put in eval mode one by one stay there
     optimizer.lr_scale = 1.0
     optimizer.zero_grad()
 
@@ -112,7 +114,8 @@ def lr_range_test(
         np.errstate(all="ignore"),  # to overflow is part of it
     ):
         for lr, (x_batch, y_batch, weight) in zip(rates, endless, strict=False):
-            value = loss(model.forward(x_batch), y_batch, weight)
+            prediction, weight = masked(model.forward(x_batch), weight)
+            value = loss(prediction, y_batch, weight)
             if not math.isfinite(value):
                 break
             lrs.append(lr)
