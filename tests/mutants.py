@@ -22,9 +22,14 @@ class Mutant(nn.Layer):
         self.way = way
         self.min_batch = inner.min_batch
         self._earlier = None
+        self._generators = [g for _, g in inner.named_parts(np.random.Generator)]
+        self._buffers = inner.buffers()
 
     def forward(self, x):
-        self._twin = copy.deepcopy(self.inner)
+        self._start = (  # of the random numbers and statistics
+            [g.bit_generator.state for g in self._generators],
+            [buffer.data.copy() for buffer in self._buffers],
+        )
         self._before, self._earlier = self._earlier, x.copy()
         y = self.inner.forward(x)
         self.save_for_backward(x)
@@ -47,7 +52,12 @@ class Mutant(nn.Layer):
 
     def again(self, x, grad_output):
         """(d_x, gradients) of another upstream gradient or input, with the same random numbers."""
-        twin = copy.deepcopy(self._twin)
+        twin = copy.deepcopy(self.inner)
+        states, values = self._start
+        for (_, g), state in zip(twin.named_parts(np.random.Generator), states, strict=True):
+            g.bit_generator.state = state
+        for buffer, value in zip(twin.buffers(), values, strict=True):
+            buffer.data = value
         twin.zero_grad()
         twin.forward(x)
         return twin.backward(grad_output), [p.grad for p in twin.parameters()]

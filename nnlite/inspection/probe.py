@@ -28,7 +28,8 @@ class Probe:
         self.lengths = lengths
         self.mask: np.ndarray | None = None  # (N, T), 0 in the last output's padding
         self.layer = copy.deepcopy(layer).astype(dtype)
-        for part in self.layer.named_layers().values():
+        self._layers = list(self.layer.named_layers().values())
+        for part in self._layers:
             part.needs_input_grad = True
         self.parameters = self.layer.named_parameters()
         self._generators = [
@@ -42,7 +43,9 @@ class Probe:
             generator.bit_generator.state = copy.deepcopy(state)
         for buffer, data in self._buffers:
             buffer.data = data
-        self.layer.reset_state()
+        for part in self._layers:
+            if part.carried is not None:
+                part.carried = None
         if self.lengths is None:
             return self.layer.forward(x)
         lengths = np.minimum(self.lengths[: len(x)], x.shape[1])
