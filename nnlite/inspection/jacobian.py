@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nnlite.inspection.diagnosis import CLOSE
+from nnlite.inspection.evidence import CLOSE
 from nnlite.inspection.numeric import TOLERANCE, jacobian_by_differences
 from nnlite.inspection.probe import Probe, floats
 from nnlite.inspection.report import Diagnosis, GradientError, GradientReport, GradientRow
