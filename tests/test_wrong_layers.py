@@ -195,3 +195,24 @@ def test_a_backward_that_fails_on_another_batch_size_is_a_finding():
     layer = Simple(lambda x: 2 * x, lambda g, x: 2 * g + np.zeros((5, 4)))
     text = str(nn.check_gradients(layer, FLAT, raises=False))
     assert "with a batch of 3 it raises ValueError" in text
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: nn.check_gradients(nn.Tanh, FLAT), r"layer must be a Layer.*add \(\)"),
+        (lambda: nn.jacobian(np.tanh, FLAT), "jacobian: layer must be a Layer"),
+        (lambda: nn.summary(nn.MSELoss(), 3), "summary: model must be a Layer"),
+        (lambda: nn.trace(nn.MSELoss(), nn.Tanh(), FLAT, FLAT), "trace: model must be a Layer"),
+        (lambda: nn.audit(nn.Tanh(), nn.MSELoss, FLAT, FLAT), r"loss must be a Loss.*add \(\)"),
+        (lambda: nn.profile(nn.Tanh(), np.sum, FLAT, FLAT), "profile: loss must be a Loss"),
+    ],
+)
+def test_what_is_no_layer_or_loss_is_refused(call, words):
+    with pytest.raises(TypeError, match=words):
+        call()
+
+
+def test_the_jacobian_of_nothing_is_refused():
+    with pytest.raises(ValueError, match=r"jacobian: x is empty, shape \(0, 4\)"):
+        nn.jacobian(nn.Tanh(), FLAT[:0])

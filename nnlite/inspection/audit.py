@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nnlite.checks import check_instance
 from nnlite.inspection.structure import place_name, places, sub_layers, unwatch, watch
 from nnlite.layers.base import Layer
 from nnlite.layers.elementwise import Elementwise
@@ -110,6 +111,8 @@ def audit(model: Layer, loss: Loss, x: np.ndarray, y: np.ndarray) -> Audit:
     Returns:
         The audit; print it, or read `findings`.
     """
+    check_instance("audit: model", model, Layer)
+    check_instance("audit: loss", loss, Loss)
     probe, criterion = copy.deepcopy(model), copy.deepcopy(loss)
     probe.zero_grad()
     recorder = Recorder(probe)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from nnlite.checks import check_instance
 from nnlite.inspection import contract
 from nnlite.inspection.diagnosis import diagnose
 from nnlite.inspection.evidence import Evidence, close
@@ -65,8 +66,9 @@ def check_gradients(
         GradientError: names the worst entry of every wrong gradient, with its analytic and its
             numeric value, and the mistake in words.
         ValueError: when only one of `loss` and `target` is given, or x is empty.
-        TypeError: when x does not hold numbers.
+        TypeError: when x does not hold numbers, or layer is no layer.
     """
+    check_instance("check_gradients: layer", layer, Layer)
     if (loss is None) != (target is None):
         raise ValueError("check_gradients: give loss and target together")
     x = x if isinstance(x, Padded) else np.asarray(x)
