@@ -436,3 +436,62 @@ def test_a_layer_alone_that_does_not_know_padding():
 def test_an_error_in_a_bidirectional_layer_names_its_side():
     with pytest.raises(ValueError, match=r"in Bidirectional layer › LSTM\(4, 3\): expected"):
         nn.Bidirectional(nn.LSTM(4, 3))(np.zeros((2, 3, 5)))
+
+
+@every_cell
+def test_gradients_that_do_not_fit(cell):
+    layer, last = of(cell), of(cell, return_sequences=False)
+    for each, wrong in ((layer, (N, H)), (layer, (1, T, H)), (last, (N, T, H)), (last, (1, H))):
+        each(sequences())
+        with pytest.raises(ValueError, match=r"backward expected dL/dy in y's shape \(3, "):
+            each.backward(np.ones(wrong))
+    stated = of(cell, return_state=True)
+    for net in (stated, nn.Bidirectional(stated)):
+        net(sequences(shape=(2, T, D)))
+        with pytest.raises(TypeError, match=r"expected \(dL/dy, dL/dstate or None\), got ndarray"):
+            net.backward(np.ones((2, T, H)))
+    stated(sequences())
+    state = tuple(np.ones((1, 1, H)) for _ in range(stated.state_count))
+    with pytest.raises(ValueError, match=r"each \(1, 3, 3\)|a state of shape \(1, 3, 3\)"):
+        stated.backward((np.ones((N, T, H)), state if stated.state_count == 2 else state[0]))
+
+
+@pytest.mark.parametrize(
+    ("layer", "x", "wrong"),
+    [
+        (nn.Embedding(5, 2), np.array([[0, 1, 2]]), (3, 1, 2)),
+        (nn.LastStep(), np.ones((2, 3, 4)), (1, 4)),
+        (nn.MeanOverTime(), np.ones((2, 3, 4)), (1, 4)),
+        (nn.PositionalEncoding(4), np.ones((2, 3, 4)), (2, 2, 4)),
+        (nn.MultiHeadAttention(4, 2), nn.Padded(np.ones((2, 3, 4)), [3, 1]), (1, 3, 4)),
+        (nn.LearnedPositionalEmbedding(3, 4), np.ones((2, 3, 4)), (2, 1, 4)),
+    ],
+)
+def test_a_gradient_of_another_shape(layer, x, wrong):
+    layer(x)
+    with pytest.raises(ValueError, match="backward expected dL/dy in y's shape"):
+        layer.backward(np.ones(wrong))
+
+
+@pytest.mark.parametrize("method", ["forward", "backward"])
+def test_a_pass_that_stops_half_way_leaves_nothing(method):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    stack, both = nn.GRU(D, H, num_layers=2), nn.Bidirectional(nn.GRU(D, H))
+    for net, where, width in ((stack, stack.above[0], H), (both, both.backwards, 2 * H)):
+        x = sequences().astype(np.float32)
+        if method == "backward":
+            net(x)
+        setattr(where, method, stop)
+        with pytest.raises(KeyboardInterrupt):
+            net(x) if method == "forward" else net.backward(np.ones((N, T, width), np.float32))
+        assert all(layer._slot is None for layer in net.named_layers().values())
+
+
+def test_an_initializer_that_is_none_is_refused():
+    for make in (nn.Embedding, nn.LearnedPositionalEmbedding):
+        with pytest.raises(TypeError, match="expected an initializer"):
+            make(4, 2, weight_init=nn.initializers.Normal)
+        with pytest.raises(ValueError, match=r"expected values of shape \(4, 2\)"):
+            make(4, 2, weight_init=lambda shape, rng: np.zeros(3))

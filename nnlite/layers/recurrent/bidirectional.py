@@ -10,6 +10,7 @@ from nnlite.construction import argument, signature
 from nnlite.layers.base import Layer
 from nnlite.layers.containers import LOCATED, Container, whole_or_nothing
 from nnlite.layers.recurrent.base import Recurrent
+from nnlite.layers.recurrent.run import apart
 from nnlite.padded import Padded, plain
 from nnlite.random import as_generator
 
@@ -105,7 +106,7 @@ class Bidirectional(Container):
     def backward(self, grad_output: Any) -> Any:
         """Each layer on its part of the gradient, the reverse one's turned around."""
         lengths, cut, given = self.saved()
-        d_y, d_finals = grad_output if self.layer.return_state else (grad_output, None)
+        d_y, d_finals = apart(repr(self), grad_output, self.layer.return_state)
         parts: list[Any] = [d_y[..., :cut], d_y[..., cut:]]
         if self.layer.return_sequences:
             parts[1] = turned(parts[1], lengths)

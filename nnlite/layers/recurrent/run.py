@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,6 +29,18 @@ def side_by_side(steps: np.ndarray) -> np.ndarray:
 def level_of(states: States, level: int) -> States:
     """One layer's part of the states of a stack, (1, N, H) of (num_layers, N, H)."""
     return tuple(each[level : level + 1] for each in states)
+
+
+def apart(label: str, grad_output: Any, with_state: bool) -> tuple[Any, Any]:
+    """(dL/dy, dL/dstate) of what backward was given; the second is None without a state."""
+    if not with_state:
+        return grad_output, None
+    if not isinstance(grad_output, tuple) or len(grad_output) != 2:
+        raise TypeError(
+            f"{label}: with return_state, backward expected (dL/dy, dL/dstate or None), "
+            f"got {type(grad_output).__name__}"
+        )
+    return grad_output
 
 
 def padding_of(x: np.ndarray | Padded) -> np.ndarray | None:
