@@ -495,3 +495,26 @@ def test_an_initializer_that_is_none_is_refused():
             make(4, 2, weight_init=nn.initializers.Normal)
         with pytest.raises(ValueError, match=r"expected values of shape \(4, 2\)"):
             make(4, 2, weight_init=lambda shape, rng: np.zeros(3))
+
+
+def test_losses_leave_padding_out():
+    rng = np.random.default_rng(0)
+    prediction = nn.Padded(rng.standard_normal((3, 4, 2)), [2, 4, 1])
+    mask, classes, values = prediction.mask, rng.integers(0, 2, (3, 4)), np.ones((3, 4, 2))
+    by_row, by_value = rng.random(3), rng.random((3, 4, 2))
+    for loss, target, given, weight in (
+        (nn.CrossEntropyLoss(), classes, None, mask),
+        (nn.CrossEntropyLoss(), classes, by_row, mask * by_row[:, None]),
+        (nn.MSELoss(), values, None, mask),
+        (nn.MSELoss(), values, by_row.tolist(), mask * by_row[:, None]),
+        (nn.MSELoss(), values, by_value, mask[..., None] * by_value),
+    ):
+        expected = loss(prediction.data, target, weight)
+        d_expected = loss.backward()
+        assert loss(prediction, target, given) == pytest.approx(expected, rel=1e-12)
+        gradient = loss.backward()
+        np.testing.assert_allclose(gradient, d_expected, rtol=1e-12)
+        assert (gradient[~mask] == 0).all()
+    for wrong in (np.ones(2), np.ones((3, 3)), np.float64(1.0)):
+        with pytest.raises(ValueError, match=r"sample_weight .* must match the leading axes"):
+            nn.MSELoss()(prediction, values, wrong)

@@ -45,8 +45,8 @@ What the framework relies on:
   mix time steps and say so with `accepts_padded = True`: they treat every sequence as if it ended
   at its own length, and return zeros beyond. Any other layer is called with the bare `data`, and
   what it returns is padded again while it still has T steps. Gradients are plain arrays, zero in
-  the padding: the trainer hands the loss the mask as `sample_weight (N, T)`, so they start as zeros
-  there, and a layer that accepts padding passes none on.
+  the padding: a loss gives what stands there no weight, so they start as zeros there, and a layer
+  that accepts padding passes none on.
 - *Carried state.* What a layer takes from one batch to the next on purpose (a stateful recurrent
   layer, or attention inside `nn.decoding`) is its `carried`; `reset_state()` drops it, and
   evaluation starts without it.

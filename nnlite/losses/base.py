@@ -29,6 +29,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from nnlite.construction import Constructed
+from nnlite.padded import Padded, masked
 from nnlite.slot import Slot
 
 Reduction = Literal["mean", "sum"]
@@ -89,17 +90,18 @@ class Loss(Slot, Constructed):
 
     def __call__(
         self,
-        prediction: np.ndarray,
+        prediction: np.ndarray | Padded,
         target: np.ndarray,
         sample_weight: np.ndarray | None = None,
     ) -> float:
         """L, a Python float.
 
         Args:
-            prediction: what the model returned.
+            prediction: what the model returned; of `Padded` sequences, the padding weighs 0.
             target: what it should have been; shapes and dtype as the loss says.
             sample_weight: one weight per sample, or per leading axes of ℓ (default: all 1).
         """
+        prediction, sample_weight = masked(prediction, sample_weight)
         target = self.check(prediction, target)
         returned = self.function(prediction, target)
         if not isinstance(returned, tuple):
