@@ -8,6 +8,7 @@ import pytest
 from cases.sequences import CELLS
 
 import nnlite as nn
+from nnlite.training.diagnosis import first_non_finite
 
 N, T, D, H = 3, 5, 4, 3
 
@@ -518,3 +519,36 @@ def test_losses_leave_padding_out():
     for wrong in (np.ones(2), np.ones((3, 3)), np.float64(1.0)):
         with pytest.raises(ValueError, match=r"sample_weight .* must match the leading axes"):
             nn.MSELoss()(prediction, values, wrong)
+
+
+def test_looking_inside_with_states_and_padding():
+    layer = nn.LSTM(D, H, num_layers=2, return_state=True)
+
+    class FromZeros(nn.Layer):
+        """A decoder: starts from a state that its caller gives."""
+
+        def __init__(self):
+            self.cell = layer
+
+        def forward(self, x):
+            zeros = np.zeros((2, len(x), H), np.float32)
+            y, _ = self.cell.forward(x, (zeros, zeros))
+            self.save_for_backward()
+            return y
+
+        def backward(self, grad_output):
+            self.saved()
+            return self.cell.backward((grad_output, None))[0]
+
+    for net in (layer, nn.Bidirectional(nn.GRU(D, H, return_state=True)), FromZeros()):
+        width = 2 * H if isinstance(net, nn.Bidirectional) else H
+        assert nn.summary(net, (T, D)).total.output_shape == (1, T, width)
+    x = sequences().astype(np.float32)
+    nn.check_gradients(FromZeros(), x)
+    for data in (x, nn.Padded(x, [2, 5, 1])):
+        assert "all layer outputs are finite" in first_non_finite(layer, data)
+        assert "all layer outputs are finite" in first_non_finite(nn.Bidirectional(layer), data)
+    x[0, 0, 0] = np.nan
+    with np.errstate(all="ignore"):
+        found = first_non_finite(FromZeros(), x)
+    assert "first output that is not finite is that of layer cell.drops.0" in found
