@@ -552,3 +552,19 @@ def test_looking_inside_with_states_and_padding():
     with np.errstate(all="ignore"):
         found = first_non_finite(FromZeros(), x)
     assert "first output that is not finite is that of layer cell.drops.0" in found
+
+
+def test_states_and_padding_where_they_do_not_belong():
+    x = nn.Padded(sequences(), [2, 5, 1])
+    with pytest.raises(TypeError, match="target must be an array, got Padded; pass its data"):
+        nn.MSELoss()(x, x)
+    with pytest.raises(TypeError, match="predict expected one output for each batch, got a tuple"):
+        nn.GRU(D, H, return_state=True).predict(x)
+    for state in (3, np.zeros((2, N, H)), (None,)):
+        with pytest.raises(ValueError, match="expected a pair of states, got"):
+            nn.Bidirectional(nn.GRU(D, H))(x, state)
+
+
+def test_an_empty_padded_batch():
+    nothing = nn.Padded(sequences(shape=(0, T, D)), np.zeros(0, int))
+    assert nn.GRU(D, H)(nothing).shape == (0, T, H)

@@ -254,11 +254,17 @@ class Layer(Slot, Constructed):
 
         Raises:
             ValueError: when `x` is empty, or not finite (the first such row is named).
-            TypeError: when `x` does not hold numbers.
+            TypeError: when `x` does not hold numbers, or the layer returns its state too.
         """
         x = as_source("x", x, floating_dtype(self))
         with self.evaluation():
-            return join([self(part) for part in batches(x, batch_size=batch_size)])
+            outputs = [self(part) for part in batches(x, batch_size=batch_size)]
+        if isinstance(outputs[0], tuple):
+            raise TypeError(
+                f"{self.label()}: predict expected one output for each batch, got a tuple; call a "
+                "layer with return_state on its own, inside evaluation()"
+            )
+        return join(outputs)
 
     # -- checks for subclasses -------------------------------------------------------------------
 

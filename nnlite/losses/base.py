@@ -162,6 +162,11 @@ class Loss(Slot, Constructed):
         if not isinstance(prediction, np.ndarray) or prediction.dtype.kind != "f":
             got = getattr(prediction, "dtype", type(prediction).__name__)
             raise TypeError(f"{self!r}: prediction must be an array of floats, got {got}")
+        if isinstance(target, Padded):
+            raise TypeError(
+                f"{self!r}: target must be an array, got Padded; pass its data: the prediction "
+                "says where sequences end"
+            )
         target = np.asarray(target)
         if target.dtype.kind not in "fiub":
             raise TypeError(f"{self!r}: target must be numeric, got dtype {target.dtype}")

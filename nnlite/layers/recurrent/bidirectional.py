@@ -75,9 +75,9 @@ class Bidirectional(Container):
     def forward(self, x: np.ndarray | Padded, state: Any = None) -> Any:
         """Both layers, side by side on the last axis; `state` is a pair of theirs."""
         lengths = x.lengths if isinstance(x, Padded) else None
+        if state is not None and not (isinstance(state, tuple | list) and len(state) == 2):
+            raise ValueError(f"{self!r}: expected a pair of states, got {type(state).__name__}")
         states = [(), ()] if state is None else [(each,) for each in state]
-        if len(states) != 2:
-            raise ValueError(f"{self!r}: expected a pair of states, got {len(states)}")
         outputs = []
         for (place, layer), given in zip(self.children(), states, strict=True):
             try:

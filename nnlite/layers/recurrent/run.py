@@ -45,6 +45,6 @@ def apart(label: str, grad_output: Any, with_state: bool) -> tuple[Any, Any]:
 
 def padding_of(x: np.ndarray | Padded) -> np.ndarray | None:
     """(T, N), True beyond each sequence's end; None when there is no such place."""
-    if not isinstance(x, Padded) or x.lengths.min() == x.shape[1]:
+    if not isinstance(x, Padded) or (x.lengths == x.shape[1]).all():
         return None
     return np.ascontiguousarray(~x.mask.T)
