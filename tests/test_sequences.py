@@ -568,3 +568,11 @@ def test_states_and_padding_where_they_do_not_belong():
 def test_an_empty_padded_batch():
     nothing = nn.Padded(sequences(shape=(0, T, D)), np.zeros(0, int))
     assert nn.GRU(D, H)(nothing).shape == (0, T, H)
+
+
+def test_an_audit_of_padded_sequences(capsys):
+    x, y = sums(40)
+    model = nn.Sequential(nn.Linear(1, 4), nn.GRU(4, 8), nn.Linear(8, 2))
+    assert len(nn.audit(model, nn.CrossEntropyLoss(), x, y).rows) == 3
+    trainer = nn.Trainer(model, nn.CrossEntropyLoss(), nn.SGD(model.parameters(), lr=0.1))
+    trainer.fit(x, y, callbacks=[nn.GradientAudit()], verbose=False)

@@ -13,6 +13,7 @@ from nnlite.inspection.structure import place_name, places, sub_layers, unwatch,
 from nnlite.layers.base import Layer
 from nnlite.layers.elementwise import Elementwise
 from nnlite.losses.base import Loss
+from nnlite.padded import plain
 from nnlite.parameter import Parameter
 from nnlite.slot import inference
 
@@ -138,7 +139,7 @@ class Recorder:
             seen = self._seen.setdefault(id(layer), [])
 
             def forward(x: np.ndarray, y: np.ndarray, seen: list[np.ndarray] = seen) -> None:
-                seen[:] = [y]
+                seen[:] = [plain(y)]
 
             def backward(
                 g: np.ndarray, d_x: np.ndarray | None, seen: list[np.ndarray] = seen
