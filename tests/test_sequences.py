@@ -576,3 +576,10 @@ def test_an_audit_of_padded_sequences(capsys):
     assert len(nn.audit(model, nn.CrossEntropyLoss(), x, y).rows) == 3
     trainer = nn.Trainer(model, nn.CrossEntropyLoss(), nn.SGD(model.parameters(), lr=0.1))
     trainer.fit(x, y, callbacks=[nn.GradientAudit()], verbose=False)
+
+
+@every_cell
+def test_a_gradient_check_of_a_layer_that_returns_its_state(cell):
+    for layer in (of(cell, return_state=True), nn.Bidirectional(of(cell, return_state=True))):
+        for x in (sequences(), nn.Padded(sequences(), [2, 5, 1])):
+            nn.check_gradients(layer, x)
