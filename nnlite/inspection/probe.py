@@ -18,7 +18,8 @@ class Probe:
     Dropout then draws the same mask every time, while statistics over the batch are computed
     anew, as forward defines them; nothing is carried from run to run. The layer in hand is never
     touched. With `lengths` it is run on `Padded` sequences, but plain arrays go in and come out,
-    zero in the padding, and no gradient comes from there.
+    zero in the padding, and no gradient comes from there. Of a layer that returns (y, state) it is
+    y alone that comes out.
     """
 
     def __init__(
@@ -27,6 +28,7 @@ class Probe:
         self.original = layer
         self.lengths = lengths
         self.mask: np.ndarray | None = None  # (N, T), 0 in the last output's padding
+        self.with_state = False  # whether the last output had a state beside it
         self.layer = copy.deepcopy(layer).astype(dtype)
         self._layers = list(self.layer.named_layers().values())
         for part in self._layers:
@@ -47,10 +49,13 @@ class Probe:
             if part.carried is not None:
                 part.carried = None
         if self.lengths is None:
-            return self.layer.forward(x)
-        lengths = np.minimum(self.lengths[: len(x)], x.shape[1])
-        y = Padded(x, lengths).through(self.layer)
-        self.mask = None
+            y = self.layer.forward(x)
+        else:
+            lengths = np.minimum(self.lengths[: len(x)], x.shape[1])
+            y = Padded(x, lengths).through(self.layer)
+        self.mask, self.with_state = None, isinstance(y, tuple)
+        if self.with_state:
+            y, _ = y
         if isinstance(y, Padded):
             y, self.mask = masked(y, None)
             y = self._within(y)
@@ -58,7 +63,8 @@ class Probe:
 
     def backward(self, grad_output: np.ndarray) -> Any:
         """What backward returns."""
-        return self.layer.backward(self._within(grad_output))
+        d_y = self._within(grad_output)
+        return self.layer.backward((d_y, None) if self.with_state else d_y)  # type: ignore[arg-type]
 
     def _within(self, array: np.ndarray) -> np.ndarray:
         """The array with zeros in the padding."""
