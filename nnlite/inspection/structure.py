@@ -46,8 +46,8 @@ def watch(
 ) -> Callable[[], None]:
     """Be told of every forward (x, y) and backward (G, dL/dx) of this instance.
 
-    x and y may be `Padded`. Of a recurrent layer that takes or returns its state too, these are told
-    without it.
+    x and y may be `Padded`. Of a recurrent layer that takes or returns its state too, these are
+    told without it.
 
     Returns:
         A function that ends it, and leaves the instance as it was.
