@@ -264,6 +264,7 @@ def test_bidirectional_states():
 
 def test_embedding_rows():
     layer = nn.Embedding(5, 3, padding_idx=0)
+    assert nn.check_gradients(layer, np.array([[0, 1, 4], [2, 0, 0]])).ok
     tokens = np.array([[1, 1, 0], [4, 1, 4]])
     np.testing.assert_array_equal(layer(tokens), layer.weight.data[tokens])
     assert (layer.weight.data[0] == 0).all()

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from nnlite.layers.base import Layer
+from nnlite.layers.embedding import Embedding
 from nnlite.padded import Padded, masked
 
 
@@ -16,7 +17,8 @@ class Probe:
     """A copy of a layer in one precision, with generators and buffers put back before each run.
 
     Dropout then draws the same mask every time, while statistics over the batch are computed
-    anew, as forward defines them; nothing is carried from run to run. The layer in hand is never
+    anew, as forward defines them; nothing is carried from run to run, and an embedding's padding
+    vector stays where it is. The layer in hand is never
     touched. With `lengths` it is run on `Padded` sequences, but plain arrays go in and come out,
     zero in the padding, and no gradient comes from there. Of a layer that returns (y, state) it is
     y alone that comes out.
@@ -37,6 +39,11 @@ class Probe:
         self._generators = [
             (g, g.bit_generator.state) for _, g in self.layer.named_parts(np.random.Generator)
         ]
+        self._still = [  # rows that get no gradient on purpose
+            (part.weight, part.padding_idx, part.weight.data[part.padding_idx].copy())
+            for part in self.layer.named_layers().values()
+            if isinstance(part, Embedding) and part.padding_idx is not None
+        ]
         self._buffers = [(buffer, buffer.data.copy()) for buffer in self.layer.buffers()]
 
     def forward(self, x: np.ndarray) -> np.ndarray:
@@ -45,6 +52,8 @@ class Probe:
             generator.bit_generator.state = copy.deepcopy(state)
         for buffer, data in self._buffers:
             buffer.data = data
+        for weight, row, values in self._still:
+            weight.data[row] = values
         for part in self._layers:
             if part.carried is not None:
                 part.carried = None
