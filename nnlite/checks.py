@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Container
 from typing import Any
 
 import numpy as np
+
+BATCHED = range(2, 65)  # the numbers of axes of (N, …, C), up to NumPy's largest
 
 
 def is_whole(value: object) -> bool:
@@ -27,6 +30,22 @@ def in_range(value: object, low: float = 0.0, below: float = math.inf) -> bool:
 def instance_hint(value: object) -> str:
     """What to add to an error about a class or function where an instance belongs."""
     return "; pass an instance: add ()" if isinstance(value, type) else ""
+
+
+def layout_hint(shape: tuple[int, ...], channels: int, ranks: Container[int]) -> str:
+    """What to add to an error about an input that is not (N, …, channels).
+
+    Args:
+        shape: the input's.
+        channels: how many there should be on the last axis.
+        ranks: the numbers of axes that are taken.
+    """
+    rank = len(shape)
+    if rank > 2 and rank in ranks and shape[1] == channels != shape[-1]:
+        return f"; channels come last here: x.transpose{(0, *range(2, rank), 1)}"
+    if rank not in ranks and rank + 1 in ranks and shape[-1:] == (channels,):
+        return "; a single sample needs its batch axis: x[None]"
+    return ""
 
 
 def check_instance(name: str, value: object, kind: type[Any]) -> None:
@@ -73,6 +92,16 @@ def check_probability(name: str, value: float) -> None:
     """
     if not 0 <= value < 1:
         raise ValueError(f"{name} must be at least 0 and below 1, got {value}")
+
+
+def check_axis(owner: object, axis: int, shape: tuple[int, ...]) -> None:
+    """Refuse an axis that an array of this shape does not have.
+
+    Raises:
+        ValueError: names both, and the owner.
+    """
+    if not -len(shape) <= axis < len(shape):
+        raise ValueError(f"{owner!r}: expected an input with axis {axis}, got {shape}")
 
 
 def check_sizes(

@@ -92,10 +92,21 @@ def join(parts: Sequence[Any]) -> Any:
 
 
 def masked(prediction: Any, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
-    """A prediction's bare array, and sample weights (N, T) that leave out its padding."""
+    """A prediction's bare array, and sample weights (N, T, …) that leave out its padding.
+
+    Raises:
+        ValueError: when the weights' leading axes are not (N,) or (N, T).
+    """
     if not isinstance(prediction, Padded):
         return prediction, weight
     mask = prediction.mask.astype(prediction.dtype)
     if weight is None:
         return prediction.data, mask
-    return prediction.data, mask * weight.reshape(*weight.shape, *[1] * (2 - weight.ndim))
+    weight = np.asarray(weight)
+    if weight.ndim == 0 or weight.shape[:2] != mask.shape[: weight.ndim]:
+        raise ValueError(
+            f"sample_weight {weight.shape} must match the leading axes of the padded "
+            f"prediction {prediction.shape}"
+        )
+    weight = weight.reshape(*weight.shape, *[1] * (2 - weight.ndim))
+    return prediction.data, weight * mask.reshape(*mask.shape, *[1] * (weight.ndim - 2))

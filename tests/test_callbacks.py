@@ -83,6 +83,28 @@ def test_an_exception_says_which_callback():
         fit(new(), nn.EMA(), bad)
 
 
+@pytest.mark.parametrize("place", ["around_validation", "state_dict", "load_state_dict"])
+def test_an_exception_beside_the_moments_says_so_too(place, tmp_path):
+    class Counts(nn.Callback):
+        def __init__(self):
+            self.steps = 0
+
+        def on_step_end(self, trainer):
+            self.steps += 1
+
+    def run(callback):
+        saving = nn.Checkpoint(tmp_path / "run.npz")
+        fit(new(), saving, callback, epochs=2, resume="auto", validation_data=(X, Y))
+
+    if place == "load_state_dict":
+        run(Counts())
+    callback = Counts()
+    setattr(callback, place, lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError) as error:
+        run(callback)
+    assert error.value.__notes__ == [f"in {place} of the callback Counts()"]
+
+
 def test_callbacks_print_as_their_call():
     assert repr(nn.EarlyStopping(patience=3)) == "EarlyStopping(patience=3)"
     assert repr(nn.LambdaCallback(on_step_end=print)) == "LambdaCallback(on_step_end)"
@@ -293,6 +315,20 @@ def test_loggers_hold_the_history(tmp_path):
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [line["loss"] for line in lines] == history["loss"]
     assert lines[0]["val_confusion_matrix"] == history["val_confusion_matrix"][0].tolist()
+
+
+def test_what_an_epoch_did_not_measure_is_nan(tmp_path):
+    def add(trainer):
+        if trainer.epoch == 1:  # of three, the second
+            trainer.results["extra"] = 0.5
+
+    path = tmp_path / "log.csv"
+    callbacks = [nn.LambdaCallback(on_validation_end=add), nn.CSVLogger(path)]
+    history = fit(new(), *callbacks, epochs=3, validation_data=(X, Y))
+    np.testing.assert_array_equal(history["extra"], [math.nan, 0.5, math.nan])
+    rows = csv.DictReader(path.read_text().splitlines())
+    assert [row["extra"] for row in rows] == ["nan", "0.5", "nan"]
+    assert len(str(history).splitlines()) == 4
 
 
 def test_numbers_that_are_not_finite_are_null_in_json(tmp_path):

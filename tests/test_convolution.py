@@ -180,6 +180,19 @@ def test_multiply_adds(cls):
     assert layer.multiply_adds(x.shape, layer(x).shape) == positions * 9 * 4 * 6 // 2
 
 
+@pytest.mark.parametrize("cls", [nn.Conv1d, nn.ConvTranspose2d])
+def test_an_initializer_of_another_shape_is_refused(cls):
+    with pytest.raises(ValueError, match="expected values of shape"):
+        cls(3, 4, 2, bias_init=lambda shape, rng: np.zeros(3))
+    with pytest.raises(TypeError, match="expected an initializer"):
+        cls(3, 4, 2, weight_init=nn.initializers.He)
+
+
+def test_lists_are_taken_as_tuples():
+    listed = nn.Conv2d(3, 4, [3, 2], padding=[1, (0, 2)])
+    assert listed._geometry == nn.Conv2d(3, 4, (3, 2), padding=(1, (0, 2)))._geometry
+
+
 def test_first_values_are_pytorchs():
     weight = nn.Conv2d(16, 64, 3, groups=4, rng=0).weight.data
     bound = 1 / np.sqrt(9 * 4)
@@ -192,23 +205,28 @@ def test_first_values_are_pytorchs():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: nn.Conv2d(3, 4, 0), "kernel_size must be a whole number ≥ 1, got 0"),
+        (lambda: nn.Conv2d(3, 4, 0), "kernel_size must be a whole number ≥ 1 .*, got 0"),
         (lambda: nn.Conv2d(3, 4, 2.5), "kernel_size must be a whole number"),
         (
             lambda: nn.Conv2d(3, 4, (3, 3, 3)),
-            r"a pair \(height, width\), got \(3, 3, 3\)",
+            r"kernel_size must be a whole number ≥ 1 or a tuple of 2, got \(3, 3, 3\)",
         ),
-        (lambda: nn.Conv2d(3, 4, 3, stride=0), "Conv2d: stride must be a whole number ≥ 1, got 0"),
+        (
+            lambda: nn.Conv2d(3, 4, 3, stride=0),
+            "Conv2d: stride must be a whole number ≥ 1 .*, got 0",
+        ),
         (lambda: nn.Conv1d(3, 4, 3, dilation=0), "Conv1d: dilation must be .* got 0"),
         (lambda: nn.Conv1d(3, 4, (3, 3)), r"Conv1d: kernel_size must be .* got \(3, 3\)"),
         (lambda: nn.Conv2d(0, 4, 3), "Conv2d: in_channels must be"),
         (lambda: nn.Conv2d(4, 4, 3, groups=0), "Conv2d: groups must be"),
         (lambda: nn.Conv2d(4, 6, 3, groups=4), "groups must divide the channels, got 4 groups for"),
         (lambda: nn.Conv2d(6, 4, 3, groups=3), "in_channels=6 and out_channels=4"),
-        (lambda: nn.Conv2d(3, 4, 3, padding=-1), "padding must be a whole number ≥ 0, got -1"),
+        (lambda: nn.Conv2d(3, 4, 3, padding=-1), "padding must be a whole number ≥ 0 .*, got -1"),
         (lambda: nn.Conv2d(3, 4, 3, padding="full"), '"same" or "valid", got \'full\''),
         (lambda: nn.Conv2d(3, 4, 3, padding=(1, 1, 1)), "each a number or a pair, got"),
-        (lambda: nn.Conv1d(3, 4, 3, padding=(1, 1, 1)), r"\(left, right\), got"),
+        (lambda: nn.Conv2d(3, 4, 3, padding=[1, 1, 1]), "each a number or a pair, got"),
+        (lambda: nn.Conv2d(3, 4, 3, padding=((1, 1, 1), 1)), "or a tuple of 2, got"),
+        (lambda: nn.Conv1d(3, 4, 3, padding=(1, 1, 1)), "or a tuple of 2, got"),
         (lambda: nn.Conv2d(3, 4, 3, stride=2, padding="same"), "needs a stride of 1"),
         (lambda: nn.Conv2d(3, 4, 3, algorithm="fast"), "must be one of 'auto', 'direct'"),
         (lambda: nn.Conv2d(3, 4, 3, algorithm="pointwise"), "for kernels of size 1"),

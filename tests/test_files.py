@@ -149,6 +149,8 @@ def test_only_known_classes_are_built(tmp_path):
         nn.load_model(path)
     with pytest.raises(TypeError, match="classes of layers"):
         nn.load_model(path, [os.system])
+    with pytest.raises(TypeError, match=r"expected a list of classes: \[Cube\]"):
+        nn.load_model(path, Cube)
     other = type("Linear", (nn.Layer,), {})
     with pytest.raises(ValueError, match="two classes named Linear"):
         nn.load_model(path, [other])

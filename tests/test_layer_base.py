@@ -259,8 +259,10 @@ def test_no_samples_can_be_reshaped(layer):
 
 
 def test_a_missing_axis_is_named():
-    with pytest.raises(ValueError, match=r"GLU\(axis=2\): axis 2 must have even length"):
-        nn.GLU(axis=2)(np.ones((2, 4), np.float32))
+    for layer in (nn.GLU(axis=2), nn.Softmax(axis=5), nn.LogSoftmax(axis=-3)):
+        with pytest.raises(ValueError, match=r"expected an input with axis \S+, got \(2, 4\)") as e:
+            layer(np.ones((2, 4), np.float32))
+        assert str(e.value).startswith(f"{layer!r}: ")
 
 
 def test_a_layer_without_methods_says_so():

@@ -7,7 +7,11 @@ import pickle
 import numpy as np
 import pytest
 from cases import LAYERS, layer_input, layer_of
+from cases.convolution import LAYERS as CONVOLUTION
+from cases.core import LAYERS as CORE
 from cases.core import Cube
+from cases.normalization import LAYERS as NORMALIZATION
+from cases.pooling import LAYERS as POOLING
 from cases.sequences import Ending, Tokens
 
 import nnlite as nn
@@ -170,6 +174,24 @@ def test_backward_needs_a_forward(case):
         y = layer(x)
     with pytest.raises(RuntimeError, match="inference"):
         layer.backward(y)
+
+
+HAND_ON = (nn.Sequential, nn.Concat, nn.Add, nn.Identity, nn.Lambda)  # as it came, or inside
+REARRANGE = (nn.Flatten, nn.Reshape, nn.Permute)  # NumPy refuses what cannot be turned back
+BY_THEMSELVES = {**CORE, **CONVOLUTION, **POOLING, **NORMALIZATION}
+
+
+@layers(
+    lambda case: case in BY_THEMSELVES.values() and not isinstance(case.make(), HAND_ON + REARRANGE)
+)
+def test_gradients_of_another_shape_are_refused(case):
+    layer, x = layer_of(case), layer_input(case)
+    shape = layer(x).shape
+    for wrong in (shape[1:], (1, *shape), (1 + shape[0], *shape[1:]), (*shape[:-1], 1 + shape[-1])):
+        layer(x)
+        with pytest.raises(ValueError, match="backward expected dL/dy in y's shape"):
+            layer.backward(np.ones(wrong))
+        assert not any(p.grad.any() for p in layer.parameters())
 
 
 @every_layer

@@ -83,6 +83,29 @@ def test_gradients_that_cannot_be_clipped_end_the_test():
     assert len(nn.lr_range_test(t, X, Y, max_lr=1e30).lrs) >= 3
 
 
+def test_padded_sequences_are_measured_without_their_padding():
+    def losses(beyond):
+        x = np.linspace(-1, 1, 120, dtype=np.float32).reshape(20, 3, 2)
+        y = np.ones((20, 3), int)
+        x[:, 2], y[:, 2] = beyond, 0
+        model = nn.Sequential(nn.GRU(2, 4, rng=0), nn.Linear(4, 2, rng=1))
+        t = nn.Trainer(model, nn.CrossEntropyLoss(), nn.SGD(model.parameters(), 0.1), rng=0)
+        return nn.lr_range_test(t, nn.Padded(x, np.full(20, 2)), y, steps=20).losses
+
+    np.testing.assert_array_equal(losses(beyond=0), losses(beyond=7))
+
+
+def test_layers_in_eval_mode_stay_there():
+    norm = nn.BatchNorm1d(2)
+    model = nn.Sequential(norm, nn.Linear(2, 3, rng=0))
+    norm.eval()
+    t = nn.Trainer(model, nn.CrossEntropyLoss(), nn.SGD(model.parameters(), 0.1), rng=0)
+    x = X * 3 + 5
+    expected = t.loss(model(x), Y)
+    found = nn.lr_range_test(t, x, Y, batch_size=len(X))
+    assert found.losses[0] == pytest.approx(expected, abs=1e-6)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "match"),
     [

@@ -93,6 +93,15 @@ def test_fit_reports_a_last_batch_of_one_before_the_first_update():
     trainer.fit(x, y, epochs=1, batch_size=4, drop_last=True, verbose=False)
 
 
+def test_fit_takes_a_last_batch_of_one_sequence_when_told():
+    model = nn.Sequential(nn.BatchNorm1d(3))
+    model[0].min_batch = 1
+    trainer = nn.Trainer(model, nn.MSELoss(), nn.SGD(model.parameters(), lr=0.1))
+    x = drawn(5, 4, 3, dtype=np.float32)
+    trainer.fit(x, x, epochs=1, batch_size=4, verbose=False)
+    assert model[0].running_mean.data.any()
+
+
 def test_summary_of_a_single_sample():
     table = nn.summary(nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Dropout()), 2)
     assert [row.parameters for row in table.rows] == [15, 9, 6, 0]
@@ -119,11 +128,14 @@ def test_arguments_that_mean_nothing(make, message):
 @pytest.mark.parametrize(
     ("layer", "shape", "message"),
     [
-        (nn.BatchNorm2d(3), (2, 3, 8, 9), r"channels stand on the last axis.*\(0, 2, 3, 1\)"),
+        (nn.BatchNorm2d(3), (2, 3, 8, 9), r"channels come last here: .*\(0, 2, 3, 1\)"),
         (nn.BatchNorm1d(3), (2, 3, 8), r"or \(N, L, 3\), got .*x.transpose\(0, 2, 1\)"),
         (nn.BatchNorm2d(3), (2, 3), r"BatchNorm2d\(3\): expected \(N, H, W, 3\), got \(2, 3\)"),
         (nn.BatchNorm1d(3), (2, 4, 4, 3), r"expected \(N, 3\) or \(N, L, 3\)"),
-        (nn.BatchNorm1d(3), (0, 3), r"got \(0, 3\)"),
+        (nn.BatchNorm1d(3), (0, 3), r"got \(0, 3\)$"),
+        (nn.BatchNorm2d(3), (5, 4, 3), r"needs its batch axis: x\[None\]"),
+        (nn.BatchNorm2d(3), (2, 3, 5), r"got \(2, 3, 5\)$"),
+        (nn.LayerNorm(3), (2, 3, 8, 9), r"channels come last here: x.transpose\(0, 2, 3, 1\)"),
         (nn.LayerNorm(3), (2, 4), r"LayerNorm\(3\): expected \(N, …, 3\), got \(2, 4\)"),
         (nn.RMSNorm(3), (3,), r"expected \(N, …, 3\), got \(3,\)"),
         (nn.GroupNorm(3, 3), (5, 3), "more than one value per sample and group"),

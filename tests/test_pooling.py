@@ -98,6 +98,19 @@ def test_upsampling_keeps_a_ramp_inside():
     np.testing.assert_array_equal(nn.Upsample2d((1, 2))(x).ravel(), np.repeat(np.arange(6.0), 2))
 
 
+@pytest.mark.parametrize("layer", [nn.Upsample2d((2, 3), "bilinear"), nn.AdaptiveAvgPool2d((3, 2))])
+def test_multiply_adds(layer):
+    x = np.zeros((2, 4, 5, 3), np.float32)
+    y = layer(x)
+    rows = y.shape[1] * 4 * 5  # A_H X for each sample and channel
+    columns = y.shape[1] * 5 * y.shape[2]
+    assert layer.multiply_adds(x.shape, y.shape) == 2 * 3 * (rows + columns)
+
+
+def test_repetition_multiplies_nothing():
+    assert nn.Upsample2d(2).multiply_adds((2, 4, 5, 3), (2, 8, 10, 3)) == 0
+
+
 def test_zero_padding_takes_integers():
     y = nn.ZeroPad2d((1, 2, 0, 3))(np.ones((1, 2, 2, 1), np.int32))
     assert y.shape == (1, 5, 5, 1)

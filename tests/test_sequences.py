@@ -8,6 +8,7 @@ import pytest
 from cases.sequences import CELLS
 
 import nnlite as nn
+from nnlite.training.diagnosis import first_non_finite
 
 N, T, D, H = 3, 5, 4, 3
 
@@ -263,6 +264,7 @@ def test_bidirectional_states():
 
 def test_embedding_rows():
     layer = nn.Embedding(5, 3, padding_idx=0)
+    assert nn.check_gradients(layer, np.array([[0, 1, 4], [2, 0, 0]])).ok
     tokens = np.array([[1, 1, 0], [4, 1, 4]])
     np.testing.assert_array_equal(layer(tokens), layer.weight.data[tokens])
     assert (layer.weight.data[0] == 0).all()
@@ -522,3 +524,149 @@ def test_a_layer_alone_that_does_not_know_padding():
 def test_an_error_in_a_bidirectional_layer_names_its_side():
     with pytest.raises(ValueError, match=r"in Bidirectional layer › LSTM\(4, 3\): expected"):
         nn.Bidirectional(nn.LSTM(4, 3))(np.zeros((2, 3, 5)))
+
+
+@every_cell
+def test_gradients_that_do_not_fit(cell):
+    layer, last = of(cell), of(cell, return_sequences=False)
+    for each, wrong in ((layer, (N, H)), (layer, (1, T, H)), (last, (N, T, H)), (last, (1, H))):
+        each(sequences())
+        with pytest.raises(ValueError, match=r"backward expected dL/dy in y's shape \(3, "):
+            each.backward(np.ones(wrong))
+    stated = of(cell, return_state=True)
+    for net in (stated, nn.Bidirectional(stated)):
+        net(sequences(shape=(2, T, D)))
+        with pytest.raises(TypeError, match=r"expected \(dL/dy, dL/dstate or None\), got ndarray"):
+            net.backward(np.ones((2, T, H)))
+    stated(sequences())
+    state = tuple(np.ones((1, 1, H)) for _ in range(stated.state_count))
+    with pytest.raises(ValueError, match=r"each \(1, 3, 3\)|a state of shape \(1, 3, 3\)"):
+        stated.backward((np.ones((N, T, H)), state if stated.state_count == 2 else state[0]))
+
+
+@pytest.mark.parametrize(
+    ("layer", "x", "wrong"),
+    [
+        (nn.Embedding(5, 2), np.array([[0, 1, 2]]), (3, 1, 2)),
+        (nn.LastStep(), np.ones((2, 3, 4)), (1, 4)),
+        (nn.MeanOverTime(), np.ones((2, 3, 4)), (1, 4)),
+        (nn.PositionalEncoding(4), np.ones((2, 3, 4)), (2, 2, 4)),
+        (nn.MultiHeadAttention(4, 2), nn.Padded(np.ones((2, 3, 4)), [3, 1]), (1, 3, 4)),
+        (nn.LearnedPositionalEmbedding(3, 4), np.ones((2, 3, 4)), (2, 1, 4)),
+    ],
+)
+def test_a_gradient_of_another_shape(layer, x, wrong):
+    layer(x)
+    with pytest.raises(ValueError, match="backward expected dL/dy in y's shape"):
+        layer.backward(np.ones(wrong))
+
+
+@pytest.mark.parametrize("method", ["forward", "backward"])
+def test_a_pass_that_stops_half_way_leaves_nothing(method):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    stack, both = nn.GRU(D, H, num_layers=2), nn.Bidirectional(nn.GRU(D, H))
+    for net, where, width in ((stack, stack.above[0], H), (both, both.backwards, 2 * H)):
+        x = sequences().astype(np.float32)
+        if method == "backward":
+            net(x)
+        setattr(where, method, stop)
+        with pytest.raises(KeyboardInterrupt):
+            net(x) if method == "forward" else net.backward(np.ones((N, T, width), np.float32))
+        assert all(layer._slot is None for layer in net.named_layers().values())
+
+
+def test_an_initializer_that_is_none_is_refused():
+    for make in (nn.Embedding, nn.LearnedPositionalEmbedding):
+        with pytest.raises(TypeError, match="expected an initializer"):
+            make(4, 2, weight_init=nn.initializers.Normal)
+        with pytest.raises(ValueError, match=r"expected values of shape \(4, 2\)"):
+            make(4, 2, weight_init=lambda shape, rng: np.zeros(3))
+
+
+def test_losses_leave_padding_out():
+    rng = np.random.default_rng(0)
+    prediction = nn.Padded(rng.standard_normal((3, 4, 2)), [2, 4, 1])
+    mask, classes, values = prediction.mask, rng.integers(0, 2, (3, 4)), np.ones((3, 4, 2))
+    by_row, by_value = rng.random(3), rng.random((3, 4, 2))
+    for loss, target, given, weight in (
+        (nn.CrossEntropyLoss(), classes, None, mask),
+        (nn.CrossEntropyLoss(), classes, by_row, mask * by_row[:, None]),
+        (nn.MSELoss(), values, None, mask),
+        (nn.MSELoss(), values, by_row.tolist(), mask * by_row[:, None]),
+        (nn.MSELoss(), values, by_value, mask[..., None] * by_value),
+    ):
+        expected = loss(prediction.data, target, weight)
+        d_expected = loss.backward()
+        assert loss(prediction, target, given) == pytest.approx(expected, rel=1e-12)
+        gradient = loss.backward()
+        np.testing.assert_allclose(gradient, d_expected, rtol=1e-12)
+        assert (gradient[~mask] == 0).all()
+    for wrong in (np.ones(2), np.ones((3, 3)), np.float64(1.0)):
+        with pytest.raises(ValueError, match=r"sample_weight .* must match the leading axes"):
+            nn.MSELoss()(prediction, values, wrong)
+
+
+def test_looking_inside_with_states_and_padding():
+    layer = nn.LSTM(D, H, num_layers=2, return_state=True)
+
+    class FromZeros(nn.Layer):
+        """A decoder: starts from a state that its caller gives."""
+
+        def __init__(self):
+            self.cell = layer
+
+        def forward(self, x):
+            zeros = np.zeros((2, len(x), H), np.float32)
+            y, _ = self.cell.forward(x, (zeros, zeros))
+            self.save_for_backward()
+            return y
+
+        def backward(self, grad_output):
+            self.saved()
+            return self.cell.backward((grad_output, None))[0]
+
+    for net in (layer, nn.Bidirectional(nn.GRU(D, H, return_state=True)), FromZeros()):
+        width = 2 * H if isinstance(net, nn.Bidirectional) else H
+        assert nn.summary(net, (T, D)).total.output_shape == (1, T, width)
+    x = sequences().astype(np.float32)
+    nn.check_gradients(FromZeros(), x)
+    for data in (x, nn.Padded(x, [2, 5, 1])):
+        assert "all layer outputs are finite" in first_non_finite(layer, data)
+        assert "all layer outputs are finite" in first_non_finite(nn.Bidirectional(layer), data)
+    x[0, 0, 0] = np.nan
+    with np.errstate(all="ignore"):
+        found = first_non_finite(FromZeros(), x)
+    assert "first output that is not finite is that of layer cell.drops.0" in found
+
+
+def test_states_and_padding_where_they_do_not_belong():
+    x = nn.Padded(sequences(), [2, 5, 1])
+    with pytest.raises(TypeError, match="target must be an array, got Padded; pass its data"):
+        nn.MSELoss()(x, x)
+    with pytest.raises(TypeError, match="predict expected one output for each batch, got a tuple"):
+        nn.GRU(D, H, return_state=True).predict(x)
+    for state in (3, np.zeros((2, N, H)), (None,)):
+        with pytest.raises(ValueError, match="expected a pair of states, got"):
+            nn.Bidirectional(nn.GRU(D, H))(x, state)
+
+
+def test_an_empty_padded_batch():
+    nothing = nn.Padded(sequences(shape=(0, T, D)), np.zeros(0, int))
+    assert nn.GRU(D, H)(nothing).shape == (0, T, H)
+
+
+def test_an_audit_of_padded_sequences(capsys):
+    x, y = sums(40)
+    model = nn.Sequential(nn.Linear(1, 4), nn.GRU(4, 8), nn.Linear(8, 2))
+    assert len(nn.audit(model, nn.CrossEntropyLoss(), x, y).rows) == 3
+    trainer = nn.Trainer(model, nn.CrossEntropyLoss(), nn.SGD(model.parameters(), lr=0.1))
+    trainer.fit(x, y, callbacks=[nn.GradientAudit()], verbose=False)
+
+
+@every_cell
+def test_a_gradient_check_of_a_layer_that_returns_its_state(cell):
+    for layer in (of(cell, return_state=True), nn.Bidirectional(of(cell, return_state=True))):
+        for x in (sequences(), nn.Padded(sequences(), [2, 5, 1])):
+            nn.check_gradients(layer, x)

@@ -192,3 +192,8 @@ def test_the_page_in_a_browser(make, tmp_path):
     assert f"{step.number}. {step.title}" in dom
     assert dom.count('class="box') == len(trace.forward) + 1
     assert "<canvas" in dom
+
+
+def test_a_hat_stays_on_its_letter():
+    trace = nn.trace(nn.Sequential(nn.LayerNorm(3)), nn.MSELoss(), X, X)
+    assert "x\u0302 (2, 3) = (x (2, 3) − μ)" in trace.forward[0].shapes

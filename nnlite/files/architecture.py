@@ -33,6 +33,8 @@ def known_classes(custom: Iterable[type] = ()) -> dict[str, type]:
         for cls in own
         if inspect.isclass(cls) and issubclass(cls, Layer | Initializer)
     }
+    if inspect.isclass(custom):
+        raise TypeError(f"custom_layers: expected a list of classes: [{custom.__name__}]")
     for cls in custom:
         if not (inspect.isclass(cls) and issubclass(cls, Constructed)):
             raise TypeError(f"custom_layers: expected classes of layers, got {cls!r}")

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nnlite.checks import check_instance
 from nnlite.inspection.structure import place_name, places, sub_layers, unwatch, watch
 from nnlite.layers.base import Layer
 from nnlite.layers.elementwise import Elementwise
@@ -111,6 +112,8 @@ def audit(model: Layer, loss: Loss, x: Any, y: np.ndarray) -> Audit:
     Returns:
         The audit; print it, or read `findings`.
     """
+    check_instance("audit: model", model, Layer)
+    check_instance("audit: loss", loss, Loss)
     probe, criterion = copy.deepcopy(model), copy.deepcopy(loss)
     probe.zero_grad()
     probe.reset_state()

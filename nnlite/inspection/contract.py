@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nnlite.inspection.diagnosis import close
+from nnlite.inspection.evidence import close
 from nnlite.inspection.probe import Probe, floats
 from nnlite.inspection.report import Diagnosis
 from nnlite.layers.base import Layer
@@ -15,9 +15,13 @@ from nnlite.parameter import Parameter
 
 
 def check_forward(probe: Probe, x: np.ndarray) -> list[Diagnosis]:
-    """Whether forward does the same twice, and leaves its input alone."""
+    """Whether forward returns floats, the same twice, and leaves its input alone."""
     before = x.copy()
-    first, second = probe.forward(x).copy(), probe.forward(x)
+    y = probe.forward(x)
+    if not isinstance(y, np.ndarray):
+        hint = ": is a return missing?" if y is None else ", not an array (N, …)"
+        return [Diagnosis("type", f"forward returns {_a(y)}{hint}")]
+    first, second = y.copy(), probe.forward(x)
     found = []
     if not np.array_equal(x, before, equal_nan=True):
         found.append(Diagnosis("in place", "forward modifies its input x in place"))
@@ -84,7 +88,13 @@ def _raised(error: Exception) -> Diagnosis:
             return Diagnosis("transposed", f"{text}. The gradient looks transposed")
         if len(got) > len(expected) and got[len(got) - len(expected) :] == expected:
             return Diagnosis("sum", f"{text}. A sum over the leading axes (the batch) is missing")
+    if "matmul" in str(error):
+        text += ". A factor of the product may need its transpose, as in xᵀ G and G Wᵀ"
     return Diagnosis("raises", text)
+
+
+def _a(value: Any) -> str:
+    return "None" if value is None else f"a {type(value).__name__}"
 
 
 def _returned(d_x: Any, x: np.ndarray) -> list[Diagnosis]:
@@ -94,7 +104,7 @@ def _returned(d_x: Any, x: np.ndarray) -> list[Diagnosis]:
     if d_x is None:
         return [Diagnosis("none", "backward returns None instead of dL/dx: is a return missing?")]
     if not isinstance(d_x, np.ndarray):
-        return [Diagnosis("type", f"backward returns a {type(d_x).__name__}, not an array")]
+        return [Diagnosis("type", f"backward returns {_a(d_x)}, not an array")]
     if d_x.shape == x.shape:
         return []
     try:

@@ -7,68 +7,36 @@ time. How the second differs from the first is what names the mistake.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
+from nnlite.inspection import misplaced
+from nnlite.inspection.evidence import CLOSE, Evidence, close
 from nnlite.inspection.report import Diagnosis
-
-CLOSE = 1e-5
-
-
-class Evidence(NamedTuple):
-    """What is known about one wrong gradient.
-
-    Attributes:
-        true: ∂y/∂a by differences, (y.size, a.size).
-        ours: the same by backward, one upstream unit at a time.
-        y_shape, shape: of the output and of the array a.
-        upstream: a random dL/dy (y.size,); `true` and `ours` times it are the two gradients.
-        x: the input, where the array is the input itself; else None.
-    """
-
-    true: np.ndarray
-    ours: np.ndarray
-    y_shape: tuple[int, ...]
-    shape: tuple[int, ...]
-    upstream: np.ndarray
-    x: np.ndarray | None
-
-    @property
-    def slope(self) -> np.ndarray:
-        """What the gradient should be."""
-        return (self.upstream @ self.true).reshape(self.shape)
-
-    @property
-    def gradient(self) -> np.ndarray:
-        """What backward gives."""
-        return (self.upstream @ self.ours).reshape(self.shape)
 
 
 def diagnose(evidence: Evidence) -> Diagnosis:
     """The first explanation that fits."""
     for explain in (
         _not_finite,
+        _not_linear,
         _zero,
+        _no_slope,
         _factor,
-        _transposed,
-        _partial_sum,
+        misplaced.transposed,
+        misplaced.crossed,
+        misplaced.moved,
+        misplaced.partial_sum,
         _passed_on,
         _diagonal_only,
         _statistics,
         _output_factors,
-        _broadcast,
+        _wrong_diagonal,
+        misplaced.broadcast,
     ):
         found = explain(evidence)
         if found is not None:
             return found
     return _unknown(evidence)
-
-
-def close(a: np.ndarray, b: np.ndarray) -> bool:
-    """Equal up to the precision of differences."""
-    scale = max(float(np.abs(b).max(initial=0)), 1e-4)
-    return a.shape == b.shape and bool(np.abs(a - b).max(initial=0) <= CLOSE * scale)
 
 
 def _not_finite(e: Evidence) -> Diagnosis | None:
@@ -77,10 +45,31 @@ def _not_finite(e: Evidence) -> Diagnosis | None:
     return Diagnosis("not finite", "it holds NaN or infinity, where the slope is finite")
 
 
+def _not_linear(e: Evidence) -> Diagnosis | None:
+    """Backward is a product with a matrix; here it is not."""
+    if e.reply is None or close(e.reply, e.gradient):
+        return None
+    return Diagnosis(
+        "not linear",
+        "it does not grow in proportion to the upstream gradient G: backward compares, squares or "
+        "clips G, where it must multiply it by what forward saved",
+    )
+
+
 def _zero(e: Evidence) -> Diagnosis | None:
     if e.ours.any():
         return None
     return Diagnosis("zero", "it is zero: backward never writes it, or multiplies it away")
+
+
+def _no_slope(e: Evidence) -> Diagnosis | None:
+    if e.true.any():
+        return None
+    return Diagnosis(
+        "no slope",
+        "the slope is zero everywhere, and the gradient is not: the output does not depend on it, "
+        "or changes only in jumps (rounding, comparisons, integers)",
+    )
 
 
 def _factor(e: Evidence) -> Diagnosis | None:
@@ -100,36 +89,26 @@ def _factor(e: Evidence) -> Diagnosis | None:
         words += ": a 2 is missing"
     elif abs(c - 2) < CLOSE:
         words += ": a 2 too many, or a ½ is missing"
+    else:
+        words += _length(e, c)
     return Diagnosis("factor", words)
 
 
-def _transposed(e: Evidence) -> Diagnosis | None:
-    """Each upstream unit's gradient is the transpose of the true one."""
-    if len(e.shape) < 2 or e.shape[-1] != e.shape[-2]:
-        return None
-    true = e.true.reshape(-1, *e.shape).swapaxes(-1, -2).reshape(e.true.shape)
-    if not close(e.ours, true):
-        return None
-    return Diagnosis("transposed", "it is the transpose of the slope: swap the factors, (A B)ᵀ")
-
-
-def _partial_sum(e: Evidence) -> Diagnosis | None:
-    """Only the outputs at one place along an axis contribute, or all are averaged."""
-    true, ours = (j.reshape(*e.y_shape, -1) for j in (e.true, e.ours))
-    for axis, length in enumerate(e.y_shape[:-1]):
-        if length < 2:
-            continue
-        for place in range(length):
-            kept = np.zeros_like(true)
-            at = (slice(None),) * axis + (place,)
-            kept[at] = true[at]
-            if close(ours, kept):
-                what = "batch" if axis == 0 else "time" if len(e.y_shape) == 3 else "positions"
-                return Diagnosis(
-                    "sum", f"only index {place} of axis {axis} counts: a sum over the {what} is "
-                    "missing",
-                )  # fmt: skip
-    return None
+def _length(e: Evidence, c: float) -> str:
+    """Words for a factor that is the length of an axis, or one over it."""
+    for whose, shape in (("output", e.y_shape), ("array", e.shape)):
+        for axis, length in enumerate(shape):
+            if length > 2 and abs(c * length - 1) < CLOSE:
+                return (
+                    f": 1/{length} is one over the {whose}'s length along axis {axis}, so it is "
+                    "averaged where it must be summed"
+                )
+            if length > 2 and abs(c - length) < CLOSE * length:
+                return (
+                    f": {length} is the {whose}'s length along axis {axis}, so a 1/{length} is "
+                    "missing, as a mean has"
+                )
+    return ""
 
 
 def _passed_on(e: Evidence) -> Diagnosis | None:
@@ -152,7 +131,23 @@ def _output_factors(e: Evidence) -> Diagnosis | None:
     return Diagnosis(
         "derivative",
         f"each output's share is off by a factor of its own ({d.min():.3g} to {d.max():.3g}): a "
-        "derivative such as f′ is missing, or taken at the wrong place",
+        "derivative such as f′, or another factor of the formula, is missing or taken at the wrong "
+        "place",
+    )
+
+
+def _wrong_diagonal(e: Evidence) -> Diagnosis | None:
+    """An elementwise layer whose derivative is another one."""
+    if e.x is None or e.true.shape[0] != e.true.shape[1]:
+        return None
+    true, ours = np.diag(e.true), np.diag(e.ours)
+    if not close(e.true, np.diag(true)) or not close(e.ours, np.diag(ours)):
+        return None
+    worst = int(np.abs(ours - true).argmax())
+    return Diagnosis(
+        "derivative",
+        f"the derivative f′ is wrong: at x = {e.x.flat[worst]:.4g} the slope is "
+        f"{true[worst]:.4g}, and backward multiplies G by {ours[worst]:.4g}",
     )
 
 
@@ -183,11 +178,13 @@ def _statistics(e: Evidence) -> Diagnosis | None:
             missed.append(what)
     if not missed:
         return None
-    names = " and ".join(dict.fromkeys(missed))
+    names = [name for name in dict.fromkeys(missed) if name != "scale"] or ["scale (sum or norm)"]
+    one = len(names) == 1
     return Diagnosis(
         "statistics",
-        f"the {names} of the data is treated as a constant, but it moves with every input: its "
-        "own gradient is missing",
+        f"the {' and '.join(names)} of the data {'is' if one else 'are'} treated as a constant, "
+        f"but {'it moves' if one else 'they move'} with every input: the gradient through "
+        f"{'it' if one else 'them'} is missing or wrong",
     )
 
 
@@ -198,23 +195,7 @@ def _shared_changes(x: np.ndarray) -> list[tuple[str, np.ndarray]]:
     scales = [x - x.mean(axis=axis, keepdims=True) for axis in axes]
     found = [("mean", np.ones(x.size))]
     found += [("variance", v.ravel()) for v in scales if v.any()]
-    return [*found, ("mean square", x.ravel())]
-
-
-def _broadcast(e: Evidence) -> Diagnosis | None:
-    """The slope summed (or averaged) over an axis, and spread over it again."""
-    gradient, slope = e.gradient, e.slope
-    for axes in [None, *range(len(e.shape))]:
-        for name, total in (("sum", np.sum), ("mean", np.mean)):
-            spread = np.broadcast_to(total(slope, axis=axes, keepdims=True), e.shape)
-            if e.slope.size > 1 and close(gradient, spread):
-                along = "all axes" if axes is None else f"axis {axes}"
-                return Diagnosis(
-                    "broadcast",
-                    f"a {name} over {along} of the gradient was broadcast back: the shape was "
-                    "wrong, and only broadcasting made it fit",
-                )
-    return None
+    return [*found, ("scale", x.ravel())]
 
 
 def _unknown(e: Evidence) -> Diagnosis:

@@ -29,10 +29,10 @@ def with_shapes(formula: str, shapes: Mapping[str, Shape], result: Shape) -> str
         return f"{left} {result} = {right}"
 
     def filled(match: re.Match[str]) -> str:
-        name, transposed = match["name"], match["transposed"]
-        shape = shapes[name][::-1] if transposed else shapes[name]
-        return f"{name}{transposed} {shape}"
+        name, mark = match["name"], match["mark"]
+        shape = shapes[name][::-1] if mark == "ᵀ" else shapes[name]
+        return f"{name}{mark} {shape}"
 
     names = "|".join(sorted(map(re.escape, shapes), key=len, reverse=True))
-    alone = rf"(?<![\w∂/'])(?P<name>{names})(?P<transposed>ᵀ?)(?![\w′'₀-₉ₐ-ₜᵢⱼ])"
+    alone = rf"(?<![\w∂/'])(?P<name>{names})(?P<mark>[ᵀ\u0302]?)(?![\w′'₀-₉ₐ-ₜᵢⱼ])"
     return f"{left} {result} = {re.sub(alone, filled, right)}"

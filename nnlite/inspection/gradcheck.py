@@ -7,8 +7,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from nnlite.checks import check_instance
 from nnlite.inspection import contract
-from nnlite.inspection.diagnosis import Evidence, close, diagnose
+from nnlite.inspection.diagnosis import diagnose
+from nnlite.inspection.evidence import Evidence, close
 from nnlite.inspection.numeric import (
     TOLERANCE,
     Slope,
@@ -64,8 +66,9 @@ def check_gradients(
         GradientError: names the worst entry of every wrong gradient, with its analytic and its
             numeric value, and the mistake in words.
         ValueError: when only one of `loss` and `target` is given, or x is empty.
-        TypeError: when x does not hold numbers.
+        TypeError: when x does not hold numbers, or layer is no layer.
     """
+    check_instance("check_gradients: layer", layer, Layer)
     if (loss is None) != (target is None):
         raise ValueError("check_gradients: give loss and target together")
     x = x if isinstance(x, Padded) else np.asarray(x)
@@ -96,8 +99,8 @@ class _Check:
         """Everything, the cheap and basic things first; stops where going on makes no sense."""
         findings = contract.check_forward(self.probe, self.x)
         rows: list[GradientRow] = []
-        y = self.probe.forward(self.x)
         if not findings:
+            y = self.probe.forward(self.x)
             g = random_upstream(y.shape)
             findings += contract.check_backward(self.probe, self.x, g)
             # after these, backward cannot be run again and again
@@ -105,7 +108,7 @@ class _Check:
                 findings += contract.check_accumulation(self.probe, self.x, g)
                 findings += contract.check_slot(self.probe, self.x, g)
                 findings += contract.check_dtypes(self.probe, self.x)
-                rows = self._rows(y.shape)
+                rows = self._rows(findings)
         findings += contract.hidden_parameters(self.layer)
         if self.loss is not None and not findings:
             rows += self._loss_row(y)
@@ -117,11 +120,19 @@ class _Check:
 
     # -- rows ------------------------------------------------------------------------------------
 
-    def _rows(self, y_shape: tuple[int, ...]) -> list[GradientRow]:
-        """One row per gradient: its worst entry over all batch sizes."""
+    def _rows(self, findings: list[Diagnosis]) -> list[GradientRow]:
+        """One row per gradient: its worst entry over all batch sizes; adds what raises."""
         worst: dict[str, Slope] = {}
         for rows in self._batches():
-            for name, found in self._slopes(rows).items():
+            try:
+                slopes = self._slopes(rows)
+            except Exception as error:
+                if rows.stop == len(self.x):
+                    raise
+                text = f"with a batch of {rows.stop} it raises {type(error).__name__}: {error}"
+                findings.append(Diagnosis("raises", text))
+                return []
+            for name, found in slopes.items():
                 if name not in worst or worst[name].error <= TOLERANCE < found.error:
                     worst[name] = found
         small = self._few()
@@ -214,7 +225,27 @@ class _Check:
     # -- explanations ----------------------------------------------------------------------------
 
     def _diagnose(self, name: str, x: np.ndarray) -> Diagnosis:
-        """What is wrong with the gradient of one array, from its Jacobians on a few samples."""
+        """What is wrong with the gradient of one array; of one time step, if that says more."""
+        found = self._explain(name, x)
+        if found.kind != "unknown" or x.ndim != 3 or x.shape[1] == 1:
+            return found
+        if self._right_for_one(name):
+            return Diagnosis(
+                "step",
+                "it is right for one time step and wrong for several: a state is read from the "
+                "wrong step, or the gradient that comes back from the next step is missing or "
+                "wrong (where neighbours mix, as in a convolution: an offset is)",
+            )
+        try:
+            first = self._explain(name, x[:, :1].copy())
+        except (ValueError, RuntimeError):
+            return found
+        if first.kind == "unknown":
+            return found
+        return Diagnosis(first.kind, f"already for a sequence of one step, {first.text}")
+
+    def _explain(self, name: str, x: np.ndarray) -> Diagnosis:
+        """What is wrong, from the Jacobians on a few samples."""
         y = self.probe.forward(x)
         array = x if name == "input" else self.probe.parameters[name].data
         if y.size > JACOBIAN or array.size > JACOBIAN:
@@ -222,16 +253,12 @@ class _Check:
         true = jacobian_by_differences(array, lambda: self.probe.forward(x))
         ours = self._jacobian(name, x, y.shape)
         upstream = random_upstream((y.size,))
-        found = diagnose(
-            Evidence(true, ours, y.shape, array.shape, upstream, x if name == "input" else None)
-        )
-        if found.kind == "unknown" and x.ndim == 3 and x.shape[1] > 1 and self._right_for_one(name):
-            return Diagnosis(
-                "step",
-                "it is right for one time step and wrong for several: a state is read from the "
-                "wrong step, or the gradient that comes back from the next step is missing",
-            )
-        return found
+        d_x, grads = self.probe.gradients(x, upstream.reshape(y.shape))
+        reply = np.broadcast_to(d_x, x.shape) if name == "input" else grads[name]
+        return diagnose(
+            Evidence(true, ours, y.shape, array.shape, upstream, x if name == "input" else None,
+                     reply)
+        )  # fmt: skip
 
     def _jacobian(self, name: str, x: np.ndarray, y_shape: tuple[int, ...]) -> np.ndarray:
         rows = []

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from nnlite.inspection.diagnosis import CLOSE
+from nnlite.checks import check_instance
+from nnlite.inspection.evidence import CLOSE
 from nnlite.inspection.numeric import TOLERANCE, jacobian_by_differences
 from nnlite.inspection.probe import Probe, floats
 from nnlite.inspection.report import Diagnosis, GradientError, GradientReport, GradientRow
@@ -73,13 +74,16 @@ def jacobian(layer: Layer, x: np.ndarray, check: bool = False) -> Jacobian:
         check: whether to compare with differences of forward (default False).
 
     Raises:
-        TypeError: when x does not hold floats.
-        ValueError: when the matrix would have more than 16 million entries.
+        TypeError: when x does not hold floats, or layer is no layer.
+        ValueError: when x is empty, or the matrix would have more than 16 million entries.
         GradientError: with `check`, when backward and differences disagree.
     """
+    check_instance("jacobian: layer", layer, Layer)
     x = np.asarray(x)
     if x.dtype.kind != "f":
         raise TypeError(f"jacobian: x must hold floats, got dtype {x.dtype}")
+    if x.size == 0:
+        raise ValueError(f"jacobian: x is empty, shape {x.shape}")
     x = floats(x)
     probe = Probe(layer)
     y = probe.forward(x)

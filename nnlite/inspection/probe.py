@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from nnlite.layers.base import Layer
+from nnlite.layers.embedding import Embedding
 from nnlite.padded import Padded, masked
 
 
@@ -16,9 +17,11 @@ class Probe:
     """A copy of a layer in one precision, with generators and buffers put back before each run.
 
     Dropout then draws the same mask every time, while statistics over the batch are computed
-    anew, as forward defines them; nothing is carried from run to run. The layer in hand is never
+    anew, as forward defines them; nothing is carried from run to run, and an embedding's padding
+    vector stays where it is. The layer in hand is never
     touched. With `lengths` it is run on `Padded` sequences, but plain arrays go in and come out,
-    zero in the padding, and no gradient comes from there.
+    zero in the padding, and no gradient comes from there. Of a layer that returns (y, state) it is
+    y alone that comes out.
     """
 
     def __init__(
@@ -27,6 +30,7 @@ class Probe:
         self.original = layer
         self.lengths = lengths
         self.mask: np.ndarray | None = None  # (N, T), 0 in the last output's padding
+        self.with_state = False  # whether the last output had a state beside it
         self.layer = copy.deepcopy(layer).astype(dtype)
         self._layers = list(self.layer.named_layers().values())
         for part in self._layers:
@@ -34,6 +38,11 @@ class Probe:
         self.parameters = self.layer.named_parameters()
         self._generators = [
             (g, g.bit_generator.state) for _, g in self.layer.named_parts(np.random.Generator)
+        ]
+        self._still = [  # rows that get no gradient on purpose
+            (part.weight, part.padding_idx, part.weight.data[part.padding_idx].copy())
+            for part in self.layer.named_layers().values()
+            if isinstance(part, Embedding) and part.padding_idx is not None
         ]
         self._buffers = [(buffer, buffer.data.copy()) for buffer in self.layer.buffers()]
 
@@ -43,14 +52,19 @@ class Probe:
             generator.bit_generator.state = copy.deepcopy(state)
         for buffer, data in self._buffers:
             buffer.data = data
+        for weight, row, values in self._still:
+            weight.data[row] = values
         for part in self._layers:
             if part.carried is not None:
                 part.carried = None
         if self.lengths is None:
-            return self.layer.forward(x)
-        lengths = np.minimum(self.lengths[: len(x)], x.shape[1])
-        y = Padded(x, lengths).through(self.layer)
-        self.mask = None
+            y = self.layer.forward(x)
+        else:
+            lengths = np.minimum(self.lengths[: len(x)], x.shape[1])
+            y = Padded(x, lengths).through(self.layer)
+        self.mask, self.with_state = None, isinstance(y, tuple)
+        if self.with_state:
+            y, _ = y
         if isinstance(y, Padded):
             y, self.mask = masked(y, None)
             y = self._within(y)
@@ -58,7 +72,8 @@ class Probe:
 
     def backward(self, grad_output: np.ndarray) -> Any:
         """What backward returns."""
-        return self.layer.backward(self._within(grad_output))
+        d_y = self._within(grad_output)
+        return self.layer.backward((d_y, None) if self.with_state else d_y)  # type: ignore[arg-type]
 
     def _within(self, array: np.ndarray) -> np.ndarray:
         """The array with zeros in the padding."""

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nnlite.checks import check_instance
 from nnlite.inspection.structure import place_name, places, sub_layers
 from nnlite.inspection.summary import format_bytes
 from nnlite.layers.base import Layer
@@ -125,6 +126,8 @@ def profile(model: Layer, loss: Loss, x: Any, y: np.ndarray) -> Profile:
     Returns:
         The profile; print it.
     """
+    check_instance("profile: model", model, Layer)
+    check_instance("profile: loss", loss, Loss)
     probe, criterion = copy.deepcopy(model), copy.deepcopy(loss)
     probe.needs_input_grad = False  # as in training
     probe.reset_state()

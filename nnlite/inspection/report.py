@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+VAGUE = ("unknown", "step")  # kinds not worth printing beside what is known more exactly
+
 
 class GradientError(AssertionError):
     """A gradient that differs from the slope it should be, or a layer that breaks the contract.
@@ -95,12 +97,12 @@ class GradientReport:
         if self.rows:
             lines += ["", *_table(self.rows)]
         explained = bool(self.findings or self.parts)
-        wrong = [
-            f"{row.name}: {row.diagnosis.text}"
-            for row in self.rows
-            if row.diagnosis and not (explained and row.diagnosis.kind == "unknown")
-        ]
-        for text in [*wrong, *(finding.text for finding in self.findings)]:
+        wrong: dict[str, list[str]] = {}  # the gradients that have the same mistake, by its text
+        for row in self.rows:
+            if row.diagnosis and not (explained and row.diagnosis.kind in VAGUE):
+                wrong.setdefault(row.diagnosis.text, []).append(row.name)
+        texts = [f"{', '.join(names)}: {text}" for text, names in wrong.items()]
+        for text in [*texts, *(finding.text for finding in self.findings)]:
             lines += ["", f"✗ {text}"]
         for part in self.parts:
             lines += ["", *str(part).splitlines()]

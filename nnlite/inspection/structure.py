@@ -46,7 +46,8 @@ def watch(
 ) -> Callable[[], None]:
     """Be told of every forward (x, y) and backward (G, dL/dx) of this instance.
 
-    x and y may be `Padded`. Of a recurrent layer's `state` beside x nothing is told.
+    x and y may be `Padded`. Of a recurrent layer that takes or returns its state too, these are
+    told without it.
 
     Returns:
         A function that ends it, and leaves the instance as it was.
@@ -56,18 +57,23 @@ def watch(
     def watched_forward(x: Any, *state: Any) -> Any:
         y = forward(x, *state)
         if after_forward is not None:
-            after_forward(x, y)
+            after_forward(x, _without_state(y))
         return y
 
-    def watched_backward(grad_output: np.ndarray) -> np.ndarray | None:
+    def watched_backward(grad_output: np.ndarray) -> Any:
         d_x = backward(grad_output)
         if after_backward is not None:
-            after_backward(grad_output, d_x)
+            after_backward(_without_state(grad_output), _without_state(d_x))
         return d_x
 
     layer.forward = watched_forward  # type: ignore[method-assign]
     layer.backward = watched_backward  # type: ignore[method-assign]
     return lambda: unwatch(layer)
+
+
+def _without_state(value: Any) -> Any:
+    """The first of a pair (y, state)."""
+    return value[0] if isinstance(value, tuple) else value
 
 
 def unwatch(layer: Layer) -> None:

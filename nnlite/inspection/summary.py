@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
+from nnlite.checks import check_instance
 from nnlite.inspection.structure import places, sub_layers, watch
 from nnlite.layers.base import Layer, floating_dtype
 from nnlite.slot import inference
@@ -86,6 +87,7 @@ def summary(
     Raises:
         ValueError: when the shape does not fit; the message names the layer.
     """
+    check_instance("summary: model", model, Layer)
     sample = (input_shape,) if isinstance(input_shape, int) else tuple(input_shape)
     probe = copy.deepcopy(model)
     probe.reset_state()

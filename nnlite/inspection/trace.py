@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nnlite.checks import check_instance
 from nnlite.inspection import trace_text
 from nnlite.inspection.equations import symbol, with_shapes
 from nnlite.inspection.structure import place_name, places, sub_layers, watch
@@ -189,6 +190,8 @@ def trace(model: Layer, loss: Loss, x: Any, y: np.ndarray) -> Trace:
     Returns:
         The trace; print it, iterate over it, or write it with `to_html`.
     """
+    check_instance("trace: model", model, Layer)
+    check_instance("trace: loss", loss, Loss)
     probe, criterion = copy.deepcopy(model), copy.deepcopy(loss)
     probe.zero_grad()
     probe.reset_state()

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from nnlite.checks import check_axis
 from nnlite.layers.base import Layer
 from nnlite.layers.elementwise import Elementwise
 from nnlite.ops.special import erf, relu, sigmoid, softplus
@@ -238,7 +239,7 @@ class GLU(Layer):
     Shapes       x (…, 2C, …) → y (…, C, …)
     Saves        a, s
     Args         axis: the axis that is halved (default −1)
-    Raises       ValueError: when its length is odd, or x has no such axis
+    Raises       ValueError: when its length is odd, x has no such axis, or G is not in y's shape
                  TypeError: when x does not hold floats
     Source       Dauphin et al. 2017, equation 1
     """
@@ -254,7 +255,8 @@ class GLU(Layer):
     def forward(self, x: np.ndarray) -> np.ndarray:
         """A ⊙ σ(b)."""
         self.check_floating(x)
-        if not -x.ndim <= self.axis < x.ndim or x.shape[self.axis] % 2:
+        check_axis(self, self.axis, x.shape)
+        if x.shape[self.axis] % 2:
             raise ValueError(f"{self!r}: axis {self.axis} must have even length, got {x.shape}")
         a, b = np.split(x, 2, axis=self.axis)
         s = sigmoid(b)
@@ -265,5 +267,6 @@ class GLU(Layer):
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """[dL/da, dL/db]."""
         a, s = self.saved()
+        self.check_grad_output(grad_output, a.shape)
         d_a = grad_output * s
         return np.concatenate([d_a, d_a * (a * (1 - s))], axis=self.axis)

@@ -132,6 +132,7 @@ class MultiHeadAttention(Container, Continuing):
     def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
         """The same steps in reverse."""
         q, k, v, o, p, mask, valid = self.saved()
+        self.check_grad_output(grad_output, o.shape)
         if valid is not None:
             grad_output = grad_output * valid[..., None]
         d_o = self._split(self.out.backward(grad_output))  # type: ignore[arg-type]  # never None

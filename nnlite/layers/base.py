@@ -45,8 +45,8 @@ What the framework relies on:
   mix time steps and say so with `accepts_padded = True`: they treat every sequence as if it ended
   at its own length, and return zeros beyond. Any other layer is called with the bare `data`, and
   what it returns is padded again while it still has T steps. Gradients are plain arrays, zero in
-  the padding: the trainer hands the loss the mask as `sample_weight (N, T)`, so they start as zeros
-  there, and a layer that accepts padding passes none on.
+  the padding: a loss gives what stands there no weight, so they start as zeros there, and a layer
+  that accepts padding passes none on.
 - *Carried state.* What a layer takes from one batch to the next on purpose (a stateful recurrent
   layer, or attention inside `nn.decoding`) is its `carried`; `reset_state()` drops it, and
   evaluation starts without it.
@@ -254,11 +254,17 @@ class Layer(Slot, Constructed):
 
         Raises:
             ValueError: when `x` is empty, or not finite (the first such row is named).
-            TypeError: when `x` does not hold numbers.
+            TypeError: when `x` does not hold numbers, or the layer returns its state too.
         """
         x = as_source("x", x, floating_dtype(self))
         with self.evaluation():
-            return join([self(part) for part in batches(x, batch_size=batch_size)])
+            outputs = [self(part) for part in batches(x, batch_size=batch_size)]
+        if isinstance(outputs[0], tuple):
+            raise TypeError(
+                f"{self.label()}: predict expected one output for each batch, got a tuple; call a "
+                "layer with return_state on its own, inside evaluation()"
+            )
+        return join(outputs)
 
     # -- checks for subclasses -------------------------------------------------------------------
 

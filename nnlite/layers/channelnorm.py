@@ -19,11 +19,12 @@ scaling it, changes nothing in x̂, and the gradient has nothing to say about it
 from __future__ import annotations
 
 import math
+from collections.abc import Container
 from typing import ClassVar
 
 import numpy as np
 
-from nnlite.checks import check_whole
+from nnlite.checks import BATCHED, check_whole, layout_hint
 from nnlite.layers.base import Layer
 from nnlite.ops.channels import (
     centred_products,
@@ -38,6 +39,7 @@ from nnlite.parameter import Buffer, Parameter
 class ChannelNorm(Layer):
     """What the layers of this file share; a subclass says which values share their statistics."""
 
+    ranks: ClassVar[Container[int]] = BATCHED  # the numbers of axes that are taken
     weight: Parameter | None
     bias: Parameter | None
 
@@ -62,13 +64,10 @@ class ChannelNorm(Layer):
         return mean, self.average(centred_products(rows, mean) / count), True
 
     def check_input(self, x: np.ndarray) -> None:
-        """Refuse other shapes than (N, …, C)."""
+        """Refuse other shapes than (N, …, C), and no values."""
         self.check_floating(x)
-        if x.ndim < 2 or x.shape[-1] != self._channels or x.size == 0:
-            hint = ""
-            if x.ndim > 2 and x.shape[1] == self._channels:
-                order = (0, *range(2, x.ndim), 1)
-                hint = f"; channels stand on the last axis here: x.transpose{order}"
+        if x.ndim not in self.ranks or x.shape[-1] != self._channels or x.size == 0:
+            hint = layout_hint(x.shape, self._channels, self.ranks)
             raise ValueError(f"{self!r}: expected {self.expected()}, got {x.shape}{hint}")
 
     def expected(self) -> str:
@@ -92,6 +91,7 @@ class ChannelNorm(Layer):
     def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
         """dL/dγ, dL/dβ, and dL/dx through x, μ and σ²."""
         x, mean, rstd, own = self.saved()
+        self.check_grad_output(grad_output, x.shape)
         rows, d_rows = (wide_rows(a, len(mean)) for a in (x, grad_output))
         total = channel_sums(d_rows, self._channels)  # Σ G, (B, C)
         along = centred_products(rows, mean, d_rows) * rstd  # Σ G ⊙ x̂
@@ -125,7 +125,6 @@ class BatchNorm(ChannelNorm):
     """What `BatchNorm1d` and `BatchNorm2d` share: statistics over the whole batch."""
 
     equations: ClassVar = AFFINE_EQUATIONS
-    ranks: ClassVar[tuple[int, ...]]
 
     def __init__(
         self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True
@@ -143,10 +142,8 @@ class BatchNorm(ChannelNorm):
         return 1
 
     def check_input(self, x: np.ndarray) -> None:
-        """Refuse other ranks too, and a batch without a variance."""
+        """Refuse a batch without a variance too."""
         super().check_input(x)
-        if x.ndim not in self.ranks:
-            raise ValueError(f"{self!r}: expected {self.expected()}, got {x.shape}")
         if self.training and x.size == self._channels:
             raise ValueError(
                 f"{self!r}: training mode needs more than one value per channel, got {x.shape}: "
@@ -188,10 +185,13 @@ class BatchNorm1d(BatchNorm):
                  eps: ε, added to the variance (default 1e-5)
                  momentum: the share of the newest batch in the running statistics (default 0.1)
                  affine: whether γ and β are learned (default True); without, both are None
-    Raises       ValueError: when x's last axis is not C, and in training mode for a single value
-                 per channel, which has no variance
+    Raises       ValueError: when x's last axis is not C or G not in y's shape, and in training mode
+                 for a single value per channel, which has no variance
                  TypeError: when x does not hold floats
     Source       Ioffe & Szegedy 2015, "Batch Normalization", algorithms 1 and 2
+
+    `fit` cannot know the shape that a batch will have here, and so refuses a last batch of one
+    sample. A single sequence longer than 1 does have a variance: `layer.min_batch = 1` lets it in.
     """
 
     ranks: ClassVar = (2, 3)
@@ -215,8 +215,8 @@ class BatchNorm2d(BatchNorm):
     Shapes       x (N, H, W, C), y like x; weight, bias and running statistics (C,)
     Saves        x, μ, r, and whether μ and σ² are the batch's
     Args         as `BatchNorm1d`: num_features, eps (1e-5), momentum (0.1), affine (True)
-    Raises       ValueError: when x is not (N, H, W, C), and in training mode for a single value
-                 per channel, which has no variance
+    Raises       ValueError: when x is not (N, H, W, C) or G not in y's shape, and in training mode
+                 for a single value per channel, which has no variance
                  TypeError: when x does not hold floats
     Source       Ioffe & Szegedy 2015, "Batch Normalization", section 3.2
     """
@@ -243,8 +243,8 @@ class GroupNorm(ChannelNorm):
                  num_channels: C
                  eps: ε, added to the variance (default 1e-5)
                  affine: whether γ and β are learned (default True); without, both are None
-    Raises       ValueError: when the groups do not divide the channels, x's last axis is not C,
-                 or a group has a single value, whose variance is 0
+    Raises       ValueError: when the groups do not divide the channels, x's last axis is not C, G
+                 is not in y's shape, or a group has a single value, whose variance is 0
                  TypeError: when x does not hold floats
     Source       Wu & He 2018, "Group Normalization", equations 1, 2, 6 and 7
     """
@@ -292,12 +292,14 @@ class InstanceNorm2d(ChannelNorm):
     Args         num_features: C
                  eps: ε, added to the variance (default 1e-5)
                  affine: whether γ and β are learned (default False: both are None)
-    Raises       ValueError: when x is not (N, H, W, C), or has a single position
+    Raises       ValueError: when x is not (N, H, W, C), has a single position, or G is not in y's
+                 shape
                  TypeError: when x does not hold floats
     Source       Ulyanov et al. 2016, "Instance Normalization"
     """
 
     equations: ClassVar = AFFINE_EQUATIONS
+    ranks: ClassVar = (4,)
 
     def __init__(self, num_features: int, eps: float = 1e-5, affine: bool = False) -> None:
         super().__init__(num_features, eps, affine)
@@ -308,9 +310,7 @@ class InstanceNorm2d(ChannelNorm):
         return f"(N, H, W, {self.num_features})"
 
     def check_input(self, x: np.ndarray) -> None:
-        """Refuse other ranks too, and a channel without a variance."""
+        """Refuse a channel without a variance too."""
         super().check_input(x)
-        if x.ndim != 4:
-            raise ValueError(f"{self!r}: expected {self.expected()}, got {x.shape}")
         if x.shape[1] * x.shape[2] == 1:
             raise ValueError(f"{self!r}: needs more than one position, got {x.shape}")

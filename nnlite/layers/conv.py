@@ -70,8 +70,9 @@ class _Conv(Convolution):
     def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
         """dL/dW, dL/db and dL/dx; the last only when somebody upstream needs it."""
         (x,) = self.saved()
-        g, geometry = self.lift(grad_output), self._geometry
-        operation = self.operation((g.shape[1], g.shape[2]))
+        geometry = self._geometry
+        out = geometry.out_size((x.shape[1], x.shape[2]))
+        g, operation = self.gradient_images(grad_output, len(x), out), self.operation(out)
         self.weight.grad += operation.weight_gradient(x, g, geometry).reshape(self.weight.shape)
         self.add_bias_gradient(g)
         if not self.needs_input_grad:
@@ -114,9 +115,9 @@ class Conv2d(_Conv):
                  weight_init, bias_init: initializers (default None: U(−1/√f, 1/√f) for both,
                  f = kH·kW·in/groups)
                  rng: a generator or seed for the first values (default: see `nn.seed`)
-    Raises       ValueError: when x is not (N, H, W, in), or the kernel spans more than the padded
-                 image; at construction when groups do not divide the channels, a size is below 1,
-                 or the algorithm cannot do it
+    Raises       ValueError: when x is not (N, H, W, in), the kernel spans more than the padded
+                 image, or G is not in y's shape; at construction when groups do not divide
+                 the channels, a size is below 1, or the algorithm cannot do it
                  TypeError: when x does not hold floats
     Source       LeCun et al. 1989; Dumoulin & Visin 2016, "A guide to convolution arithmetic",
                  relationships 6 and 14; first values as in PyTorch
@@ -142,8 +143,8 @@ class Conv1d(_Conv):
                  padding: zeros at the ends: a number; (left, right), so that (k − 1, 0) with
                  stride and dilation 1 looks only back; "same" or "valid" (default 0)
                  groups, bias, algorithm, weight_init, bias_init, rng: as for `Conv2d`
-    Raises       ValueError: when x is not (N, L, in), or the kernel spans more than the padded
-                 sequence; at construction as for `Conv2d`
+    Raises       ValueError: when x is not (N, L, in), the kernel spans more than the padded
+                 sequence, or G is not in y's shape; at construction as for `Conv2d`
                  TypeError: when x does not hold floats
     Source       Waibel et al. 1989, "Phoneme recognition using time-delay neural networks"; first
                  values as in PyTorch

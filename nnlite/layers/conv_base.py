@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from nnlite.checks import check_whole
-from nnlite.initializers import Initializer, Uniform
+from nnlite.checks import check_sizes, check_whole, layout_hint
+from nnlite.initializers import Initializer, Uniform, first_values
 from nnlite.layers.base import Layer
 from nnlite.ops.convolution import ALGORITHMS, Algorithm, check_algorithm, choose_algorithm
 from nnlite.ops.convolution.geometry import Geometry, Pair
@@ -56,16 +56,10 @@ class Convolution(Layer):
         )
         self._geometry = geometry._replace(padding=self.paddings(padding, geometry))
 
-    def pair(self, name: str, value: Any, least: int = 1, neutral: int = 1) -> Pair:
-        """A size as (height, width): a number stands for both; one axis has height `neutral`."""
-        values = value if isinstance(value, tuple) and self.axes == 2 else (value,) * self.axes
-        if len(values) != self.axes:
-            raise ValueError(
-                f"{type(self).__name__}: {name} must be a number or a pair (height, width), "
-                f"got {value!r}"
-            )
-        numbers = [check_whole(f"{type(self).__name__}: {name}", v, least) for v in values]
-        return (neutral, numbers[0]) if self.axes == 1 else (numbers[0], numbers[1])
+    def pair(self, name: str, value: Size, least: int = 1) -> Pair:
+        """A size as (height, width): a number stands for both; one axis has the `least` height."""
+        *height, width = check_sizes(f"{type(self).__name__}: {name}", value, self.axes, least)
+        return (height[0] if height else least), width
 
     def paddings(self, padding: Any, geometry: Geometry) -> tuple[Pair, Pair]:
         """The padding as ((top, bottom), (left, right))."""
@@ -79,13 +73,20 @@ class Convolution(Layer):
             padding = 0
         if isinstance(padding, str):
             raise ValueError(f'{name} must be numbers, "same" or "valid", got {padding!r}')
-        each = padding if isinstance(padding, tuple) and self.axes == 2 else (padding,) * self.axes
-        sides = [side if isinstance(side, tuple) else (side, side) for side in each]
-        if len(sides) != self.axes or any(len(side) != 2 for side in sides):
-            form = "(left, right)" if self.axes == 1 else "(height, width), each a number or a pair"
-            raise ValueError(f"{name} must be a number, {form}, got {padding!r}")
-        first, *second = ((check_whole(name, a, 0), check_whole(name, b, 0)) for a, b in sides)
-        return (first, second[0]) if second else ((0, 0), first)
+        if self.axes == 1:
+            return (0, 0), self._sides(padding)
+        each = padding if isinstance(padding, (tuple, list)) else (padding, padding)
+        if len(each) != 2:
+            raise ValueError(
+                f"{name} must be a number, or (height, width), each a number or a pair, "
+                f"got {padding!r}"
+            )
+        return self._sides(each[0]), self._sides(each[1])
+
+    def _sides(self, padding: Size) -> Pair:
+        """The padding before and after along one axis."""
+        before, after = check_sizes(f"{type(self).__name__}: padding", padding, 2, least=0)
+        return before, after
 
     def set_parameters(
         self, shape: tuple[int, ...], bias: bool, rng: np.random.Generator | int | None
@@ -95,9 +96,10 @@ class Convolution(Layer):
         check_algorithm(self.algorithm, kernel_shape, self._geometry, type(self).__name__)
         bound = 1 / math.sqrt(math.prod(kernel_shape[:3]))
         default = Uniform(-bound, bound)
-        self.weight = Parameter((self.weight_init or default)(shape, rng))
+        self.weight = Parameter(first_values(self.weight_init or default, shape, rng))
+        biases = (self.out_channels,)
         self.bias = (
-            Parameter((self.bias_init or default)((self.out_channels,), rng)) if bias else None
+            Parameter(first_values(self.bias_init or default, biases, rng)) if bias else None
         )
 
     # -- use -------------------------------------------------------------------------------------
@@ -125,17 +127,14 @@ class Convolution(Layer):
         if x.ndim != self.axes + 2 or x.shape[-1] != self.in_channels:
             raise ValueError(
                 f"{self!r}: expected (N, {names}, {self.in_channels}), got {x.shape}"
-                + self._hint(x.shape)
+                + layout_hint(x.shape, self.in_channels, (self.axes + 2,))
             )
         return self.lift(x)
 
-    def _hint(self, shape: tuple[int, ...]) -> str:
-        order = "0, 2, 1" if self.axes == 1 else "0, 2, 3, 1"
-        if len(shape) == self.axes + 2 and shape[1] == self.in_channels:
-            return f"; channels come last here: x.transpose({order})"
-        if len(shape) == self.axes + 1 and shape[-1] == self.in_channels:
-            return "; a single sample needs its batch axis: x[None]"
-        return ""
+    def gradient_images(self, grad_output: np.ndarray, samples: int, out_size: Pair) -> np.ndarray:
+        """dL/dy as images (N, H′, W′, O), checked."""
+        self.check_grad_output(grad_output, (samples, *out_size[-self.axes :], self.out_channels))
+        return self.lift(grad_output)
 
     def lift(self, a: np.ndarray) -> np.ndarray:
         """A sequence as an image of height 1."""

@@ -55,7 +55,7 @@ class _ConvTranspose(Convolution):
         self.weight_init = weight_init
         self.bias_init = bias_init
         self.set_sizes(kernel_size, stride, padding, dilation, groups)
-        self._output_padding = self.pair("output_padding", output_padding, least=0, neutral=0)
+        self._output_padding = self.pair("output_padding", output_padding, least=0)
         if any(o >= s for o, s in zip(self._output_padding, self._geometry.stride, strict=True)):
             raise ValueError(
                 f"{type(self).__name__}: output_padding must be smaller than the stride, "
@@ -107,8 +107,9 @@ class _ConvTranspose(Convolution):
     def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
         """dL/dW, dL/db and dL/dx; the last only when somebody upstream needs it."""
         (x,) = self.saved()
-        g, geometry = self.lift(grad_output), self._geometry
-        operation = self.operation((x.shape[1], x.shape[2]))
+        size, geometry = (x.shape[1], x.shape[2]), self._geometry
+        g = self.gradient_images(grad_output, len(x), self.out_size(size))
+        operation = self.operation(size)
         d_kernel = operation.weight_gradient(g, x, geometry)  # (kH, kW, out/groups, in)
         self.weight.grad += d_kernel.swapaxes(2, 3).reshape(self.weight.shape)
         self.add_bias_gradient(g)
@@ -143,8 +144,8 @@ class ConvTranspose2d(_ConvTranspose):
                  output_padding: added to the size at the end, because a convolution with a
                  stride leads from several sizes to the same one; smaller than the stride
                  (default 0)
-    Raises       ValueError: when x is not (N, H, W, in), or the padding takes off everything; at
-                 construction as for `Conv2d`
+    Raises       ValueError: when x is not (N, H, W, in), the padding takes off everything, or
+                 G is not in y's shape; at construction as for `Conv2d`
                  TypeError: when x does not hold floats
     Source       Zeiler et al. 2010, "Deconvolutional networks"; Dumoulin & Visin 2016, "A guide
                  to convolution arithmetic", relationship 14

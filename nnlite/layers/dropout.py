@@ -20,10 +20,10 @@ class Dropout(Layer):
                  so that E[y] = x, and eval mode needs no correction (inverted dropout)
     Backward     dL/dx = G ⊙ m, with the mask that forward drew
     Shapes       any, y like x
-    Saves        m (None when nothing was dropped)
+    Saves        x's shape, m (None when nothing was dropped)
     Args         p: the probability of zero, 0 ≤ p < 1 (default 0.5)
                  rng: a generator or seed for the masks (default: see `nn.seed`)
-    Raises       ValueError: when p is outside [0, 1)
+    Raises       ValueError: when p is outside [0, 1), or G not in y's shape
                  TypeError: when x does not hold floats
     Source       Srivastava et al. 2014
     """
@@ -42,12 +42,13 @@ class Dropout(Layer):
         if self.training and self.p > 0:
             mask = dropout_mask(self.mask_shape(x), self.p, self.rng, x.dtype)
         y = x if mask is None else x * mask
-        self.save_for_backward(mask)
+        self.save_for_backward(x.shape, mask)
         return y
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """The same mask on the gradient."""
-        (mask,) = self.saved()
+        shape, mask = self.saved()
+        self.check_grad_output(grad_output, shape)
         return grad_output if mask is None else grad_output * mask
 
     def mask_shape(self, x: np.ndarray) -> tuple[int, ...]:
@@ -76,10 +77,11 @@ class ChannelDropout(Dropout):
                  else 0, so that E[y] = x
     Backward     dL/dx = G ⊙ m, with the mask that forward drew
     Shapes       x (N, L, C) or (N, H, W, C), y like x; m (N, 1, C) or (N, 1, 1, C)
-    Saves        m (None when nothing was dropped)
+    Saves        x's shape, m (None when nothing was dropped)
     Args         p: the probability of zero, 0 ≤ p < 1 (default 0.5)
                  rng: a generator or seed for the masks (default: see `nn.seed`)
-    Raises       ValueError: when p is outside [0, 1), or x has another number of axes
+    Raises       ValueError: when p is outside [0, 1), x has another number of axes, or G is not
+                 in y's shape
                  TypeError: when x does not hold floats
     Source       Tompson et al. 2015, "Efficient Object Localization" (SpatialDropout)
     """
@@ -102,10 +104,10 @@ class GaussianNoise(Layer):
     Forward      y = x + n,  n normal with mean 0 and standard deviation std
     Backward     dL/dx = G: the noise does not depend on x
     Shapes       any, y like x
-    Saves        nothing
+    Saves        x's shape
     Args         std: the noise's standard deviation, ≥ 0
                  rng: a generator or seed for the noise (default: see `nn.seed`)
-    Raises       ValueError: when std is negative
+    Raises       ValueError: when std is negative, or G not in y's shape
                  TypeError: when x does not hold floats
     Source       Bishop 1995, "Training with Noise is Equivalent to Tikhonov Regularization"
     """
@@ -125,10 +127,11 @@ class GaussianNoise(Layer):
         if self.training and self.std > 0:
             noise = self.rng.standard_normal(x.shape, np.float32)  # the same for every dtype
             y = x + noise.astype(x.dtype, copy=False) * float(self.std)
-        self.save_for_backward()
+        self.save_for_backward(x.shape)
         return y
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """G itself."""
-        self.saved()
+        (shape,) = self.saved()
+        self.check_grad_output(grad_output, shape)
         return grad_output

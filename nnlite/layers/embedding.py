@@ -7,10 +7,9 @@ from typing import ClassVar
 import numpy as np
 
 from nnlite.checks import check_whole, is_whole
-from nnlite.initializers import Initializer, Normal
+from nnlite.initializers import Initializer, Normal, first_values
 from nnlite.layers.base import Layer
 from nnlite.parameter import Parameter
-from nnlite.random import as_generator
 
 
 class Embedding(Layer):
@@ -60,10 +59,10 @@ class Embedding(Layer):
         self.embedding_dim = embedding_dim
         self.padding_idx = padding_idx
         self.weight_init = weight_init
-        weight = (weight_init or Normal(1.0))((num_embeddings, embedding_dim), as_generator(rng))
+        shape = (num_embeddings, embedding_dim)
+        self.weight = Parameter(first_values(weight_init or Normal(1.0), shape, rng))
         if padding_idx is not None:
-            weight[padding_idx] = 0
-        self.weight = Parameter(weight)
+            self.weight.data[padding_idx] = 0
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """The rows of the table."""
@@ -90,6 +89,7 @@ class Embedding(Layer):
         group; `np.add.at` takes several times as long.
         """
         (x,) = self.saved()
+        self.check_grad_output(grad_output, (*x.shape, self.embedding_dim))
         order = x.ravel().argsort(kind="stable")
         tokens = x.ravel()[order]
         d_rows = grad_output.reshape(-1, self.embedding_dim)[order]

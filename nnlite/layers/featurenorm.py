@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from nnlite.checks import check_whole
+from nnlite.checks import BATCHED, check_whole, layout_hint
 from nnlite.layers.base import Layer
 from nnlite.parameter import Parameter
 
@@ -36,7 +36,8 @@ class FeatureNorm(Layer):
         """y = γ ⊙ x̂ + β."""
         self.check_floating(x)
         if x.ndim < 2 or x.shape[-1] != self.num_features:
-            raise ValueError(f"{self!r}: expected (N, …, {self.num_features}), got {x.shape}")
+            hint = layout_hint(x.shape, self.num_features, BATCHED)
+            raise ValueError(f"{self!r}: expected (N, …, {self.num_features}), got {x.shape}{hint}")
         eps = float(np.finfo(x.dtype).eps if self.eps is None else self.eps)
         rows = x.reshape(-1, self.num_features)  # (R, D)
         c = self.centred(rows)
@@ -46,12 +47,13 @@ class FeatureNorm(Layer):
         y = x_hat if self.weight is None else x_hat * self.weight.data
         if self.bias is not None:
             y += self.bias.data
-        self.save_for_backward(x_hat, rstd)
+        self.save_for_backward(x.shape, x_hat, rstd)
         return y.reshape(x.shape)
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
         """dL/dγ, dL/dβ, and dL/dx through x and the statistics."""
-        x_hat, rstd = self.saved()
+        shape, x_hat, rstd = self.saved()
+        self.check_grad_output(grad_output, shape)
         d_rows = grad_output.reshape(x_hat.shape)
         along = d_rows * x_hat  # G ⊙ x̂
         if self.weight is not None:
@@ -67,7 +69,7 @@ class FeatureNorm(Layer):
         d_c += d_rows * weight
         d_x = self.centred(d_c, out=d_c)
         d_x *= rstd
-        return d_x.reshape(grad_output.shape)
+        return d_x.reshape(shape)
 
 
 class LayerNorm(FeatureNorm):
@@ -79,11 +81,11 @@ class LayerNorm(FeatureNorm):
                  because ∂μ/∂xⱼ = 1/D, ∂σ²/∂xⱼ = 2 (xⱼ − μ)/D and ∂r/∂σ² = −½ r³ give
                  ∂x̂ᵢ/∂xⱼ = r (δᵢⱼ − 1/D − x̂ᵢ x̂ⱼ / D), and dL/dxⱼ = Σᵢ Dᵢ ∂x̂ᵢ/∂xⱼ
     Shapes       x (N, …, D), y like x; weight (D,); bias (D,)
-    Saves        x̂, r
+    Saves        x's shape, x̂, r
     Args         num_features: D, the size of the last axis
                  eps: ε, added to the variance (default 1e-5)
                  affine: whether γ and β are learned (default True); without, both are None
-    Raises       ValueError: when x's last axis is not D
+    Raises       ValueError: when x's last axis is not D, or G not in y's shape
                  TypeError: when x does not hold floats
     Source       Ba, Kiros & Hinton 2016, "Layer Normalization", equation 3
     """
@@ -113,11 +115,11 @@ class RMSNorm(FeatureNorm):
                  because ∂r/∂xⱼ = −r³ xⱼ/D gives ∂x̂ᵢ/∂xⱼ = r (δᵢⱼ − x̂ᵢ x̂ⱼ / D): what would only
                  make x longer is taken out of the gradient
     Shapes       x (N, …, D), y like x; weight (D,)
-    Saves        x̂, r
+    Saves        x's shape, x̂, r
     Args         num_features: D, the size of the last axis
                  eps: ε, added to the mean square (default None: the machine epsilon of x's dtype)
                  affine: whether γ is learned (default True); without, weight is None
-    Raises       ValueError: when x's last axis is not D
+    Raises       ValueError: when x's last axis is not D, or G not in y's shape
                  TypeError: when x does not hold floats
     Source       Zhang & Sennrich 2019, "Root Mean Square Layer Normalization", equation 4
     """

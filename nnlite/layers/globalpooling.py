@@ -39,7 +39,8 @@ class GlobalAvgPool(GlobalPool):
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """An equal share for every position."""
         (shape,) = self.saved()
-        d_x = np.empty((len(grad_output), math.prod(shape[1:-1]), shape[-1]), grad_output.dtype)
+        self.check_grad_output(grad_output, (shape[0], shape[-1]))
+        d_x = np.empty((shape[0], math.prod(shape[1:-1]), shape[-1]), grad_output.dtype)
         d_x[:] = (grad_output / d_x.shape[1])[:, None]
         return d_x.reshape(shape)
 
@@ -63,7 +64,8 @@ class GlobalMaxPool(GlobalPool):
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """G where the maximum was."""
         first, shape = self.saved()
-        d_x = np.zeros((len(grad_output), math.prod(shape[1:-1]), shape[-1]), grad_output.dtype)
+        self.check_grad_output(grad_output, (shape[0], shape[-1]))
+        d_x = np.zeros((shape[0], math.prod(shape[1:-1]), shape[-1]), grad_output.dtype)
         np.put_along_axis(d_x, first, grad_output[:, None], axis=1)
         return d_x.reshape(shape)
 
@@ -75,7 +77,7 @@ class GlobalAvgPool1d(GlobalAvgPool):
     Backward     dL/dxₗ = G / L, for ∂y/∂xₗ = 1/L
     Shapes       x (N, L, C) → y (N, C)
     Saves        x's shape
-    Raises       ValueError: when x is not (N, L, C)
+    Raises       ValueError: when x is not (N, L, C), or G not in y's shape
                  TypeError: when x does not hold floats
     Source       Lin et al. 2014, "Network In Network", section 3.2
     """
@@ -90,7 +92,7 @@ class GlobalAvgPool2d(GlobalAvgPool):
     Backward     dL/dx_hw = G / (H W), for ∂y/∂x_hw = 1/(H W)
     Shapes       x (N, H, W, C) → y (N, C)
     Saves        x's shape
-    Raises       ValueError: when x is not (N, H, W, C)
+    Raises       ValueError: when x is not (N, H, W, C), or G not in y's shape
                  TypeError: when x does not hold floats
     Source       Lin et al. 2014, "Network In Network", section 3.2
     """
@@ -104,8 +106,8 @@ class GlobalMaxPool1d(GlobalMaxPool):
     Forward      y = maxₗ xₗ
     Backward     dL/dxₗ = G where xₗ is the first maximum, else 0: ∂y/∂x is 1 for the value taken
     Shapes       x (N, L, C) → y (N, C)
-    Saves        where each maximum was
-    Raises       ValueError: when x is not (N, L, C)
+    Saves        where each maximum was, x's shape
+    Raises       ValueError: when x is not (N, L, C), or G not in y's shape
                  TypeError: when x does not hold floats
     Source       Collobert et al. 2011 (max over time)
     """
@@ -119,8 +121,8 @@ class GlobalMaxPool2d(GlobalMaxPool):
     Forward      y = maxₕ max_w x_hw
     Backward     dL/dx_hw = G where x_hw is the first maximum in reading order, else 0
     Shapes       x (N, H, W, C) → y (N, C)
-    Saves        where each maximum was
-    Raises       ValueError: when x is not (N, H, W, C)
+    Saves        where each maximum was, x's shape
+    Raises       ValueError: when x is not (N, H, W, C), or G not in y's shape
                  TypeError: when x does not hold floats
     Source       Oquab et al. 2015
     """
@@ -135,9 +137,9 @@ class AdaptiveAvgPool2d(AxisMaps):
                  ⌊i·size/output⌋ … ⌈(i+1)·size/output⌉ − 1, and 0 elsewhere
     Backward     dL/dX = A_Hᵀ G A_W, for y is linear in x
     Shapes       x (N, H, W, C) → y (N, H', W', C), (H', W') = output_size
-    Saves        A_H and A_W
+    Saves        A_H, A_W and y's shape
     Args         output_size: a number or (height, width), ≥ 1
-    Raises       ValueError: for other sizes, or an x that is not (N, H, W, C)
+    Raises       ValueError: for other sizes, an x that is not (N, H, W, C), or a G not in y's shape
                  TypeError: when x does not hold floats
     Source       He et al. 2015 (spatial pyramid pooling); windows as in PyTorch
     """

@@ -49,6 +49,7 @@ class LastStep(_OverTime):
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """The gradient where the step was taken from."""
         shape, last = self.saved()
+        self.check_grad_output(grad_output, (shape[0], *shape[2:]))
         d_x = np.zeros(shape, grad_output.dtype)
         d_x[np.arange(len(d_x)), last] = grad_output
         return d_x
@@ -83,4 +84,5 @@ class MeanOverTime(_OverTime):
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """The same share for every step."""
         share, shape = self.saved()
+        self.check_grad_output(grad_output, (shape[0], *shape[2:]))
         return np.broadcast_to(grad_output[:, None] * share, shape).copy()

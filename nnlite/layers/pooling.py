@@ -103,6 +103,7 @@ class MaxPool(Pool):
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """Each gradient to the value that was the maximum."""
         winners, windows = self.saved()
+        self.check_grad_output(grad_output, winners[0].shape)  # the last axis to be pooled
         return max_windows_backward(grad_output, winners, windows)
 
 
@@ -131,12 +132,13 @@ class AvgPool(Pool):
         share = self._share(windows).astype(x.dtype)
         y = sum_windows(x, windows)
         y *= share
-        self.save_for_backward(share, windows)
+        self.save_for_backward(share, windows, y.shape)
         return y
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """An equal share of each gradient to all values of its window."""
-        share, windows = self.saved()
+        share, windows, shape = self.saved()
+        self.check_grad_output(grad_output, shape)
         return spread_windows(grad_output * share, windows)
 
     def _share(self, windows: list[Windows]) -> np.ndarray:
@@ -168,8 +170,8 @@ class MaxPool1d(MaxPool):
                  padding: −∞ at both ends, at most half of kernel_size (default 0)
                  ceil_mode: whether a last window may reach beyond the end (default False): ⌈⌉
                  in place of ⌊⌋, as long as the window begins before the end
-    Raises       ValueError: for other sizes, for an x that is not (N, L, C), and when the kernel
-                 is larger than the padded input
+    Raises       ValueError: for other sizes, for an x that is not (N, L, C), when the kernel is
+                 larger than the padded input, and when G is not in y's shape
                  TypeError: when x does not hold floats
     Source       standard result; ties as in PyTorch
     """
@@ -191,8 +193,8 @@ class MaxPool2d(MaxPool):
                  padding: −∞ on all sides, a number or a pair, at most half of kernel_size
                  (default 0)
                  ceil_mode: whether a last window may reach beyond the edge (default False)
-    Raises       ValueError: for other sizes, for an x that is not (N, H, W, C), and when the
-                 kernel is larger than the padded input
+    Raises       ValueError: for other sizes, for an x that is not (N, H, W, C), when the kernel
+                 is larger than the padded input, and when G is not in y's shape
                  TypeError: when x does not hold floats
     Source       Riesenhuber & Poggio 1999; ties as in PyTorch
     """
@@ -206,14 +208,14 @@ class AvgPool1d(AvgPool):
     Forward      y_i = 1/n Σₒ x_{i·stride + o − padding},  o = 0 … kernel_size − 1
     Backward     dL/dx_j = Σ of G_i / n over the windows i that x_j is in: ∂y_i/∂x_j = 1/n
     Shapes       x (N, L, C) → y (N, L', C), L' = ⌊(L + 2 padding − kernel_size)/stride⌋ + 1
-    Saves        1/n of each window
+    Saves        1/n of each window, the sizes
     Args         kernel_size: values in a window, ≥ 1
                  stride: from one window to the next, ≥ 1 (default None: kernel_size)
                  padding: zeros at both ends, at most half of kernel_size (default 0)
                  ceil_mode: whether a last window may reach beyond the end (default False)
                  count_include_pad: whether n counts the padding (default True)
-    Raises       ValueError: for other sizes, for an x that is not (N, L, C), and when the kernel
-                 is larger than the padded input
+    Raises       ValueError: for other sizes, for an x that is not (N, L, C), when the kernel is
+                 larger than the padded input, and when G is not in y's shape
                  TypeError: when x does not hold floats
     Source       standard result
     """
@@ -227,15 +229,15 @@ class AvgPool2d(AvgPool):
     Forward      y_ij = 1/n Σₒₚ x at (i·stride + o − padding, j·stride + p − padding)
     Backward     dL/dx = Σ of G / n over the windows that x is in: ∂y/∂x = 1/n in each of them
     Shapes       x (N, H, W, C) → y (N, H', W', C), H' = ⌊(H + 2 padding − kernel)/stride⌋ + 1
-    Saves        1/n of each window
+    Saves        1/n of each window, the sizes
     Args         kernel_size: of the windows, a number or (height, width), ≥ 1
                  stride: a number or a pair, ≥ 1 (default None: kernel_size)
                  padding: zeros on all sides, a number or a pair, at most half of kernel_size
                  (default 0)
                  ceil_mode: whether a last window may reach beyond the edge (default False)
                  count_include_pad: whether n counts the padding (default True)
-    Raises       ValueError: for other sizes, for an x that is not (N, H, W, C), and when the
-                 kernel is larger than the padded input
+    Raises       ValueError: for other sizes, for an x that is not (N, H, W, C), when the kernel
+                 is larger than the padded input, and when G is not in y's shape
                  TypeError: when x does not hold floats
     Source       LeCun et al. 1998 (sub-sampling layers)
     """

@@ -8,10 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nnlite.checks import check_whole
-from nnlite.initializers import Initializer, Normal
+from nnlite.initializers import Initializer, Normal, first_values
 from nnlite.layers.decoding import Continuing
 from nnlite.parameter import Parameter
-from nnlite.random import as_generator
 
 
 class _Positions(Continuing):
@@ -33,7 +32,7 @@ class _Positions(Continuing):
         y = x + self.rows(start, stop, x.dtype)
         if self.carried is not None:
             self.carried.length = stop
-        self.save_for_backward(stop)
+        self.save_for_backward(x.shape)
         return y
 
 
@@ -43,7 +42,7 @@ class PositionalEncoding(_Positions):
     Forward      y_t = x_t + P_t,  P_t,2i = sin(t / 10000^(2i/D)),  P_t,2i+1 = cos(t / 10000^(2i/D))
     Backward     dL/dx = G: P does not depend on x
     Shapes       x (N, T, D) → y (N, T, D)
-    Saves        T
+    Saves        x's shape
     Args         d_model: D, the size of the last axis, ≥ 1
     Raises       ValueError: when x is not (N, T, D)
                  TypeError: when x does not hold floats
@@ -62,7 +61,8 @@ class PositionalEncoding(_Positions):
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """Unchanged."""
-        self.saved()
+        (shape,) = self.saved()
+        self.check_grad_output(grad_output, shape)
         return grad_output
 
 
@@ -84,7 +84,7 @@ class LearnedPositionalEmbedding(_Positions):
     Backward     dL/dW_t = Σₙ G_nt, for the T positions that x has; dL/dx = G
                  because every sample adds the same W_t
     Shapes       x (N, T, D) → y (N, T, D); weight (max_length, D)
-    Saves        T
+    Saves        x's shape
     Args         max_length: the longest sequence, ≥ 1
                  d_model: D, the size of the last axis, ≥ 1
                  weight_init: an initializer (default None: N(0, 1), as for an embedding)
@@ -112,8 +112,8 @@ class LearnedPositionalEmbedding(_Positions):
         self.max_length = max_length
         self.d_model = d_model
         self.weight_init = weight_init
-        draw = weight_init or Normal(1.0)
-        self.weight = Parameter(draw((max_length, d_model), as_generator(rng)))
+        shape = (max_length, d_model)
+        self.weight = Parameter(first_values(weight_init or Normal(1.0), shape, rng))
 
     def rows(self, start: int, stop: int, dtype: np.dtype[Any]) -> np.ndarray:
         """The learned rows of these positions."""
@@ -123,6 +123,7 @@ class LearnedPositionalEmbedding(_Positions):
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """Adds to the rows of the positions seen; passes G on."""
-        (steps,) = self.saved()
-        self.weight.grad[:steps] += np.add.reduce(grad_output, 0)
+        (shape,) = self.saved()
+        self.check_grad_output(grad_output, shape)
+        self.weight.grad[: shape[1]] += np.add.reduce(grad_output, 0)
         return grad_output

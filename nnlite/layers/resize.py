@@ -27,13 +27,19 @@ class AxisMaps(Layer):
         check_channels_last(self, x, 2)
         a_h, a_w = (self.axis_map(i, x.shape[1 + i]).astype(x.dtype) for i in (0, 1))
         y = _map_axes(x, a_h, a_w)
-        self.save_for_backward(a_h, a_w)
+        self.save_for_backward(a_h, a_w, y.shape)
         return y
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """dL/dX = A_Hᵀ G A_W."""
-        a_h, a_w = self.saved()
+        a_h, a_w, shape = self.saved()
+        self.check_grad_output(grad_output, shape)
         return _map_axes(grad_output, a_h.T, a_w.T)
+
+    def multiply_adds(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:
+        """Each value of A_H X sums over H, and each of Y over W."""
+        n, height, width, channels = x_shape
+        return n * channels * y_shape[1] * width * (height + y_shape[2])
 
 
 def _map_axes(x: np.ndarray, a_h: np.ndarray, a_w: np.ndarray) -> np.ndarray:
@@ -52,11 +58,12 @@ class Upsample2d(AxisMaps):
     Backward     nearest: dL/dx = the sum of G over the s_h × s_w copies of x
                  bilinear: dL/dX = A_Hᵀ G A_W, for y is linear in x
     Shapes       x (N, H, W, C) → y (N, s_h·H, s_w·W, C)
-    Saves        A_H and A_W; for nearest, the sizes
+    Saves        A_H, A_W and y's shape; for nearest, the sizes
     Args         scale_factor: s, a whole number or (height, width), ≥ 1
                  mode: "nearest" (default) or "bilinear" (corners are not aligned, as by default
                  in PyTorch)
-    Raises       ValueError: for another factor or mode, or an x that is not (N, H, W, C)
+    Raises       ValueError: for another factor or mode, an x that is not (N, H, W, C), or a G not
+                 in y's shape
                  TypeError: when x does not hold floats
     Source       standard result
     """
@@ -93,15 +100,20 @@ class Upsample2d(AxisMaps):
             for factor, size in zip(self._factors, x.shape[1:3], strict=True)
         ]
         y = spread_windows(x, windows)
-        self.save_for_backward(windows)
+        self.save_for_backward(windows, y.shape)
         return y
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """The gradient at the smaller size."""
         if self.mode == "bilinear":
             return super().backward(grad_output)
-        (windows,) = self.saved()
+        windows, shape = self.saved()
+        self.check_grad_output(grad_output, shape)
         return sum_windows(grad_output, windows)
+
+    def multiply_adds(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:
+        """Those of the two maps; repetition multiplies nothing."""
+        return super().multiply_adds(x_shape, y_shape) if self.mode == "bilinear" else 0
 
 
 class ZeroPad2d(Layer):
@@ -110,9 +122,10 @@ class ZeroPad2d(Layer):
     Forward      y = x with zeros around it
     Backward     dL/dx = G without the border: the zeros do not depend on x
     Shapes       x (N, H, W, C) → y (N, top + H + bottom, left + W + right, C)
-    Saves        nothing
+    Saves        y's shape
     Args         padding: a number for all sides, or (left, right, top, bottom) as in PyTorch, ≥ 0
-    Raises       ValueError: for another padding, or an x that is not (N, H, W, C)
+    Raises       ValueError: for another padding, an x that is not (N, H, W, C), or a G not in y's
+                 shape
     Source       standard result
     """
 
@@ -133,12 +146,13 @@ class ZeroPad2d(Layer):
         n, h, w, c = x.shape
         y = np.zeros((n, top + h + bottom, left + w + right, c), x.dtype)
         y[:, top : top + h, left : left + w] = x
-        self.save_for_backward()
+        self.save_for_backward(y.shape)
         return y
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """G without the border."""
-        self.saved()
+        (shape,) = self.saved()
+        self.check_grad_output(grad_output, shape)
         left, right, top, bottom = self._sides
-        _, h, w, _ = grad_output.shape
+        _, h, w, _ = shape
         return grad_output[:, top : h - bottom, left : w - right]

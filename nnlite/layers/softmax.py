@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from nnlite.checks import check_axis
 from nnlite.layers.base import Layer
 from nnlite.ops.softmax import log_softmax, softmax
 
@@ -20,7 +21,8 @@ class Softmax(Layer):
     Shapes       any, y like x; sums and products run along the axis
     Saves        p
     Args         axis: along which the probabilities sum to 1 (default −1)
-    Raises       TypeError: when x does not hold floats
+    Raises       ValueError: when x has no such axis, or G is not in y's shape
+                 TypeError: when x does not hold floats
     Source       Bridle 1990
 
     For training a classifier use `CrossEntropyLoss` on the scores themselves, without this layer.
@@ -34,6 +36,7 @@ class Softmax(Layer):
     def forward(self, x: np.ndarray) -> np.ndarray:
         """The probabilities."""
         self.check_floating(x)
+        check_axis(self, self.axis, x.shape)
         p = softmax(x, self.axis)
         self.save_for_backward(p)
         return p
@@ -41,6 +44,7 @@ class Softmax(Layer):
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """The product with the full Jacobian."""
         (p,) = self.saved()
+        self.check_grad_output(grad_output, p.shape)
         return p * (grad_output - (grad_output * p).sum(axis=self.axis, keepdims=True))
 
 
@@ -53,7 +57,8 @@ class LogSoftmax(Layer):
     Shapes       any, y like x; sums run along the axis
     Saves        y
     Args         axis: along which the probabilities sum to 1 (default −1)
-    Raises       TypeError: when x does not hold floats
+    Raises       ValueError: when x has no such axis, or G is not in y's shape
+                 TypeError: when x does not hold floats
     Source       standard result
     """
 
@@ -65,6 +70,7 @@ class LogSoftmax(Layer):
     def forward(self, x: np.ndarray) -> np.ndarray:
         """The log-probabilities."""
         self.check_floating(x)
+        check_axis(self, self.axis, x.shape)
         y = log_softmax(x, self.axis)
         self.save_for_backward(y)
         return y
@@ -72,4 +78,5 @@ class LogSoftmax(Layer):
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """The product with the full Jacobian."""
         (y,) = self.saved()
+        self.check_grad_output(grad_output, y.shape)
         return grad_output - np.exp(y) * grad_output.sum(axis=self.axis, keepdims=True)

@@ -29,6 +29,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from nnlite.construction import Constructed
+from nnlite.padded import Padded, masked
 from nnlite.slot import Slot
 
 Reduction = Literal["mean", "sum"]
@@ -89,17 +90,18 @@ class Loss(Slot, Constructed):
 
     def __call__(
         self,
-        prediction: np.ndarray,
+        prediction: np.ndarray | Padded,
         target: np.ndarray,
         sample_weight: np.ndarray | None = None,
     ) -> float:
         """L, a Python float.
 
         Args:
-            prediction: what the model returned.
+            prediction: what the model returned; of `Padded` sequences, the padding weighs 0.
             target: what it should have been; shapes and dtype as the loss says.
             sample_weight: one weight per sample, or per leading axes of ℓ (default: all 1).
         """
+        prediction, sample_weight = masked(prediction, sample_weight)
         target = self.check(prediction, target)
         returned = self.function(prediction, target)
         if not isinstance(returned, tuple):
@@ -160,6 +162,11 @@ class Loss(Slot, Constructed):
         if not isinstance(prediction, np.ndarray) or prediction.dtype.kind != "f":
             got = getattr(prediction, "dtype", type(prediction).__name__)
             raise TypeError(f"{self!r}: prediction must be an array of floats, got {got}")
+        if isinstance(target, Padded):
+            raise TypeError(
+                f"{self!r}: target must be an array, got Padded; pass its data: the prediction "
+                "says where sequences end"
+            )
         target = np.asarray(target)
         if target.dtype.kind not in "fiub":
             raise TypeError(f"{self!r}: target must be numeric, got dtype {target.dtype}")

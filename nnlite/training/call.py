@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from nnlite.training.callbacks import Callback
+from nnlite.training.callbacks.base import blamed
 
 
 @dataclass
@@ -39,7 +40,8 @@ class Call:
         """All of it for a file."""
         states = dict(self.states)
         for name, callback in named(self.callbacks).items():
-            states[name] = callback.state_dict()
+            with blamed(callback, "state_dict"):
+                states[name] = callback.state_dict()
         return {
             "settings": self.settings,
             "rng_begin": self.rng_begin,
@@ -93,7 +95,8 @@ class Call:
         """Give the callbacks what they remember."""
         for name, callback in named(self.callbacks).items():
             if name in self.states:
-                callback.load_state_dict(self.states.pop(name))
+                with blamed(callback, "load_state_dict"):
+                    callback.load_state_dict(self.states.pop(name))
         self.states, self.required = {}, []
 
 

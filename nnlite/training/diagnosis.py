@@ -45,13 +45,20 @@ def first_non_finite(
     return "all layer outputs are finite, so the loss itself is not: look at the targets"
 
 
+def _finite(y: Any) -> bool:
+    """Whether all of an output is finite, states beside it too."""
+    if isinstance(y, tuple):
+        return all(_finite(part) for part in y)
+    return bool(np.isfinite(plain(y)).all())
+
+
 def _watch(layer: Layer, path: str) -> None:
     """Let the layer's forward stop when it returns something that is not finite."""
     forward = layer.forward
 
-    def watched(x: np.ndarray) -> np.ndarray:
-        y = forward(x)
-        if not np.isfinite(plain(y)).all():
+    def watched(x: np.ndarray, *state: Any) -> Any:
+        y = forward(x, *state)
+        if not _finite(y):
             where = f"layer {path}, {layer!r}" if path else layer.label()
             raise _Found(f"the first output that is not finite is that of {where}")
         return y

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -21,9 +22,10 @@ class History(Mapping[str, list[Any]]):
         self._columns: dict[str, list[Any]] = dict(columns or {})
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Add what one epoch measured."""
-        for name, value in row.items():
-            self._columns.setdefault(name, []).append(value)
+        """Add what one epoch measured; NaN stands for what this epoch, or one before, did not."""
+        epochs = self.epochs
+        for name in {**self._columns, **row}:
+            self._columns.setdefault(name, [math.nan] * epochs).append(row.get(name, math.nan))
 
     def to_dict(self) -> dict[str, list[Any]]:
         """A plain dictionary of copied lists."""

@@ -102,7 +102,8 @@ def lr_range_test(
         (trainer.model, trainer.loss, trainer.optimizer, trainer.rng)
     )
     feed = as_feed(model, loss, x, y)
-    model.train()
+    if not model.training:
+        model.train()  # as in `fit`, layers that were put in eval mode one by one stay there
     model.reset_state()
     optimizer.lr_scale = 1.0
     optimizer.zero_grad()

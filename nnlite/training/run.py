@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nnlite.training.call import Call
+from nnlite.training.callbacks.base import blamed
 from nnlite.training.interrupt import Interrupt
 from nnlite.training.progress import Progress
 from nnlite.training.samples import Samples
@@ -92,7 +93,8 @@ class Run:
         if self.held_out is not None:
             with ExitStack() as stack:
                 for callback in call.callbacks:
-                    stack.enter_context(callback.around_validation(trainer))
+                    with blamed(callback, "around_validation"):
+                        stack.enter_context(callback.around_validation(trainer))
                 measured = trainer.measure(self.held_out, max(call.settings["batch_size"], 256))
                 trainer.results |= {f"val_{name}": value for name, value in measured.items()}
                 self._tell("on_validation_end")
@@ -127,10 +129,9 @@ class Run:
         trainer, error = self.trainer, None
         for callback in self.call.callbacks:
             try:
-                with trainer.saver.later():
+                with blamed(callback, moment), trainer.saver.later():
                     getattr(callback, moment)(trainer)
             except BaseException as raised:
-                raised.add_note(f"in {moment} of the callback {callback!r}")
                 error = error or raised
                 if not trainer.saver.requested:
                     break

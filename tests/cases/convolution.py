@@ -80,6 +80,7 @@ LAYERS: dict[str, LayerCase] = {
         4, 3, (2, 3), stride=(1, 2), padding=(0, 1), dilation=(2, 1)
     ),
     "ConvTranspose2d asymmetric": transpose2d(4, 3, 3, stride=2, padding=((0, 1), (2, 0))),
+    "ConvTranspose2d same": transpose2d(4, 3, (4, 3), padding="same", dilation=(1, 2)),
     "ConvTranspose2d padding over kernel": transpose2d(4, 3, 2, padding=2, shape=(2, 6, 5, 4)),
     "ConvTranspose2d groups": transpose2d(4, 6, 3, stride=2, groups=2),
     "ConvTranspose2d depthwise": transpose2d(4, 4, 3, stride=2, padding=1, groups=4),
@@ -88,5 +89,7 @@ LAYERS: dict[str, LayerCase] = {
     "ConvTranspose1d": transpose1d(4, 3, 3),
     "ConvTranspose1d stride": transpose1d(4, 3, 4, stride=2, padding=1, output_padding=1),
     "ConvTranspose1d asymmetric": transpose1d(4, 3, 3, stride=2, padding=(2, 0), dilation=2),
+    "ConvTranspose1d depthwise": transpose1d(4, 4, 3, stride=2, groups=4),
+    "ConvTranspose1d pointwise": transpose1d(4, 3, 1),
     "ConvTranspose1d groups": transpose1d(4, 6, 3, groups=2, bias=False),
 }

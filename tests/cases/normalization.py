@@ -32,12 +32,14 @@ LAYERS: dict[str, LayerCase] = {
     "RMSNorm plain": LayerCase(lambda: nn.RMSNorm(5, eps=1e-3, affine=False), (3, 5)),
     "GroupNorm": LayerCase(lambda: nn.GroupNorm(2, 6), (2, 3, 4, 6)),
     "GroupNorm one": LayerCase(lambda: nn.GroupNorm(1, 3), (2, 4, 3)),
+    "GroupNorm each": LayerCase(lambda: nn.GroupNorm(4, 4, eps=0.1), (2, 3, 4)),
     "GroupNorm rows": LayerCase(lambda: nn.GroupNorm(2, 6, affine=False), (3, 6)),
     "GroupNorm blocks": LayerCase(
         lambda: nn.GroupNorm(3, 6), (2, 160, 160, 6), by_difference=False
     ),
     "InstanceNorm2d": LayerCase(lambda: nn.InstanceNorm2d(3), (2, 4, 5, 3)),
     "InstanceNorm2d affine": LayerCase(lambda: nn.InstanceNorm2d(3, affine=True), (2, 4, 5, 3)),
+    "InstanceNorm2d eps": LayerCase(lambda: nn.InstanceNorm2d(3, eps=0.1), (2, 4, 5, 3)),
     "ChannelDropout": over_batch(lambda: nn.ChannelDropout(0.3), 3, 4, 5, 6),
     "ChannelDropout time": over_batch(lambda: nn.ChannelDropout(0.3), 3, 4, 6),
     "ChannelDropout eval": LayerCase(lambda: nn.ChannelDropout(0.3), (3, 4, 6), training=False),

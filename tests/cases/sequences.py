@@ -70,9 +70,7 @@ CELLS = {
 LAYERS: dict[str, LayerCase] = {
     "Embedding": LayerCase(lambda: Tokens(7, 3), (4,)),
     "Embedding time": LayerCase(lambda: Tokens(5, 3), (3, 6)),
-    "Embedding padding": LayerCase(  # whose row is kept from its gradient
-        lambda: Tokens(5, 3, padding_idx=2), (3, 6), by_difference=False
-    ),
+    "Embedding padding": LayerCase(lambda: Tokens(5, 3, padding_idx=2), (3, 6)),
     "LastStep": LayerCase(nn.LastStep, SHAPE, moves_only=True),
     "LastStep padded": ending(nn.LastStep)._replace(moves_only=True),
     "MeanOverTime": LayerCase(nn.MeanOverTime, SHAPE),

@@ -19,12 +19,14 @@ def rms_norm(x, *affine, eps=None):
     return F.rms_norm(x, x.shape[-1:], *affine, eps=eps)
 
 
-def group_norm(groups):
-    return lambda x, *affine: F.group_norm(x.movedim(-1, 1), groups, *affine).movedim(1, -1)
+def group_norm(groups, eps=1e-5):
+    return lambda x, *affine: F.group_norm(x.movedim(-1, 1), groups, *affine, eps=eps).movedim(
+        1, -1
+    )
 
 
-def instance_norm(x, weight=None, bias=None):
-    return F.instance_norm(x.movedim(-1, 1), weight=weight, bias=bias).movedim(1, -1)
+def instance_norm(x, weight=None, bias=None, eps=1e-5):
+    return F.instance_norm(x.movedim(-1, 1), weight=weight, bias=bias, eps=eps).movedim(1, -1)
 
 
 REFERENCE = {
@@ -47,10 +49,12 @@ REFERENCE = {
     "RMSNorm plain": lambda x: rms_norm(x, eps=1e-3),
     "GroupNorm": group_norm(2),
     "GroupNorm one": group_norm(1),
+    "GroupNorm each": group_norm(4, eps=0.1),
     "GroupNorm rows": group_norm(2),
     "GroupNorm blocks": group_norm(3),
     "InstanceNorm2d": instance_norm,
     "InstanceNorm2d affine": instance_norm,
+    "InstanceNorm2d eps": lambda x: instance_norm(x, eps=0.1),
     "ChannelDropout eval": lambda x: F.dropout1d(x, 0.3, training=False),
     "GaussianNoise eval": lambda x: x * 1,
     "GaussianNoise 0": lambda x: x * 1,

@@ -12,15 +12,20 @@ pooling = pytest.importorskip("reference.pooling")
 
 
 @pytest.mark.parametrize(
+    "options",
+    [{}, {"momentum": 0.3}, {"momentum": 1.0}, {"momentum": 0.0}, {"affine": False, "eps": 0.1}],
+)
+@pytest.mark.parametrize(
     ("ours", "theirs", "shape"),
     [
         (nn.BatchNorm1d, torch.nn.BatchNorm1d, (6, 3)),
         (nn.BatchNorm1d, torch.nn.BatchNorm1d, (4, 7, 3)),
         (nn.BatchNorm2d, torch.nn.BatchNorm2d, (4, 5, 6, 3)),
+        (nn.BatchNorm2d, torch.nn.BatchNorm2d, (1, 5, 6, 3)),
     ],
 )
-def test_running_statistics(ours, theirs, shape):
-    layer, module = ours(3, momentum=0.3), theirs(3, momentum=0.3)
+def test_running_statistics(ours, theirs, shape, options):
+    layer, module = ours(3, **options), theirs(3, **options)
     rng = np.random.default_rng(0)
     for _ in range(5):
         x = rng.normal(2, 3, shape).astype(np.float32)

@@ -49,3 +49,40 @@ def test_states_and_their_gradients(cell, layers, padded, dtype):
     names = ["input", *["state"] * len(start), *named]
     for name, ours, tensor in zip(names, gradients, [t_x, *t_start, *tensors], strict=True):
         assert_close(ours, tensor.grad, f"gradients of {name}")
+
+
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("cell", ["RNN", "LSTM", "GRU"])
+def test_states_of_both_directions(cell, padded):
+    rng = np.random.default_rng(0)
+    layer = nn.Bidirectional(CELLS[cell](return_state=True)).astype(np.float64)
+    count = layer.layer.state_count
+
+    def states():  # as PyTorch has them, both directions in one array
+        return [rng.standard_normal((2, N, H)) for _ in range(count)]
+
+    def by_direction(each):
+        pairs = [tuple(s[i : i + 1] for s in each) for i in range(2)]
+        return tuple(pair if count == 2 else pair[0] for pair in pairs)
+
+    def together(pairs):
+        parts = zip(*(pair if count == 2 else (pair,) for pair in pairs), strict=True)
+        return [np.concatenate(part) for part in parts]
+
+    x, d_y = rng.standard_normal((N, T, D)), rng.standard_normal((N, T, 2 * H))
+    start, d_final = states(), states()
+    lengths = theirs.LENGTHS if padded else None
+    tensors = [torch.tensor(p.data, requires_grad=True) for p in layer.parameters()]
+    t_x, *t_start = (torch.tensor(each, requires_grad=True) for each in (x, *start))
+    state = tuple(t_start) if count == 2 else t_start[0]
+    t_y, t_final = theirs.recurrent(cell, t_x, tensors, lengths, bidirectional=True, state=state)
+    torch.autograd.backward([t_y, *t_final], [torch.tensor(d) for d in (d_y, *d_final)])
+
+    y, final = layer(nn.Padded(x, lengths.numpy()) if padded else x, by_direction(start))
+    d_x, d_start = layer.backward((d_y, by_direction(d_final)))
+    assert_close(y.data if padded else y, t_y, "outputs")
+    for ours, expected in zip(together(final), t_final, strict=True):
+        assert_close(ours, expected, "states")
+    gradients = [d_x, *together(d_start), *(p.grad for p in layer.parameters())]
+    for ours, tensor in zip(gradients, [t_x, *t_start, *tensors], strict=True):
+        assert_close(ours, tensor.grad, "gradients")

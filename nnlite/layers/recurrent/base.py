@@ -25,11 +25,19 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nnlite.checks import check_whole
+from nnlite.checks import check_probability, check_whole
 from nnlite.initializers import Orthogonal, Uniform
 from nnlite.layers.base import Layer
+from nnlite.layers.containers import whole_or_nothing
 from nnlite.layers.dropout import Dropout
-from nnlite.layers.recurrent.run import Run, States, level_of, padding_of, side_by_side
+from nnlite.layers.recurrent.run import (
+    Run,
+    States,
+    apart,
+    level_of,
+    padding_of,
+    side_by_side,
+)
 from nnlite.padded import Padded, plain
 from nnlite.parameter import Parameter
 from nnlite.random import as_generator
@@ -66,6 +74,7 @@ class Recurrent(Layer):
             ("num_layers", num_layers),
         ):
             check_whole(f"{type(self).__name__}: {name}", size)
+        check_probability(f"{type(self).__name__}: dropout", dropout)
         rng = as_generator(rng)
         gates = len(self.gate_scales)
         uniform = Uniform(-1 / math.sqrt(hidden_size), 1 / math.sqrt(hidden_size))
@@ -132,6 +141,7 @@ class Recurrent(Layer):
 
     # -- forward ---------------------------------------------------------------------------------
 
+    @whole_or_nothing
     def forward(self, x: np.ndarray | Padded, state: Any = None) -> Any:
         """The states of the last layer after each step.
 
@@ -221,6 +231,7 @@ class Recurrent(Layer):
 
     # -- backward --------------------------------------------------------------------------------
 
+    @whole_or_nothing
     def backward(self, grad_output: Any) -> Any:
         """Back through the layers of the stack, and in each of them through time.
 
@@ -231,8 +242,8 @@ class Recurrent(Layer):
             dL/dx, or (dL/dx, dL/dstate) when forward was given a state.
         """
         run, given = self.saved()
-        d_y, d_final = grad_output if self.return_state else (grad_output, None)
-        d_finals = None if d_final is None else self._unpacked(d_final)
+        d_y, d_final = apart(repr(self), grad_output, self.return_state)
+        d_finals = None if d_final is None else self._check_state(d_final, run.x)
         d_initials: list[States] = []
         for level in range(len(self.above), 0, -1):
             layer = self.above[level - 1]
@@ -256,6 +267,9 @@ class Recurrent(Layer):
     ) -> tuple[np.ndarray | None, States]:
         """This layer's own loop: (dL/dx, dL/d of the initial states)."""
         steps, gates, hidden, count = run.gates.shape
+        every = self.return_sequences or self.above
+        shape = (count, steps, hidden) if every else (count, hidden)
+        self.check_grad_output(grad_output, shape)
         d_states: States = tuple(np.zeros_like(states[0]) for states in run.states)
         if d_finals is not None:
             d_states = tuple(np.ascontiguousarray(d[0].T) for d in d_finals)
@@ -307,7 +321,7 @@ class Recurrent(Layer):
             )
 
     def _check_state(self, state: Any, data: np.ndarray) -> States:
-        """The initial states, in the shape and dtype that they must have."""
+        """The initial states, or their gradients, in the shape and dtype that they must have."""
         expected = (self.num_layers, len(data), self.hidden_size)
         single = self.state_count == 1
         states = self._unpacked(state) if single or isinstance(state, tuple | list) else (state,)
@@ -318,12 +332,6 @@ class Recurrent(Layer):
         for each in states:
             self.check_floating(each)
         return states
-
-    def clear_saved(self) -> None:
-        """Empty this slot and those of the layers above."""
-        super().clear_saved()
-        for layer in (*self.drops, *self.above):
-            layer.clear_saved()
 
     def multiply_adds(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:
         """One for each step and weight of this layer; those above count their own."""

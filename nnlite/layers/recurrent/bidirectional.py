@@ -10,6 +10,7 @@ from nnlite.construction import argument, signature
 from nnlite.layers.base import Layer
 from nnlite.layers.containers import LOCATED, Container, whole_or_nothing
 from nnlite.layers.recurrent.base import Recurrent
+from nnlite.layers.recurrent.run import apart
 from nnlite.padded import Padded, plain
 from nnlite.random import as_generator
 
@@ -74,9 +75,9 @@ class Bidirectional(Container):
     def forward(self, x: np.ndarray | Padded, state: Any = None) -> Any:
         """Both layers, side by side on the last axis; `state` is a pair of theirs."""
         lengths = x.lengths if isinstance(x, Padded) else None
+        if state is not None and not (isinstance(state, tuple | list) and len(state) == 2):
+            raise ValueError(f"{self!r}: expected a pair of states, got {type(state).__name__}")
         states = [(), ()] if state is None else [(each,) for each in state]
-        if len(states) != 2:
-            raise ValueError(f"{self!r}: expected a pair of states, got {len(states)}")
         outputs = []
         for (place, layer), given in zip(self.children(), states, strict=True):
             try:
@@ -105,7 +106,7 @@ class Bidirectional(Container):
     def backward(self, grad_output: Any) -> Any:
         """Each layer on its part of the gradient, the reverse one's turned around."""
         lengths, cut, given = self.saved()
-        d_y, d_finals = grad_output if self.layer.return_state else (grad_output, None)
+        d_y, d_finals = apart(repr(self), grad_output, self.layer.return_state)
         parts: list[Any] = [d_y[..., :cut], d_y[..., cut:]]
         if self.layer.return_sequences:
             parts[1] = turned(parts[1], lengths)

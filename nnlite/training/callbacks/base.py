@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from nnlite.construction import Constructed, remembered
@@ -65,3 +66,13 @@ class Callback(Constructed):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` returned."""
         vars(self).update(state)
+
+
+@contextmanager
+def blamed(callback: Callback, moment: str) -> Iterator[None]:
+    """A context whose exceptions say in which callback, and where in it, they were raised."""
+    try:
+        yield
+    except BaseException as error:
+        error.add_note(f"in {moment} of the callback {callback!r}")
+        raise
