@@ -1,5 +1,6 @@
 """The package as its users meet it: public names, documentation, weight of the import."""
 
+import importlib
 import inspect
 import platform
 import subprocess
@@ -211,3 +212,12 @@ def test_import_is_light():
     ).stdout.split()
     heavy = {"matplotlib", "scipy", "torch", "pandas", "sklearn", "asyncio", "tqdm"}
     assert not heavy & set(loaded)
+
+
+def test_what_is_imported_later_is_all_there_is():
+    for place in ("nnlite.files", "nnlite.inspection", "nnlite.training"):
+        module = importlib.import_module(place)
+        assert set(nn._PLACES[place]) == set(module.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'Trainr'"):
+        nn.Trainr  # noqa: B018
+    assert set(nn.__all__) <= set(dir(nn))
