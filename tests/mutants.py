@@ -144,12 +144,6 @@ def earlier_state(mutant, x, g, d_x, right):
     return d_x
 
 
-def diagonal(x, g, d_x):
-    p = np.exp(x - x.max(axis=-1, keepdims=True))
-    p /= p.sum(axis=-1, keepdims=True)
-    return g, p
-
-
 def softmax_diagonal(mutant, x, g, d_x, right):
     axis = mutant.inner.axis
     p = np.exp(x - x.max(axis=axis, keepdims=True))
