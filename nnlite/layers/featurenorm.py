@@ -8,6 +8,7 @@ import numpy as np
 
 from nnlite.checks import BATCHED, check_whole, layout_hint
 from nnlite.layers.base import Layer
+from nnlite.ops.products import sum_rows
 from nnlite.parameter import Parameter
 
 
@@ -57,9 +58,9 @@ class FeatureNorm(Layer):
         d_rows = grad_output.reshape(x_hat.shape)
         along = d_rows * x_hat  # G ⊙ x̂
         if self.weight is not None:
-            self.weight.accumulate(np.add.reduce, along, 0)
+            self.weight.accumulate(sum_rows, along)
         if self.bias is not None:
-            self.bias.accumulate(np.add.reduce, d_rows, 0)
+            self.bias.accumulate(sum_rows, d_rows)
         if not self.needs_input_grad:
             return None
         ones = np.ones(self.num_features, x_hat.dtype)

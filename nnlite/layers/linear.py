@@ -10,7 +10,7 @@ import numpy as np
 from nnlite.checks import check_whole
 from nnlite.initializers import Initializer, Uniform, first_values
 from nnlite.layers.base import Layer
-from nnlite.ops.products import times, times_transposed
+from nnlite.ops.products import sum_rows, times, times_transposed, transposed_times
 from nnlite.parameter import Parameter
 from nnlite.random import as_generator
 
@@ -85,9 +85,9 @@ class Linear(Layer):
         if x.ndim > 2:
             rows = x.reshape(-1, self.in_features)  # (N·…, in)
             d_rows = grad_output.reshape(-1, self.out_features)  # (N·…, out)
-        self.weight.accumulate(np.matmul, rows.T, d_rows)
+        self.weight.accumulate(transposed_times, rows, d_rows)
         if self.bias is not None:
-            self.bias.accumulate(np.add.reduce, d_rows, 0)
+            self.bias.accumulate(sum_rows, d_rows)
         return times_transposed(grad_output, self.weight.data) if self.needs_input_grad else None
 
     def multiply_adds(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:

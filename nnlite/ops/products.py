@@ -1,6 +1,13 @@
-"""Matrix products, in the form that BLAS runs fastest."""
+"""Matrix products and sums of rows, in the form that BLAS runs fastest.
+
+All of them go through `dot`: for two matrices it is the same product as `@`, and reaches BLAS in
+half a microsecond less, which is a third of the time that a small layer's product takes.
+"""
 
 from __future__ import annotations
+
+import functools
+from typing import Any
 
 import numpy as np
 
@@ -13,8 +20,8 @@ def times(x: np.ndarray, w: np.ndarray) -> np.ndarray:
     NumPy would multiply every (T, in) of an (N, T, in) by itself, which is a quarter slower.
     """
     if x.ndim == 2:
-        return x @ w
-    y = x.reshape(-1, w.shape[0]) @ w
+        return x.dot(w)
+    y = x.reshape(-1, w.shape[0]).dot(w)
     return y.reshape(*x.shape[:-1], w.shape[1])
 
 
@@ -26,3 +33,35 @@ def times_transposed(g: np.ndarray, w: np.ndarray) -> np.ndarray:
     written out first. Large products do not care, and then the copy would cost.
     """
     return times(g, w.T.copy() if w.size <= SMALL else w.T)
+
+
+def transposed_times(x: np.ndarray, g: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """Xᵀ G for x (N, in) and g (N, out), a weight's gradient; written into `out` where given."""
+    return _dot(x.T, g, out)
+
+
+def sum_rows(g: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """Σₙ gₙ for g (N, out), a bias's gradient, as the product 1ᵀ G.
+
+    A third of the time of `add.reduce` on few rows, half of it on many.
+    """
+    return _dot(_ones(len(g), g.dtype), g, out)
+
+
+def sum_columns(x: np.ndarray) -> np.ndarray:
+    """Σⱼ xⱼ along the last axis of x (…, C), as the product X 1."""
+    c = x.shape[-1]
+    return x.reshape(-1, c).dot(_ones(c, x.dtype)).reshape(x.shape[:-1])
+
+
+def _dot(a: np.ndarray, b: np.ndarray, out: np.ndarray | None) -> np.ndarray:
+    if out is None or out.dtype == a.dtype == b.dtype:
+        return a.dot(b, out)
+    return np.matmul(a, b, out=out)  # casts, which `dot` does not
+
+
+@functools.lru_cache(maxsize=32)
+def _ones(n: int, dtype: np.dtype[Any]) -> np.ndarray:
+    ones = np.ones(n, dtype)
+    ones.flags.writeable = False
+    return ones
