@@ -35,7 +35,9 @@ class _ClassLoss(Loss):
 
     def check(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
         """Integer classes, one per row, within the range."""
-        target = self.check_arrays(prediction, target)
+        return self._check_rows(prediction, self.check_arrays(prediction, target))
+
+    def _check_rows(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
         self._check_classes(prediction)
         if prediction.shape[:-1] != target.shape:
             column = target.shape == (*prediction.shape[:-1], 1)
@@ -64,7 +66,9 @@ class _ClassLoss(Loss):
             )
 
     def _check_range(self, target: np.ndarray, classes: int) -> None:
-        if target.min() >= 0 and target.max() < classes:
+        # argmin and argmax take a third of the time of min and max
+        low, high = target.item(target.argmin()), target.item(target.argmax())
+        if low >= 0 and high < classes:
             return
         outside = ((target < 0) | (target >= classes)) & (target != self.ignore_index)
         if outside.any():
@@ -74,18 +78,23 @@ class _ClassLoss(Loss):
                 f"is outside 0 … {classes - 1}"
             )
 
-    def counts(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray | None:
+    def counts(self, log_p: np.ndarray, counts: np.ndarray | None, *rest: Any) -> Any:
+        """V, as `row_counts` found it."""
+        return counts
+
+    def row_counts(self, log_p: np.ndarray, target: np.ndarray) -> np.ndarray | None:
         """V: the weight of each row's class, 0 for ignored rows; None when all are 1."""
-        ignored = target == self.ignore_index
-        none_ignored = not ignored.any()
+        if self.weight is None and self.ignore_index < 0 <= target.item(target.argmin()):
+            return None  # as a rule an ignored class is below 0, and there is none
+        kept = target != self.ignore_index
         if self.weight is None:
-            return None if none_ignored else (~ignored).astype(prediction.dtype)
-        by_class = np.asarray(self.weight, prediction.dtype)
-        return by_class[np.where(ignored, 0, target)] * ~ignored
+            return None if kept.all() else kept.astype(log_p.dtype)
+        by_class = np.asarray(self.weight, log_p.dtype)
+        return by_class[np.where(kept, target, 0)] * kept
 
     def select(self, log_p: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
         """(log p_t of each row, 0 where it does not count; v or None; the entries' index)."""
-        counts = self.counts(log_p, target)
+        counts = self.row_counts(log_p, target)
         rows = log_p.reshape(-1, log_p.shape[-1])
         classes = target.ravel() if counts is None else np.where(counts > 0, target, 0).ravel()
         index = (np.arange(len(rows)), classes)
@@ -172,17 +181,13 @@ class CrossEntropyLoss(_ClassLoss):
 
     def check(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
         """Integer classes, or rows of probabilities."""
-        if np.shape(target) != np.shape(prediction):
-            return super().check(prediction, target)
         target = self.check_arrays(prediction, target)
+        if target.shape != prediction.shape:
+            return self._check_rows(prediction, target)
         self._check_classes(prediction)
         if not target.min() >= 0:  # NaN is not
             raise ValueError(f"{self!r}: soft targets must be ≥ 0, got {target.min()}")
         return target.astype(prediction.dtype, copy=False)
-
-    def counts(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray | None:
-        """Soft rows count 1 each."""
-        return None if target.shape == prediction.shape else super().counts(prediction, target)
 
     def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
         """−v log p_t, or −Σ q log p."""
@@ -190,9 +195,11 @@ class CrossEntropyLoss(_ClassLoss):
         if target.shape != log_p.shape and not self.label_smoothing:
             log_p_t, counts, index = self.select(log_p, target)
             return -log_p_t if counts is None else -counts * log_p_t, log_p, counts, index
+        soft = target.shape == log_p.shape
+        counts = None if soft else self.row_counts(log_p, target)  # soft rows count 1 each
         q = self._target_rows(log_p, target)
         # 0 log 0 = 0, also where log p rounds to −∞
-        return -(q * np.where(q > 0, log_p, 0)).sum(axis=-1), log_p, q
+        return -(q * np.where(q > 0, log_p, 0)).sum(axis=-1), log_p, counts, None, q
 
     def _target_rows(self, log_p: np.ndarray, target: np.ndarray) -> np.ndarray:
         """Q: the target of each row as a distribution, smoothed and weighted."""
@@ -206,13 +213,15 @@ class CrossEntropyLoss(_ClassLoss):
             q = q * np.asarray(self.weight, q.dtype)
         return q if kept is None else q * kept[..., None]
 
-    def derivative(self, log_p: np.ndarray, share: Any, index: Any = None) -> np.ndarray:
-        """V (p − [j = t]) with share v, or p Σ q − q with share q."""
+    def derivative(
+        self, log_p: np.ndarray, counts: np.ndarray | None, index: Any, q: np.ndarray | None = None
+    ) -> np.ndarray:
+        """V (p − [j = t]), or p Σ q − q."""
         gradient = np.exp(log_p)
-        if index is None:
-            return gradient * share.sum(axis=-1, keepdims=True) - share
+        if q is not None:
+            return gradient * q.sum(axis=-1, keepdims=True) - q
         gradient.reshape(-1, gradient.shape[-1])[index] -= 1
-        return gradient if share is None else gradient * share[..., None]
+        return gradient if counts is None else gradient * counts[..., None]
 
 
 class FocalLoss(_ClassLoss):
@@ -260,9 +269,11 @@ class FocalLoss(_ClassLoss):
         values = -focus * log_q
         if counts is not None:
             values, slope = values * counts, slope * counts
-        return values, log_p, slope, index
+        return values, log_p, counts, slope, index
 
-    def derivative(self, log_p: np.ndarray, slope: np.ndarray, index: Any) -> np.ndarray:
+    def derivative(
+        self, log_p: np.ndarray, counts: np.ndarray | None, slope: np.ndarray, index: Any
+    ) -> np.ndarray:
         """Slope · ([j = t] − p)."""
         gradient = -np.exp(log_p)
         gradient.reshape(-1, gradient.shape[-1])[index] += 1
