@@ -113,14 +113,14 @@ class Parameter(_Owned):
     def __init__(self, data: ArrayLike, dtype: DTypeLike | None = None) -> None:
         super().__init__(data, dtype)
         self._grad = np.zeros_like(self._data)
-        self._cleared = True  # nobody has touched the gradient since it was set to zero
+        self._cleared = True  # the gradient is zero, whatever stands in its memory
         self._trainable = True
         self._owner: Owner | None = None
 
     @property
     def grad(self) -> np.ndarray:
         """dL/d(data): every backward adds to it, `zero_grad` clears it."""
-        self._cleared = False  # whoever asks may write
+        self.settle()  # whoever asks may read or write
         return self._grad
 
     @grad.setter
@@ -155,13 +155,17 @@ class Parameter(_Owned):
             self._owner.stale = True
 
     def zero_grad(self) -> None:
-        """Set the gradient to zero."""
-        self._grad.fill(0)
+        """Set the gradient to zero.
+
+        The zeros are written when somebody looks: as a rule the next backward overwrites them.
+        """
         self._cleared = True
 
-    def cleared(self) -> None:
-        """Take note that the gradient was set to zero from outside (for optimizers)."""
-        self._cleared = True
+    def settle(self) -> None:
+        """Write the zeros that `zero_grad` has put off (for those who read the memory itself)."""
+        if self._cleared:
+            self._grad.fill(0)
+            self._cleared = False
 
     def claim(self, owner: Owner) -> None:
         """Make `owner` the one that updates this parameter (for optimizers)."""
@@ -171,6 +175,7 @@ class Parameter(_Owned):
 
     def move_into(self, data: np.ndarray, grad: np.ndarray) -> None:
         """Move values and gradient into other memory of the same shape (for optimizers)."""
+        self.settle()
         np.copyto(data, self._data)
         np.copyto(grad, self._grad)
         self._data, self._grad = data, grad
@@ -178,11 +183,11 @@ class Parameter(_Owned):
     def cast(self, dtype: DTypeLike) -> None:
         """Give floating `data` and `grad` another dtype, in memory of their own."""
         super().cast(dtype)
-        self._grad = self._grad.astype(self._data.dtype)
+        self._grad = self.grad.astype(self._data.dtype)
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy (deepcopy, pickle) has memory of its own and belongs to no optimizer yet."""
-        own = {"_data": self._data.copy(), "_grad": self._grad.copy(), "_owner": None}
+        own = {"_data": self._data.copy(), "_grad": self.grad.copy(), "_owner": None}
         return vars(self) | own
 
     def __repr__(self) -> str:

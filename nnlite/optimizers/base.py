@@ -28,7 +28,7 @@ import numpy as np
 from nnlite.checks import check_whole, in_range
 from nnlite.ops.threads import over_parts
 from nnlite.optimizers.groups import Group, Options, Schedule, as_groups, members_of
-from nnlite.optimizers.packing import Chunk, Pack, pack_parameters, scratch_vectors
+from nnlite.optimizers.packing import CHUNK, Chunk, Pack, pack_parameters, scratch_vectors
 from nnlite.optimizers.state import checked_state, copied_state
 from nnlite.parameter import Owner, Parameter
 
@@ -156,28 +156,21 @@ class Optimizer:
                 changed then.
         """
         self._ready()
+        for parameter, _ in self._members:
+            parameter.settle()
         now = {id(group): self._options_now(group) for group in self.groups}
         scale = grad_scale if self.clip_norm is None else self._clip_scale(grad_scale)
         for pack in self._packs:
-            options = now[id(pack.group)]
             pack.steps += 1
-            if len(pack.chunks) == 1:
-                self._update_chunk(pack.chunks[0], options, pack.steps, scale)
-            else:
-                self._update_chunks(pack, options, scale)
+            self._update_pack(pack, now[id(pack.group)], scale)
         self.current_lr = now[id(self.groups[0])]["lr"]
         self.steps += 1
 
     def zero_grad(self) -> None:
         """Set all gradients to zero, frozen parameters included."""
         self._ready()
-        for pack in self._packs:
-            pack.grad.fill(0)
         for parameter, _ in self._members:
-            if parameter.trainable:
-                parameter.cleared()
-            else:
-                parameter.zero_grad()
+            parameter.zero_grad()
 
     @property
     def parameters(self) -> list[Parameter]:
@@ -301,14 +294,19 @@ class Optimizer:
             self.require(f"lr schedule at step {self.steps}", lr, in_range(lr), "a number ≥ 0")
         return float(lr) * self.lr_scale
 
-    def _update_chunks(self, pack: Pack, options: Options, scale: float) -> None:
-        """Chunk after chunk; long vectors in several threads, each with its share of the chunks."""
+    def _update_pack(self, pack: Pack, options: Options, scale: float) -> None:
+        """Chunk after chunk; long vectors in several threads, each with its part of them."""
+        size = pack.data.size
+        if size <= CHUNK:
+            self._update_chunk(pack.whole, options, pack.steps, scale)
+            return
 
         def update(part: slice) -> None:
-            for chunk in pack.chunks[part]:
+            for chunk in pack.chunks(part):
                 self._update_chunk(chunk, options, pack.steps, scale)
 
-        over_parts(update, len(pack.chunks), pack.data.size)
+        # A rule without state is so short that it waits for memory, not for a core.
+        over_parts(update, size, size * len(pack.state))
 
     def _update_chunk(self, chunk: Chunk, options: Options, k: int, scale: float) -> None:
         own, first, *rest = scratch_vectors(1 + max(1, self.scratch_arrays), chunk.data)
