@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ContextDecorator
 from typing import Any
 
 
 class _Mode(threading.local):
     inference = False
 
+    def __init__(self) -> None:
+        self.outer: list[bool] = []  # the modes of the contexts around this one
+
 
 _mode = _Mode()
 
 
-@contextmanager
-def inference(mode: bool = True) -> Iterator[None]:
+class inference(ContextDecorator):
     """A context in which layers and losses keep nothing for backward.
 
     Memory then stays flat however large the model. Each thread has its own; contexts nest, and
@@ -25,12 +26,16 @@ def inference(mode: bool = True) -> Iterator[None]:
         with nn.inference():
             y = model(x)
     """
-    before = _mode.inference
-    _mode.inference = mode
-    try:
-        yield
-    finally:
-        _mode.inference = before
+
+    def __init__(self, mode: bool = True) -> None:
+        self.mode = mode
+
+    def __enter__(self) -> None:
+        _mode.outer.append(_mode.inference)
+        _mode.inference = self.mode
+
+    def __exit__(self, *error: object) -> None:
+        _mode.inference = _mode.outer.pop()
 
 
 class Slot:

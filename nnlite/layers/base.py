@@ -146,8 +146,9 @@ class Layer(Slot, Constructed):
 
     def has_parameters(self) -> bool:
         """Whether there is a parameter in this layer or below it."""
-        if any(isinstance(value, Parameter) for value in vars(self).values()):
-            return True  # most layers, without the walk
+        for value in vars(self).values():
+            if isinstance(value, Parameter):
+                return True  # most layers, without the walk
         return next(self.named_parts(Parameter), None) is not None
 
     def clear_saved(self) -> None:

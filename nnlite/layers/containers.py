@@ -162,8 +162,10 @@ class Sequential(Container):
         return grad if self.needs_input_grad else None
 
     def _lowest_with_parameters(self) -> int:
-        with_parameters = (i for i, layer in enumerate(self.layers) if layer.has_parameters())
-        return next(with_parameters, len(self.layers))
+        for index, layer in enumerate(self.layers):
+            if layer.has_parameters():
+                return index
+        return len(self.layers)
 
     def __len__(self) -> int:
         return len(self.layers)
