@@ -6,7 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
-from cases import LAYERS, layer_input, layer_of
+from cases import LAYERS, MEMORY_ORDERS, layer_input, layer_of
 from cases.convolution import LAYERS as CONVOLUTION
 from cases.core import LAYERS as CORE
 from cases.core import Cube
@@ -31,14 +31,20 @@ PUBLIC = {
 }
 
 
-def run(layer, x, grad_seed=1):
+def run(layer, x, grad_seed=1, change=lambda g: g):
     """(y, dL/dx, parameter gradients) of one forward and backward from zero gradients."""
     layer.zero_grad()
     y = layer(x)
     g = np.random.default_rng(grad_seed).standard_normal(y.shape).astype(y.dtype)
     g.flags.writeable = False
-    d_x = layer.backward(g)
+    d_x = layer.backward(change(g))
     return y, d_x, [p.grad.copy() for p in layer.parameters()]
+
+
+def flat(results):
+    """y, dL/dx and each parameter's gradient in one list."""
+    y, d_x, grads = results
+    return [y, d_x, *grads]
 
 
 def assert_same(first, second):
@@ -81,6 +87,17 @@ def test_inputs_are_never_modified(case):
     before = x.copy()
     run(layer, x)
     np.testing.assert_array_equal(x, before)
+
+
+@every_layer
+@pytest.mark.parametrize("order", MEMORY_ORDERS)
+def test_the_order_in_memory_does_not_matter(case, order):
+    layer, x = layer_of(case), layer_input(case)
+    twin = copy.deepcopy(layer)
+    expected = run(layer, x)
+    results = run(twin, order(x), change=order)
+    for a, b in zip(flat(results), flat(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
 
 
 @every_layer

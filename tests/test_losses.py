@@ -4,7 +4,7 @@ import inspect
 
 import numpy as np
 import pytest
-from cases import LOSSES
+from cases import LOSSES, MEMORY_ORDERS
 
 import nnlite as nn
 
@@ -69,6 +69,16 @@ def test_dtype_purity_and_the_slot(case):
         loss(prediction, target)
     with pytest.raises(RuntimeError, match="inference"):
         loss.backward()
+
+
+@every_loss
+@pytest.mark.parametrize("order", MEMORY_ORDERS)
+def test_the_order_in_memory_does_not_matter(case, order):
+    loss, (prediction, target) = case.make(), drawn(case)
+    value = loss(prediction, target)
+    gradient = loss.backward()
+    assert loss(order(prediction), order(target)) == pytest.approx(value, rel=1e-12)
+    np.testing.assert_allclose(loss.backward(), gradient, rtol=1e-12, atol=1e-15)
 
 
 @every_loss

@@ -93,15 +93,15 @@ class _ClassLoss(Loss):
         return by_class[np.where(kept, target, 0)] * kept
 
     def select(self, log_p: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
-        """(log p_t of each row, 0 where it does not count; v or None; the entries' index)."""
+        """(log p_t of each row, 0 where it does not count; v or None; the entries' places)."""
         counts = self.row_counts(log_p, target)
-        rows = log_p.reshape(-1, log_p.shape[-1])
-        classes = target.ravel() if counts is None else np.where(counts > 0, target, 0).ravel()
-        index = (np.arange(len(rows)), classes)
-        log_p_t = rows[index].reshape(target.shape)
+        classes = target if counts is None else np.where(counts > 0, target, 0)
+        places = np.arange(0, log_p.size, log_p.shape[-1])  # where each row begins, counted flat
+        places += classes.ravel().astype(np.intp, copy=False)
+        log_p_t = log_p.take(places).reshape(target.shape)
         if counts is not None:
             log_p_t = np.where(counts > 0, log_p_t, 0)  # 0 · −∞ would be NaN
-        return log_p_t, counts, index
+        return log_p_t, counts, places
 
 
 class NLLLoss(_ClassLoss):
@@ -125,15 +125,16 @@ class NLLLoss(_ClassLoss):
 
     def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
         """−v log p_t."""
-        log_p_t, counts, index = self.select(prediction, target)
+        log_p_t, counts, places = self.select(prediction, target)
         values = -log_p_t if counts is None else -counts * log_p_t
-        return values, prediction, counts, index
+        return values, prediction, counts, places
 
-    def derivative(self, log_p: np.ndarray, counts: np.ndarray | None, index: Any) -> np.ndarray:
+    def derivative(
+        self, log_p: np.ndarray, counts: np.ndarray | None, places: np.ndarray
+    ) -> np.ndarray:
         """−v at the row's class, 0 elsewhere."""
-        gradient = np.zeros_like(log_p)
-        rows = gradient.reshape(-1, gradient.shape[-1])
-        rows[index] = -1 if counts is None else -counts.ravel()
+        gradient = np.zeros(log_p.shape, log_p.dtype)
+        gradient.put(places, -1 if counts is None else -counts)
         return gradient
 
 
@@ -193,8 +194,8 @@ class CrossEntropyLoss(_ClassLoss):
         """−v log p_t, or −Σ q log p."""
         log_p = log_softmax(prediction)
         if target.shape != log_p.shape and not self.label_smoothing:
-            log_p_t, counts, index = self.select(log_p, target)
-            return -log_p_t if counts is None else -counts * log_p_t, log_p, counts, index
+            log_p_t, counts, places = self.select(log_p, target)
+            return -log_p_t if counts is None else -counts * log_p_t, log_p, counts, places
         soft = target.shape == log_p.shape
         counts = None if soft else self.row_counts(log_p, target)  # soft rows count 1 each
         q = self._target_rows(log_p, target)
@@ -214,13 +215,13 @@ class CrossEntropyLoss(_ClassLoss):
         return q if kept is None else q * kept[..., None]
 
     def derivative(
-        self, log_p: np.ndarray, counts: np.ndarray | None, index: Any, q: np.ndarray | None = None
+        self, log_p: np.ndarray, counts: np.ndarray | None, places: Any, q: np.ndarray | None = None
     ) -> np.ndarray:
         """V (p − [j = t]), or p Σ q − q."""
-        gradient = np.exp(log_p)
+        gradient = np.exp(log_p, order="C")
         if q is not None:
             return gradient * q.sum(axis=-1, keepdims=True) - q
-        gradient.reshape(-1, gradient.shape[-1])[index] -= 1
+        gradient.reshape(-1)[places] -= 1
         return gradient if counts is None else gradient * counts[..., None]
 
 
@@ -260,7 +261,7 @@ class FocalLoss(_ClassLoss):
     def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
         """−v (1 − q)^γ log q."""
         log_p = log_softmax(prediction)
-        log_q, counts, index = self.select(log_p, target)
+        log_q, counts, places = self.select(log_p, target)
         # 1 − q without cancellation; never quite 0, which a power γ − 1 < 0 could not take
         rest = np.maximum(-np.expm1(log_q), np.finfo(log_q.dtype).tiny)
         gamma = float(self.gamma)  # a NumPy scalar would turn float32 into float64
@@ -269,14 +270,14 @@ class FocalLoss(_ClassLoss):
         values = -focus * log_q
         if counts is not None:
             values, slope = values * counts, slope * counts
-        return values, log_p, counts, slope, index
+        return values, log_p, counts, slope, places
 
     def derivative(
-        self, log_p: np.ndarray, counts: np.ndarray | None, slope: np.ndarray, index: Any
+        self, log_p: np.ndarray, counts: np.ndarray | None, slope: np.ndarray, places: np.ndarray
     ) -> np.ndarray:
         """Slope · ([j = t] − p)."""
-        gradient = -np.exp(log_p)
-        gradient.reshape(-1, gradient.shape[-1])[index] += 1
+        gradient = -np.exp(log_p, order="C")
+        gradient.reshape(-1)[places] += 1
         return gradient * slope[..., None]
 
 

@@ -3,7 +3,7 @@
 from cases.attention import LAYERS as ATTENTION
 from cases.convolution import LAYERS as CONVOLUTION
 from cases.core import LAYERS as CORE
-from cases.kinds import LayerCase, LossCase, layer_input, layer_of
+from cases.kinds import MEMORY_ORDERS, LayerCase, LossCase, layer_input, layer_of
 from cases.losses import LOSSES
 from cases.normalization import LAYERS as NORMALIZATION
 from cases.pooling import LAYERS as POOLING
@@ -18,4 +18,4 @@ LAYERS: dict[str, LayerCase] = {
     **ATTENTION,
 }
 
-__all__ = ["LAYERS", "LOSSES", "LayerCase", "LossCase", "layer_input", "layer_of"]
+__all__ = ["LAYERS", "LOSSES", "MEMORY_ORDERS", "LayerCase", "LossCase", "layer_input", "layer_of"]

@@ -36,3 +36,12 @@ def layer_input(case: LayerCase, dtype=np.float64, seed: int = 0) -> np.ndarray:
 
 def layer_of(case: LayerCase, dtype=np.float64) -> nn.Layer:
     return case.make().astype(dtype).train(case.training)
+
+
+def channels_first(a: np.ndarray) -> np.ndarray:
+    """The same values, with the last axis second in memory."""
+    second = min(1, a.ndim - 1)
+    return np.moveaxis(np.moveaxis(a, -1, second).copy(), second, -1)
+
+
+MEMORY_ORDERS = [np.asfortranarray, channels_first]

@@ -75,6 +75,7 @@ LOSSES: dict[str, LossCase] = {
     ),
     "CrossEntropyLoss sum": classification(lambda: nn.CrossEntropyLoss(reduction="sum")),
     "NLLLoss": LossCase(nn.NLLLoss, log_rows(6, 4), classes(4, 6)),
+    "NLLLoss time": LossCase(nn.NLLLoss, log_rows(2, 5, 4), classes(4, 2, 5)),
     "NLLLoss weighted": LossCase(lambda: nn.NLLLoss(WEIGHT), log_rows(6, 4), classes(4, 6)),
     "NLLLoss ignoring": LossCase(nn.NLLLoss, log_rows(6, 4), ignoring(classes(4, 6), -100)),
     "KLDivLoss": LossCase(nn.KLDivLoss, log_rows(6, 4), rows(6, 4)),
@@ -85,6 +86,7 @@ LOSSES: dict[str, LossCase] = {
         lambda: nn.PoissonNLLLoss(log_input=False), uniform(0.5, 3, 6, 2), classes(5, 6, 2)
     ),
     "FocalLoss": classification(nn.FocalLoss),
+    "FocalLoss time": LossCase(nn.FocalLoss, normal(2, 5, 4), classes(4, 2, 5)),
     "FocalLoss gamma": classification(lambda: nn.FocalLoss(gamma=0.5)),
     "FocalLoss plain": classification(lambda: nn.FocalLoss(gamma=0.0)),
     "FocalLoss weighted": classification(lambda: nn.FocalLoss(weight=WEIGHT)),
