@@ -28,17 +28,10 @@ import numpy as np
 from nnlite.checks import check_whole, in_range
 from nnlite.ops.threads import over_parts
 from nnlite.optimizers.groups import Group, Options, Schedule, as_groups, members_of
+from nnlite.optimizers.options import check_common, options_now, require
 from nnlite.optimizers.packing import CHUNK, Chunk, Pack, pack_parameters, scratch_vectors
 from nnlite.optimizers.state import checked_state, copied_state
 from nnlite.parameter import Owner, Parameter
-
-# Options that must be ≥ 0 and below a limit, wherever a rule has them.
-RANGES = {
-    "weight_decay": (math.inf, "a number ≥ 0"),
-    "eps": (math.inf, "a number ≥ 0"),
-    "momentum": (1, "a number in [0, 1)"),
-}
-SCHEDULED = ("weight_decay", "momentum")  # may be a schedule, as lr may
 
 Vectors = tuple[np.ndarray, np.ndarray, tuple[np.ndarray, ...], tuple[np.ndarray, ...]]
 
@@ -121,24 +114,11 @@ class Optimizer:
 
     def check_options(self, options: Options) -> None:
         """Refuse options out of range; a subclass adds its own."""
-        lr = options["lr"]
-        if not callable(lr):
-            wanted = "a number > 0 or a function of the step"
-            self.require("lr", lr, in_range(lr) and lr > 0, wanted)
-        for name, (below, wanted) in RANGES.items():
-            value = options.get(name, 0)
-            if not (callable(value) and name in SCHEDULED):
-                self.require(name, value, in_range(value, 0, below), wanted)
-        if "betas" in options:
-            betas = options["betas"]
-            pair = isinstance(betas, tuple | list) and len(betas) == 2
-            ok = pair and all(in_range(beta, 0, 1) for beta in betas)
-            self.require("betas", betas, ok, "two numbers, each in [0, 1)")
+        check_common(self._name, options)
 
     def require(self, name: str, value: object, ok: bool, wanted: str) -> None:
         """Raise a ValueError that names the option, unless `ok`."""
-        if not ok:
-            raise ValueError(f"{self._name}: {name} must be {wanted}, got {value!r}")
+        require(self._name, name, value, ok, wanted)
 
     # -- use -------------------------------------------------------------------------------------
 
@@ -272,27 +252,12 @@ class Optimizer:
                 self._states[index]["steps"] = pack.steps
 
     def _options_now(self, group: Options) -> Options:
-        """The group's options as numbers: what its schedules say for this step."""
-        options = {**group, "lr": self._lr_of(group)}
-        for name in SCHEDULED:
-            if callable(options.get(name)):
-                value, (below, wanted) = options[name](self.steps), RANGES[name]
-                where = f"{name} schedule at step {self.steps}"
-                self.require(where, value, in_range(value, 0, below), wanted)
-                options[name] = float(value)
-        return options
+        return options_now(self._name, group, self.steps, self.lr_scale)
 
     def _copied_states(self) -> list[dict[str, Any]]:
         """What the rule remembers of each parameter, in memory of its own."""
         self._collect()
         return [copied_state(state) for state in self._states]
-
-    def _lr_of(self, group: Options) -> float:
-        lr = group["lr"]
-        if callable(lr):
-            lr = lr(self.steps)
-            self.require(f"lr schedule at step {self.steps}", lr, in_range(lr), "a number ≥ 0")
-        return float(lr) * self.lr_scale
 
     def _update_pack(self, pack: Pack, options: Options, scale: float) -> None:
         """Chunk after chunk; long vectors in several threads, each with its part of them."""
