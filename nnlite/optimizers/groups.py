@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from nnlite.parameter import Parameter
@@ -35,6 +34,8 @@ def _group(optimizer: str, given: Group, defaults: Options) -> dict[str, Any]:
     known = ["params", *defaults]
     for name in given:
         if name not in known:
+            from difflib import get_close_matches  # here: it takes 3 ms, and errors are rare
+
             close = get_close_matches(str(name), known, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else f"; there are {known}"
             raise ValueError(f"{optimizer}: a group has no option {name!r}{hint}")
