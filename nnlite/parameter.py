@@ -175,7 +175,6 @@ class Parameter(_Owned):
 
     def move_into(self, data: np.ndarray, grad: np.ndarray) -> None:
         """Move values and gradient into other memory of the same shape (for optimizers)."""
-        self.settle()
         np.copyto(data, self._data)
         np.copyto(grad, self._grad)
         self._data, self._grad = data, grad

@@ -238,3 +238,32 @@ def test_what_was_written_into_a_cleared_gradient_stays(write):
         p.grad[:] = 1
     p.accumulate(np.add.reduce, np.ones((5, 3), np.float32), 0)
     np.testing.assert_array_equal(p.grad, np.full(3, 6))
+
+
+LOOK = {
+    "read": lambda p: p.grad,
+    "copy": lambda p: copy.deepcopy(p).grad,
+    "pickle": lambda p: pickle.loads(pickle.dumps(p)).grad,
+    "cast": lambda p: (p.cast(np.float64), p.grad)[1],
+    "move": lambda p: (p.move_into(np.empty(3), np.empty(3)), p.grad)[1],
+    "product": lambda p: (p.accumulate(np.add.reduce, np.zeros((5, 3), np.float32), 0), p.grad)[1],
+}
+
+
+@pytest.mark.parametrize("look", LOOK.values(), ids=LOOK)
+def test_a_cleared_gradient_is_zero_whatever_was_there(look):
+    p = nn.Parameter(np.zeros(3))
+    p.grad[:] = np.nan
+    p.zero_grad()
+    np.testing.assert_array_equal(look(p), np.zeros(3))
+
+
+def test_a_cleared_gradient_moves_nothing():
+    p, frozen = nn.Parameter(np.ones(3)), nn.Parameter(np.ones(2))
+    optimizer = nn.SGD([p, frozen], lr=0.1)
+    frozen.trainable = False
+    p.grad[:] = frozen.grad[:] = 7
+    optimizer.zero_grad()
+    optimizer.step()
+    np.testing.assert_array_equal(p.data, np.ones(3))
+    np.testing.assert_array_equal(frozen.grad, np.zeros(2))
