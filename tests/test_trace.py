@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import nnlite as nn
+from nnlite.inspection.picture import picture
 
 X = np.random.default_rng(0).standard_normal((2, 3)).astype(np.float32)
 Y = np.array([0, 1])
@@ -151,6 +152,28 @@ def test_json_is_complete_and_averages_large_arrays():
     assert weight["values"][0][0] == pytest.approx(mean, rel=1e-3, abs=1e-9)
 
 
+def test_images_and_kernels_are_tiles():
+    images = np.arange(2 * 3 * 5 * 4.0).reshape(2, 3, 5, 4)
+    drawn = picture(images, 4096)
+    assert drawn.tiles == (3, 5, 2, 4, (0, 3, 1, 2))
+    assert drawn.values.shape == (2 * 3, 4 * 5)
+    assert drawn.values[3 + 2, 3 * 5 + 4] == images[1, 2, 4, 3]
+    kernel = images.reshape(5, 3, 2, 4)
+    drawn = picture(kernel, 4096, kernel=True)
+    assert drawn.values[5 + 4, 3 * 3 + 2] == kernel[4, 2, 1, 3]
+
+
+def test_of_many_tiles_the_first_are_drawn():
+    images = np.random.default_rng(0).standard_normal((9, 8, 8, 6))
+    drawn = picture(images, 64 * 13)
+    np.testing.assert_array_equal(drawn.values[8:16, 8:16], images[1, :, :, 1])
+    assert drawn.values.shape == (2 * 8, 6 * 8)
+    large = picture(images[:, :6, :6], 9)  # a tile alone is too large
+    assert large.values.shape == (3, 3)
+    assert large.block == (2, 2)
+    assert large.values[2, 1] == pytest.approx(images[0, 4:6, 2:4, 0].mean())
+
+
 def test_values_that_are_not_finite_are_still_json():
     model = nn.Sequential(nn.Lambda(lambda x: x * np.inf, lambda g, x: g), nn.Linear(3, 2))
     with np.errstate(all="ignore"):
@@ -171,6 +194,14 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
+def after(script, trace, path):
+    """The document that a browser has after this script has run in the page."""
+    path.write_text(trace.page().replace("</body>", script))
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
+    command = [CHROMIUM, *options, f"file://{path}"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 @pytest.mark.parametrize("make", MODELS.values(), ids=MODELS.keys())
 def test_the_page_in_a_browser(make, tmp_path):
@@ -181,17 +212,33 @@ def test_the_page_in_a_browser(make, tmp_path):
       ["ArrowRight", "ArrowRight", "ArrowRight", "ArrowLeft"].forEach(press);
       byId("next").click();
     </script></body>"""
-    (tmp_path / "trace.html").write_text(trace.page().replace("</body>", script))
-    dom = subprocess.run(
-        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom",
-         f"file://{tmp_path}/trace.html"],
-        capture_output=True, text=True, timeout=60, check=True,
-    ).stdout  # fmt: skip
+    dom = after(script, trace, tmp_path / "trace.html")
     assert f"step 4 of {len(trace)}" in dom
     step = trace.steps[3]
     assert f"{step.number}. {step.title}" in dom
     assert dom.count('class="box') == len(trace.forward) + 1
     assert "<canvas" in dom
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+def test_a_tile_says_where_it_is(tmp_path):
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 3))
+    x = np.random.default_rng(0).standard_normal((2, 4, 4, 1)).astype(np.float32)
+    trace = nn.trace(model, nn.CrossEntropyLoss(), x, np.array([0, 2]))
+    at = next(i for i, s in enumerate(trace.steps) if s.result.array.shape == (3, 3, 1, 2))
+    script = f"""<script>
+      show({at});
+      const canvas = [...document.querySelectorAll("#step canvas")].pop();
+      const box = canvas.getBoundingClientRect();
+      // the tiles of 3 × 3 and the line between them are 7 wide: the middle of the last value
+      canvas.dispatchEvent(new PointerEvent("pointermove",
+        {{ clientX: box.left + box.width * 6.5 / 7, clientY: box.top + box.height * 0.5 / 3 }}));
+    </script></body>"""
+    dom = after(script, trace, tmp_path / "trace.html")
+    value = trace.steps[at].result.array[0, 2, 0, 1]
+    read = re.search(r"\[0, 2, 0, 1\] ([-.e0-9]+)", dom)
+    assert read is not None
+    assert float(read[1]) == pytest.approx(value, rel=1e-5)
 
 
 def test_a_hat_stays_on_its_letter():

@@ -25,14 +25,22 @@ from nnlite.slot import inference
 ACTIVATION = "go backward through the activation"
 UPSTREAM = "pass the gradient upstream"
 THROUGH_TIME = "go back through time"
+PAGE = 2048  # values of an array that the page draws
 MOVES = (Identity, Reshape, Permute)  # compute nothing
 
 
 class Value(NamedTuple):
-    """An array of the step, under the name that the formulas use."""
+    """An array of the step, under the name that the formulas use.
+
+    Attributes:
+        name: such as "G" or "dL/dW".
+        array: its values.
+        kernel: whether it belongs to a parameter, so that four axes are (kH, kW, I, O).
+    """
 
     name: str
     array: np.ndarray
+    kernel: bool = False
 
     def statistics(self) -> dict[str, float]:
         """Norm, smallest and largest value, and the share of zeros."""
@@ -152,7 +160,8 @@ class Trace:
         """Everything in plain lists and numbers.
 
         Args:
-            size: arrays of more values are averaged over blocks to at most this (default 4096).
+            size: arrays of more values are averaged over blocks to at most this (default 4096);
+                of images and kernels the first ones that fit.
         """
         return trace_text.as_dict(self, size)
 
@@ -167,7 +176,7 @@ class Trace:
     def page(self) -> str:
         """The page as text."""
         template = Path(__file__).with_name("trace.html").read_text(encoding="utf-8")
-        data = json.dumps(self.to_dict(1024), ensure_ascii=False).replace("</", "<\\/")
+        data = json.dumps(self.to_dict(PAGE), ensure_ascii=False).replace("</", "<\\/")
         return template.replace("__TRACE__", data)
 
     def _repr_html_(self) -> str:
@@ -237,7 +246,7 @@ class _Recorder:
         def backward(grad_output: np.ndarray, d_x: np.ndarray | None) -> None:
             g = Value("G", grad_output)
             for name, parameter in own.items():
-                gradient = Value(f"dL/d{symbol(layer, name)}", self._added(parameter))
+                gradient = Value(f"dL/d{symbol(layer, name)}", self._added(parameter), True)
                 number, title = 4 if name == "bias" else 3, f"compute the {name} gradient"
                 self.backward.append(step(number, title, name, g, gradient))
             if d_x is not None and not isinstance(layer, Sequential):  # its first layer said it

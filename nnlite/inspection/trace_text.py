@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nnlite.inspection.picture import picture
+
 if TYPE_CHECKING:
     from nnlite.inspection.trace import Trace, TraceStep, Value
 
@@ -125,45 +127,17 @@ def _step_dict(step: TraceStep, size: int) -> dict[str, Any]:
 
 
 def _value_dict(value: Value, size: int) -> dict[str, Any]:
-    matrix = as_matrix(value.array)
-    block = block_size(matrix.shape, size)
+    drawn = picture(value.array, size, value.kernel)
     return {
         "name": value.name,
         "shape": list(value.array.shape),
         **{key: _plain(number) for key, number in value.statistics().items()},
-        "block": list(block),
-        "values": [[_plain(v) for v in row] for row in block_means(matrix, block).tolist()],
+        "block": list(drawn.block),
+        "tiles": drawn.tiles and drawn.tiles._asdict(),
+        "values": [[_plain(v) for v in row] for row in drawn.values.tolist()],
     }
 
 
 def _plain(number: float) -> float | str:
     """Six digits; JSON has no infinity and no NaN."""
     return float(f"{number:.6g}") if np.isfinite(number) else str(number)
-
-
-def as_matrix(array: np.ndarray) -> np.ndarray:
-    """Two axes: the last, and all before it."""
-    return np.atleast_2d(array.reshape(-1, array.shape[-1]) if array.ndim > 1 else array)
-
-
-def block_size(shape: tuple[int, ...], size: int) -> tuple[int, int]:
-    """How many rows and columns to average so that at most `size` values are left."""
-    side = max(int(size**0.5), 1)
-    rows, columns = shape
-    if rows * columns <= size:
-        return 1, 1
-    columns_left = min(columns, max(side, size // max(rows, 1)))
-    rows_left = max(size // columns_left, 1)
-    return -(-rows // rows_left), -(-columns // columns_left)
-
-
-def block_means(matrix: np.ndarray, block: tuple[int, int]) -> np.ndarray:
-    """The mean of each block; the last ones may be smaller."""
-    if block == (1, 1):
-        return matrix
-    for axis, length in enumerate(block):
-        starts = np.arange(0, matrix.shape[axis], length)
-        counts = np.diff([*starts, matrix.shape[axis]])
-        total = np.add.reduceat(matrix, starts, axis=axis)
-        matrix = total / counts.reshape((-1, 1) if axis == 0 else (1, -1))
-    return matrix
