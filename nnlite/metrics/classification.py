@@ -186,8 +186,10 @@ def decide(
         )
     weight = None if sample_weight is None else spread(sample_weight, guess.shape).ravel()
     guess, actual = guess.ravel(), actual.ravel().astype(np.int64, copy=False)
-    # One pass for both ends: seen as unsigned, what is negative is larger than any class.
-    if len(actual) and np.maximum.reduce(actual.view(np.uint64)) >= classes:
+    # argmin and argmax find both ends in a fraction of the time that min and max take.
+    if len(actual) and (
+        actual.item(actual.argmin()) < 0 or actual.item(actual.argmax()) >= classes
+    ):
         kept = actual != IGNORED
         guess, actual = guess[kept], actual[kept]
         weight = None if weight is None else weight[kept]
