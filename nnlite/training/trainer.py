@@ -1,42 +1,38 @@
-"""The training loop: batches in, updates out, and a record of how it went."""
+"""The trainer: one call of `fit` from its arguments to its history, and files to go on from."""
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from nnlite.checks import check_instance, check_instances, check_whole, is_number
-from nnlite.construction import Constructed
+from nnlite.checks import check_instances, check_whole, is_number
 from nnlite.files.atomic import PathLike
 from nnlite.layers.base import Layer
 from nnlite.losses.base import Loss
 from nnlite.metrics import Metric
 from nnlite.optimizers.base import Optimizer
-from nnlite.padded import masked
 from nnlite.random import as_generator, root_entropy
 from nnlite.training import checkpoint
 from nnlite.training.call import Call
 from nnlite.training.callbacks import Callback
 from nnlite.training.callbacks.saving import file_to_resume
 from nnlite.training.class_weight import ClassWeight
-from nnlite.training.diagnosis import NonFiniteLossError, first_non_finite
 from nnlite.training.fingerprint import environment, weights_hash
 from nnlite.training.history import History
 from nnlite.training.interrupt import Interrupt
-from nnlite.training.measures import Measures
 from nnlite.training.progress import progress
 from nnlite.training.run import Run
 from nnlite.training.samples import Samples, check_batches
 from nnlite.training.saver import Saver
-from nnlite.training.stream import Feed, Stream, as_feed, validation_feed
+from nnlite.training.steps import Steps
+from nnlite.training.stream import Stream, as_feed, validation_feed
 
 
-class Trainer(Constructed):
+class Trainer(Steps):
     """Trains a model: `Trainer(model, loss, optimizer).fit(x, y, epochs=10)`.
 
     Args:
@@ -65,114 +61,14 @@ class Trainer(Constructed):
         metrics: Sequence[Metric] = (),
         rng: np.random.Generator | int | None = None,
     ) -> None:
-        for name, value, kind in (
-            ("model", model, Layer),
-            ("loss", loss, Loss),
-            ("optimizer", optimizer, Optimizer),
-        ):
-            check_instance(f"Trainer: {name}", value, kind)
-        check_instances("Trainer: metrics", metrics, Metric)
-        own = {id(parameter) for parameter in model.parameters()}
-        if not any(id(parameter) in own for parameter in optimizer.parameters):
-            raise ValueError(
-                "Trainer: the optimizer updates none of the model's parameters; build it from "
-                "this model's parameters()"
-            )
-        names = [metric.name for metric in metrics]
-        if len(set(names)) < len(names):
-            raise ValueError(f"Trainer: two metrics have the same name, got {names}")
-        self.model = model
-        self.loss = loss
-        self.optimizer = optimizer
-        self.metrics = metrics
-        self.measures = Measures(self.metrics)
+        super().__init__(model, loss, optimizer, metrics)
         self.rng = as_generator(rng)
         self.history = History()
         self.results: dict[str, Any] = {}
-        self.epoch = 0
-        self.step = 0
-        self.last_loss = math.nan
         self.seed = root_entropy()
         self.order_hash = ""  # of the order of all rows so far
         self.stop_training = self.interrupted = self.best_restored = False
-        self.call: Call | None = None
         self.saver = Saver(self)
-        self._generators: list[np.random.Generator] = []  # the model's, during a fit
-
-    # -- one step --------------------------------------------------------------------------------
-
-    def train_step(self, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None = None) -> float:
-        """One step of the loop on one batch; returns the loss."""
-        prediction, weight = self._forward(x, y, weight)
-        grad = self.loss.backward()  # 1. compute the loss gradient
-        self.model.backward(grad)  # 2. to 5. through every layer, last to first
-        self.optimizer.step()  # 6. update the weights
-        self.optimizer.zero_grad()
-        self.measures.add(self.last_loss, self.loss, prediction, y, weight)
-        return self.last_loss
-
-    def accumulated_step(self, group: list[Samples]) -> None:
-        """One update from several batches, exactly as if they were one.
-
-        The gradient of a mean over all is Σ Dᵦ gᵦ / Σ Dᵦ, with Dᵦ each batch's own divisor.
-        """
-        total = 0.0
-        for place, (x, y, weight) in enumerate(group):
-            prediction, weight = self._forward(x, y, weight, place)
-            grad = self.loss.backward()
-            self.model.backward(grad * self.loss.denominator)
-            total += self.loss.denominator
-            self.measures.add(self.last_loss, self.loss, prediction, y, weight)
-        mean = self.loss.reduction == "mean"
-        self.optimizer.step(grad_scale=1 / total if mean and total else 1.0)
-        self.optimizer.zero_grad()
-
-    def _forward(
-        self, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None, place: int = 0
-    ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Prediction and weights without padding; the loss goes to `last_loss` and must be finite.
-
-        `place` counts the batches of this update.
-        """
-        drawn = [generator.bit_generator.state for generator in self._generators]
-        prediction, weight = masked(self.model.forward(x), weight)
-        self.last_loss = self.loss(prediction, y, weight)
-        if not math.isfinite(self.last_loss):
-            batches = 1 if self.call is None else self.call.settings["accumulate"]
-            raise NonFiniteLossError(
-                f"the loss is {self.last_loss} in epoch {self.epoch + 1}, "
-                f"batch {self.step * batches + place + 1}: "
-                f"{first_non_finite(self.model, x, drawn)}; "
-                "a smaller learning rate or clip_norm may help"
-            )
-        return prediction, weight
-
-    # -- measuring -------------------------------------------------------------------------------
-
-    def evaluate(
-        self, x: Any, y: Any = None, batch_size: int = 256, sample_weight: Any = None
-    ) -> dict[str, Any]:
-        """Loss and metrics over all of `x` and `y`, in eval mode; nothing is changed.
-
-        Args:
-            x, y: inputs and targets; or a generator function alone, as for `fit`.
-            batch_size: how many samples at a time (default 256).
-            sample_weight: one weight per sample (default: all 1).
-
-        Raises:
-            TypeError, ValueError: when the data does not fit the model or the loss.
-        """
-        feed = as_feed(self.model, self.loss, x, y, sample_weight, measures=self.measures)
-        return self.measure(feed, batch_size)
-
-    def measure(self, samples: Feed, batch_size: int) -> dict[str, Any]:
-        """`evaluate` on data that is checked already."""
-        measures = self.measures.fresh()
-        with self.model.evaluation(), closing(samples.batches(batch_size)) as feed:
-            for x, y, weight in feed:
-                prediction, weight = masked(self.model(x), weight)
-                measures.add(self.loss(prediction, y, weight), self.loss, prediction, y, weight)
-        return measures.results()
 
     # -- the whole run ---------------------------------------------------------------------------
 
@@ -282,8 +178,8 @@ class Trainer(Constructed):
         used = rows - (rows % batch_size if drop_last else 0)
         done = call.begun * self.step * accumulate * batch_size
         with (
-            self._training_mode(),
-            # a run that diverges is stopped by its loss, with the place; see `_forward`
+            self.training_mode(),
+            # a run that diverges is stopped by its loss, with the place; see `steps.py`
             np.errstate(over="ignore", invalid="ignore"),
             Interrupt() as interrupt,
             progress(verbose, epochs, used, done) as display,
@@ -310,21 +206,6 @@ class Trainer(Constructed):
             return saved, state
         now = self.rng.bit_generator.state if state is None else state["trainer"]["rng"]
         return Call(settings, rng_begin=now, rng_epoch=now), state
-
-    @contextmanager
-    def _training_mode(self) -> Iterator[None]:
-        """Training mode (layers that were put in eval mode one by one stay there)."""
-        if not self.model.training:
-            self.model.train()
-        needed = [(layer, layer.needs_input_grad) for layer in self.model.named_layers().values()]
-        self.model.needs_input_grad = False  # nothing lies below the first layer
-        self._generators = [g for _, g in self.model.named_parts(np.random.Generator)]
-        try:
-            self.optimizer.zero_grad()
-            yield
-        finally:
-            for layer, flag in needed:  # containers have set their children's too
-                layer.needs_input_grad = flag
 
     # -- files -----------------------------------------------------------------------------------
 
