@@ -186,9 +186,23 @@ def test_what_is_better_is_known_from_the_metric():
 
 
 def test_a_number_that_was_not_measured_is_named():
-    match = r"EarlyStopping\(\): 'val_loss' was not measured; there are \['loss', 'lr'\]"
+    match = r"EarlyStopping\(monitor='acc'\): 'acc' was not measured; there are \['loss', 'lr'\]"
     with pytest.raises(ValueError, match=match):
-        fit(new(), nn.EarlyStopping())
+        fit(new(), nn.EarlyStopping("acc"))
+
+
+WATCHERS = [nn.EarlyStopping(), nn.ReduceLROnPlateau(), nn.Checkpoint("run.npz", best_only=True)]
+
+
+@pytest.mark.parametrize("callback", WATCHERS, ids=lambda c: type(c).__name__)
+def test_what_needs_validation_says_so_before_the_first_step(callback):
+    trainer = new()
+    before = trainer.model.state_dict()
+    match = r"'val_loss', which needs validation_data or validation_split; .* monitor='loss'"
+    with pytest.raises(ValueError, match=match):
+        fit(trainer, callback)
+    for path, value in trainer.model.state_dict().items():
+        np.testing.assert_array_equal(value, before[path])
 
 
 @pytest.mark.parametrize(

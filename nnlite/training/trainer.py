@@ -19,6 +19,7 @@ from nnlite.random import as_generator, root_entropy
 from nnlite.training import checkpoint
 from nnlite.training.call import Call
 from nnlite.training.callbacks import Callback
+from nnlite.training.callbacks.monitor import check_validation
 from nnlite.training.callbacks.saving import file_to_resume
 from nnlite.training.class_weight import ClassWeight
 from nnlite.training.fingerprint import environment, weights_hash
@@ -160,6 +161,8 @@ class Trainer(Steps):
             if validation_split:
                 train, held_out = train.split(validation_split, drawn)
             check_batches(self.model, train.rows, batch_size, drop_last)
+        if held_out is None:
+            check_validation(callbacks)
 
         # nothing has changed until here
         if state is not None:

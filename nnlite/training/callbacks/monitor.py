@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from nnlite.checks import check_whole
@@ -35,6 +36,11 @@ class Monitor(Callback):
         self.min_delta = min_delta
         self.best: float | None = None
 
+    @property
+    def needs_validation(self) -> bool:
+        """Whether there is nothing to watch without validation data."""
+        return self.monitor.startswith("val_")
+
     def on_fit_begin(self, trainer: Trainer) -> None:
         """Forget earlier runs."""
         self.best = None
@@ -61,6 +67,20 @@ class Monitor(Callback):
     def _larger_is_better(self, trainer: Trainer) -> bool:
         name = self.monitor.removeprefix("val_")
         return any(metric.name == name and metric.larger_is_better for metric in trainer.metrics)
+
+
+def check_validation(callbacks: Iterable[Callback]) -> None:
+    """Refuse callbacks that would find nothing to watch, before there is any validation.
+
+    Raises:
+        ValueError: names the callback, and what to do.
+    """
+    for callback in callbacks:
+        if isinstance(callback, Monitor) and callback.needs_validation:
+            raise ValueError(
+                f"fit: {callback!r} watches {callback.monitor!r}, which needs validation_data or "
+                f"validation_split; without them watch monitor={callback.monitor[4:]!r}"
+            )
 
 
 class EarlyStopping(Monitor):

@@ -60,6 +60,11 @@ class Checkpoint(Monitor):
         self.best_only = best_only
         self.keep = check_whole("Checkpoint: keep", keep)
 
+    @property
+    def needs_validation(self) -> bool:
+        """Only to save the best."""
+        return self.best_only and super().needs_validation
+
     def on_fit_begin(self, trainer: Trainer) -> None:
         """Find a wrong path now, not after an hour."""
         super().on_fit_begin(trainer)
