@@ -125,8 +125,8 @@ class Parameter(_Owned):
 
     @grad.setter
     def grad(self, value: ArrayLike) -> None:
-        self._cleared = False
         self._write(self._grad, value, "grad")
+        self._cleared = False
 
     def accumulate(self, product: Callable[..., Any], *factors: Any) -> None:
         """grad += product(*factors), for a NumPy function with an `out=` argument.

@@ -35,7 +35,8 @@ class inference(ContextDecorator):
         _mode.inference = self.mode
 
     def __exit__(self, *error: object) -> None:
-        _mode.inference = _mode.outer.pop()
+        # empty when a generator that entered it is closed by another thread
+        _mode.inference = _mode.outer.pop() if _mode.outer else False
 
 
 class Slot:

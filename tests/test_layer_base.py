@@ -128,6 +128,39 @@ def test_inference_belongs_to_its_thread():
     assert layer.backward(np.ones((1, 2), np.float32)) is not None
 
 
+def test_inference_contexts_nest():
+    layer, x = nn.Linear(2, 2), np.ones((1, 2), np.float32)
+    context = nn.inference()
+    with context, context, nn.inference(False):
+        layer(x)
+        layer.backward(x)
+    layer(x)
+    layer.backward(x)
+
+    @nn.inference()
+    def predict():
+        return layer(x)
+
+    predict()
+    with pytest.raises(RuntimeError, match="inference"):
+        layer.backward(x)
+
+
+def test_inference_left_in_another_thread():
+    def stream():
+        with nn.inference():
+            yield
+
+    generator = stream()
+    entering = threading.Thread(target=lambda: next(generator))
+    entering.start()
+    entering.join()
+    generator.close()
+    layer, x = nn.Linear(2, 2), np.ones((1, 2), np.float32)
+    layer(x)
+    layer.backward(x)
+
+
 def test_astype_is_a_copy():
     layer = nn.Linear(2, 2)
     double = layer.astype(np.float64)

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 import nnlite as nn
+from nnlite.ops import threads
+from nnlite.optimizers import packing
 
 OPTIMIZERS = {
     name: value
@@ -76,15 +78,24 @@ def test_packing_changes_nothing(cls):
 
 
 @every_optimizer
-def test_long_vectors_are_walked_in_chunks(cls):
-    long, short = parameters((70_000,)), parameters((70_000,))
-    walk(cls(long, weight_decay=0.1))
-    tail = nn.Parameter(short[0].data[-500:])
-    optimizer = cls([tail], weight_decay=0.1)
-    for k in range(3):
-        tail.grad = np.random.default_rng(k).standard_normal(70_000)[-500:]
-        optimizer.step()
-    np.testing.assert_allclose(long[0].data[-500:], tail.data, rtol=2e-6, atol=1e-7)
+@pytest.mark.parametrize("cores", [1, 3])
+def test_long_vectors_are_walked_in_stretches(cls, cores, monkeypatch):
+    whole = parameters((7, 1000))
+    walk(cls(whole, weight_decay=0.1))
+    monkeypatch.setattr(packing, "CHUNK", 1000)
+    monkeypatch.setattr(threads, "SMALL", 0)
+    monkeypatch.setattr(threads, "_openblas", lambda: (lambda: cores, lambda count: None))
+    parts = parameters((7, 1000))
+    walk(cls(parts, weight_decay=0.1))
+    np.testing.assert_array_equal(parts[0].data, whole[0].data)
+
+
+def test_stretches_cover_a_vector():
+    (pack,) = nn.SGD(parameters((1_000_003,)))._packs
+    assert not pack.is_short
+    stretches = [chunk.data for chunk in pack.chunks(slice(17, 1_000_003))]
+    assert {len(stretch) for stretch in stretches} <= {249_996, 249_997}
+    np.testing.assert_array_equal(np.concatenate(stretches), pack.data[17:])
 
 
 @every_optimizer

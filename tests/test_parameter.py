@@ -258,6 +258,15 @@ def test_a_cleared_gradient_is_zero_whatever_was_there(look):
     np.testing.assert_array_equal(look(p), np.zeros(3))
 
 
+def test_a_refused_assignment_leaves_a_gradient_cleared():
+    p = nn.Parameter(np.zeros(3))
+    p.grad[:] = 7
+    p.zero_grad()
+    with pytest.raises(ValueError, match="expected shape"):
+        p.grad = np.ones(4)
+    np.testing.assert_array_equal(p.grad, np.zeros(3))
+
+
 def test_a_cleared_gradient_moves_nothing():
     p, frozen = nn.Parameter(np.ones(3)), nn.Parameter(np.ones(2))
     optimizer = nn.SGD([p, frozen], lr=0.1)

@@ -179,7 +179,8 @@ class MultiHeadAttention(Container, Continuing):
     def _split(self, x: np.ndarray) -> np.ndarray:
         """A view by heads: (N, T, D) → (N, heads, T, d)."""
         n, steps, _ = x.shape
-        return x.reshape(n, steps, self.num_heads, -1).swapaxes(1, 2)
+        size = self.d_model // self.num_heads
+        return x.reshape(n, steps, self.num_heads, size).swapaxes(1, 2)
 
     def _heads(self, qkv: np.ndarray) -> tuple[np.ndarray, ...]:
         """Views of the queries, keys and values by heads: (N, T, 3D) → three (N, heads, T, d)."""

@@ -67,11 +67,8 @@ class Loss(Slot, Constructed):
         """dℓ/dprediction, in the prediction's shape."""
         raise NotImplementedError(f"{type(self).__name__} must define derivative")
 
-    def counts(self, *saved: Any) -> np.ndarray | None:
-        """What each element adds to the divisor, in ℓ's shape; None when all count 1.
-
-        Called, like `derivative`, with what `function` returned after ℓ.
-        """
+    def counts(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray | None:
+        """What each element adds to the divisor, in ℓ's shape; None when all count 1."""
         return None
 
     def check(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -113,7 +110,7 @@ class Loss(Slot, Constructed):
                 f"got {type(returned).__name__}"
             )
         values, *saved = returned
-        counts = self.counts(*saved)
+        counts = self.counts(prediction, target)
         weight = None if sample_weight is None else self._weight(sample_weight, values)
         total = values.sum() if weight is None else (weight * values).sum()
         self.denominator = self._divisor(values, weight, counts)

@@ -78,23 +78,19 @@ class _ClassLoss(Loss):
                 f"is outside 0 … {classes - 1}"
             )
 
-    def counts(self, log_p: np.ndarray, counts: np.ndarray | None, *rest: Any) -> Any:
-        """V, as `row_counts` found it."""
-        return counts
-
-    def row_counts(self, log_p: np.ndarray, target: np.ndarray) -> np.ndarray | None:
+    def counts(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray | None:
         """V: the weight of each row's class, 0 for ignored rows; None when all are 1."""
         if self.weight is None and self.ignore_index < 0 <= target.item(target.argmin()):
             return None  # as a rule an ignored class is below 0, and there is none
         kept = target != self.ignore_index
         if self.weight is None:
-            return None if kept.all() else kept.astype(log_p.dtype)
-        by_class = np.asarray(self.weight, log_p.dtype)
+            return None if kept.all() else kept.astype(prediction.dtype)
+        by_class = np.asarray(self.weight, prediction.dtype)
         return by_class[np.where(kept, target, 0)] * kept
 
     def select(self, log_p: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
         """(log p_t of each row, 0 where it does not count; v or None; the entries' places)."""
-        counts = self.row_counts(log_p, target)
+        counts = self.counts(log_p, target)
         classes = target if counts is None else np.where(counts > 0, target, 0)
         places = np.arange(0, log_p.size, log_p.shape[-1])  # where each row begins, counted flat
         places += classes.ravel().astype(np.intp, copy=False)
@@ -190,17 +186,19 @@ class CrossEntropyLoss(_ClassLoss):
             raise ValueError(f"{self!r}: soft targets must be ≥ 0, got {target.min()}")
         return target.astype(prediction.dtype, copy=False)
 
+    def counts(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray | None:
+        """Soft rows count 1 each."""
+        return None if target.shape == prediction.shape else super().counts(prediction, target)
+
     def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
         """−v log p_t, or −Σ q log p."""
         log_p = log_softmax(prediction)
         if target.shape != log_p.shape and not self.label_smoothing:
             log_p_t, counts, places = self.select(log_p, target)
             return -log_p_t if counts is None else -counts * log_p_t, log_p, counts, places
-        soft = target.shape == log_p.shape
-        counts = None if soft else self.row_counts(log_p, target)  # soft rows count 1 each
         q = self._target_rows(log_p, target)
         # 0 log 0 = 0, also where log p rounds to −∞
-        return -(q * np.where(q > 0, log_p, 0)).sum(axis=-1), log_p, counts, None, q
+        return -(q * np.where(q > 0, log_p, 0)).sum(axis=-1), log_p, q
 
     def _target_rows(self, log_p: np.ndarray, target: np.ndarray) -> np.ndarray:
         """Q: the target of each row as a distribution, smoothed and weighted."""
@@ -214,15 +212,13 @@ class CrossEntropyLoss(_ClassLoss):
             q = q * np.asarray(self.weight, q.dtype)
         return q if kept is None else q * kept[..., None]
 
-    def derivative(
-        self, log_p: np.ndarray, counts: np.ndarray | None, places: Any, q: np.ndarray | None = None
-    ) -> np.ndarray:
-        """V (p − [j = t]), or p Σ q − q."""
-        gradient = np.exp(log_p, order="C")
-        if q is not None:
-            return gradient * q.sum(axis=-1, keepdims=True) - q
+    def derivative(self, log_p: np.ndarray, share: Any, places: Any = None) -> np.ndarray:
+        """V (p − [j = t]) with share v, or p Σ q − q with share q."""
+        gradient = np.exp(log_p)
+        if places is None:
+            return gradient * share.sum(axis=-1, keepdims=True) - share
         gradient.reshape(-1)[places] -= 1
-        return gradient if counts is None else gradient * counts[..., None]
+        return gradient if share is None else gradient * share[..., None]
 
 
 class FocalLoss(_ClassLoss):
@@ -270,13 +266,11 @@ class FocalLoss(_ClassLoss):
         values = -focus * log_q
         if counts is not None:
             values, slope = values * counts, slope * counts
-        return values, log_p, counts, slope, places
+        return values, log_p, slope, places
 
-    def derivative(
-        self, log_p: np.ndarray, counts: np.ndarray | None, slope: np.ndarray, places: np.ndarray
-    ) -> np.ndarray:
+    def derivative(self, log_p: np.ndarray, slope: np.ndarray, places: np.ndarray) -> np.ndarray:
         """Slope · ([j = t] − p)."""
-        gradient = -np.exp(log_p, order="C")
+        gradient = -np.exp(log_p)
         gradient.reshape(-1)[places] += 1
         return gradient * slope[..., None]
 

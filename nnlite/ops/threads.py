@@ -35,8 +35,8 @@ def over_parts(work: Callable[[slice], Result], items: int, values: int) -> list
 
     Args:
         work: takes a slice of the items, and must not write where another part does.
-        items: their number: the images of a batch, the stretches of a vector.
-        values: about how many values are moved for all of them.
+        items: their number: the images of a batch, the values of a vector.
+        values: about how many values are moved for all of them; 0 keeps them in one thread.
     """
     with _single_threaded_blas(items > 1 and values > SMALL) as threads:
         count = min(threads, items)

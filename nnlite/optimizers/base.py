@@ -29,7 +29,7 @@ from nnlite.checks import check_whole, in_range
 from nnlite.ops.threads import over_parts
 from nnlite.optimizers.groups import Group, Options, Schedule, as_groups, members_of
 from nnlite.optimizers.options import check_common, options_now, require
-from nnlite.optimizers.packing import CHUNK, Chunk, Pack, pack_parameters, scratch_vectors
+from nnlite.optimizers.packing import Chunk, Pack, pack_parameters, scratch_vectors
 from nnlite.optimizers.state import checked_state, copied_state
 from nnlite.parameter import Owner, Parameter
 
@@ -136,9 +136,10 @@ class Optimizer:
                 changed then.
         """
         self._ready()
-        for parameter, _ in self._members:
-            parameter.settle()
         now = {id(group): self._options_now(group) for group in self.groups}
+        for pack in self._packs:
+            for parameter in pack.parameters:
+                parameter.settle()
         scale = grad_scale if self.clip_norm is None else self._clip_scale(grad_scale)
         for pack in self._packs:
             pack.steps += 1
@@ -261,8 +262,7 @@ class Optimizer:
 
     def _update_pack(self, pack: Pack, options: Options, scale: float) -> None:
         """Chunk after chunk; long vectors in several threads, each with its part of them."""
-        size = pack.data.size
-        if size <= CHUNK:
+        if pack.is_short:
             self._update_chunk(pack.whole, options, pack.steps, scale)
             return
 
@@ -270,8 +270,9 @@ class Optimizer:
             for chunk in pack.chunks(part):
                 self._update_chunk(chunk, options, pack.steps, scale)
 
-        # A rule without state is so short that it waits for memory, not for a core.
-        over_parts(update, size, size * len(pack.state))
+        # A rule without state is so short that it waits for memory: a second core is no help.
+        size = pack.data.size
+        over_parts(update, size, size if pack.state else 0)
 
     def _update_chunk(self, chunk: Chunk, options: Options, k: int, scale: float) -> None:
         own, first, *rest = scratch_vectors(1 + max(1, self.scratch_arrays), chunk.data)

@@ -57,7 +57,9 @@ class Pack:
         data, grad: all weights and all gradients, flat.
         state: one flat vector per name of state.
         steps: how often they were updated.
+        parameters: those whose memory it is.
         whole: the vectors as one chunk.
+        is_short: whether an update takes them all at once.
     """
 
     def __init__(self, indices: list[int], members: Members, states: list[dict[str, Any]]) -> None:
@@ -70,6 +72,7 @@ class Pack:
         names = [name for name in states[indices[0]] if name != "steps"]
         self.state = {name: np.empty(size, dtype) for name in names}
         self.whole = Chunk(self, slice(0, size))
+        self.is_short = size <= CHUNK
 
         start = 0
         for index, parameter in zip(indices, self.parameters, strict=True):
