@@ -1,5 +1,6 @@
 """Parts of a batch in several threads: the same results, errors and settings as in one."""
 
+import os
 import threading
 
 import numpy as np
@@ -96,3 +97,11 @@ def test_openblas_of_this_numpy():
     assert read() == 1
     write(before)
     assert read() == before
+
+
+def test_idle_threads_of_openblas_sleep_soon():
+    library = threads._library()
+    if not hasattr(library, "openblas_thread_timeout") or threads._openblas()[0]() == 1:
+        pytest.skip("NumPy brings no OpenBLAS with threads here")
+    name, value = threads.SPIN
+    assert library.openblas_thread_timeout() == int(os.environ.get(name, value))

@@ -7,6 +7,12 @@ are switched off. There are as many parts as OpenBLAS had threads, and with anot
 with OPENBLAS_NUM_THREADS=1, everything stays in the caller's thread.
 
 The parts depend on nothing but the number of threads, so results are the same in every run.
+
+OpenBLAS's own threads wait for their next product by spinning, 2²⁶ ticks of the processor (26 ms)
+before they sleep. One product of a `Linear` so takes half a core from all that runs here in the
+rest of a training step, and from every other process: two threads were no faster than one. They
+are told to sleep after 2²¹ ticks, long enough for the products of a multilayer perceptron to find
+them awake. A user's OPENBLAS_THREAD_TIMEOUT is left as it is.
 """
 
 from __future__ import annotations
@@ -27,6 +33,8 @@ import numpy as np
 Result = TypeVar("Result")
 
 SMALL = 1 << 17  # values; waking a thread costs about as much as copying these
+SPIN = ("OPENBLAS_THREAD_TIMEOUT", "21")  # as a power of two
+RESTART = ("openblas_read_env", "blas_thread_shutdown_")
 _busy = threading.Lock()
 
 
@@ -76,18 +84,39 @@ def _single_threaded_blas(wanted: bool) -> Iterator[int]:
 
 
 @functools.cache
-def _openblas() -> tuple[Callable[[], int], Callable[[int], Any]] | None:
-    """How to read and write the number of threads of the OpenBLAS beside NumPy, if it is there."""
+def _library() -> ctypes.CDLL | None:
+    """The OpenBLAS beside NumPy, if it is there."""
     package = Path(np.__file__).parent
     for folder in (package.parent / "numpy.libs", package / ".dylibs"):
         for path in folder.glob("*openblas*"):
-            library = ctypes.CDLL(str(path))
-            for name in ("scipy_openblas_{}_num_threads64_", "scipy_openblas_{}_num_threads"):
-                if hasattr(library, name.format("set")):
-                    return getattr(library, name.format("get")), getattr(
-                        library, name.format("set")
-                    )
+            return ctypes.CDLL(str(path))
     return None
+
+
+@functools.cache
+def _openblas() -> tuple[Callable[[], int], Callable[[int], Any]] | None:
+    """How to read and write the number of threads of the OpenBLAS beside NumPy, if it is there."""
+    library = _library()
+    for name in ("scipy_openblas_{}_num_threads64_", "scipy_openblas_{}_num_threads"):
+        if hasattr(library, name.format("set")):
+            return getattr(library, name.format("get")), getattr(library, name.format("set"))
+    return None
+
+
+def let_idle_threads_sleep() -> None:
+    """Tell OpenBLAS's threads not to spin for long; they read this when they are started."""
+    functions, library, (name, value) = _openblas(), _library(), SPIN
+    restart: list[Any] = [getattr(library, each, None) for each in RESTART]
+    if functions is None or None in restart or name in os.environ:
+        return
+    read, write = functions
+    threads = read()
+    if threads > 1:
+        os.environ[name] = value
+        for step in restart:
+            step()
+        write(threads)  # starts them
+        del os.environ[name]
 
 
 @functools.cache
@@ -104,3 +133,5 @@ def _forget() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
+
+let_idle_threads_sleep()
