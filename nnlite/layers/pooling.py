@@ -96,15 +96,15 @@ class MaxPool(Pool):
     def forward(self, x: np.ndarray) -> np.ndarray:
         """The largest value of each window."""
         windows = self.windows(x)
-        y, winners = max_windows(x, windows)
-        self.save_for_backward(winners, windows)
+        y, above = max_windows(x, windows)
+        self.save_for_backward(above, windows, y.shape)
         return y
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """Each gradient to the value that was the maximum."""
-        winners, windows = self.saved()
-        self.check_grad_output(grad_output, winners[0].shape)  # the last axis to be pooled
-        return max_windows_backward(grad_output, winners, windows)
+        above, windows, shape = self.saved()
+        self.check_grad_output(grad_output, shape)
+        return max_windows_backward(grad_output, above, windows)
 
 
 class AvgPool(Pool):
@@ -164,7 +164,7 @@ class MaxPool1d(MaxPool):
                  because ∂y_i/∂x_j is 1 for the value that was taken and 0 for all others; of
                  equal values the first one counts as taken
     Shapes       x (N, L, C) → y (N, L', C), L' = ⌊(L + 2 padding − kernel_size)/stride⌋ + 1
-    Saves        which place of its window each maximum had
+    Saves        which values of each window were above all before them
     Args         kernel_size: values in a window, ≥ 1
                  stride: from one window to the next, ≥ 1 (default None: kernel_size)
                  padding: −∞ at both ends, at most half of kernel_size (default 0)
@@ -187,7 +187,7 @@ class MaxPool2d(MaxPool):
                  because ∂y/∂x is 1 for the value that was taken and 0 for all others. The maximum
                  of a window is that of its rows' maxima: one axis follows the other
     Shapes       x (N, H, W, C) → y (N, H', W', C), H' = ⌊(H + 2 padding − kernel)/stride⌋ + 1
-    Saves        for each axis, which place of its window each maximum had
+    Saves        for each axis, which values of each window were above all before them
     Args         kernel_size: of the windows, a number or (height, width), ≥ 1
                  stride: a number or a pair, ≥ 1 (default None: kernel_size)
                  padding: −∞ on all sides, a number or a pair, at most half of kernel_size

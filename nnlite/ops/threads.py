@@ -35,6 +35,7 @@ Result = TypeVar("Result")
 SMALL = 1 << 17  # values; waking a thread costs about as much as copying these
 SPIN = ("OPENBLAS_THREAD_TIMEOUT", "21")  # as a power of two
 RESTART = ("openblas_read_env", "blas_thread_shutdown_")
+BLOCK = 1 << 18  # values; 1 MB of float32
 _busy = threading.Lock()
 
 
@@ -62,6 +63,21 @@ def over_parts(work: Callable[[slice], Result], items: int, values: int) -> list
             for other in others:
                 other.exception()  # waits
         return [first, *(other.result() for other in others)]
+
+
+def over_blocks(work: Callable[[slice], None], items: int, values: int) -> None:
+    """`work(block)` for blocks of the items that fit into a core's cache, in several threads.
+
+    A chain of elementwise passes then reads memory once. Blocks are no smaller than they need be:
+    for every NumPy call, threads wait for each other a few microseconds.
+    """
+    step = max(1, BLOCK * items // max(1, values))
+
+    def each(part: slice) -> None:
+        for start in range(part.start, part.stop, step):
+            work(slice(start, min(start + step, part.stop)))
+
+    over_parts(each, items, values)
 
 
 @contextmanager

@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from nnlite.ops.threads import over_blocks
+
 
 @dataclass(frozen=True)
 class Windows:
@@ -33,6 +35,11 @@ class Windows:
     def after(self) -> int:
         """Padding after the last value, as far as a window reaches (negative: values unused)."""
         return (self.count - 1) * self.stride + self.kernel - self.size - self.padding
+
+    @property
+    def room(self) -> int:
+        """The size of the axis with its padding, as far as windows reach."""
+        return self.padding + self.size + max(0, self.after)
 
     @property
     def apart(self) -> bool:
@@ -52,40 +59,57 @@ class Windows:
 
 
 def max_windows(x: np.ndarray, windows: Sequence[Windows]) -> tuple[np.ndarray, list[np.ndarray]]:
-    """The maxima, and for each axis which tap was the first to reach it.
+    """The maxima; and for each axis, where each tap after the first was above all taps before it.
 
     The last axis goes first: the first row with the maximum, and in it the first column, is then
     the first maximum in reading order.
     """
-    winners = []
-    y = _padded(x, windows, -np.inf)
-    for axis, along in reversed(list(enumerate(windows, start=1))):
-        first, *others = along.taps(axis)
-        best = y[first].copy()
-        winner = np.zeros(best.shape, np.min_scalar_type(along.kernel - 1))
-        for offset, tap in enumerate(others, start=1):
-            other = y[tap].copy()
-            better = other > best
-            np.maximum(winner, better * winner.dtype.type(offset), out=winner)
-            np.maximum(best, other, out=best)
-        y = best
-        winners.append(winner)
-    return y, winners[::-1]
+    shape, above = list(_padded_shape(x, windows)), []
+    axes = list(enumerate(windows, start=1))[::-1]
+    for axis, along in axes:
+        shape[axis] = along.count
+        above.append(np.empty((len(x), along.kernel - 1, *shape[1:]), bool))
+    y = np.empty(shape, x.dtype)
+
+    def maxima(images: slice) -> None:
+        best = _padded(x[images], windows, -np.inf)
+        for (axis, along), better in zip(axes, above, strict=True):
+            room = best
+            first, *others = along.taps(axis)
+            best = room[first].copy()
+            for index, tap in enumerate(others):
+                other = room[tap].copy()
+                np.greater(other, best, out=better[images, index])
+                np.maximum(best, other, out=best)
+        y[images] = best
+
+    over_blocks(maxima, len(x), x.size)
+    return y, above[::-1]
 
 
 def max_windows_backward(
-    g: np.ndarray, winners: list[np.ndarray], windows: Sequence[Windows]
+    g: np.ndarray, above: list[np.ndarray], windows: Sequence[Windows]
 ) -> np.ndarray:
-    """Each gradient goes to the value that was the maximum."""
-    for axis, (along, winner) in enumerate(zip(windows, winners, strict=True), start=1):
-        d = _room(g.shape, axis, along, g.dtype)
-        for offset, tap in enumerate(along.taps(axis)):
-            if along.apart:
-                np.multiply(g, winner == offset, out=d[tap])
-            else:
-                d[tap] += g * (winner == offset)
-        g = d
-    return _cropped(g, windows)
+    """Each gradient goes to the value that was the maximum: the last tap above those before it."""
+    d_x = _room(_padded_shape(g, windows), windows, g.dtype)
+
+    def spread(images: slice) -> None:
+        d = g[images]
+        for axis, (along, better) in enumerate(zip(windows, above, strict=True), start=1):
+            last = axis == len(windows)
+            shape = (*d.shape[:axis], along.room, *d.shape[axis + 1 :])
+            room = d_x[images] if last else _room(shape, [along], g.dtype)
+            first, *others = along.taps(axis)
+            rest = d
+            for index, tap in reversed(list(enumerate(others))):
+                part = rest * better[images, index]
+                rest = rest - part
+                _add(part, room[tap], along)
+            _add(rest, room[first], along)
+            d = room
+
+    over_blocks(spread, len(g), d_x.size)
+    return _cropped(d_x, windows)
 
 
 def sum_windows(x: np.ndarray, windows: Sequence[Windows]) -> np.ndarray:
@@ -103,26 +127,25 @@ def sum_windows(x: np.ndarray, windows: Sequence[Windows]) -> np.ndarray:
 def spread_windows(g: np.ndarray, windows: Sequence[Windows]) -> np.ndarray:
     """Each value to all places of its window, added up: the transpose of `sum_windows`."""
     for axis, along in reversed(list(enumerate(windows, start=1))):
-        d = _room(g.shape, axis, along, g.dtype)
+        d = _room((*g.shape[:axis], along.room, *g.shape[axis + 1 :]), [along], g.dtype)
         for tap in along.taps(axis):
-            if along.apart:
-                d[tap] = g
-            else:
-                d[tap] += g
+            _add(g, d[tap], along)
         g = d
     return _cropped(g, windows)
 
 
 def _padded(x: np.ndarray, windows: Sequence[Windows], value: float) -> np.ndarray:
     """X with `value` around it where windows reach beyond it."""
-    if all(along.padding == 0 and along.after <= 0 for along in windows):
+    if all(along.room == along.size for along in windows):
         return x
-    shape = list(x.shape)
-    for axis, along in enumerate(windows, start=1):
-        shape[axis] += along.padding + max(0, along.after)
-    padded = np.full(shape, value, x.dtype)
+    padded = np.full(_padded_shape(x, windows), value, x.dtype)
     padded[_inside(windows)] = x
     return padded
+
+
+def _padded_shape(x: np.ndarray, windows: Sequence[Windows]) -> tuple[int, ...]:
+    """The shape (N, …, C) of `_padded`."""
+    return (len(x), *(along.room for along in windows), x.shape[-1])
 
 
 def _cropped(d: np.ndarray, windows: Sequence[Windows]) -> np.ndarray:
@@ -137,8 +160,15 @@ def _inside(windows: Sequence[Windows]) -> tuple[slice, ...]:
     )
 
 
-def _room(shape: tuple[int, ...], axis: int, along: Windows, dtype: np.dtype[Any]) -> np.ndarray:
-    """An array for the gradient before one axis was pooled, zero unless all will be written."""
-    size = along.padding + along.size + max(0, along.after)
-    new = np.empty if along.tiles else np.zeros
-    return new((*shape[:axis], size, *shape[axis + 1 :]), dtype)
+def _room(shape: tuple[int, ...], windows: Sequence[Windows], dtype: np.dtype[Any]) -> np.ndarray:
+    """An array for the gradient before pooling, zero unless all of it will be written."""
+    new = np.empty if all(along.tiles for along in windows) else np.zeros
+    return new(shape, dtype)
+
+
+def _add(g: np.ndarray, place: np.ndarray, along: Windows) -> None:
+    """A gradient to the place of a tap; no other tap's lies there when windows are apart."""
+    if along.apart:
+        place[...] = g
+    else:
+        place += g
