@@ -27,10 +27,10 @@ import numpy as np
 from nnlite.checks import BATCHED, check_whole, layout_hint
 from nnlite.layers.base import Layer
 from nnlite.ops.channels import (
-    centred_products,
-    channel_sums,
     combine,
+    moments,
     scale_and_shift,
+    sums_along,
     wide_rows,
 )
 from nnlite.parameter import Buffer, Parameter
@@ -60,8 +60,9 @@ class ChannelNorm(Layer):
 
     def statistics(self, rows: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, bool]:
         """(μ, σ², whether they depend on x), each (B, C); count values in each channel."""
-        mean = self.average(channel_sums(rows, self._channels) / count)
-        return mean, self.average(centred_products(rows, mean) / count), True
+        means, squares = moments(rows, self._channels)
+        mean = self.average(means)
+        return mean, self.average(squares + (means - mean) ** 2), True
 
     def check_input(self, x: np.ndarray) -> None:
         """Refuse other shapes than (N, …, C), and no values."""
@@ -93,8 +94,8 @@ class ChannelNorm(Layer):
         x, mean, rstd, own = self.saved()
         self.check_grad_output(grad_output, x.shape)
         rows, d_rows = (wide_rows(a, len(mean)) for a in (x, grad_output))
-        total = channel_sums(d_rows, self._channels)  # Σ G, (B, C)
-        along = centred_products(rows, mean, d_rows) * rstd  # Σ G ⊙ x̂
+        total, along = sums_along(d_rows, rows, mean)  # Σ G and Σ G ⊙ (x − μ), (B, C)
+        along *= rstd  # Σ G ⊙ x̂
         if self.weight is not None and self.bias is not None:
             self.weight.accumulate(np.add.reduce, along, 0)
             self.bias.accumulate(np.add.reduce, total, 0)
@@ -106,7 +107,8 @@ class ChannelNorm(Layer):
         count = math.prod(x.shape[:-1]) // len(rows)
         mean_d = self.average(self._scaled(total) / count)  # 1/M Σ D
         mean_d_x_hat = self.average(self._scaled(along) / count)  # 1/M Σ D ⊙ x̂
-        d_x = combine(d_rows, rows, mean, scale, -rstd * rstd * mean_d_x_hat, -rstd * mean_d)
+        slope = -rstd * rstd * mean_d_x_hat
+        d_x = combine(d_rows, rows, scale, slope, -rstd * mean_d - slope * mean)
         return d_x.reshape(x.shape)
 
     def _scaled(self, values: np.ndarray) -> np.ndarray:

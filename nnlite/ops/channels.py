@@ -1,9 +1,10 @@
 """Sums and affine maps per channel, over rows whose last axis is the channels.
 
 With 32 channels, adding a bias makes NumPy start a new inner loop every 32 values. So k rows are
-read as one, k·C ≈ 1,024 values wide, and the factors are repeated k times: twice as fast, and a
-column sum five times (its rounding errors are smaller too: k short sums instead of a long one).
-What would need a temporary of x's size works in blocks that stay in the cache.
+read as one, k·C ≈ 8,192 values wide, and the factors are repeated k times: three times as fast
+(and the rounding errors of sums are smaller: k short sums instead of a long one).
+Passes over the same array run block by block, so that all but the first find it in the cache. A
+column sum is the product 1ᵀ X, which BLAS runs twice as fast as NumPy its sum.
 
 Arrays here are (B, R, k·C): B groups of rows that share their factors (one for batch
 normalization, one per sample for the others). Factors and sums are (B, C).
@@ -12,12 +13,17 @@ normalization, one per sample for the others). Factors and sums are (B, C).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 
-WIDTH = 1_024
-BLOCK = 65_536  # values
+from nnlite.ops.threads import BLOCK, over_parts
+
+WIDTH = 8_192
+
+Result = TypeVar("Result")
+Index = tuple[slice, slice]  # a block of x: several groups, or some rows of one
 
 
 def wide_rows(x: np.ndarray, groups: int) -> np.ndarray:
@@ -28,43 +34,74 @@ def wide_rows(x: np.ndarray, groups: int) -> np.ndarray:
     return x.reshape(groups, rows // together, together * channels)
 
 
-def channel_sums(x: np.ndarray, channels: int) -> np.ndarray:
-    """Σ over the rows: (B, R, k·C) → (B, C)."""
-    return _fold(np.add.reduce(x, axis=1), channels)
+def moments(x: np.ndarray, channels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and mean squared deviation of each channel: (B, R, k·C) → (B, C) and (B, C).
+
+    Each block yields its count, its mean and the squares about that; a mean over blocks weighs
+    them, and the squares about it are Σ (squares + count (block's mean − mean)²).
+    Source: Chan, Golub & LeVeque 1983, "Algorithms for computing the sample variance", eq. 2.1.
+    """
+
+    def squares(block: Index) -> tuple[slice, int, np.ndarray, np.ndarray]:
+        part = x[block]
+        count = part[0].size // channels
+        mean = _sums(part, channels) / count
+        part = part - _spread(mean, x)
+        part *= part
+        return block[0], count, mean, _sums(part, channels)
+
+    blocks = _over_blocks(squares, x)
+    mean, square = np.zeros((2, len(x), channels), x.dtype)
+    total = x[0].size // channels
+    for group, count, part, _ in blocks:
+        mean[group] += part * (count / total)
+    for group, count, part, around in blocks:
+        square[group] += around / total + (part - mean[group]) ** 2 * (count / total)
+    return mean, square
 
 
-def centred_products(x: np.ndarray, mean: np.ndarray, g: np.ndarray | None = None) -> np.ndarray:
-    """Σ (x − mean) ⊙ g over the rows, or Σ (x − mean)² when there is no g: (B, C)."""
-    mean_wide = _spread(mean, x)
-    total = np.zeros((x.shape[0], x.shape[2]), x.dtype)
-    for block, group in _blocks(x):
-        part = x[block] - mean_wide[group]
-        part *= part if g is None else g[block]
-        total[group] += np.add.reduce(part, axis=1)
-    return _fold(total, mean.shape[-1])
+def sums_along(g: np.ndarray, x: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Σ g and Σ (x − mean) ⊙ g over the rows, each (B, C)."""
+    mean_wide, channels = _spread(mean, x), mean.shape[-1]
+
+    def sums(block: Index) -> tuple[slice, np.ndarray, np.ndarray]:
+        part = x[block] - mean_wide[block[0]]
+        part *= g[block]
+        return block[0], _sums(g[block], channels), _sums(part, channels)
+
+    total, along = np.zeros((2, *mean.shape), x.dtype)
+    for group, *parts in _over_blocks(sums, x):
+        total[group] += parts[0]
+        along[group] += parts[1]
+    return total, along
 
 
 def scale_and_shift(x: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
     """scale ⊙ x + shift."""
     scale, shift = _spread(scale, x), _spread(shift, x)
     y = np.empty_like(x)
-    for block, group in _blocks(x):
-        part = np.multiply(x[block], scale[group], out=y[block])
-        part += shift[group]
+
+    def affine(block: Index) -> None:
+        part = np.multiply(x[block], scale[block[0]], out=y[block])
+        part += shift[block[0]]
+
+    _over_blocks(affine, x)
     return y
 
 
 def combine(
-    g: np.ndarray, x: np.ndarray, mean: np.ndarray, a: np.ndarray, b: np.ndarray, c: np.ndarray
+    g: np.ndarray, x: np.ndarray, a: np.ndarray, b: np.ndarray, c: np.ndarray
 ) -> np.ndarray:
-    """a ⊙ g + b ⊙ (x − mean) + c."""
-    mean, a, b, c = (_spread(values, x) for values in (mean, a, b, c))
+    """a ⊙ g + b ⊙ x + c."""
+    a, b, c = (_spread(values, x) for values in (a, b, c))
     y = np.empty_like(x)
-    for block, group in _blocks(x):
-        part = np.subtract(x[block], mean[group], out=y[block])
-        part *= b[group]
-        part += c[group]
-        part += g[block] * a[group]
+
+    def combined(block: Index) -> None:
+        part = np.multiply(x[block], b[block[0]], out=y[block])
+        part += c[block[0]]
+        part += g[block] * a[block[0]]
+
+    _over_blocks(combined, x)
     return y
 
 
@@ -73,17 +110,23 @@ def _spread(values: np.ndarray, x: np.ndarray) -> np.ndarray:
     return np.tile(values, x.shape[2] // values.shape[1])[:, None]
 
 
-def _fold(sums: np.ndarray, channels: int) -> np.ndarray:
-    """(B, k·C) → (B, C)."""
-    return np.add.reduce(sums.reshape(len(sums), -1, channels), axis=1)
+def _sums(part: np.ndarray, channels: int) -> np.ndarray:
+    """The sum of each channel over the rows: (B, R, k·C) → (B, C)."""
+    if part.shape[1] > 1:
+        part = np.ones(part.shape[1], part.dtype) @ part
+    wide = part.reshape(len(part), -1, channels)
+    return np.ones(wide.shape[1], part.dtype) @ wide
 
 
-def _blocks(x: np.ndarray) -> Iterator[tuple[tuple[slice, slice], slice]]:
-    """Indices of blocks of x, several groups or a part of one, each with its groups."""
+def _over_blocks(work: Callable[[Index], Result], x: np.ndarray) -> list[Result]:
+    """`work` for blocks of x that stay in the cache, in several threads; its results in order."""
     groups, rows, width = x.shape
     rows_at_once = max(1, BLOCK // width)
     groups_at_once = max(1, rows_at_once // rows)
-    for i in range(0, groups, groups_at_once):
-        group = slice(i, i + groups_at_once)
-        for j in range(0, rows, rows_at_once):
-            yield (group, slice(j, j + rows_at_once)), group
+    blocks = [
+        (slice(i, i + groups_at_once), slice(j, j + rows_at_once))
+        for i in range(0, groups, groups_at_once)
+        for j in range(0, rows, rows_at_once)
+    ]
+    parts = over_parts(lambda part: [work(block) for block in blocks[part]], len(blocks), x.size)
+    return [result for results in parts for result in results]
