@@ -28,6 +28,11 @@ def applies(w_shape: tuple[int, ...], geometry: Geometry) -> bool:
     return w_shape[2] == 1 and w_shape[3] == geometry.groups
 
 
+def copied(values: int, geometry: Geometry) -> int:
+    """How many values are copied for a row of so many outputs: the row, or one for each column."""
+    return values if geometry.stride[1] == 1 else geometry.kernel[1] * values
+
+
 def shifted_rows(x: np.ndarray, rows: slice, width: int, geometry: Geometry) -> np.ndarray:
     """What each output row meets, (n, rows, kH, kW, width·C), a view where the stride allows it."""
     room = padded(x, rows, geometry)
@@ -53,13 +58,12 @@ def shifted_rows(x: np.ndarray, rows: slice, width: int, geometry: Geometry) -> 
 def forward(x: np.ndarray, w: np.ndarray, geometry: Geometry) -> np.ndarray:
     """y (N, Ho, Wo, C) from x (N, H, W, C) and w (kH, kW, 1, C)."""
     height, width = geometry.out_size(x.shape[1:3])
-    kw, channels = geometry.kernel[1], x.shape[-1]
+    channels = x.shape[-1]
     y = np.empty((len(x), height, width * channels), np.result_type(x, w))
     repeated = np.tile(w[:, :, 0], width)  # (kH, kW, width·C)
-    values = kw * width * channels  # of one row, as each kernel column sees it
 
     def sums(part: slice) -> None:
-        for images, rows in blocks(part, height, values):
+        for images, rows in blocks(part, height, copied(width * channels, geometry)):
             shifted = shifted_rows(x[images], rows, width, geometry)
             np.einsum("nhklw,klw->nhw", shifted, repeated, out=y[images, rows])
 
@@ -88,7 +92,7 @@ def weight_gradient(x: np.ndarray, g: np.ndarray, geometry: Geometry) -> np.ndar
 
     def sums(part: slice) -> np.ndarray:
         d_rows = np.zeros((kh, kw, width * channels), np.result_type(x, g))
-        for images, rows in blocks(part, height, kw * width * channels):
+        for images, rows in blocks(part, height, copied(width * channels, geometry)):
             shifted, d_y = shifted_rows(x[images], rows, width, geometry), rows_of_g[images, rows]
             for k, m in itertools.product(range(kh), range(kw)):  # twice as fast as all at once
                 d_rows[k, m] += np.einsum("nhw,nhw->w", shifted[:, :, k, m], d_y)
