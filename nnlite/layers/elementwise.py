@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nnlite.layers.base import Layer
+from nnlite.ops.special import times_derivative
 
 
 class Elementwise(Layer):
@@ -58,7 +59,7 @@ class Elementwise(Layer):
         """dL/dx = G ⊙ f′(x)."""
         shape, *saved = self.saved()
         self.check_grad_output(grad_output, shape)
-        return grad_output * self.derivative(*saved)
+        return times_derivative(grad_output, self.derivative(*saved))
 
 
 class Lambda(Layer):
