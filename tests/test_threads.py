@@ -2,6 +2,8 @@
 
 import os
 import threading
+import time
+import weakref
 
 import numpy as np
 import pytest
@@ -85,6 +87,19 @@ def test_the_error_state_of_numpy_reaches_the_threads():
         threads.over_parts(work, 10, 10 * threads.SMALL)
     with np.errstate(divide="ignore"):
         assert len(threads.over_parts(work, 10, 10 * threads.SMALL)) == 3
+
+
+@pytest.mark.usefixtures("library")
+def test_threads_keep_nothing_of_their_work():
+    def use(x):
+        threads.over_parts(lambda part: x[part] + 1, 12, 10 * threads.SMALL)
+        return weakref.ref(x)
+
+    kept = use(np.zeros(12))
+    deadline = time.monotonic() + 10  # a thread lets go after it has handed over the result
+    while kept() is not None and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert kept() is None
 
 
 def test_openblas_of_this_numpy():
