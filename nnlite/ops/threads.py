@@ -116,10 +116,14 @@ def _openblas() -> tuple[Callable[[], int], Callable[[int], Any]] | None:
 
 
 def let_idle_threads_sleep() -> None:
-    """Tell OpenBLAS's threads not to spin for long; they read this when they are started."""
+    """Tell OpenBLAS's threads not to spin for long; they read this when they are started.
+
+    So they are started anew, as OpenBLAS does it itself after a fork. With other threads about,
+    which may be in the middle of a product, all is left as it is.
+    """
     functions, library, (name, value) = _openblas(), _library(), SPIN
     restart: list[Any] = [getattr(library, each, None) for each in RESTART]
-    if functions is None or None in restart or name in os.environ:
+    if functions is None or None in restart or name in os.environ or threading.active_count() > 1:
         return
     read, write = functions
     threads = read()
