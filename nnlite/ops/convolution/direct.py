@@ -32,6 +32,8 @@ from nnlite.ops.convolution.geometry import (
 from nnlite.ops.threads import over_parts
 
 FOR = "every convolution"
+FEW = 3  # channels; so short are the runs under a window that one copy for each kernel value,
+# of whole rows of the image, is faster
 
 
 def applies(w_shape: tuple[int, ...], geometry: Geometry) -> bool:
@@ -52,7 +54,10 @@ def im2col(x: np.ndarray, rows: slice, width: int, geometry: Geometry) -> np.nda
         (per_group * sc, sn, s * sh, t * sw, d * sh, e * sw, sc),
         writeable=False,
     )
-    return windows.reshape(groups, -1, kh * kw * per_group)
+    if per_group > FEW:
+        return windows.reshape(groups, -1, kh * kw * per_group)
+    columns = windows.transpose(0, 4, 5, 6, 1, 2, 3)  # as they lie in memory, row after row
+    return columns.reshape(groups, kh * kw * per_group, -1).swapaxes(1, 2)
 
 
 def grouped(rows: np.ndarray, groups: int) -> np.ndarray:
