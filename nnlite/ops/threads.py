@@ -11,8 +11,8 @@ The parts depend on nothing but the number of threads, so results are the same i
 OpenBLAS's own threads wait for their next product by spinning, 2²⁶ ticks of the processor (26 ms)
 before they sleep. One product of a `Linear` so takes half a core from all that runs here in the
 rest of a training step, and from every other process: two threads were no faster than one. They
-are told to sleep after 2²¹ ticks, long enough for the products of a multilayer perceptron to find
-them awake. A user's OPENBLAS_THREAD_TIMEOUT is left as it is.
+are told to sleep after 2¹⁹ ticks (0.2 ms), so that the products that follow each other in a layer
+find them awake, and the update of the weights has the cores for itself. A user's OPENBLAS_THREAD_TIMEOUT is left as it is.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ import numpy as np
 Result = TypeVar("Result")
 
 SMALL = 1 << 17  # values; waking a thread costs about as much as copying these
-SPIN = ("OPENBLAS_THREAD_TIMEOUT", "21")  # as a power of two
+SPIN = ("OPENBLAS_THREAD_TIMEOUT", "19")  # as a power of two
 RESTART = ("openblas_read_env", "blas_thread_shutdown_")
 BLOCK = 1 << 18  # values; 1 MB of float32
 _busy = threading.Lock()
