@@ -12,7 +12,8 @@ OpenBLAS's own threads wait for their next product by spinning, 2²⁶ ticks of 
 before they sleep. One product of a `Linear` so takes half a core from all that runs here in the
 rest of a training step, and from every other process: two threads were no faster than one. They
 are told to sleep after 2¹⁹ ticks (0.2 ms), so that the products that follow each other in a layer
-find them awake, and the update of the weights has the cores for itself. A user's OPENBLAS_THREAD_TIMEOUT is left as it is.
+find them awake, and the update of the weights has the cores for itself. A user's
+OPENBLAS_THREAD_TIMEOUT is left as it is.
 """
 
 from __future__ import annotations

@@ -93,7 +93,8 @@ def forward(x: np.ndarray, w: np.ndarray, geometry: Geometry) -> np.ndarray:
     tiles_down, tiles_across = -(-height // OUT), -(-width // OUT)
     to_y, to_v, to_u = transforms(np.result_type(x, w))
     u = along_both(to_u, w)  # (6, 6, C, O)
-    y = np.empty((len(x), OUT * tiles_down, OUT * tiles_across, out), u.dtype)
+    y = np.empty((len(x), height, width, out), u.dtype)
+    fits = (height, width) == (OUT * tiles_down, OUT * tiles_across)
     values = tiles_across * IN * IN * max(u.shape[2:])  # of one row of tiles
 
     def products(part: slice) -> None:
@@ -101,13 +102,19 @@ def forward(x: np.ndarray, w: np.ndarray, geometry: Geometry) -> np.ndarray:
             v = along_both(to_v, planes(x[images], rows, tiles_across, IN, _before(geometry)))
             tiles = along_both(to_y, v @ u)  # (4, 4, tiles, O)
             place = y[images, OUT * rows.start : OUT * rows.stop]
-            place = place.reshape(len(place), -1, OUT, tiles_across, OUT, out)
-            place.transpose(2, 4, 0, 1, 3, 5)[...] = tiles.reshape(
-                OUT, OUT, len(place), -1, tiles_across, out
+            count, down = len(place), rows.stop - rows.start
+            # What reaches beyond the edge is laid out apart, and copied while it is in the cache.
+            shape = (count, OUT * down, OUT * tiles_across, out)
+            room = place if fits else np.empty(shape, y.dtype)
+            by_tile = room.reshape(count, down, OUT, tiles_across, OUT, out)
+            by_tile.transpose(2, 4, 0, 1, 3, 5)[...] = tiles.reshape(
+                OUT, OUT, count, down, tiles_across, out
             )
+            if not fits:
+                place[...] = room[:, : place.shape[1], :width]
 
     over_parts(products, len(x), len(x) * tiles_down * values)
-    return np.ascontiguousarray(y[:, :height, :width])
+    return y
 
 
 def input_gradient(g: np.ndarray, w: np.ndarray, size: Pair, geometry: Geometry) -> np.ndarray:
