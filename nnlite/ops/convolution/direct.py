@@ -124,7 +124,10 @@ def weight_gradient(x: np.ndarray, g: np.ndarray, geometry: Geometry) -> np.ndar
         for images, rows in blocks(part, height, values):
             columns = im2col(x[images], rows, width, geometry)
             d_y = grouped(np.ascontiguousarray(g[images, rows]), groups)
-            d_w += columns.swapaxes(1, 2) @ d_y
+            if groups == 1:  # dot, because matmul lets no other thread run when its result is small
+                d_w[0] += columns[0].T.dot(d_y[0])
+            else:
+                d_w += columns.swapaxes(1, 2) @ d_y
         return d_w
 
     d_w = reduce(np.add, over_parts(products, len(x), len(x) * height * values))
