@@ -101,7 +101,7 @@ def test_threads_change_nothing(name, work, monkeypatch):
     expected = run("direct", x, w, g, geometry)
     monkeypatch.setattr(geometries, "WORK", work)
     monkeypatch.setattr(threads, "SMALL", 0)
-    monkeypatch.setattr(threads, "_openblas", lambda: (lambda: 3, lambda count: None))
+    monkeypatch.setattr(threads, "thread_functions", lambda: (lambda: 3, lambda count: None))
     for algorithm in able(w, geometry):
         found, again = (run(algorithm, x, w, g, geometry) for _ in range(2))
         assert_close(found, expected, 1e-12)
@@ -112,7 +112,7 @@ def test_threads_change_nothing(name, work, monkeypatch):
 @pytest.mark.parametrize("shape", [(64, 16, 16, 32), (1, 128, 128, 32)])
 @pytest.mark.parametrize("algorithm", ["direct", "depthwise", "winograd"])
 def test_work_memory_is_bounded(algorithm, shape, monkeypatch):
-    monkeypatch.setattr(threads, "_openblas", lambda: None)
+    monkeypatch.setattr(threads, "thread_functions", lambda: None)
     groups = 32 if algorithm == "depthwise" else 1
     geometry = Geometry((3, 3), padding=((1, 1), (1, 1)), groups=groups)
     x, w, g = arrays(geometry, shape, 32, np.float32)

@@ -84,7 +84,7 @@ def test_long_vectors_are_walked_in_stretches(cls, cores, monkeypatch):
     walk(cls(whole, weight_decay=0.1))
     monkeypatch.setattr(packing, "CHUNK", 1000)
     monkeypatch.setattr(threads, "SMALL", 0)
-    monkeypatch.setattr(threads, "_openblas", lambda: (lambda: cores, lambda count: None))
+    monkeypatch.setattr(threads, "thread_functions", lambda: (lambda: cores, lambda count: None))
     parts = parameters((7, 1000))
     walk(cls(parts, weight_decay=0.1))
     np.testing.assert_array_equal(parts[0].data, whole[0].data)

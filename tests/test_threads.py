@@ -8,7 +8,7 @@ import weakref
 import numpy as np
 import pytest
 
-from nnlite.ops import threads
+from nnlite.ops import openblas, threads
 
 
 class Library:
@@ -28,7 +28,7 @@ class Library:
 @pytest.fixture
 def library(monkeypatch):
     library = Library(3)
-    monkeypatch.setattr(threads, "_openblas", library.functions)
+    monkeypatch.setattr(threads, "thread_functions", library.functions)
     return library
 
 
@@ -54,7 +54,7 @@ def test_little_work_stays_in_one_thread(library):
 
 
 def test_other_libraries_are_left_alone(monkeypatch):
-    monkeypatch.setattr(threads, "_openblas", lambda: None)
+    monkeypatch.setattr(threads, "thread_functions", lambda: None)
     assert threads.over_parts(lambda part: part, 10, 10 * threads.SMALL) == [slice(0, 10)]
 
 
@@ -103,7 +103,7 @@ def test_threads_keep_nothing_of_their_work():
 
 
 def test_openblas_of_this_numpy():
-    found = threads._openblas()
+    found = threads.thread_functions()
     if found is None:
         pytest.skip("NumPy brings no OpenBLAS here")
     read, write = found
@@ -115,8 +115,8 @@ def test_openblas_of_this_numpy():
 
 
 def test_idle_threads_of_openblas_sleep_soon():
-    library = threads._library()
-    if not hasattr(library, "openblas_thread_timeout") or threads._openblas()[0]() == 1:
+    library = openblas.library()
+    if not hasattr(library, "openblas_thread_timeout") or threads.thread_functions()[0]() == 1:
         pytest.skip("NumPy brings no OpenBLAS with threads here")
-    name, value = threads.SPIN
+    name, value = openblas.SPIN
     assert library.openblas_thread_timeout() == int(os.environ.get(name, value))

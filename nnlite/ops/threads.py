@@ -7,35 +7,24 @@ are switched off. There are as many parts as OpenBLAS had threads, and with anot
 with OPENBLAS_NUM_THREADS=1, everything stays in the caller's thread.
 
 The parts depend on nothing but the number of threads, so results are the same in every run.
-
-OpenBLAS's own threads wait for their next product by spinning, 2²⁶ ticks of the processor (26 ms)
-before they sleep. One product of a `Linear` so takes half a core from all that runs here in the
-rest of a training step, and from every other process: two threads were no faster than one. They
-are told to sleep after 2¹⁹ ticks (0.2 ms), so that the products that follow each other in a layer
-find them awake, and the update of the weights has the cores for itself. A user's
-OPENBLAS_THREAD_TIMEOUT is left as it is.
 """
 
 from __future__ import annotations
 
 import contextvars
-import ctypes
 import functools
 import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-import numpy as np
+from nnlite.ops.openblas import thread_functions
 
 Result = TypeVar("Result")
 
 SMALL = 1 << 17  # values; waking a thread costs about as much as copying these
-SPIN = ("OPENBLAS_THREAD_TIMEOUT", "19")  # as a power of two
-RESTART = ("openblas_read_env", "blas_thread_shutdown_")
 BLOCK = 1 << 18  # values; 1 MB of float32
 _busy = threading.Lock()
 
@@ -80,7 +69,7 @@ def over_blocks(work: Callable[[slice], None], items: int, values: int) -> None:
 @contextmanager
 def _single_threaded_blas(wanted: bool) -> Iterator[int]:
     """OpenBLAS on one thread; gives the number it had, or 1 where it is left alone."""
-    functions = _openblas() if wanted else None
+    functions = thread_functions() if wanted else None
     if functions is None or not _busy.acquire(blocking=False):
         yield 1
         return
@@ -94,46 +83,6 @@ def _single_threaded_blas(wanted: bool) -> Iterator[int]:
             write(threads)
     finally:
         _busy.release()
-
-
-@functools.cache
-def _library() -> ctypes.CDLL | None:
-    """The OpenBLAS beside NumPy, if it is there."""
-    package = Path(np.__file__).parent
-    for folder in (package.parent / "numpy.libs", package / ".dylibs"):
-        for path in folder.glob("*openblas*"):
-            return ctypes.CDLL(str(path))
-    return None
-
-
-@functools.cache
-def _openblas() -> tuple[Callable[[], int], Callable[[int], Any]] | None:
-    """How to read and write the number of threads of the OpenBLAS beside NumPy, if it is there."""
-    library = _library()
-    for name in ("scipy_openblas_{}_num_threads64_", "scipy_openblas_{}_num_threads"):
-        if hasattr(library, name.format("set")):
-            return getattr(library, name.format("get")), getattr(library, name.format("set"))
-    return None
-
-
-def let_idle_threads_sleep() -> None:
-    """Tell OpenBLAS's threads not to spin for long; they read this when they are started.
-
-    So they are started anew, as OpenBLAS does it itself after a fork. With other threads about,
-    which may be in the middle of a product, all is left as it is.
-    """
-    functions, library, (name, value) = _openblas(), _library(), SPIN
-    restart: list[Any] = [getattr(library, each, None) for each in RESTART]
-    if functions is None or None in restart or name in os.environ or threading.active_count() > 1:
-        return
-    read, write = functions
-    threads = read()
-    if threads > 1:
-        os.environ[name] = value
-        for step in restart:
-            step()
-        write(threads)  # starts them
-        del os.environ[name]
 
 
 Outcome = tuple[Any, BaseException | None]
@@ -181,5 +130,3 @@ def _forget() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
-
-let_idle_threads_sleep()

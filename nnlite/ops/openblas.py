@@ -1,0 +1,67 @@
+"""The threads of OpenBLAS, the library of matrix products that NumPy's wheels ship.
+
+They wait for their next product by spinning, 2²⁶ ticks of the processor (26 ms) before they sleep.
+One product of a `Linear` so takes half a core from all that runs in several threads in the rest of
+a training step, and from every other process: two threads were no faster than one. They are told
+to sleep after 2¹⁹ ticks (0.2 ms), so that the products that follow each other in a layer find them
+awake, and the update of the weights has the cores for itself. A user's OPENBLAS_THREAD_TIMEOUT is
+left as it is.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SPIN = ("OPENBLAS_THREAD_TIMEOUT", "19")  # as a power of two
+RESTART = ("openblas_read_env", "blas_thread_shutdown_")
+
+
+@functools.cache
+def library() -> ctypes.CDLL | None:
+    """The OpenBLAS beside NumPy, if it is there."""
+    package = Path(np.__file__).parent
+    for folder in (package.parent / "numpy.libs", package / ".dylibs"):
+        for path in folder.glob("*openblas*"):
+            return ctypes.CDLL(str(path))
+    return None
+
+
+@functools.cache
+def thread_functions() -> tuple[Callable[[], int], Callable[[int], Any]] | None:
+    """How to read and write the number of threads of the OpenBLAS beside NumPy, if it is there."""
+    found = library()
+    for name in ("scipy_openblas_{}_num_threads64_", "scipy_openblas_{}_num_threads"):
+        if hasattr(found, name.format("set")):
+            return getattr(found, name.format("get")), getattr(found, name.format("set"))
+    return None
+
+
+def let_idle_threads_sleep() -> None:
+    """Tell OpenBLAS's threads not to spin for long; they read this when they are started.
+
+    So they are started anew, as OpenBLAS does it itself after a fork. With other threads about,
+    which may be in the middle of a product, all is left as it is.
+    """
+    functions, found, (name, value) = thread_functions(), library(), SPIN
+    restart: list[Any] = [getattr(found, each, None) for each in RESTART]
+    if functions is None or None in restart or name in os.environ or threading.active_count() > 1:
+        return
+    read, write = functions
+    threads = read()
+    if threads > 1:
+        os.environ[name] = value
+        for function in restart:
+            function()
+        write(threads)  # starts them
+        del os.environ[name]
+
+
+let_idle_threads_sleep()
