@@ -262,3 +262,21 @@ def test_inputs_that_are_refused(layer, shape, message):
     with pytest.raises(ValueError, match=message) as error:
         layer(np.zeros(shape, np.float32))
     assert str(error.value).startswith(f"{layer!r}: ")
+
+
+@pytest.mark.parametrize("make", [nn.Conv2d, nn.ConvTranspose2d])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_an_axis_added_by_none(make, stride):
+    layer = make(1, 1, 3, stride).astype(np.float64)
+    grey = np.random.default_rng(0).standard_normal((2, 6, 7))
+    whole = np.empty((2, 6, 7, 1))  # the same values, with the strides of its shape
+    whole[..., 0] = grey
+    results = []
+    for x in (whole, grey[..., None]):
+        layer.zero_grad()
+        y = layer(x)
+        g = np.random.default_rng(1).standard_normal(y.shape[:-1])
+        d_x = layer.backward(g[..., None])
+        results.append((y, d_x, layer.weight.grad.copy()))
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)

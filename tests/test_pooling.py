@@ -7,6 +7,7 @@ import pytest
 from cases import LAYERS, layer_input, layer_of
 
 import nnlite as nn
+from nnlite.ops import threads
 
 
 def pair(value):
@@ -57,8 +58,10 @@ POOLS = [name for name in LAYERS if name.startswith(("MaxPool", "AvgPool"))]
 
 
 @pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("block", [threads.BLOCK, 8])
 @pytest.mark.parametrize("name", POOLS)
-def test_pooling_is_what_loops_compute(name, ties):
+def test_pooling_is_what_loops_compute(name, block, ties, monkeypatch):
+    monkeypatch.setattr(threads, "BLOCK", block)
     layer, x = layer_of(LAYERS[name]), layer_input(LAYERS[name])
     if ties:
         x = np.round(x / 3) + 0.0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nnlite.ops.softmax import log_softmax, softmax
-from nnlite.ops.special import erf, expm1_negative, relu, sigmoid, softplus
+from nnlite.ops.special import erf, expm1_negative, relu, sigmoid, softplus, times_derivative
 
 X = np.concatenate([np.linspace(-8, 8, 4001), [0.0, -0.0, 0.46875, 4.0, 1e-300, 1e300, -1e300]])
 
@@ -37,3 +37,10 @@ def test_softmax_of_huge_values():
     x = np.array([[1e300, -1e300, 1e300], [0, 0, -700]])
     np.testing.assert_allclose(softmax(x), [[0.5, 0, 0.5], [0.5, 0.5, 0]], atol=1e-15)
     np.testing.assert_allclose(np.exp(log_softmax(x[1:])), softmax(x[1:]))
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (300, 500)], ids=["small", "large"])
+def test_a_derivative_may_be_a_number_a_row_or_a_mask(shape):
+    g = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    for derivative in (2.0, g[:1] + 1, g > 0, g * 2):
+        np.testing.assert_array_equal(times_derivative(g, derivative), g * derivative)

@@ -1,6 +1,8 @@
 """Parts of a batch in several threads: the same results, errors and settings as in one."""
 
 import os
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -114,9 +116,33 @@ def test_openblas_of_this_numpy():
     assert read() == before
 
 
-def test_idle_threads_of_openblas_sleep_soon():
+ANOTHER_THREAD = """
+import _thread, time
+def nap(): time.sleep(60)
+_thread.start_new_thread(nap, ())
+time.sleep(0.1)
+"""
+
+
+@pytest.mark.parametrize("before", ["", ANOTHER_THREAD], ids=["alone", "with another thread"])
+def test_idle_threads_of_openblas_sleep_soon(before):
     library = openblas.library()
     if not hasattr(library, "openblas_thread_timeout") or threads.thread_functions()[0]() == 1:
         pytest.skip("NumPy brings no OpenBLAS with threads here")
+    code = f"{before}\nfrom nnlite.ops.openblas import library\nimport nnlite.layers\n"
     name, value = openblas.SPIN
-    assert library.openblas_thread_timeout() == int(os.environ.get(name, value))
+    env = {key: text for key, text in os.environ.items() if key != name}
+    timeout = subprocess.run(
+        [sys.executable, "-c", f"{code}print(library().openblas_thread_timeout())"],
+        capture_output=True, text=True, check=True, env=env, timeout=60,
+    ).stdout  # fmt: skip
+    assert (int(timeout) == int(value)) == (before == "")
+
+
+def test_no_more_threads_than_cores(monkeypatch):
+    monkeypatch.setattr(threads, "SMALL", 0)
+    monkeypatch.setattr(threads, "thread_functions", lambda: (lambda: 5, lambda count: None))
+    for items in (5, 2, 3, 4, 9):
+        assert len(threads.over_parts(lambda part: part, items, 1)) == min(items, 5)
+    assert len(threads._workers(4)) == 4
+    assert threads._workers.cache_info().currsize <= 3  # of this test and those before

@@ -5,7 +5,8 @@ One product of a `Linear` so takes half a core from all that runs in several thr
 a training step, and from every other process: two threads were no faster than one. They are told
 to sleep after 2¹⁹ ticks (0.2 ms), so that the products that follow each other in a layer find them
 awake, and the update of the weights has the cores for itself. A user's OPENBLAS_THREAD_TIMEOUT is
-left as it is.
+left as it is. Where other threads are alive when nnlite is imported, as in a notebook, and outside
+Linux and macOS, nothing is changed; set OPENBLAS_THREAD_TIMEOUT=19 before NumPy is imported.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
-import threading
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,11 +49,12 @@ def let_idle_threads_sleep() -> None:
     """Tell OpenBLAS's threads not to spin for long; they read this when they are started.
 
     So they are started anew, as OpenBLAS does it itself after a fork. With other threads about,
-    which may be in the middle of a product, all is left as it is.
+    which may be in the middle of a product, all is left as it is (`sys._current_frames` knows
+    those too that `threading` has not started).
     """
     functions, found, (name, value) = thread_functions(), library(), SPIN
     restart: list[Any] = [getattr(found, each, None) for each in RESTART]
-    if functions is None or None in restart or name in os.environ or threading.active_count() > 1:
+    if functions is None or None in restart or name in os.environ or len(sys._current_frames()) > 1:
         return
     read, write = functions
     threads = read()

@@ -41,7 +41,7 @@ def times_derivative(g: np.ndarray, derivative: np.ndarray) -> np.ndarray:
     NumPy multiplies floats by booleans through a small buffer: converting a large mask first takes
     half as long.
     """
-    if g.size <= SMALL or derivative.shape != g.shape:
+    if g.size <= SMALL or np.shape(derivative) != g.shape:
         return g * derivative
     d_x = np.empty(g.shape, np.result_type(g, derivative))
 

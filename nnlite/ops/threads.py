@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextvars
 import functools
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,17 +38,28 @@ def over_parts(work: Callable[[slice], Result], items: int, values: int) -> list
         items: their number: the images of a batch, the values of a vector.
         values: about how many values are moved for all of them; 0 keeps them in one thread.
     """
-    with _single_threaded_blas(items > 1 and values > SMALL) as threads:
+    # while the interpreter shuts down, its threads no longer run
+    shared = items > 1 and values > SMALL and not sys.is_finalizing()
+    with _single_threaded_blas(shared) as threads:
         count = min(threads, items)
         if count <= 1:
             return [work(slice(0, items))]
         parts = [slice(items * i // count, items * (i + 1) // count) for i in range(count)]
-        workers = zip(parts[1:], _workers(count - 1), strict=True)
+        workers = zip(parts[1:], _workers(threads - 1), strict=False)  # there may be more
         others = [_start(work, part, jobs) for part, jobs in workers]
-        outcomes = [_outcome(work, parts[0]), *(other.get() for other in others)]
+        outcomes = [_outcome(work, parts[0])]
+        try:
+            outcomes.extend(other.get() for other in others)  # one after the other
+        except BaseException:  # Ctrl-C: not before all threads are done with the arrays
+            for other in others[len(outcomes) - 1 :]:
+                other.get()
+            raise
         for _, error in outcomes:
             if error is not None:
-                raise error
+                try:
+                    raise error
+                finally:  # its traceback holds this frame, and so the arrays
+                    del outcomes, error
         return [result for result, _ in outcomes]
 
 

@@ -1,7 +1,7 @@
 """Maxima and sums over sliding windows, one axis after the other.
 
 The maximum (or the sum) over a kh × kw window is that over kw columns of those over kh rows, so
-kh + kw strided passes over whole arrays do the work of kh · kw.
+kh + kw strided passes do the work of kh · kw.
 
 Window i of an axis covers the padded positions i·stride … i·stride + kernel − 1. Tap o of all
 windows is then one slice, x[o :: stride]. Windows stand on the axes 1, 2, … of (N, …, C).

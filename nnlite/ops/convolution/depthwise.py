@@ -38,9 +38,13 @@ def shifted_rows(x: np.ndarray, rows: slice, width: int, geometry: Geometry) -> 
     room = padded(x, rows, geometry)
     if not room.flags.c_contiguous:
         room = room.copy()
-    n, height, _, channels = room.shape
+    n, height, across, channels = room.shape
     (kh, kw), (s, t), (d, e) = geometry.kernel, geometry.stride, geometry.dilation
-    sn, sh, sw, sc = room.strides
+    # not room.strides, in which an axis of length 1, such as that of x[..., None], may have any
+    sc = room.itemsize
+    sw = channels * sc
+    sh = across * sw
+    sn = height * sh
     shifted = as_strided(  # (n, height, kW, width, C): the row as each kernel column sees it
         room, (n, height, kw, width, channels), (sn, sh, e * sw, t * sw, sc), writeable=False
     )
