@@ -12,6 +12,8 @@ from nnlite.initializers import Initializer, Uniform, first_values
 from nnlite.layers.base import Layer
 from nnlite.ops.convolution import ALGORITHMS, Algorithm, check_algorithm, choose_algorithm
 from nnlite.ops.convolution.geometry import Geometry, Pair
+from nnlite.ops.products import sum_rows
+from nnlite.ops.threads import over_parts
 from nnlite.parameter import Parameter
 from nnlite.random import as_generator
 
@@ -151,13 +153,14 @@ class Convolution(Layer):
     def add_bias(self, y: np.ndarray) -> None:
         """y += b, in place: a whole row of places at a time, which is one long vector."""
         if self.bias is not None:
-            width = y.shape[2]
-            rows = y.reshape(-1, width * self.out_channels)
-            rows += np.tile(self.bias.data, width)
+            rows = y.reshape(-1, y.shape[2] * self.out_channels)
+            along = np.tile(self.bias.data, y.shape[2])
+            over_parts(lambda part: np.add(rows[part], along, out=rows[part]), len(rows), y.size)
 
     def add_bias_gradient(self, g: np.ndarray) -> None:
         """dL/db = Σ G over samples and places."""
         if self.bias is not None:
-            width = g.shape[2]
-            d_rows = np.add.reduce(g.reshape(-1, width * self.out_channels), 0)
-            self.bias.accumulate(np.add.reduce, d_rows.reshape(width, self.out_channels), 0)
+            rows = g.reshape(-1, g.shape[2] * self.out_channels)
+            sums = over_parts(lambda part: sum_rows(rows[part]), len(rows), g.size)
+            places = np.concatenate(sums).reshape(-1, self.out_channels)
+            self.bias.accumulate(np.add.reduce, places, 0)
