@@ -10,6 +10,7 @@ from cases.convolution import LAYERS
 import nnlite as nn
 from nnlite.ops import convolution, threads
 from nnlite.ops.convolution import geometry as geometries
+from nnlite.ops.convolution import winograd
 from nnlite.ops.convolution.geometry import Geometry
 
 GEOMETRIES = {
@@ -140,7 +141,9 @@ def test_arrays_in_any_memory_order(algorithm):
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (8, 8), (14, 13), (31, 4)])
 @pytest.mark.parametrize("padding", [((1, 1), (1, 1)), ((2, 2), (0, 3)), ((3, 0), (4, 1))])
 @pytest.mark.parametrize("work", [1, 20_000, 1 << 19])
-def test_winograd_in_float32(size, padding, work, monkeypatch):
+@pytest.mark.parametrize("m", winograd.POINTS)
+def test_winograd_in_float32(m, size, padding, work, monkeypatch):
+    monkeypatch.setattr(winograd, "POINTS", {m: winograd.POINTS[m]})
     geometry = Geometry((3, 3), padding=padding)
     x, w, g = arrays(geometry, (3, *(n + 2 for n in size), 48), 32, np.float32)
     expected = run("direct", *(a.astype(np.float64) for a in (x, w, g)), geometry)
@@ -148,11 +151,23 @@ def test_winograd_in_float32(size, padding, work, monkeypatch):
     found = run("winograd", x, w, g, geometry)
     assert {a.dtype for a in found} == {np.dtype(np.float32)}
     assert_close(found, expected, 5e-6)
+    d_w, d_x = winograd.gradients(x, g, w, geometry)
+    np.testing.assert_array_equal(d_x, found[1])
+    np.testing.assert_array_equal(d_w, found[2])
 
 
 def test_an_empty_batch_has_no_outputs():
     layer = nn.Conv2d(3, 4, 3, padding=1)
     assert layer(np.zeros((0, 5, 6, 3), np.float32)).shape == (0, 5, 6, 4)
+
+
+@pytest.mark.parametrize(
+    ("size", "m", "multiplications"),
+    [((2, 2), 2, 16), ((4, 4), 4, 36), ((6, 6), 2, 144), ((7, 7), 4, 144), ((14, 3), 4, 144)],
+)
+def test_tiles_are_chosen_for_few_multiplications(size, m, multiplications):
+    tiling = winograd.tiling(size)
+    assert (tiling.m, tiling.multiplications) == (m, multiplications)
 
 
 def test_choice_of_algorithm():
@@ -168,7 +183,10 @@ def test_choice_of_algorithm():
     assert choice(nn.Conv2d(32, 64, 3, padding=1)) == "winograd"
     assert choice(nn.Conv2d(32, 64, 3, padding=1), dtype=np.float64) == "direct"
     assert choice(nn.Conv2d(32, 64, 3, padding=1), size=(5, 5)) == "direct"
-    assert choice(nn.Conv2d(16, 64, 3, padding=1)) == "direct"
+    assert choice(nn.Conv2d(32, 64, 3, padding=1), size=(6, 6)) == "winograd"
+    assert choice(nn.Conv2d(16, 64, 3, padding=1)) == "winograd"
+    assert choice(nn.Conv2d(16, 64, 3, padding=1), size=(9, 9)) == "direct"
+    assert choice(nn.Conv2d(8, 64, 3, padding=1)) == "direct"
     assert choice(nn.Conv2d(32, 64, 3, padding=1, stride=2)) == "direct"
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from nnlite.initializers import Initializer
 from nnlite.layers.conv_base import Convolution, Padding, Size
-from nnlite.ops.convolution import Algorithm
+from nnlite.ops.convolution import Algorithm, gradients
 
 
 class _Conv(Convolution):
@@ -73,11 +73,10 @@ class _Conv(Convolution):
         geometry = self._geometry
         out = geometry.out_size((x.shape[1], x.shape[2]))
         g, operation = self.gradient_images(grad_output, len(x), out), self.operation(out)
-        self.weight.grad += operation.weight_gradient(x, g, geometry).reshape(self.weight.shape)
+        d_w, d_x = gradients(operation, x, g, self.kernel(), geometry, self.needs_input_grad)
+        self.weight.grad += d_w.reshape(self.weight.shape)
         self.add_bias_gradient(g)
-        if not self.needs_input_grad:
-            return None
-        return self.lower(operation.input_gradient(g, self.kernel(), x.shape[1:3], geometry))
+        return None if d_x is None else self.lower(d_x)
 
     def multiply_adds(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:
         """Each output sums a kernel's worth of products."""

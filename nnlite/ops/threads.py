@@ -44,7 +44,7 @@ def over_parts(work: Callable[[slice], Result], items: int, values: int) -> list
         count = min(threads, items)
         if count <= 1:
             return [work(slice(0, items))]
-        parts = [slice(items * i // count, items * (i + 1) // count) for i in range(count)]
+        parts = list(evenly(slice(0, items), count))
         workers = zip(parts[1:], _workers(threads - 1), strict=False)  # there may be more
         others = [_start(work, part, jobs) for part, jobs in workers]
         outcomes = [_outcome(work, parts[0])]
@@ -61,6 +61,13 @@ def over_parts(work: Callable[[slice], Result], items: int, values: int) -> list
                 finally:  # its traceback holds this frame, and so the arrays
                     del outcomes, error
         return [result for result, _ in outcomes]
+
+
+def evenly(items: slice, count: int) -> Iterator[slice]:
+    """So many parts of the items, one after the other, whose sizes differ by one at most."""
+    start, size = items.start, items.stop - items.start
+    for i in range(count):
+        yield slice(start + size * i // count, start + size * (i + 1) // count)
 
 
 def over_blocks(work: Callable[[slice], None], items: int, values: int) -> None:

@@ -57,6 +57,9 @@ LAYERS: dict[str, LayerCase] = {
     "Conv2d winograd odd": conv2d(
         2, 3, 3, padding=((0, 3), (2, 1)), algorithm="winograd", shape=(1, 9, 5, 2)
     ),
+    "Conv2d winograd small tiles": conv2d(
+        4, 3, 3, padding=1, algorithm="winograd", shape=(2, 6, 5, 4)
+    ),
     "Conv2d winograd large": LayerCase(
         lambda: nn.Conv2d(32, 48, 3, padding=1), (2, 9, 8, 32), by_difference=False
     ),

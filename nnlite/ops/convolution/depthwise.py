@@ -17,7 +17,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from nnlite.ops.convolution import direct
-from nnlite.ops.convolution.geometry import Geometry, Pair, blocks, padded, turned_round
+from nnlite.ops.convolution.geometry import Geometry, Pair, Rooms, blocks, turned_round
 from nnlite.ops.threads import over_parts
 
 FOR = "as many groups as channels, in and out"
@@ -33,9 +33,8 @@ def copied(values: int, geometry: Geometry) -> int:
     return values if geometry.stride[1] == 1 else geometry.kernel[1] * values
 
 
-def shifted_rows(x: np.ndarray, rows: slice, width: int, geometry: Geometry) -> np.ndarray:
+def shifted_rows(room: np.ndarray, rows: int, width: int, geometry: Geometry) -> np.ndarray:
     """What each output row meets, (n, rows, kH, kW, width·C), a view where the stride allows it."""
-    room = padded(x, rows, geometry)
     if not room.flags.c_contiguous:
         room = room.copy()
     n, height, across, channels = room.shape
@@ -53,7 +52,7 @@ def shifted_rows(x: np.ndarray, rows: slice, width: int, geometry: Geometry) -> 
     sn, sh, sk, _, sc = shifted.strides
     return as_strided(
         shifted,
-        (n, rows.stop - rows.start, kh, kw, width * channels),
+        (n, rows, kh, kw, width * channels),
         (sn, s * sh, d * sh, sk, sc),
         writeable=False,
     )
@@ -67,8 +66,10 @@ def forward(x: np.ndarray, w: np.ndarray, geometry: Geometry) -> np.ndarray:
     repeated = np.tile(w[:, :, 0], width)  # (kH, kW, width·C)
 
     def sums(part: slice) -> None:
+        rooms = Rooms(geometry)
         for images, rows in blocks(part, height, copied(width * channels, geometry)):
-            shifted = shifted_rows(x[images], rows, width, geometry)
+            room = rooms(x[images], rows)
+            shifted = shifted_rows(room, rows.stop - rows.start, width, geometry)
             np.einsum("nhklw,klw->nhw", shifted, repeated, out=y[images, rows])
 
     over_parts(sums, len(x), y.size)
@@ -96,8 +97,10 @@ def weight_gradient(x: np.ndarray, g: np.ndarray, geometry: Geometry) -> np.ndar
 
     def sums(part: slice) -> np.ndarray:
         d_rows = np.zeros((kh, kw, width * channels), np.result_type(x, g))
+        rooms = Rooms(geometry)
         for images, rows in blocks(part, height, copied(width * channels, geometry)):
-            shifted, d_y = shifted_rows(x[images], rows, width, geometry), rows_of_g[images, rows]
+            room, d_y = rooms(x[images], rows), rows_of_g[images, rows]
+            shifted = shifted_rows(room, rows.stop - rows.start, width, geometry)
             for k, m in itertools.product(range(kh), range(kw)):  # twice as fast as all at once
                 d_rows[k, m] += np.einsum("nhw,nhw->w", shifted[:, :, k, m], d_y)
         return d_rows

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nnlite.ops.threads import evenly
+
 Pair = tuple[int, int]
 
 WORK = 1 << 18  # values in a work buffer: 1 MB of float32, about a core's own cache
@@ -64,17 +66,22 @@ def blocks(images: slice, rows: int, values: int) -> Iterator[tuple[slice, slice
     """Parts of some images as (images, output rows), where one row needs so many work values.
 
     Whole images while they fit into `WORK`, otherwise rows of one image: memory does not grow
-    with the batch.
+    with the batch. All are about equally large, so that threads do not hold each other up.
     """
-    if rows * values <= WORK:
-        step = WORK // max(rows * values, 1)
-        for start in range(images.start, images.stop, step):
-            yield slice(start, min(start + step, images.stop)), slice(0, rows)
+    at_once, whole = WORK // max(rows * values, 1), slice(0, rows)
+    if at_once:
+        for some in evenly(images, -(-(images.stop - images.start) // at_once)):
+            yield some, whole
     else:
-        step = max(WORK // values, 1)
+        count = -(-rows // max(WORK // values, 1))
         for image in range(images.start, images.stop):
-            for start in range(0, rows, step):
-                yield slice(image, image + 1), slice(start, min(start + step, rows))
+            for some in evenly(whole, count):
+                yield slice(image, image + 1), some
+
+
+def at_most(values: int) -> int:
+    """The work values of the largest block, where one row needs so many."""
+    return max(WORK, values)
 
 
 class Band(NamedTuple):
@@ -94,16 +101,32 @@ def band(rows: slice, height: int, geometry: Geometry) -> Band:
     return Band(slice(low, high), slice(low - first, high - first), last - first)
 
 
-def padded(x: np.ndarray, rows: slice, geometry: Geometry) -> np.ndarray:
-    """The zero-padded rows of x (n, H, W, C) that the windows of these output rows see."""
-    n, height, width, channels = x.shape
-    left, right = geometry.padding[1]
-    part = band(rows, height, geometry)
-    if part.place == slice(0, part.height) and left == right == 0:
-        return x[:, part.inside]
-    room = np.zeros((n, part.height, left + width + right, channels), x.dtype)
-    room[:, part.place, left : left + width] = x[:, part.inside]
-    return room
+class Rooms:
+    """The zero-padded rows of images under some output rows, copied block after block.
+
+    Blocks of the same shape share a room, whose zeros are written once.
+    """
+
+    def __init__(self, geometry: Geometry) -> None:
+        self._geometry = geometry
+        self._rooms: dict[tuple[int, ...], np.ndarray] = {}
+
+    def __call__(self, x: np.ndarray, rows: slice) -> np.ndarray:
+        """What the windows of these output rows see of x (n, H, W, C); valid until the next."""
+        n, height, width, channels = x.shape
+        left, right = self._geometry.padding[1]
+        part = band(rows, height, self._geometry)
+        if part.place == slice(0, part.height) and left == right == 0:
+            return x[:, part.inside]
+        key = n, part.place.start, part.place.stop, part.height
+        room = self._rooms.get(key)
+        if room is None:
+            if len(self._rooms) > 1:  # evenly cut blocks have two sizes
+                self._rooms.clear()
+            room = np.zeros((n, part.height, left + width + right, channels), x.dtype)
+            self._rooms[key] = room
+        room[:, part.place, left : left + width] = x[:, part.inside]
+        return room
 
 
 def position(kernel_index: Pair, out_size: Pair, geometry: Geometry) -> tuple[slice, slice]:

@@ -1,26 +1,28 @@
-"""Winograd's F(4×4, 3×3): a 3×3 convolution with a quarter of the multiplications.
+"""Winograd's F(m×m, 3×3): a 3×3 convolution with a quarter (m = 4) of the multiplications.
 
-In one dimension, a polynomial of degree 5 is known from its values at 6 points (one of them ∞,
-where the value is the leading coefficient). Let Eₖ (6, k) take k coefficients to these values.
-The product s = u g of polynomials with 4 and 3 coefficients is a product of values,
+In one dimension, a polynomial of degree m + 1 is known from its values at m + 2 points (one of them
+∞, where the value is the leading coefficient). Let Eₖ (m + 2, k) take k coefficients to these
+values. The product s = u g of polynomials with m and 3 coefficients is a product of values,
 
-    s = E₆⁻¹ [(E₃ g) ⊙ (E₄ u)]           6 multiplications instead of 12
+    s = E₍ₘ₊₂₎⁻¹ [(E₃ g) ⊙ (Eₘ u)]       m + 2 multiplications instead of 3 m
 
-and a convolution with the kernel g. The transposed map in u takes 6 inputs d to 4 outputs, which
-is the cross-correlation of layers, yᵢ = Σₖ dᵢ₊ₖ gₖ:
+and a convolution with the kernel g. The transposed map in u takes m + 2 inputs d to m outputs,
+which is the cross-correlation of layers, yᵢ = Σₖ dᵢ₊ₖ gₖ:
 
-    y = E₄ᵀ [(E₃ g) ⊙ (E₆⁻ᵀ d)]  =  Aᵀ [(G g) ⊙ (Bᵀ d)]
+    y = Eₘᵀ [(E₃ g) ⊙ (E₍ₘ₊₂₎⁻ᵀ d)]  =  Aᵀ [(G g) ⊙ (Bᵀ d)]
 
-In two dimensions each step happens along both axes. Tiles of 6×6 inputs, 4 apart, so give tiles
-of 4×4 outputs: 36 multiplications instead of 144. The sum over channels makes each of them a
-matrix product (tiles, C)(C, O), and the transforms are matrix products too:
+In two dimensions each step happens along both axes. Tiles of (m + 2)² inputs, m apart, so give
+tiles of m² outputs: 36 multiplications instead of 144 for m = 4, and 16 instead of 36 for m = 2.
+The sum over channels makes each of them a matrix product (tiles, C)(C, O), and the transforms are
+matrix products too:
 
-    U = G w Gᵀ      V = Bᵀ d B      M[p] = V[p] U[p]  for each of the 36 p      y = Aᵀ M A
+    U = G w Gᵀ      V = Bᵀ d B      M[p] = V[p] U[p]  for each of the (m + 2)² p      y = Aᵀ M A
 
-The weight gradient is the transpose of these steps. The input gradient is a 3×3 convolution of
-stride 1 itself, and so runs as one:
+The gradients are the transposes of these steps, in reverse; where tiles of inputs overlap, their
+gradients add up:
 
     dM = A dy Aᵀ      dU[p] = V[p]ᵀ dM[p]      dw = Gᵀ dU G
+                      dV[p] = dM[p] U[p]ᵀ      dx = Σ over tiles of B dV Bᵀ
 
 The values grow and cancel on the way: about 2e-6 of the largest output in float32.
 Source: Lavin & Gray 2016, "Fast Algorithms for Convolutional Neural Networks"; the construction
@@ -33,17 +35,19 @@ from functools import cache, reduce
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
-from nnlite.ops.convolution import direct
-from nnlite.ops.convolution.geometry import Geometry, Pair, blocks, padded, turned_round
+from nnlite.ops.convolution.geometry import Geometry, Pair, at_most, blocks
+from nnlite.ops.convolution.tiles import Tiles, Tiling, Work, along_both, put_together
 from nnlite.ops.threads import over_parts
 
 FOR = "kernels of 3×3 with stride 1, dilation 1 and one group"
 
-OUT, IN = 4, 6  # the edge of a tile of outputs, and of the inputs that it sees
-# With these points the error is a quarter of that with the usual 0, ±1, ±2 (measured).
-POINTS = (0.0, 0.5**0.5, -(0.5**0.5), 2**0.5, -(2**0.5))  # and infinity
+# By the edge m of a tile of outputs, the points but ∞. For m = 4 the error is a quarter of that
+# with the usual 0, ±1, ±2 (measured).
+POINTS = {
+    2: (0.0, 1.0, -1.0),
+    4: (0.0, 0.5**0.5, -(0.5**0.5), 2**0.5, -(2**0.5)),
+}
 
 
 def applies(w_shape: tuple[int, ...], geometry: Geometry) -> bool:
@@ -51,99 +55,104 @@ def applies(w_shape: tuple[int, ...], geometry: Geometry) -> bool:
     return geometry._replace(padding=((0, 0), (0, 0))) == Geometry((3, 3))
 
 
-def evaluation(coefficients: int) -> np.ndarray:
-    """Eₖ, which takes k coefficients to the values at the points."""
-    at_infinity = np.eye(coefficients)[-1:]
-    return np.vstack([np.vander(POINTS, coefficients, increasing=True), at_infinity])
+def tiling(out_size: Pair) -> Tiling:
+    """The one with fewer multiplications: small outputs fill only a part of a large tile."""
+    height, width = out_size
+    every = (Tiling(m, -(-height // m), -(-width // m)) for m in POINTS)
+    return min(every, key=lambda tiles: tiles.multiplications)
 
 
 @cache
-def transforms(dtype: np.dtype[Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Aᵀ (4, 6), Bᵀ (6, 6) and G (6, 3)."""
-    a, b, g = evaluation(OUT).T, np.linalg.inv(evaluation(IN)).T, evaluation(3)
+def transforms(m: int, dtype: np.dtype[Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Aᵀ (m, m + 2), Bᵀ (m + 2, m + 2) and G (m + 2, 3)."""
+
+    def evaluation(k: int) -> np.ndarray:  # Eₖ
+        at_infinity = np.eye(k)[-1:]
+        return np.vstack([np.vander(POINTS[m], k, increasing=True), at_infinity])
+
+    a, b, g = evaluation(m).T, np.linalg.inv(evaluation(m + 2)).T, evaluation(3)
     return a.astype(dtype), b.astype(dtype), g.astype(dtype)
-
-
-def planes(x: np.ndarray, rows: slice, columns: int, edge: int, before: Pair) -> np.ndarray:
-    """Windows of edge×edge values, 4 apart, as one plane per value: (edge, edge, tiles, C)."""
-    right = OUT * (columns - 1) + edge - before[1] - x.shape[2]
-    geometry = Geometry((edge, edge), (OUT, OUT), ((before[0], 0), (before[1], right)))
-    room = padded(x, rows, geometry)
-    n, _, _, channels = room.shape
-    sn, sh, sw, sc = room.strides
-    windows = as_strided(
-        room,
-        (edge, edge, n, rows.stop - rows.start, columns, channels),
-        (sh, sw, sn, OUT * sh, OUT * sw, sc),
-        writeable=False,
-    )
-    return windows.reshape(edge, edge, -1, channels)
-
-
-def along_both(matrix: np.ndarray, a: np.ndarray) -> np.ndarray:
-    """The linear map of the first axis and of the second: (k, k, …) → (m, m, …)."""
-    m, k = matrix.shape
-    once = np.matmul(matrix, a.reshape(k, -1)).reshape(m, k, -1)
-    return np.matmul(matrix, once).reshape(m, m, *a.shape[2:])
 
 
 def forward(x: np.ndarray, w: np.ndarray, geometry: Geometry) -> np.ndarray:
     """y (N, Ho, Wo, O) from x (N, H, W, C) and w (3, 3, C, O)."""
-    (height, width), out = geometry.out_size(x.shape[1:3]), w.shape[-1]
-    tiles_down, tiles_across = -(-height // OUT), -(-width // OUT)
-    to_y, to_v, to_u = transforms(np.result_type(x, w))
-    u = along_both(to_u, w)  # (6, 6, C, O)
-    y = np.empty((len(x), height, width, out), u.dtype)
-    fits = (height, width) == (OUT * tiles_down, OUT * tiles_across)
-    values = tiles_across * IN * IN * max(u.shape[2:])  # of one row of tiles
+    n, (height, width), out = len(x), geometry.out_size(x.shape[1:3]), w.shape[-1]
+    cover, dtype = tiling((height, width)), np.result_type(x, w)
+    m, p, values = cover.m, cover.m + 2, cover.values(max(w.shape[2:]))
+    to_y, to_v, to_u = transforms(m, dtype)
+    u = along_both(to_u, w, Work(p * p * w[0, 0].size, dtype))  # (p, p, C, O)
+    y = np.empty((n, height, width, out), dtype)
 
     def products(part: slice) -> None:
-        for images, rows in blocks(part, tiles_down, values):
-            v = along_both(to_v, planes(x[images], rows, tiles_across, IN, _before(geometry)))
-            tiles = along_both(to_y, v @ u)  # (4, 4, tiles, O)
-            place = y[images, OUT * rows.start : OUT * rows.stop]
-            count, down = len(place), rows.stop - rows.start
-            # What reaches beyond the edge is laid out apart, and copied while it is in the cache.
-            shape = (count, OUT * down, OUT * tiles_across, out)
-            room = place if fits else np.empty(shape, y.dtype)
-            by_tile = room.reshape(count, down, OUT, tiles_across, OUT, out)
-            by_tile.transpose(2, 4, 0, 1, 3, 5)[...] = tiles.reshape(
-                OUT, OUT, count, down, tiles_across, out
-            )
-            if not fits:
-                place[...] = room[:, : place.shape[1], :width]
+        work = Work(at_most(values), dtype)
+        tiles = Tiles(cover, p, x.shape[2], before(geometry), work)
+        for images, rows in blocks(part, cover.down, values):
+            v = tiles.transformed(to_v, x[images], rows)
+            products = np.matmul(v, u, out=work(*v.shape[:3], out))  # (p, p, tiles, O)
+            place = y[images, m * rows.start : m * rows.stop]
+            put_together(along_both(to_y, products, work), cover.across, place, work)
 
-    over_parts(products, len(x), len(x) * tiles_down * values)
+    over_parts(products, n, n * cover.down * values)
     return y
-
-
-def input_gradient(g: np.ndarray, w: np.ndarray, size: Pair, geometry: Geometry) -> np.ndarray:
-    """dL/dx (N, *size, C): a convolution of the same kind over G."""
-    back = geometry.transposed(g.shape[1:3], size)
-    if back is None:
-        return direct.scattered(g, w, size, geometry)
-    return forward(g, turned_round(w, 1), back)
 
 
 def weight_gradient(x: np.ndarray, g: np.ndarray, geometry: Geometry) -> np.ndarray:
     """dL/dw (3, 3, C, O) from x (N, H, W, C) and dL/dy (N, Ho, Wo, O)."""
-    n, height, width, out = g.shape
-    tiles_down, tiles_across = -(-height // OUT), -(-width // OUT)
-    to_y, to_v, to_u = transforms(np.result_type(x, g))
-    values = tiles_across * IN * IN * max(x.shape[-1], out)  # of one row of tiles
+    return _backward(x, g, None, x.shape, geometry)[0]
 
-    def products(part: slice) -> np.ndarray:
-        d_u = np.zeros((IN, IN, x.shape[-1], out), to_u.dtype)
-        for images, rows in blocks(part, tiles_down, values):
-            v = along_both(to_v, planes(x[images], rows, tiles_across, IN, _before(geometry)))
-            d_m = along_both(to_y.T, planes(g[images], rows, tiles_across, OUT, (0, 0)))
-            d_u += v.swapaxes(2, 3) @ d_m
+
+def input_gradient(g: np.ndarray, w: np.ndarray, size: Pair, geometry: Geometry) -> np.ndarray:
+    """dL/dx (N, *size, C)."""
+    return _backward(None, g, w, (len(g), *size, w.shape[2]), geometry)[1]
+
+
+def gradients(
+    x: np.ndarray, g: np.ndarray, w: np.ndarray, geometry: Geometry
+) -> tuple[np.ndarray, np.ndarray]:
+    """dL/dw and dL/dx, which share dM."""
+    return _backward(x, g, w, x.shape, geometry)
+
+
+def _backward(
+    x: np.ndarray | None,
+    g: np.ndarray,
+    w: np.ndarray | None,
+    shape: tuple[int, ...],
+    geometry: Geometry,
+) -> tuple[Any, Any]:
+    """dL/dw where x (of this shape) is given, and dL/dx where w is."""
+    cover, (n, _, _, out), (_, _, width, channels) = tiling(g.shape[1:3]), g.shape, shape
+    p, values, dtype = cover.m + 2, cover.values(max(channels, out)), g.dtype
+    to_y, to_v, to_u = transforms(cover.m, dtype)
+    d_x = u = None
+    if w is not None:
+        d_x = np.empty(shape, dtype)
+        u = along_both(to_u, w.swapaxes(2, 3), Work(p * p * channels * out, dtype))  # (p, p, O, C)
+
+    def products(part: slice) -> np.ndarray | None:
+        work_g, work_x = (Work(at_most(values), dtype) for _ in range(2))
+        tiles_g = Tiles(cover, cover.m, g.shape[2], (0, 0), work_g)
+        tiles_x = Tiles(cover, p, width, before(geometry), work_x)
+        d_u: np.ndarray | None = None
+        for images, rows in blocks(part, cover.down, values):
+            d_m = tiles_g.transformed(to_y.T, g[images], rows)
+            if x is not None:
+                v = tiles_x.transformed(to_v, x[images], rows)
+                of_block = v.swapaxes(2, 3) @ d_m
+                d_u = of_block if d_u is None else np.add(d_u, of_block, out=d_u)
+            if u is not None and d_x is not None:
+                d_v = np.matmul(d_m, u, out=work_x(p, p, d_m.shape[2], channels))
+                tiles_x.spread(to_v, d_v, d_x[images], rows)
         return d_u
 
-    d_u = reduce(np.add, over_parts(products, n, n * tiles_down * values))
-    return along_both(to_u.T, d_u)
+    parts = over_parts(products, n, n * cover.down * values)
+    if x is None:
+        return None, d_x
+    sums = [d_u for d_u in parts if d_u is not None]
+    d_u = reduce(np.add, sums) if sums else np.zeros((p, p, channels, out), dtype)
+    return along_both(to_u.T, d_u, Work(d_u.size, dtype)), d_x
 
 
-def _before(geometry: Geometry) -> Pair:
+def before(geometry: Geometry) -> Pair:
     """The padding above and to the left."""
     return geometry.padding[0][0], geometry.padding[1][0]
