@@ -51,6 +51,11 @@ class Windows:
         """Whether every value belongs to exactly one window."""
         return self.stride == self.kernel and self.padding == self.after == 0
 
+    def begin_outside(self) -> Iterator[tuple[int, int]]:
+        """The windows that begin in the padding, each with the place of its first value of x."""
+        for window in range(min(self.count, -(-self.padding // self.stride))):
+            yield window, self.padding - window * self.stride
+
     def taps(self, axis: int) -> Iterator[tuple[slice, ...]]:
         """An index for every place in the kernel: that place in all windows."""
         for offset in range(self.kernel):
@@ -84,6 +89,9 @@ def max_windows(x: np.ndarray, windows: Sequence[Windows]) -> tuple[np.ndarray, 
         y[images] = best
 
     over_blocks(maxima, len(x), x.size)
+    for (axis, along), better in zip(axes, above, strict=True):
+        for window, offset in along.begin_outside():  # padding is no maximum, even of −∞
+            np.moveaxis(better, axis + 1, 0)[window][:, offset - 1] = True
     return y, above[::-1]
 
 
@@ -100,12 +108,12 @@ def max_windows_backward(
             shape = (*d.shape[:axis], along.room, *d.shape[axis + 1 :])
             room = d_x[images] if last else _room(shape, [along], g.dtype)
             first, *others = along.taps(axis)
-            rest = d
             for index, tap in reversed(list(enumerate(others))):
-                part = rest * better[images, index]
-                rest = rest - part
+                part = better[images, index].astype(g.dtype)
+                part *= d
+                d = d - part
                 _add(part, room[tap], along)
-            _add(rest, room[first], along)
+            _add(d, room[first], along)
             d = room
 
     over_blocks(spread, len(g), d_x.size)
