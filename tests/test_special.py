@@ -42,5 +42,10 @@ def test_softmax_of_huge_values():
 @pytest.mark.parametrize("shape", [(3, 5), (300, 500)], ids=["small", "large"])
 def test_a_derivative_may_be_a_number_a_row_or_a_mask(shape):
     g = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-    for derivative in (2.0, g[:1] + 1, g > 0, g * 2):
-        np.testing.assert_array_equal(times_derivative(g, derivative), g * derivative)
+    row = g[0] + 1
+    for derivative in (lambda x: 2.0, lambda x: row, lambda x: x > 0, lambda x: x * 2):
+        expected = g * np.asarray(derivative(g), np.float32)
+        np.testing.assert_array_equal(times_derivative(g, derivative, (g,)), expected)
+    for saved in ((), (3.0,), (row,)):  # nothing to cut into parts
+        found = times_derivative(g, lambda *saved: sum(saved), saved)
+        np.testing.assert_array_equal(found, g * np.asarray(sum(saved), np.float32))

@@ -24,7 +24,8 @@ class Elementwise(Layer):
                  ValueError: when G does not have y's shape
 
     A subclass writes two methods. `function(x)` returns y and, after it, whatever the derivative
-    is simplest in; `derivative` is called with just that:
+    is simplest in; `derivative` is called with just that (for large arrays with a part of the
+    batch at a time):
 
         class Square(nn.Elementwise):
             def function(self, x):
@@ -59,7 +60,7 @@ class Elementwise(Layer):
         """dL/dx = G ⊙ f′(x)."""
         shape, *saved = self.saved()
         self.check_grad_output(grad_output, shape)
-        return times_derivative(grad_output, self.derivative(*saved))
+        return times_derivative(grad_output, self.derivative, saved)
 
 
 class Lambda(Layer):

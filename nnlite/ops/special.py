@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,18 +35,21 @@ def relu(x: np.ndarray) -> np.ndarray:
     return y
 
 
-def times_derivative(g: np.ndarray, derivative: np.ndarray) -> np.ndarray:
-    """g ⊙ f′(x).
+def times_derivative(
+    g: np.ndarray, derivative: Callable[..., np.ndarray], saved: Sequence[Any]
+) -> np.ndarray:
+    """g ⊙ f′, with f′ = derivative(*saved); large arrays block by block, in several threads.
 
     NumPy multiplies floats by booleans through a small buffer: converting a large mask first takes
     half as long.
     """
-    if g.size <= SMALL or np.shape(derivative) != g.shape:
-        return g * derivative
-    d_x = np.empty(g.shape, np.result_type(g, derivative))
+    whole = all(isinstance(a, np.ndarray) and a.shape == g.shape for a in saved)
+    if g.size <= SMALL or not saved or not whole:
+        return g * derivative(*saved)
+    d_x = np.empty(g.shape, np.result_type(g, *saved))
 
     def product(part: slice) -> None:
-        factor, out = derivative[part], d_x[part]
+        factor, out = np.asarray(derivative(*(a[part] for a in saved))), d_x[part]
         if factor.dtype == bool:
             np.copyto(out, factor)
             factor = out
