@@ -42,7 +42,7 @@ def test_parts_come_in_order_and_cover_the_batch(library):
         return part
 
     parts = threads.over_parts(work, 10, threads.SMALL + 1)
-    assert parts == [slice(0, 3), slice(3, 6), slice(6, 10)]
+    assert parts == [slice(0, 4), slice(4, 7), slice(7, 10)]
     assert threading.main_thread().name in names
     assert len(names) > 1
     assert library.written == [1, 3]

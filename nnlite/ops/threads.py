@@ -64,10 +64,12 @@ def over_parts(work: Callable[[slice], Result], items: int, values: int) -> list
 
 
 def evenly(items: slice, count: int) -> Iterator[slice]:
-    """So many parts of the items, one after the other, whose sizes differ by one at most."""
+    """So many parts of the items, in order; the first ones may have one item more."""
     start, size = items.start, items.stop - items.start
     for i in range(count):
-        yield slice(start + size * i // count, start + size * (i + 1) // count)
+        stop = start + size // count + (i < size % count)
+        yield slice(start, stop)
+        start = stop
 
 
 def over_blocks(work: Callable[[slice], None], items: int, values: int) -> None:

@@ -109,7 +109,7 @@ class Rooms:
 
     def __init__(self, geometry: Geometry) -> None:
         self._geometry = geometry
-        self._rooms: dict[tuple[int, ...], np.ndarray] = {}
+        self._room, self._key = np.empty(0), (0, 0, 0, 0)
 
     def __call__(self, x: np.ndarray, rows: slice) -> np.ndarray:
         """What the windows of these output rows see of x (n, H, W, C); valid until the next."""
@@ -118,15 +118,12 @@ class Rooms:
         part = band(rows, height, self._geometry)
         if part.place == slice(0, part.height) and left == right == 0:
             return x[:, part.inside]
-        key = n, part.place.start, part.place.stop, part.height
-        room = self._rooms.get(key)
-        if room is None:
-            if len(self._rooms) > 1:  # evenly cut blocks have two sizes
-                self._rooms.clear()
-            room = np.zeros((n, part.height, left + width + right, channels), x.dtype)
-            self._rooms[key] = room
-        room[:, part.place, left : left + width] = x[:, part.inside]
-        return room
+        key = n, part.height, part.place.start, part.place.stop
+        if key != self._key:
+            self._room = np.zeros((n, part.height, left + width + right, channels), x.dtype)
+            self._key = key
+        self._room[:, part.place, left : left + width] = x[:, part.inside]
+        return self._room
 
 
 def position(kernel_index: Pair, out_size: Pair, geometry: Geometry) -> tuple[slice, slice]:

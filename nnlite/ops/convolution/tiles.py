@@ -1,8 +1,9 @@
-"""Tiles of an image, for Winograd's algorithm: cut out and transformed, and put together again.
+"""Tiles of images, for Winograd's algorithm: cut out and transformed, and put together again.
 
-All steps work on blocks of images, in buffers that are laid out once, and by few long NumPy calls:
-after each of them a thread may have to wait for the interpreter's lock. Tiles are numbered (down,
-n, across), which keeps together what lies side by side in an image.
+Each step works on a block of images, in buffers that stay in the cache. All its views are laid out
+once for all blocks of a shape, so that a block costs a few long NumPy calls and little else: before
+each of them, threads on two parts of a batch may have to wait for each other at the interpreter's
+lock. Tiles are numbered (down, n, across), which keeps together what lies side by side in an image.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from nnlite.ops.convolution.geometry import Geometry, Pair, Rooms, band
+from nnlite.ops.convolution.geometry import Geometry, Pair, band
 
 
 class Tiling(NamedTuple):
@@ -34,6 +35,52 @@ class Tiling(NamedTuple):
         return p * max(p * self.across, self.m * (self.across + 1)) * channels
 
 
+class Block(NamedTuple):
+    """Some rows of tiles of some images, and where in the room of these tiles the image lies.
+
+    The tiles are `edge` wide and m apart; those that overlap share (edge − m) rows and columns.
+    """
+
+    m: int
+    edge: int
+    n: int
+    down: int
+    across: int
+    channels: int
+    rows: Pair  # of the room, from and to
+    columns: Pair
+
+    @property
+    def room(self) -> tuple[int, int, int, int]:
+        """All that the tiles see, (n, height, width, C)."""
+        height, width = (self.m * (k - 1) + self.edge for k in (self.down, self.across))
+        return self.n, height, width, self.channels
+
+    @property
+    def length(self) -> int:
+        """How many values stand in the same place of the tiles of one row."""
+        return self.n * self.across * self.channels
+
+
+class Cut:
+    """Images (N, H, W, C) cut into blocks of tiles; the first one begins `before` their edge."""
+
+    def __init__(
+        self, tiling: Tiling, edge: int, shape: tuple[int, ...], before: Pair = (0, 0)
+    ) -> None:
+        (self._m, _, self._across), self._edge, self._shape = tiling, edge, shape
+        self._columns = before[1], before[1] + shape[2]
+        padding = (before[0], 0), (before[1], 0)
+        self._geometry = Geometry((edge, edge), (self._m, self._m), padding)
+
+    def __call__(self, images: slice, rows: slice) -> tuple[Block, tuple[slice, slice]]:
+        """The block of some rows of tiles, and the index of its part of the images."""
+        part, n, down = band(rows, self._shape[1], self._geometry), images.stop - images.start, rows
+        place = part.place.start, part.place.stop
+        sizes = self._m, self._edge, n, down.stop - down.start, self._across, self._shape[3]
+        return Block(*sizes, place, self._columns), (images, part.inside)
+
+
 class Work:
     """Two buffers that take turns: each step of a chain reads the one and writes the other.
 
@@ -41,6 +88,7 @@ class Work:
     """
 
     def __init__(self, size: int, dtype: np.dtype[Any]) -> None:
+        self.dtype = dtype
         self._buffers = [np.empty(size, dtype) for _ in range(2)]
 
     def __call__(self, *shape: int) -> np.ndarray:
@@ -49,102 +97,145 @@ class Work:
         return self._buffers[0][: math.prod(shape)].reshape(shape)
 
 
-def along_both(matrix: np.ndarray, a: np.ndarray, work: Work) -> np.ndarray:
+def along_both(matrix: np.ndarray, a: np.ndarray) -> np.ndarray:
     """matrix · a · matrixᵀ over the first two axes, (k, k, …) → (p, p, …).
 
     Each step is a stack of small products, for which OpenBLAS need not copy `a` into blocks first.
     """
     (p, k), rest = matrix.shape, a.shape[2:]
-    once = np.matmul(matrix, a.reshape(k, k, -1), out=work(k, p, math.prod(rest)))
-    twice = np.matmul(matrix, once.swapaxes(0, 1), out=work(p, p, math.prod(rest)))
-    return twice.swapaxes(0, 1).reshape(p, p, *rest)
+    once = np.matmul(matrix, a.reshape(k, k, -1))
+    return np.matmul(matrix, once.swapaxes(0, 1)).swapaxes(0, 1).reshape(p, p, *rest)
 
 
-def put_together(tiles: np.ndarray, across: int, image: np.ndarray, work: Work) -> None:
-    """Tiles (m, m, down·n·across, C) side by side into an image (n, H, W, C).
+class Transform:
+    """matrix · tile · matrixᵀ for the tiles of a block, (p, p, tiles, C).
 
-    What reaches beyond its edge is laid out apart, and left out while it is in the cache.
-    """
-    (m, _, count, channels), (n, height, width, _) = tiles.shape, image.shape
-    down = count // (n * across)
-    fits = (height, width) == (m * down, m * across)
-    room = image if fits else work(n, m * down, m * across, channels)
-    by_tile = room.reshape(n, down, m, across, m, channels).transpose(2, 4, 1, 0, 3, 5)
-    by_tile[...] = tiles.reshape(by_tile.shape)
-    if not fits:
-        image[...] = room[:, :height, :width]
-
-
-class Tiles:
-    """The tiles of an image, m apart and `edge` wide, so that neighbours may overlap.
-
-    Args:
-        tiling: m, and how many there are.
-        edge: m, or more.
-        width: of the image.
-        before: zeros above and to the left.
-        work: what the steps compute in.
+    First along the width, where each row of the image is copied once for every column of a tile.
+    Along the height nothing is copied: the tiles see the rows that they share.
     """
 
-    def __init__(self, tiling: Tiling, edge: int, width: int, before: Pair, work: Work) -> None:
-        self._m, _, self._across = tiling
-        beyond = self._m * (self._across - 1) + edge - before[1] - width
-        padding = (before[0], 0), (before[1], beyond)
-        self._geometry = Geometry((edge, edge), (self._m, self._m), padding)
-        self._rooms = Rooms(self._geometry)
-        self._work = work
-        self._overhang = np.empty(0)  # what rows of tiles add to the ones in the next block
-
-    def transformed(self, matrix: np.ndarray, x: np.ndarray, rows: slice) -> np.ndarray:
-        """matrix · tile · matrixᵀ for rows of tiles of x (n, H, W, C): (p, p, tiles, C).
-
-        First along the width, where each row of the image is copied once for every column of a
-        tile. Along the height nothing is copied: the tiles see the rows that they share.
-        """
-        (p, edge), m, across, work = matrix.shape, self._m, self._across, self._work
-        room = self._rooms(x, rows)
-        n, height, _, channels = room.shape
-        down, length = rows.stop - rows.start, n * across * channels
+    def __init__(self, matrix: np.ndarray, block: Block, work: Work) -> None:
+        (p, edge), (n, height, _, channels) = matrix.shape, block.room
+        down, across, length = block.down, block.across, block.length
+        room = np.zeros(block.room, work.dtype)  # the zeros around the image stay
         sn, sh, sw, sc = room.strides
-        columns = work(height, edge, n, across, channels)
-        columns[...] = as_strided(room, columns.shape, (sh, sw, sn, m * sw, sc))
-        once = work(height, p, length)
-        np.matmul(matrix, columns.reshape(height, edge, length), out=once)
-        sh, sp, sc = once.strides
-        tiles = as_strided(once, (p, down, edge, length), (sp, m * sh, sh, sc))
+        self._matrix, self._inside = matrix, room[:, slice(*block.rows), slice(*block.columns)]
+        shape = height, edge, n, across, channels
+        self._columns = as_strided(room, shape, (sh, sw, sn, block.m * sw, sc))
+        self._copies = work(*shape)
+        self._wide = self._copies.reshape(height, edge, length)
+        self._once = work(height, p, length)
+        sh, sp, sc = self._once.strides
+        self._tall = as_strided(self._once, (p, down, edge, length), (sp, block.m * sh, sh, sc))
         twice = work(p, p, down, length)
-        np.matmul(matrix, tiles, out=twice.transpose(1, 2, 0, 3))
-        return twice.reshape(p, p, -1, channels)
+        self._twice, self._values = twice.transpose(1, 2, 0, 3), twice.reshape(p, p, -1, channels)
 
-    def spread(self, matrix: np.ndarray, d: np.ndarray, d_x: np.ndarray, rows: slice) -> None:
-        """The transpose: matrixᵀ · value · matrix of each tile, added up where tiles overlap.
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """The values for x, in the shape of the block; valid until the next step of the chain."""
+        self._inside[...] = x
+        self._copies[...] = self._columns
+        np.matmul(self._matrix, self._wide, out=self._once)
+        np.matmul(self._matrix, self._tall, out=self._twice)
+        return self._values
 
-        The first m rows of each tile, and columns, are its own; the rest is added to its neighbour.
+
+class Outputs:
+    """Products with a kernel, and matrix · tile · matrixᵀ, side by side in the images of a block.
+
+    What reaches beyond their edge is laid out apart, and left out while it is in the cache.
+    """
+
+    def __init__(
+        self, matrix: np.ndarray, kernel: np.ndarray, block: Block, size: Pair, work: Work
+    ) -> None:
+        (m, p), channels, tiles = (
+            matrix.shape,
+            kernel.shape[-1],
+            block.down * block.n * block.across,
+        )
+        self._matrix, self._kernel = matrix, kernel  # (p, p, C, O)
+        self._products = work(p, p, tiles, channels)
+        self._first = self._products.reshape(p, p, -1)
+        self._once = work(p, m, tiles * channels)
+        twice = work(m, m, tiles * channels)
+        self._second, self._twice = self._once.swapaxes(0, 1), twice
+        self._tiles = twice.swapaxes(0, 1).reshape(
+            m, m, block.down, block.n, block.across, channels
+        )
+        self._by_tile = block.n, block.down, m, block.across, m, channels
+        height, width = m * block.down, m * block.across
+        self._room = None
+        if size != (height, width):
+            self._room = work(block.n, height, width, channels)
+
+    def __call__(self, values: np.ndarray, image: np.ndarray) -> None:
+        """Write the images (n, H, W, O)."""
+        np.matmul(values, self._kernel, out=self._products)
+        np.matmul(self._matrix, self._first, out=self._once)
+        np.matmul(self._matrix, self._second, out=self._twice)
+        room = image if self._room is None else self._room
+        room.reshape(self._by_tile).transpose(2, 4, 1, 0, 3, 5)[...] = self._tiles
+        if self._room is not None:
+            image[...] = self._room[:, : image.shape[1], : image.shape[2]]
+
+
+class Spread:
+    """The transpose of `Transform`: matrixᵀ · value · matrix, added up where tiles overlap.
+
+    The first m rows of each tile, and columns, are its own; the rest is added to its neighbour.
+    """
+
+    def __init__(self, matrix: np.ndarray, block: Block, work: Work) -> None:
+        (p, edge), (n, height, _, channels) = matrix.shape, block.room
+        m, down, across, length = block.m, block.down, block.across, block.length
+        self._own, self._beyond, over = matrix.T[:m], matrix.T[m:], edge - m
+
+        self.values = work(p, p, down * n * across, channels)  # the input
+        self._tiles = self.values.reshape(p, p, down, length).transpose(1, 2, 0, 3)
+        self._once = work(height, p, length)
+        rows = self._once[: m * down].reshape(down, m, p, length)
+        self._rows, self._shared_rows = rows.transpose(2, 0, 1, 3), rows[1:, :over]
+        self._below = np.empty((p, down, over, length), work.dtype)
+        below = self._below.transpose(1, 2, 0, 3)
+        self._below_others, self._below_last = below[:-1], below[-1]
+        self._first_rows, self._last_rows = self._once[:over], self._once[m * down :]
+
+        self._twice = work(height, m, length)
+        self._beside = np.empty((height, over, length), work.dtype)
+        columns = self._twice.reshape(height, m, n, across, channels)
+        beside = self._beside.reshape(height, over, n, across, channels)
+        self._shared_columns = columns[:, :over, :, 1:]
+        self._beside_others = beside[:, :, :, :-1]
+        self._columns = columns.transpose(2, 0, 3, 1, 4)
+        self._beside_last = beside[:, :, :, -1].transpose(2, 0, 1, 3)
+
+        room = work(n, height, across + 1, m, channels)
+        self._room, self._last_columns = room[:, :, :-1], room[:, :, -1, :over]
+        whole = room.reshape(n, height, -1, channels)
+        self._inside = whole[:, slice(*block.rows), slice(*block.columns)]
+
+    def __call__(self, d_x: np.ndarray, above: np.ndarray | None) -> np.ndarray:
+        """Write `values`, spread, to d_x, in the shape of the block.
+
+        Args:
+            d_x: the place of the block.
+            above: what the block above, in the same image, adds to this one.
+
+        Returns:
+            What this one adds to the block below it, valid until the next.
         """
-        (p, edge), m, across, work = matrix.shape, self._m, self._across, self._work
-        n, height, width, channels = d_x.shape
-        down, over, length = rows.stop - rows.start, edge - m, n * across * channels
-        own, beyond = matrix.T[:m], matrix.T[m:]
-
-        tiles = d.reshape(p, p, down, length).transpose(1, 2, 0, 3)  # (p, down, p, length)
-        once = work(m * down + over, p, length)
-        by_tile = once[: m * down].reshape(down, m, p, length)
-        np.matmul(own, tiles, out=by_tile.transpose(2, 0, 1, 3))
-        below = np.matmul(beyond, tiles).transpose(1, 2, 0, 3)  # (down, over, p, length)
-        by_tile[1:, :over] += below[:-1]
-        once[m * down :] = below[-1]
-        if rows.start:
-            once[:over] += self._overhang
-        self._overhang = below[-1]
-
-        twice = np.matmul(own, once, out=work(len(once), m, length))
-        twice = twice.reshape(-1, m, n, across, channels)
-        beside = np.matmul(beyond, once).reshape(-1, over, n, across, channels)
-        twice[:, :over, :, 1:] += beside[:, :, :, :-1]
-        room = work(n, len(once), across + 1, m, channels)
-        room[:, :, :-1] = twice.transpose(2, 0, 3, 1, 4)
-        room[:, :, -1, :over] = beside[:, :, :, -1].transpose(2, 0, 1, 3)
-
-        part, left = band(rows, height, self._geometry), self._geometry.padding[1][0]
-        room = room.reshape(n, len(once), -1, channels)
-        d_x[:, part.inside] = room[:, part.place, left : left + width]
+        if above is not None:
+            above = above.copy()
+        np.matmul(self._own, self._tiles, out=self._rows)
+        np.matmul(self._beyond, self._tiles, out=self._below)
+        self._shared_rows += self._below_others
+        self._last_rows[...] = self._below_last
+        if above is not None:
+            self._first_rows += above
+        np.matmul(self._own, self._once, out=self._twice)
+        np.matmul(self._beyond, self._once, out=self._beside)
+        self._shared_columns += self._beside_others
+        self._room[...] = self._columns
+        self._last_columns[...] = self._beside_last
+        d_x[...] = self._inside
+        return self._below_last

@@ -31,13 +31,22 @@ from points: Winograd 1980, "Arithmetic Complexity of Computations".
 
 from __future__ import annotations
 
-from functools import cache, reduce
+from functools import cache, lru_cache, reduce
 from typing import Any
 
 import numpy as np
 
 from nnlite.ops.convolution.geometry import Geometry, Pair, at_most, blocks
-from nnlite.ops.convolution.tiles import Tiles, Tiling, Work, along_both, put_together
+from nnlite.ops.convolution.tiles import (
+    Block,
+    Cut,
+    Outputs,
+    Spread,
+    Tiling,
+    Transform,
+    Work,
+    along_both,
+)
 from nnlite.ops.threads import over_parts
 
 FOR = "kernels of 3×3 with stride 1, dilation 1 and one group"
@@ -78,19 +87,24 @@ def forward(x: np.ndarray, w: np.ndarray, geometry: Geometry) -> np.ndarray:
     """y (N, Ho, Wo, O) from x (N, H, W, C) and w (3, 3, C, O)."""
     n, (height, width), out = len(x), geometry.out_size(x.shape[1:3]), w.shape[-1]
     cover, dtype = tiling((height, width)), np.result_type(x, w)
-    m, p, values = cover.m, cover.m + 2, cover.values(max(w.shape[2:]))
+    m, values = cover.m, cover.values(max(w.shape[2:]))
     to_y, to_v, to_u = transforms(m, dtype)
-    u = along_both(to_u, w, Work(p * p * w[0, 0].size, dtype))  # (p, p, C, O)
+    u = along_both(to_u, w)  # (m + 2, m + 2, C, O)
     y = np.empty((n, height, width, out), dtype)
+    cut = Cut(cover, m + 2, x.shape, before(geometry))
 
     def products(part: slice) -> None:
         work = Work(at_most(values), dtype)
-        tiles = Tiles(cover, p, x.shape[2], before(geometry), work)
+
+        @lru_cache(1)
+        def steps(block: Block, size: Pair) -> tuple[Transform, Outputs]:
+            return Transform(to_v, block, work), Outputs(to_y, u, block, size, work)
+
         for images, rows in blocks(part, cover.down, values):
-            v = tiles.transformed(to_v, x[images], rows)
-            products = np.matmul(v, u, out=work(*v.shape[:3], out))  # (p, p, tiles, O)
+            block, seen = cut(images, rows)
             place = y[images, m * rows.start : m * rows.stop]
-            put_together(along_both(to_y, products, work), cover.across, place, work)
+            transform, outputs = steps(block, place.shape[1:3])
+            outputs(transform(x[seen]), place)
 
     over_parts(products, n, n * cover.down * values)
     return y
@@ -121,36 +135,43 @@ def _backward(
     geometry: Geometry,
 ) -> tuple[Any, Any]:
     """dL/dw where x (of this shape) is given, and dL/dx where w is."""
-    cover, (n, _, _, out), (_, _, width, channels) = tiling(g.shape[1:3]), g.shape, shape
-    p, values, dtype = cover.m + 2, cover.values(max(channels, out)), g.dtype
-    to_y, to_v, to_u = transforms(cover.m, dtype)
+    cover, (n, _, _, out), channels = tiling(g.shape[1:3]), g.shape, shape[-1]
+    m, values, dtype = cover.m, cover.values(max(channels, out)), g.dtype
+    to_y, to_v, to_u = transforms(m, dtype)
     d_x = u = None
     if w is not None:
         d_x = np.empty(shape, dtype)
-        u = along_both(to_u, w.swapaxes(2, 3), Work(p * p * channels * out, dtype))  # (p, p, O, C)
+        u = along_both(to_u, w.swapaxes(2, 3))  # (m + 2, m + 2, O, C)
+    cut_g, cut_x = Cut(cover, m, g.shape), Cut(cover, m + 2, shape, before(geometry))
 
     def products(part: slice) -> np.ndarray | None:
         work_g, work_x = (Work(at_most(values), dtype) for _ in range(2))
-        tiles_g = Tiles(cover, cover.m, g.shape[2], (0, 0), work_g)
-        tiles_x = Tiles(cover, p, width, before(geometry), work_x)
-        d_u: np.ndarray | None = None
+        d_m_of = lru_cache(1)(lambda block: Transform(to_y.T, block, work_g))
+        v_of = lru_cache(1)(lambda block: Transform(to_v, block, work_x))
+        spread_of = lru_cache(1)(lambda block: Spread(to_v, block, work_x))
+        d_u = above = None
         for images, rows in blocks(part, cover.down, values):
-            d_m = tiles_g.transformed(to_y.T, g[images], rows)
+            (block_g, seen_g), (block_x, seen_x) = cut_g(images, rows), cut_x(images, rows)
+            d_m = d_m_of(block_g)(g[seen_g])
             if x is not None:
-                v = tiles_x.transformed(to_v, x[images], rows)
-                of_block = v.swapaxes(2, 3) @ d_m
-                d_u = of_block if d_u is None else np.add(d_u, of_block, out=d_u)
+                d_u = added(d_u, v_of(block_x)(x[seen_x]).swapaxes(2, 3) @ d_m)
             if u is not None and d_x is not None:
-                d_v = np.matmul(d_m, u, out=work_x(p, p, d_m.shape[2], channels))
-                tiles_x.spread(to_v, d_v, d_x[images], rows)
+                spread = spread_of(block_x)
+                np.matmul(d_m, u, out=spread.values)
+                above = spread(d_x[seen_x], above if rows.start else None)
         return d_u
 
     parts = over_parts(products, n, n * cover.down * values)
     if x is None:
         return None, d_x
     sums = [d_u for d_u in parts if d_u is not None]
-    d_u = reduce(np.add, sums) if sums else np.zeros((p, p, channels, out), dtype)
-    return along_both(to_u.T, d_u, Work(d_u.size, dtype)), d_x
+    d_u = reduce(np.add, sums) if sums else np.zeros((m + 2, m + 2, channels, out), dtype)
+    return along_both(to_u.T, d_u), d_x
+
+
+def added(total: np.ndarray | None, part: np.ndarray) -> np.ndarray:
+    """The sum, in the memory of the first part."""
+    return part if total is None else np.add(total, part, out=total)
 
 
 def before(geometry: Geometry) -> Pair:
