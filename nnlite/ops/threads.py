@@ -78,11 +78,11 @@ def over_blocks(work: Callable[[slice], None], items: int, values: int) -> None:
     A chain of elementwise passes then reads memory once. Blocks are no smaller than they need be:
     for every NumPy call, threads wait for each other a few microseconds.
     """
-    step = max(1, BLOCK * items // max(1, values))
+    at_once = max(1, BLOCK * items // max(1, values))
 
     def each(part: slice) -> None:
-        for start in range(part.start, part.stop, step):
-            work(slice(start, min(start + step, part.stop)))
+        for block in evenly(part, -(-(part.stop - part.start) // at_once)):
+            work(block)
 
     over_parts(each, items, values)
 
