@@ -37,11 +37,19 @@ def test_rms_norm_does_not_centre():
     np.testing.assert_allclose(y, x / np.sqrt((x * x).mean(axis=-1, keepdims=True)))
 
 
-def test_batch_norm_is_right_far_from_zero():
-    x = (1_000 + np.random.default_rng(0).standard_normal((64, 8, 8, 3))).astype(np.float32)
-    y = nn.BatchNorm2d(3)(x)
-    exact = (x.astype(np.float64) - x.mean((0, 1, 2), np.float64)) / x.std((0, 1, 2), np.float64)
-    np.testing.assert_allclose(y, exact, atol=2e-3)  # x itself has steps of 6e-5
+@pytest.mark.parametrize("offset", [1e3, -1e5])
+@pytest.mark.parametrize("layer", [nn.BatchNorm2d(3, momentum=1.0), nn.InstanceNorm2d(3)])
+def test_normalization_is_right_far_from_zero(layer, offset):
+    rng = np.random.default_rng(0)
+    x = (offset + rng.standard_normal((8, 32, 32, 3))).astype(np.float32)
+    g = rng.standard_normal(x.shape).astype(np.float32)
+    exact = layer.astype(np.float64)
+    expected, d_expected = exact(x.astype(np.float64)), exact.backward(g.astype(np.float64))
+    rounding = abs(offset) * np.finfo(np.float32).eps  # of x itself
+    np.testing.assert_allclose(layer(x), expected, rtol=0, atol=4 * rounding)
+    np.testing.assert_allclose(layer.backward(g), d_expected, rtol=0, atol=4 * rounding)
+    for mine, theirs in zip(layer.buffers(), exact.buffers(), strict=True):
+        np.testing.assert_allclose(mine.data, theirs.data, rtol=1e-6)
 
 
 def test_running_statistics_follow_the_batches_unbiased():

@@ -163,4 +163,4 @@ class Convolution(Layer):
             rows = g.reshape(-1, g.shape[2] * self.out_channels)
             sums = over_parts(lambda part: sum_rows(rows[part]), len(rows), g.size)
             places = np.concatenate(sums).reshape(-1, self.out_channels)
-            self.bias.accumulate(np.add.reduce, places, 0)
+            self.bias.accumulate(sum_rows, places)

@@ -11,6 +11,7 @@ from nnlite.checks import check_sizes
 from nnlite.layers.base import Layer
 from nnlite.layers.pooling import Size, check_channels_last
 from nnlite.layers.resize import AxisMaps
+from nnlite.ops.products import sum_rows
 
 
 class GlobalPool(Layer):
@@ -32,7 +33,7 @@ class GlobalAvgPool(GlobalPool):
     def forward(self, x: np.ndarray) -> np.ndarray:
         """The mean over all positions."""
         rows = self.positions(x)
-        y = np.add.reduce(rows, axis=1) / rows.shape[1]
+        y = sum_rows(rows) / rows.shape[1]
         self.save_for_backward(x.shape)
         return y
 

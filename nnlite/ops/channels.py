@@ -18,6 +18,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from nnlite.ops.products import sum_rows
 from nnlite.ops.threads import BLOCK, over_parts
 
 WIDTH = 8_192
@@ -38,8 +39,10 @@ def moments(x: np.ndarray, channels: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean and mean squared deviation of each channel: (B, R, k·C) → (B, C) and (B, C).
 
     Each block yields its count, its mean and the squares about that; a mean over blocks weighs
-    them, and the squares about it are Σ (squares + count (block's mean − mean)²).
-    Source: Chan, Golub & LeVeque 1983, "Algorithms for computing the sample variance", eq. 2.1.
+    them, and the squares about it are Σ (squares + count (block's mean − mean)²). A mean far from
+    zero is rounded by more than a small deviation: what it left is found from the deviations.
+    Source: Chan, Golub & LeVeque 1983, "Algorithms for computing the sample variance", eq. 1.7
+    (that correction) and 2.1.
     """
 
     def squares(block: Index) -> tuple[slice, int, np.ndarray, np.ndarray]:
@@ -47,8 +50,9 @@ def moments(x: np.ndarray, channels: int) -> tuple[np.ndarray, np.ndarray]:
         count = part[0].size // channels
         mean = _sums(part, channels) / count
         part = part - _spread(mean, x)
+        left = _sums(part, channels) / count
         part *= part
-        return block[0], count, mean, _sums(part, channels)
+        return block[0], count, mean + left, _sums(part, channels) - count * left**2
 
     blocks = _over_blocks(squares, x)
     mean, square = np.zeros((2, len(x), channels), x.dtype)
@@ -112,10 +116,8 @@ def _spread(values: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 def _sums(part: np.ndarray, channels: int) -> np.ndarray:
     """The sum of each channel over the rows: (B, R, k·C) → (B, C)."""
-    if part.shape[1] > 1:
-        part = np.ones(part.shape[1], part.dtype) @ part
-    wide = part.reshape(len(part), -1, channels)
-    return np.ones(wide.shape[1], part.dtype) @ wide
+    rows = sum_rows(part).reshape(len(part), -1, channels)
+    return sum_rows(rows)
 
 
 def _over_blocks(work: Callable[[Index], Result], x: np.ndarray) -> list[Result]:
