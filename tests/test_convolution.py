@@ -110,8 +110,15 @@ def test_threads_change_nothing(name, work, monkeypatch):
             np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("shape", [(64, 16, 16, 32), (1, 128, 128, 32)])
-@pytest.mark.parametrize("algorithm", ["direct", "depthwise", "winograd"])
+@pytest.mark.parametrize(
+    ("algorithm", "shape"),
+    [
+        *itertools.product(
+            ["direct", "depthwise", "winograd"], [(64, 16, 16, 32), (1, 128, 128, 32)]
+        ),
+        *itertools.product(["direct", "depthwise"], [(1, 1, 40_000, 32), (1, 2, 20_000, 32)]),
+    ],
+)
 def test_work_memory_is_bounded(algorithm, shape, monkeypatch):
     monkeypatch.setattr(threads, "thread_functions", lambda: None)
     groups = 32 if algorithm == "depthwise" else 1

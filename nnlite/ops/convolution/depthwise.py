@@ -11,14 +11,24 @@ in one pass without temporaries. A horizontal stride breaks the rows; they are c
 from __future__ import annotations
 
 import itertools
+import math
+from collections.abc import Iterator
 from functools import reduce
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from nnlite.ops.convolution import direct
-from nnlite.ops.convolution.geometry import Geometry, Pair, Rooms, blocks, turned_round
-from nnlite.ops.threads import over_parts
+from nnlite.ops.convolution.geometry import (
+    Geometry,
+    Pair,
+    Rooms,
+    at_once,
+    blocks,
+    count,
+    turned_round,
+)
+from nnlite.ops.threads import evenly, over_parts
 
 FOR = "as many groups as channels, in and out"
 
@@ -28,17 +38,30 @@ def applies(w_shape: tuple[int, ...], geometry: Geometry) -> bool:
     return w_shape[2] == 1 and w_shape[3] == geometry.groups
 
 
-def copied(values: int, geometry: Geometry) -> int:
-    """How many values are copied for a row of so many outputs: the row, or one for each column."""
-    return values if geometry.stride[1] == 1 else geometry.kernel[1] * values
+def copied(channels: int, geometry: Geometry) -> int:
+    """How many values are copied for an output: one, or one for each column of the kernel."""
+    return channels if geometry.stride[1] == 1 else geometry.kernel[1] * channels
 
 
-def shifted_rows(room: np.ndarray, rows: int, width: int, geometry: Geometry) -> np.ndarray:
-    """What each output row meets, (n, rows, kH, kW, width·C), a view where the stride allows it."""
+def stretches(columns: int, channels: int, geometry: Geometry) -> Iterator[slice]:
+    """Parts of a row of so many columns, as slices of its values: as long as a repeated kernel."""
+    whole = slice(0, columns)
+    for part in evenly(whole, count(whole, math.prod(geometry.kernel) * channels)):
+        yield slice(part.start * channels, part.stop * channels)
+
+
+def longest(columns: int, channels: int, geometry: Geometry) -> int:
+    """The columns of the longest of these stretches, at most."""
+    return min(columns, at_once(math.prod(geometry.kernel) * channels))
+
+
+def shifted_rows(room: np.ndarray, size: Pair, geometry: Geometry) -> np.ndarray:
+    """What each output row meets, (n, H, kH, kW, W·C), a view where the stride allows it."""
     if not room.flags.c_contiguous:
         room = room.copy()
     n, height, across, channels = room.shape
-    (kh, kw), (s, t), (d, e) = geometry.kernel, geometry.stride, geometry.dilation
+    (rows, width), (kh, kw) = size, geometry.kernel
+    (s, t), (d, e) = geometry.stride, geometry.dilation
     # not room.strides, in which an axis of length 1, such as that of x[..., None], may have any
     sc = room.itemsize
     sw = channels * sc
@@ -62,18 +85,22 @@ def forward(x: np.ndarray, w: np.ndarray, geometry: Geometry) -> np.ndarray:
     """y (N, Ho, Wo, C) from x (N, H, W, C) and w (kH, kW, 1, C)."""
     height, width = geometry.out_size(x.shape[1:3])
     channels = x.shape[-1]
-    y = np.empty((len(x), height, width * channels), np.result_type(x, w))
-    repeated = np.tile(w[:, :, 0], width)  # (kH, kW, width·C)
+    y = np.empty((len(x), height, width, channels), np.result_type(x, w))
+    values = copied(channels, geometry)
+    repeated = np.tile(w[:, :, 0], longest(width, channels, geometry))  # (kH, kW, stretch)
 
-    def sums(part: slice) -> None:
+    def sums(images: slice) -> None:
         rooms = Rooms(geometry)
-        for images, rows in blocks(part, height, copied(width * channels, geometry)):
-            room = rooms(x[images], rows)
-            shifted = shifted_rows(room, rows.stop - rows.start, width, geometry)
-            np.einsum("nhklw,klw->nhw", shifted, repeated, out=y[images, rows])
+        for part in blocks(images, (height, width), values):
+            n, rows, columns = part.shape
+            shifted = shifted_rows(rooms(x, part), (rows, columns), geometry)
+            place = y[part].reshape(n, rows, columns * channels)
+            for along in stretches(columns, channels, geometry):
+                kernels, out = repeated[..., : along.stop - along.start], place[..., along]
+                np.einsum("nhklw,klw->nhw", shifted[..., along], kernels, out=out)
 
     over_parts(sums, len(x), y.size)
-    return y.reshape(len(x), height, width, channels)
+    return y
 
 
 def input_gradient(g: np.ndarray, w: np.ndarray, size: Pair, geometry: Geometry) -> np.ndarray:
@@ -93,17 +120,22 @@ def input_gradient(g: np.ndarray, w: np.ndarray, size: Pair, geometry: Geometry)
 def weight_gradient(x: np.ndarray, g: np.ndarray, geometry: Geometry) -> np.ndarray:
     """dL/dw (kH, kW, 1, C)."""
     n, height, width, channels = g.shape
-    (kh, kw), rows_of_g = geometry.kernel, g.reshape(n, height, width * channels)
+    (kh, kw), values = geometry.kernel, copied(channels, geometry)
+    length = longest(width, channels, geometry) * channels
 
-    def sums(part: slice) -> np.ndarray:
-        d_rows = np.zeros((kh, kw, width * channels), np.result_type(x, g))
+    def sums(images: slice) -> np.ndarray:
+        d_rows = np.zeros((kh, kw, length), np.result_type(x, g))
         rooms = Rooms(geometry)
-        for images, rows in blocks(part, height, copied(width * channels, geometry)):
-            room, d_y = rooms(x[images], rows), rows_of_g[images, rows]
-            shifted = shifted_rows(room, rows.stop - rows.start, width, geometry)
-            for k, m in itertools.product(range(kh), range(kw)):  # twice as fast as all at once
-                d_rows[k, m] += np.einsum("nhw,nhw->w", shifted[:, :, k, m], d_y)
+        for part in blocks(images, (height, width), values):
+            shifted = shifted_rows(rooms(x, part), part.shape[1:], geometry)
+            n, rows, columns = part.shape
+            d_y = g[part].reshape(n, rows, columns * channels)
+            for along in stretches(columns, channels, geometry):
+                seen, d_part = shifted[..., along], d_y[..., along]
+                for k, m in itertools.product(range(kh), range(kw)):  # twice as fast as at once
+                    d_row = d_rows[k, m, : d_part.shape[2]]
+                    d_row += np.einsum("nhw,nhw->w", seen[:, :, k, m], d_part)
         return d_rows
 
     d_rows = reduce(np.add, over_parts(sums, n, g.size))
-    return d_rows.reshape(kh, kw, 1, width, channels).sum(axis=3)
+    return d_rows.reshape(kh, kw, 1, -1, channels).sum(axis=3)

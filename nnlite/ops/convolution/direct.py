@@ -24,6 +24,7 @@ from numpy.lib.stride_tricks import as_strided
 from nnlite.ops.convolution.geometry import (
     Geometry,
     Pair,
+    Part,
     Rooms,
     band,
     blocks,
@@ -43,15 +44,15 @@ def applies(w_shape: tuple[int, ...], geometry: Geometry) -> bool:
     return True
 
 
-def im2col(room: np.ndarray, rows: int, width: int, geometry: Geometry) -> np.ndarray:
-    """The windows on a padded image as matrix rows, (groups, n·rows·width, kH·kW·C/groups)."""
+def im2col(room: np.ndarray, size: Pair, geometry: Geometry) -> np.ndarray:
+    """The windows on a padded image as matrix rows, (groups, n·H·W, kH·kW·C/groups)."""
     n, _, _, channels = room.shape
     groups, (sn, sh, sw, sc) = geometry.groups, room.strides
     (kh, kw), (s, t), (d, e) = geometry.kernel, geometry.stride, geometry.dilation
     per_group = channels // groups
     windows = as_strided(
         room,
-        (groups, n, rows, width, kh, kw, per_group),
+        (groups, n, *size, kh, kw, per_group),
         (per_group * sc, sn, s * sh, t * sw, d * sh, e * sw, sc),
         writeable=False,
     )
@@ -66,14 +67,14 @@ def grouped(rows: np.ndarray, groups: int) -> np.ndarray:
     return rows.reshape(-1, groups, rows.shape[-1] // groups).swapaxes(0, 1)
 
 
-def stacked(places: int, images: slice, kernels: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+def stacked(part: Part, kernels: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """How to split (groups, places, …) for products with kernels (groups, K, O).
 
     One product for each image where that is small enough for OpenBLAS's fast path, which is twice
     as fast for few channels; otherwise one for all of them.
     """
-    count = images.stop - images.start
-    if places // count * kernels[0].size > SMALL:
+    count, height, width = part.shape
+    if height * width * kernels[0].size > SMALL:
         count = 1
     return lambda a: a.reshape(len(a), count, -1, a.shape[-1])
 
@@ -83,17 +84,18 @@ def forward(x: np.ndarray, w: np.ndarray, geometry: Geometry) -> np.ndarray:
     height, width = geometry.out_size(x.shape[1:3])
     kernels = grouped(w, geometry.groups)  # (groups, kH·kW·C/groups, O/groups)
     y = np.empty((len(x), height, width, w.shape[-1]), np.result_type(x, w))
-    values = width * math.prod(geometry.kernel) * x.shape[-1]  # under the windows of one row
+    values = math.prod(geometry.kernel) * x.shape[-1]  # under one window
 
-    def products(part: slice) -> None:
+    def products(images: slice) -> None:
         rooms = Rooms(geometry)
-        for images, rows in blocks(part, height, values):
-            columns = im2col(rooms(x[images], rows), rows.stop - rows.start, width, geometry)
-            places = grouped(y[images, rows], geometry.groups)
-            stack = stacked(columns.shape[1], images, kernels)
-            np.matmul(stack(columns), kernels[:, None], out=stack(places))
+        for part in blocks(images, (height, width), values):
+            columns = im2col(rooms(x, part), part.shape[1:], geometry)
+            stack = stacked(part, kernels)
+            np.matmul(
+                stack(columns), kernels[:, None], out=stack(grouped(y[part], geometry.groups))
+            )
 
-    over_parts(products, len(x), len(x) * height * values)
+    over_parts(products, len(x), len(x) * height * width * values)
     return y
 
 
@@ -107,25 +109,26 @@ def input_gradient(g: np.ndarray, w: np.ndarray, size: Pair, geometry: Geometry)
 
 def scattered(g: np.ndarray, w: np.ndarray, size: Pair, geometry: Geometry) -> np.ndarray:
     """dL/dx (N, *size, C): one product for each kernel position, added where its inputs lie."""
-    (n, height, width, _), (kh, kw) = g.shape, geometry.kernel
-    groups, left = geometry.groups, geometry.padding[1][0]
-    d_x = np.zeros((n, *size, groups * w.shape[2]), np.result_type(g, w))
+    (n, height, width, _), (kh, kw), groups = g.shape, geometry.kernel, geometry.groups
+    channels = groups * w.shape[2]
+    d_x = np.zeros((n, *size, channels), np.result_type(g, w))
     kernels = w.reshape(*w.shape[:3], groups, -1).transpose(0, 1, 3, 4, 2)  # (…, groups, O, C)
-    values = width * d_x.shape[3]  # of one row and kernel position
 
-    def products(part: slice) -> None:
-        for images, rows in blocks(part, height, values):
-            d_y = grouped(np.ascontiguousarray(g[images, rows]), groups)
-            under, count = band(rows, size[0], geometry), rows.stop - rows.start
-            shape = (images.stop - images.start, under.height, geometry.padded_size(size)[1])
-            room = np.zeros((*shape, d_x.shape[3]), d_x.dtype)
+    def products(images: slice) -> None:
+        for part in blocks(images, (height, width), channels):
+            d_y = grouped(np.ascontiguousarray(g[part]), groups)
+            rows = band(part.rows, size[0], 0, geometry)
+            columns = band(part.columns, size[1], 1, geometry)
+            count = part.shape
+            room = np.zeros((count[0], rows.length, columns.length, channels), d_x.dtype)
             for at in itertools.product(range(kh), range(kw)):
-                seen = position(at, (count, width), geometry)
+                seen = position(at, count[1:], geometry)
                 parts = np.matmul(d_y, kernels[at]).swapaxes(0, 1)  # (places, groups, C/groups)
-                room[:, *seen] += parts.reshape(shape[0], count, width, -1)
-            d_x[images, under.inside] += room[:, under.place, left : left + size[1]]
+                room[:, *seen] += parts.reshape(*count, channels)
+            place = d_x[part.images, rows.inside, columns.inside]
+            place += room[:, rows.place, columns.place]
 
-    over_parts(products, n, n * height * values * kh * kw)
+    over_parts(products, n, n * height * width * channels * kh * kw)
     return d_x
 
 
@@ -133,17 +136,17 @@ def weight_gradient(x: np.ndarray, g: np.ndarray, geometry: Geometry) -> np.ndar
     """dL/dw (kH, kW, C/groups, O) from x (N, H, W, C) and dL/dy (N, Ho, Wo, O)."""
     groups, (_, height, width, out) = geometry.groups, g.shape
     shape = (*geometry.kernel, x.shape[-1] // groups, out)
-    values = width * math.prod(geometry.kernel) * x.shape[-1]  # under the windows of one row
+    values = math.prod(geometry.kernel) * x.shape[-1]  # under one window
 
-    def products(part: slice) -> np.ndarray:
+    def products(images: slice) -> np.ndarray:
         d_w = np.zeros((groups, math.prod(shape[:3]), out // groups), np.result_type(x, g))
         rooms = Rooms(geometry)
-        for images, rows in blocks(part, height, values):
-            columns = im2col(rooms(x[images], rows), rows.stop - rows.start, width, geometry)
-            d_y = grouped(np.ascontiguousarray(g[images, rows]), groups)
-            stack = stacked(columns.shape[1], images, d_w)
+        for part in blocks(images, (height, width), values):
+            columns = im2col(rooms(x, part), part.shape[1:], geometry)
+            d_y = grouped(np.ascontiguousarray(g[part]), groups)
+            stack = stacked(part, d_w)
             d_w += (stack(columns).swapaxes(2, 3) @ stack(d_y)).sum(axis=1)
         return d_w
 
-    d_w = reduce(np.add, over_parts(products, len(x), len(x) * height * values))
+    d_w = reduce(np.add, over_parts(products, len(x), len(x) * height * width * values))
     return d_w.swapaxes(0, 1).reshape(shape)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -62,68 +64,98 @@ class Geometry(NamedTuple):
         return self._replace(stride=(1, 1), padding=(padding[0], padding[1]))
 
 
-def blocks(images: slice, rows: int, values: int) -> Iterator[tuple[slice, slice]]:
-    """Parts of some images as (images, output rows), where one row needs so many work values.
+class Part(NamedTuple):
+    """Some outputs, as an index: of some images some rows, and of these some columns."""
 
-    Whole images while they fit into `WORK`, otherwise rows of one image: memory does not grow
-    with the batch. All are about equally large, so that threads do not hold each other up.
+    images: slice
+    rows: slice
+    columns: slice
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """How many of each."""
+        images, rows, columns = self
+        return images.stop - images.start, rows.stop - rows.start, columns.stop - columns.start
+
+
+def blocks(images: slice, size: Pair, values: int) -> Iterator[Part]:
+    """All outputs of some images, in parts, where each output needs so many work values.
+
+    Whole images while they fit into `WORK`, otherwise rows of one image, or a part of one row:
+    memory grows neither with the batch nor with the image. All are about equally large, so that
+    threads do not hold each other up.
     """
-    at_once, whole = WORK // max(rows * values, 1), slice(0, rows)
-    if at_once:
-        for some in evenly(images, -(-(images.stop - images.start) // at_once)):
-            yield some, whole
-    else:
-        count = -(-rows // max(WORK // values, 1))
-        for image in range(images.start, images.stop):
-            for some in evenly(whole, count):
-                yield slice(image, image + 1), some
+    axes = images, slice(0, size[0]), slice(0, size[1])
+    each = size[0] * size[1] * values, size[1] * values, values  # image, row and output
+    cuts = (evenly(axis, count(axis, needed)) for axis, needed in zip(axes, each, strict=True))
+    return itertools.starmap(Part, itertools.product(*cuts))
 
 
-def at_most(values: int) -> int:
-    """The work values of the largest block, where one row needs so many."""
-    return max(WORK, values)
+def count(items: slice, values: int) -> int:
+    """In how many parts items are worked on that need so many values each."""
+    return -(-(items.stop - items.start) // at_once(values))
+
+
+def at_once(values: int) -> int:
+    """How many items that need so many values each are worked on at once."""
+    return max(WORK // max(values, 1), 1)
 
 
 class Band(NamedTuple):
-    """The input rows under the windows of some output rows, as they lie in the padded image."""
+    """What the windows of some outputs see along one axis of the padded image."""
 
-    inside: slice  # the rows of x among them
+    inside: slice  # the rows (or columns) of x among them
     place: slice  # where those stand in the band
-    height: int  # the band's rows, padding included
+    length: int  # of the band, padding included
 
 
-def band(rows: slice, height: int, geometry: Geometry) -> Band:
-    """The band under output rows of an image of so many rows."""
-    first = rows.start * geometry.stride[0] - geometry.padding[0][0]
-    last = (rows.stop - 1) * geometry.stride[0] - geometry.padding[0][0] + geometry.reach[0]
+def band(outputs: slice, size: int, axis: int, geometry: Geometry) -> Band:
+    """The band under some outputs along an axis of this size; 0 is the height, 1 the width."""
+    stride, before = geometry.stride[axis], geometry.padding[axis][0]
+    first = outputs.start * stride - before
+    last = (outputs.stop - 1) * stride - before + geometry.reach[axis]
     low = max(first, 0)
-    high = max(low, min(last, height))
+    high = max(low, min(last, size))
     return Band(slice(low, high), slice(low - first, high - first), last - first)
 
 
 class Rooms:
-    """The zero-padded rows of images under some output rows, copied block after block.
+    """The zero-padded parts of images under some outputs, copied block after block.
 
     Blocks of the same shape share a room, whose zeros are written once.
     """
 
     def __init__(self, geometry: Geometry) -> None:
         self._geometry = geometry
-        self._room, self._key = np.empty(0), (0, 0, 0, 0)
+        self._bands: dict[tuple[int, ...], list[Band]] = {}
+        self._room = self._memory = np.empty(0)
+        self._shape: tuple[Any, ...] = ()
 
-    def __call__(self, x: np.ndarray, rows: slice) -> np.ndarray:
-        """What the windows of these output rows see of x (n, H, W, C); valid until the next."""
-        n, height, width, channels = x.shape
-        left, right = self._geometry.padding[1]
-        part = band(rows, height, self._geometry)
-        if part.place == slice(0, part.height) and left == right == 0:
-            return x[:, part.inside]
-        key = n, part.height, part.place.start, part.place.stop
-        if key != self._key:
-            self._room = np.zeros((n, part.height, left + width + right, channels), x.dtype)
-            self._key = key
-        self._room[:, part.place, left : left + width] = x[:, part.inside]
+    def __call__(self, x: np.ndarray, part: Part) -> np.ndarray:
+        """What the windows of these outputs see of x (N, H, W, C); valid until the next."""
+        images, *axes = part
+        at = axes[0].start, axes[0].stop, axes[1].start, axes[1].stop
+        bands = self._bands.get(at)
+        if bands is None:
+            bands = [band(axes[i], x.shape[1 + i], i, self._geometry) for i in (0, 1)]
+            self._bands[at] = bands
+        (rows, row_place, height), (columns, column_place, width) = bands
+        seen = x[images, rows, columns]
+        if seen.shape[1] == height and seen.shape[2] == width:
+            return seen
+        shape = len(seen), row_place, column_place, height, width
+        if shape != self._shape:
+            self._shape = shape
+            self._clear((len(seen), height, width, seen.shape[3]), x.dtype)
+        self._room[:, row_place, column_place] = seen
         return self._room
+
+    def _clear(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        size = math.prod(shape)
+        if size > self._memory.size:
+            self._memory = np.empty(size, dtype)
+        self._room = self._memory[:size].reshape(shape)
+        self._room.fill(0)
 
 
 def position(kernel_index: Pair, out_size: Pair, geometry: Geometry) -> tuple[slice, slice]:

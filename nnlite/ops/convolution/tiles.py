@@ -75,9 +75,10 @@ class Cut:
 
     def __call__(self, images: slice, rows: slice) -> tuple[Block, tuple[slice, slice]]:
         """The block of some rows of tiles, and the index of its part of the images."""
-        part, n, down = band(rows, self._shape[1], self._geometry), images.stop - images.start, rows
+        part = band(rows, self._shape[1], 0, self._geometry)
+        n, down = images.stop - images.start, rows.stop - rows.start
+        sizes = self._m, self._edge, n, down, self._across, self._shape[3]
         place = part.place.start, part.place.stop
-        sizes = self._m, self._edge, n, down.stop - down.start, self._across, self._shape[3]
         return Block(*sizes, place, self._columns), (images, part.inside)
 
 

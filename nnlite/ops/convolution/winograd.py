@@ -36,7 +36,7 @@ from typing import Any
 
 import numpy as np
 
-from nnlite.ops.convolution.geometry import Geometry, Pair, at_most, blocks
+from nnlite.ops.convolution.geometry import Geometry, Pair, at_once, blocks
 from nnlite.ops.convolution.tiles import (
     Block,
     Cut,
@@ -93,16 +93,16 @@ def forward(x: np.ndarray, w: np.ndarray, geometry: Geometry) -> np.ndarray:
     y = np.empty((n, height, width, out), dtype)
     cut = Cut(cover, m + 2, x.shape, before(geometry))
 
-    def products(part: slice) -> None:
-        work = Work(at_most(values), dtype)
+    def products(images: slice) -> None:
+        work = Work(at_once(values) * values, dtype)
 
         @lru_cache(1)
         def steps(block: Block, size: Pair) -> tuple[Transform, Outputs]:
             return Transform(to_v, block, work), Outputs(to_y, u, block, size, work)
 
-        for images, rows in blocks(part, cover.down, values):
-            block, seen = cut(images, rows)
-            place = y[images, m * rows.start : m * rows.stop]
+        for some, rows, _ in blocks(images, (cover.down, 1), values):
+            block, seen = cut(some, rows)
+            place = y[some, m * rows.start : m * rows.stop]
             transform, outputs = steps(block, place.shape[1:3])
             outputs(transform(x[seen]), place)
 
@@ -144,14 +144,14 @@ def _backward(
         u = along_both(to_u, w.swapaxes(2, 3))  # (m + 2, m + 2, O, C)
     cut_g, cut_x = Cut(cover, m, g.shape), Cut(cover, m + 2, shape, before(geometry))
 
-    def products(part: slice) -> np.ndarray | None:
-        work_g, work_x = (Work(at_most(values), dtype) for _ in range(2))
+    def products(images: slice) -> np.ndarray | None:
+        work_g, work_x = (Work(at_once(values) * values, dtype) for _ in range(2))
         d_m_of = lru_cache(1)(lambda block: Transform(to_y.T, block, work_g))
         v_of = lru_cache(1)(lambda block: Transform(to_v, block, work_x))
         spread_of = lru_cache(1)(lambda block: Spread(to_v, block, work_x))
         d_u = above = None
-        for images, rows in blocks(part, cover.down, values):
-            (block_g, seen_g), (block_x, seen_x) = cut_g(images, rows), cut_x(images, rows)
+        for some, rows, _ in blocks(images, (cover.down, 1), values):
+            (block_g, seen_g), (block_x, seen_x) = cut_g(some, rows), cut_x(some, rows)
             d_m = d_m_of(block_g)(g[seen_g])
             if x is not None:
                 d_u = added(d_u, v_of(block_x)(x[seen_x]).swapaxes(2, 3) @ d_m)
