@@ -119,7 +119,7 @@ class Conv2d(_Conv):
                  the channels, a size is below 1, or the algorithm cannot do it
                  TypeError: when x does not hold floats
     Source       LeCun et al. 1989; Dumoulin & Visin 2016, "A guide to convolution arithmetic",
-                 relationships 6 and 14; first values as in PyTorch
+                 relationships 6, 14 and 15; first values as in PyTorch
     """
 
     axes = 2

@@ -56,10 +56,12 @@ class _ConvTranspose(Convolution):
         self.bias_init = bias_init
         self.set_sizes(kernel_size, stride, padding, dilation, groups)
         self._output_padding = self.pair("output_padding", output_padding, least=0)
-        if any(o >= s for o, s in zip(self._output_padding, self._geometry.stride, strict=True)):
+        steps = map(max, self._geometry.stride, self._geometry.dilation)
+        if any(o >= s for o, s in zip(self._output_padding, steps, strict=True)):
             raise ValueError(
-                f"{type(self).__name__}: output_padding must be smaller than the stride, "
-                f"got output_padding={output_padding} and stride={stride}"
+                f"{type(self).__name__}: output_padding must be smaller than the stride, or than "
+                f"the dilation, got output_padding={output_padding}, stride={stride} and "
+                f"dilation={dilation}"
             )
         field = self._geometry.kernel[-self.axes :]
         self.set_parameters((*field, in_channels, out_channels // groups), bias, rng)
@@ -115,7 +117,9 @@ class _ConvTranspose(Convolution):
         self.add_bias_gradient(g)
         if not self.needs_input_grad:
             return None
-        return self.lower(operation.forward(g, self.kernel(), geometry))
+        d_x = operation.forward(g, self.kernel(), geometry)
+        # output padding may leave room for further windows, which no input stands for
+        return self.lower(d_x[:, : size[0], : size[1]])
 
     def multiply_adds(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:
         """Each input is multiplied with a kernel's worth of weights."""
@@ -142,13 +146,13 @@ class ConvTranspose2d(_ConvTranspose):
                  U(−1/√f, 1/√f) with f = kH·kW·out/groups, as in PyTorch
                  padding: rows and columns taken off the output, in the forms of `Conv2d`
                  output_padding: added to the size at the end, because a convolution with a
-                 stride leads from several sizes to the same one; smaller than the stride
-                 (default 0)
+                 stride leads from several sizes to the same one; smaller than the stride or
+                 than the dilation (default 0)
     Raises       ValueError: when x is not (N, H, W, in), the padding takes off everything, or
                  G is not in y's shape; at construction as for `Conv2d`
                  TypeError: when x does not hold floats
     Source       Zeiler et al. 2010, "Deconvolutional networks"; Dumoulin & Visin 2016, "A guide
-                 to convolution arithmetic", relationship 14
+                 to convolution arithmetic", relationships 14 and 15
     """
 
     axes = 2

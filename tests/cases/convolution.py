@@ -66,6 +66,8 @@ LAYERS: dict[str, LayerCase] = {
     "Conv2d initializers": conv2d(
         4, 3, 3, weight_init=nn.initializers.He(), bias_init=nn.initializers.Constant(0.5)
     ),
+    "Conv1d everything": conv1d(4, 6, 3, stride=2, padding=(2, 1), dilation=2, groups=2),
+    "Conv1d depthwise twofold": conv1d(4, 8, 3, padding=1, groups=4),
     "Conv1d": conv1d(4, 3, 3),
     "Conv1d no bias": conv1d(4, 3, 3, bias=False),
     "Conv1d stride": conv1d(4, 3, 4, stride=3, padding=2),
@@ -88,7 +90,14 @@ LAYERS: dict[str, LayerCase] = {
     "ConvTranspose2d groups": transpose2d(4, 6, 3, stride=2, groups=2),
     "ConvTranspose2d depthwise": transpose2d(4, 4, 3, stride=2, padding=1, groups=4),
     "ConvTranspose2d pointwise": transpose2d(4, 3, 1),
+    "ConvTranspose2d everything": transpose2d(
+        4, 6, 3, stride=2, padding=1, output_padding=1, groups=2, dilation=2
+    ),
+    "ConvTranspose2d output padding over stride": transpose2d(
+        4, 3, (3, 2), stride=(1, 2), dilation=(3, 1), output_padding=(2, 1)
+    ),
     "ConvTranspose2d winograd": transpose2d(4, 3, 3, padding=1, algorithm="winograd"),
+    "ConvTranspose1d depthwise dilation": transpose1d(4, 4, 3, stride=2, dilation=2, groups=4),
     "ConvTranspose1d": transpose1d(4, 3, 3),
     "ConvTranspose1d stride": transpose1d(4, 3, 4, stride=2, padding=1, output_padding=1),
     "ConvTranspose1d asymmetric": transpose1d(4, 3, 3, stride=2, padding=(2, 0), dilation=2),
