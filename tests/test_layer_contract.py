@@ -292,13 +292,15 @@ def test_repr_is_the_call_that_makes_it(case):
 
 
 @every_layer
-def test_integers_are_refused_where_there_is_arithmetic(case):
+def test_integers_and_half_precision_are_refused_where_there_is_arithmetic(case):
     layer, x = layer_of(case), layer_input(case).astype(np.int64)
     if case.moves_only:
         assert layer(x).dtype == np.int64
     elif not isinstance(layer, nn.Lambda):
         with pytest.raises(TypeError, match=r"np\.float32\)"):
             layer(x)
+        with pytest.raises(TypeError, match=r"float32 or float64 input, got dtype float16"):
+            layer(x.astype(np.float16))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

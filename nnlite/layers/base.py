@@ -269,20 +269,29 @@ class Layer(Slot, Constructed):
 
     # -- checks for subclasses -------------------------------------------------------------------
 
-    def check_floating(self, x: np.ndarray) -> None:
-        """Refuse what is not an array of floats, for layers that do arithmetic.
+    def check_array(self, x: np.ndarray) -> None:
+        """Refuse what is not an array.
 
         Raises:
-            TypeError: for anything else, integers included.
+            TypeError: for anything else, lists included.
         """
         if not isinstance(x, np.ndarray):
             raise TypeError(
                 f"{self!r}: expected a NumPy array, got {type(x).__name__}; "
                 "convert with np.asarray(x, np.float32)"
             )
-        if x.dtype.kind != "f":
+
+    def check_floating(self, x: np.ndarray) -> None:
+        """Refuse what is not an array of floats, for layers that do arithmetic.
+
+        Raises:
+            TypeError: for anything else, integers and half precision included.
+        """
+        self.check_array(x)
+        if x.dtype.kind != "f" or x.itemsize < 4:  # half precision overflows in a sum over an image
+            kind = "floating-point" if x.dtype.kind != "f" else "float32 or float64"
             raise TypeError(
-                f"{self!r}: expected floating-point input, got dtype {x.dtype}; "
+                f"{self!r}: expected {kind} input, got dtype {x.dtype}; "
                 "convert with np.asarray(x, np.float32)"
             )
 
