@@ -43,9 +43,22 @@ def layout_hint(shape: tuple[int, ...], channels: int, ranks: Container[int]) ->
     rank = len(shape)
     if rank > 2 and rank in ranks and shape[1] == channels != shape[-1]:
         return f"; channels come last here: x.transpose{(0, *range(2, rank), 1)}"
-    if rank not in ranks and rank + 1 in ranks and shape[-1:] == (channels,):
-        return "; a single sample needs its batch axis: x[None]"
+    if rank in ranks or rank + 1 not in ranks:
+        return ""
+    if shape[-1:] == (channels,):
+        return sample_hint(shape, ranks)
+    if channels == 1:
+        return "; a single channel needs its axis: x[..., None]"
+    if shape[:1] == (channels,):
+        return f"; channels come last, in a batch: x.transpose{(*range(1, rank), 0)}[None]"
     return ""
+
+
+def sample_hint(shape: tuple[int, ...], ranks: Container[int]) -> str:
+    """What to add to an error about an input that lacks an axis, as a single sample does."""
+    rank = len(shape)
+    lacks = rank not in ranks and rank + 1 in ranks
+    return "; a single sample needs its batch axis: x[None]" if lacks else ""
 
 
 def check_instance(name: str, value: object, kind: type[Any]) -> None:
@@ -88,10 +101,30 @@ def check_probability(name: str, value: float) -> None:
     """Refuse what is no probability of dropping a value.
 
     Raises:
-        ValueError: when it is below 0, or 1 and above.
+        ValueError: when it is no number, below 0, or 1 and above.
     """
-    if not 0 <= value < 1:
-        raise ValueError(f"{name} must be at least 0 and below 1, got {value}")
+    if not in_range(value, below=1):
+        raise ValueError(f"{name} must be a number, at least 0 and below 1, got {value!r}")
+
+
+def check_not_negative(name: str, value: float) -> None:
+    """Refuse what is no finite number ≥ 0.
+
+    Raises:
+        ValueError: names the value.
+    """
+    if not in_range(value):
+        raise ValueError(f"{name} must be a number ≥ 0, got {value!r}")
+
+
+def check_flag(name: str, value: bool) -> None:
+    """Refuse what is neither True nor False, such as an argument in another one's place.
+
+    Raises:
+        ValueError: names the value.
+    """
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} must be True or False, got {value!r}")
 
 
 def check_axis(owner: object, axis: int, shape: tuple[int, ...]) -> None:

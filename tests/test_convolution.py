@@ -253,13 +253,18 @@ def test_first_values_are_pytorchs():
         (lambda: nn.Conv2d(3, 4, 3, padding=((1, 1, 1), 1)), "or a tuple of 2, got"),
         (lambda: nn.Conv1d(3, 4, 3, padding=(1, 1, 1)), "or a tuple of 2, got"),
         (lambda: nn.Conv2d(3, 4, 3, stride=2, padding="same"), "needs a stride of 1"),
+        (
+            lambda: nn.Conv2d(3, 4, 3, padding=np.array([1, 1])),
+            r"or a tuple of 2, got array\(\[1, 1\]\)",
+        ),
         (lambda: nn.Conv2d(3, 4, 3, algorithm="fast"), "must be one of 'auto', 'direct'"),
+        (lambda: nn.Conv2d(3, 4, 3, algorithm=["direct"]), "must be one of 'auto', 'direct'"),
         (lambda: nn.Conv2d(3, 4, 3, algorithm="pointwise"), "for kernels of size 1"),
         (lambda: nn.Conv2d(3, 4, 3, stride=2, algorithm="winograd"), "for kernels of 3×3 with"),
         (lambda: nn.Conv2d(4, 4, 3, algorithm="depthwise"), "for as many groups as channels"),
         (
             lambda: nn.ConvTranspose2d(3, 4, 3, stride=2, output_padding=2),
-            "ConvTranspose2d: output_padding must be smaller than the stride",
+            "ConvTranspose2d: output_padding must be smaller than the stride, or than the dilation",
         ),
     ],
 )
@@ -273,6 +278,9 @@ def test_constructors_refuse(make, message):
     [
         (nn.Conv2d(3, 4, 3), (2, 8, 8), r"expected \(N, H, W, 3\), got \(2, 8, 8\)"),
         (nn.Conv2d(3, 4, 3), (8, 8, 3), r"needs its batch axis: x\[None\]"),
+        (nn.Conv2d(1, 4, 3), (9, 8, 8), r"a single channel needs its axis: x\[..., None\]"),
+        (nn.Conv1d(1, 4, 3), (9, 8), r"a single channel needs its axis: x\[..., None\]"),
+        (nn.Conv2d(3, 4, 3), (3, 8, 8), r"in a batch: x.transpose\(1, 2, 0\)\[None\]"),
         (nn.Conv2d(3, 4, 3), (2, 3, 8, 8), r"channels come last here: x.transpose\(0, 2, 3, 1\)"),
         (nn.Conv1d(3, 4, 3), (2, 3, 8), r"channels come last here: x.transpose\(0, 2, 1\)"),
         (nn.ConvTranspose1d(3, 4, 3), (2, 8, 4), r"expected \(N, L, 3\), got \(2, 8, 4\)"),

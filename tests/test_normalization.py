@@ -119,14 +119,19 @@ def test_summary_of_a_single_sample():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: nn.BatchNorm2d(0), "BatchNorm2d: .* whole number ≥ 1"),
-        (lambda: nn.BatchNorm1d(3, momentum=1.5), r"momentum must be in \[0, 1\], got 1.5"),
+        (lambda: nn.BatchNorm2d(0), "BatchNorm2d: num_features must be a whole number ≥ 1, got 0"),
+        (lambda: nn.GroupNorm(1, 2.0), "GroupNorm: num_channels must be a whole number"),
+        (lambda: nn.BatchNorm1d(3, momentum=1.5), r"a number in \[0, 1\], got 1.5"),
+        (lambda: nn.BatchNorm1d(3, momentum=None), r"a number in \[0, 1\], got None"),
+        (lambda: nn.BatchNorm2d(3, eps=-1), "BatchNorm2d: eps must be a number ≥ 0, got -1"),
+        (lambda: nn.LayerNorm(3, eps="a"), "LayerNorm: eps must be a number ≥ 0, got 'a'"),
         (lambda: nn.GroupNorm(4, 6), "num_groups must divide num_channels, got 4 and 6"),
         (lambda: nn.GroupNorm(0, 6), "num_groups must be a whole number ≥ 1"),
         (lambda: nn.LayerNorm(-2), "LayerNorm: num_features"),
         (lambda: nn.ChannelDropout(1.0), "ChannelDropout: p must be"),
-        (lambda: nn.GaussianNoise(-0.1), "std must be at least 0"),
-        (lambda: nn.GaussianNoise(float("nan")), "std must be at least 0"),
+        (lambda: nn.ChannelDropout(None), "p must be a number, at least 0 and below 1, got None"),
+        (lambda: nn.GaussianNoise(-0.1), "std must be a number ≥ 0, got -0.1"),
+        (lambda: nn.GaussianNoise(float("nan")), "std must be a number ≥ 0, got nan"),
     ],
 )
 def test_arguments_that_mean_nothing(make, message):
@@ -141,7 +146,7 @@ def test_arguments_that_mean_nothing(make, message):
         (nn.BatchNorm1d(3), (2, 3, 8), r"or \(N, L, 3\), got .*x.transpose\(0, 2, 1\)"),
         (nn.BatchNorm2d(3), (2, 3), r"BatchNorm2d\(3\): expected \(N, H, W, 3\), got \(2, 3\)"),
         (nn.BatchNorm1d(3), (2, 4, 4, 3), r"expected \(N, 3\) or \(N, L, 3\)"),
-        (nn.BatchNorm1d(3), (0, 3), r"got \(0, 3\)$"),
+        (nn.BatchNorm1d(3), (0, 3), r"nothing to normalize in an input of \(0, 3\)$"),
         (nn.BatchNorm2d(3), (5, 4, 3), r"needs its batch axis: x\[None\]"),
         (nn.BatchNorm2d(3), (2, 3, 5), r"got \(2, 3, 5\)$"),
         (nn.LayerNorm(3), (2, 3, 8, 9), r"channels come last here: x.transpose\(0, 2, 3, 1\)"),

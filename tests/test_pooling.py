@@ -79,6 +79,25 @@ def test_ties_go_to_the_first_maximum_in_reading_order():
         np.testing.assert_array_equal(layer.backward(np.ones_like(y)).ravel(), [0, 1, 0, 0])
 
 
+def test_padding_is_never_the_maximum():
+    x = np.full((1, 4, 1), -np.inf, np.float32)
+    layer = nn.MaxPool1d(2, 2, padding=1)
+    layer(x)
+    g = np.array([1, 2, 3], np.float32).reshape(1, 3, 1)
+    np.testing.assert_array_equal(layer.backward(g).ravel(), [1, 2, 0, 3])
+    layer = nn.MaxPool2d(3, 2, padding=1)
+    layer(x.reshape(1, 2, 2, 1))
+    np.testing.assert_array_equal(layer.backward(g[:, :1, None]).ravel(), [1, 0, 0, 0])
+
+
+@pytest.mark.parametrize("name", [n for n in POOLS if "batch 1" not in n])
+def test_an_empty_batch_has_no_outputs(name):
+    layer, shape = layer_of(LAYERS[name]), LAYERS[name].shape
+    y = layer(np.zeros((0, *shape[1:])))
+    assert len(y) == 0
+    assert layer.backward(y).shape == (0, *shape[1:])
+
+
 def test_maximum_of_what_is_not_a_number_is_not_a_number():
     x = np.full((1, 4, 4, 1), np.nan, np.float32)
     assert np.isnan(nn.MaxPool2d(3, 2, 1)(x)).all()
@@ -131,6 +150,11 @@ def test_zero_padding_takes_integers():
         (lambda: nn.AvgPool1d(2.0), "AvgPool1d: kernel_size"),
         (lambda: nn.MaxPool1d(3, padding=2), "padding must be at most half of kernel_size"),
         (lambda: nn.MaxPool1d(3, padding=-1), "padding must be a whole number ≥ 0"),
+        (lambda: nn.MaxPool2d(2, 2, 0, 1), "MaxPool2d: ceil_mode must be True or False, got 1"),
+        (
+            lambda: nn.AvgPool1d(2, count_include_pad=None),
+            "count_include_pad must be True or False",
+        ),
         (lambda: nn.AdaptiveAvgPool2d(0), "output_size must be a whole number ≥ 1"),
         (lambda: nn.Upsample2d(1.5), "scale_factor must be a whole number ≥ 1"),
         (lambda: nn.Upsample2d(2, "cubic"), "mode must be 'nearest' or 'bilinear'"),
@@ -150,13 +174,15 @@ def test_sizes_that_mean_nothing(make, message):
         (nn.MaxPool1d(2), (4, 6), r"MaxPool1d\(2\): expected \(N, L, C\)"),
         (nn.GlobalAvgPool1d(), (4, 6, 5, 3), r"expected \(N, L, C\)"),
         (nn.GlobalMaxPool2d(), (4, 3), r"expected \(N, H, W, C\)"),
-        (nn.GlobalMaxPool2d(), (4, 0, 3, 2), r"expected \(N, H, W, C\)"),
+        (nn.GlobalMaxPool2d(), (4, 0, 3, 2), r"expected \(N, H, W, C\) with something in it"),
         (nn.Upsample2d(2), (4, 3), r"expected \(N, H, W, C\)"),
         (nn.AdaptiveAvgPool2d(2), (4, 3, 3), r"expected \(N, H, W, C\)"),
         (nn.ZeroPad2d(2), (4, 3, 3), r"expected \(N, H, W, C\)"),
         (nn.MaxPool2d(5), (1, 4, 6, 3), "kernel is larger than the input"),
         (nn.AvgPool2d((1, 9), padding=(0, 1)), (1, 4, 6, 3), "kernel of 9 meets 6 values and 2"),
-        (nn.MaxPool2d(5, ceil_mode=True), (1, 4, 6, 3), "kernel is larger than the input"),
+        (nn.AvgPool1d(9, ceil_mode=True), (1, 0, 3), r"with something in it, got \(1, 0, 3\)"),
+        (nn.MaxPool2d(2), (4, 6, 3), r"a single sample needs its batch axis: x\[None\]"),
+        (nn.ZeroPad2d(2), (3, 3, 1), r"a single sample needs its batch axis: x\[None\]"),
     ],
 )
 def test_inputs_that_do_not_fit(layer, shape, message):

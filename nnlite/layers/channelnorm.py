@@ -24,7 +24,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from nnlite.checks import BATCHED, check_whole, layout_hint
+from nnlite.checks import BATCHED, check_not_negative, check_whole, in_range, layout_hint
 from nnlite.layers.base import Layer
 from nnlite.ops.channels import (
     combine,
@@ -43,8 +43,9 @@ class ChannelNorm(Layer):
     weight: Parameter | None
     bias: Parameter | None
 
-    def __init__(self, channels: int, eps: float, affine: bool) -> None:
-        self._channels = check_whole(f"{type(self).__name__}: the number of channels", channels)
+    def __init__(self, channels: int, eps: float, affine: bool, name: str = "num_features") -> None:
+        self._channels = check_whole(f"{type(self).__name__}: {name}", channels)
+        check_not_negative(f"{type(self).__name__}: eps", eps)
         self.eps = eps
         self.affine = affine
         self.weight = Parameter(np.ones(channels)) if affine else None
@@ -67,9 +68,11 @@ class ChannelNorm(Layer):
     def check_input(self, x: np.ndarray) -> None:
         """Refuse other shapes than (N, …, C), and no values."""
         self.check_floating(x)
-        if x.ndim not in self.ranks or x.shape[-1] != self._channels or x.size == 0:
+        if x.ndim not in self.ranks or x.shape[-1] != self._channels:
             hint = layout_hint(x.shape, self._channels, self.ranks)
             raise ValueError(f"{self!r}: expected {self.expected()}, got {x.shape}{hint}")
+        if x.size == 0:
+            raise ValueError(f"{self!r}: nothing to normalize in an input of {x.shape}")
 
     def expected(self) -> str:
         """The shapes that are taken, for messages."""
@@ -132,8 +135,10 @@ class BatchNorm(ChannelNorm):
         self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True
     ) -> None:
         super().__init__(num_features, eps, affine)
-        if not 0 <= momentum <= 1:
-            raise ValueError(f"{type(self).__name__}: momentum must be in [0, 1], got {momentum}")
+        if not in_range(momentum) or momentum > 1:
+            raise ValueError(
+                f"{type(self).__name__}: momentum must be a number in [0, 1], got {momentum!r}"
+            )
         self.num_features = num_features
         self.momentum = momentum
         self.running_mean = Buffer(np.zeros(num_features))
@@ -256,7 +261,7 @@ class GroupNorm(ChannelNorm):
     def __init__(
         self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True
     ) -> None:
-        super().__init__(num_channels, eps, affine)
+        super().__init__(num_channels, eps, affine, "num_channels")
         check_whole(f"{type(self).__name__}: num_groups", num_groups)
         if num_channels % num_groups:
             raise ValueError(

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nnlite.checks import check_probability
+from nnlite.checks import check_not_negative, check_probability
 from nnlite.layers.base import Layer
 from nnlite.random import as_generator
 
@@ -115,8 +115,7 @@ class GaussianNoise(Layer):
     equations: ClassVar = {"forward": "y = x + n", "input": "dL/dx = G"}
 
     def __init__(self, std: float, rng: np.random.Generator | int | None = None) -> None:
-        if not std >= 0:
-            raise ValueError(f"GaussianNoise: std must be at least 0, got {std}")
+        check_not_negative("GaussianNoise: std", std)
         self.std = std
         self.rng = as_generator(rng)
 

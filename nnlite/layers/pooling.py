@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from nnlite.checks import check_sizes
+from nnlite.checks import check_flag, check_sizes, sample_hint
 from nnlite.layers.base import Layer
 from nnlite.ops.windows import (
     Windows,
@@ -27,9 +27,12 @@ def check_channels_last(layer: Layer, x: np.ndarray, spatial: int) -> None:
         ValueError: when the number of axes differs.
     """
     layer.check_floating(x)
-    if x.ndim != spatial + 2 or x.size == 0:
-        expected = "(N, L, C)" if spatial == 1 else "(N, H, W, C)"
-        raise ValueError(f"{layer!r}: expected {expected}, channels last, got {x.shape}")
+    expected = "(N, L, C)" if spatial == 1 else "(N, H, W, C)"
+    if x.ndim != spatial + 2:
+        hint = sample_hint(x.shape, (spatial + 2,))
+        raise ValueError(f"{layer!r}: expected {expected}, channels last, got {x.shape}{hint}")
+    if 0 in x.shape[1:]:
+        raise ValueError(f"{layer!r}: expected {expected} with something in it, got {x.shape}")
 
 
 class Pool(Layer):
@@ -45,6 +48,7 @@ class Pool(Layer):
         self.padding = padding
         self.ceil_mode = ceil_mode
         name = type(self).__name__
+        check_flag(f"{name}: ceil_mode", ceil_mode)
         kernel = check_sizes(f"{name}: kernel_size", kernel_size, self.spatial)
         strides = check_sizes(
             f"{name}: stride", kernel_size if stride is None else stride, self.spatial
@@ -66,7 +70,7 @@ class Pool(Layer):
             count = (rest + (stride - 1 if self.ceil_mode else 0)) // stride + 1
             if self.ceil_mode and (count - 1) * stride >= size + padding:
                 count -= 1  # the last window would begin in the padding after x
-            if rest < 0 or count < 1:
+            if count < 1:
                 raise ValueError(
                     f"{self!r}: the kernel is larger than the input with its padding: got "
                     f"{x.shape}, where a kernel of {kernel} meets {size} values and {2 * padding} "
@@ -124,6 +128,7 @@ class AvgPool(Pool):
         count_include_pad: bool = True,
     ) -> None:
         super().__init__(kernel_size, stride, padding, ceil_mode)
+        check_flag(f"{type(self).__name__}: count_include_pad", count_include_pad)
         self.count_include_pad = count_include_pad
 
     def forward(self, x: np.ndarray) -> np.ndarray:

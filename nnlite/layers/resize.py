@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from nnlite.checks import check_sizes
+from nnlite.checks import check_sizes, sample_hint
 from nnlite.layers.base import Layer
 from nnlite.layers.pooling import Size, check_channels_last
 from nnlite.ops.windows import Windows, spread_windows, sum_windows
@@ -126,6 +126,7 @@ class ZeroPad2d(Layer):
     Args         padding: a number for all sides, or (left, right, top, bottom) as in PyTorch, ≥ 0
     Raises       ValueError: for another padding, an x that is not (N, H, W, C), or a G not in y's
                  shape
+                 TypeError: when x is not an array
     Source       standard result
     """
 
@@ -140,8 +141,10 @@ class ZeroPad2d(Layer):
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """X with zeros around it."""
+        self.check_array(x)
         if x.ndim != 4:
-            raise ValueError(f"{self!r}: expected (N, H, W, C), got {x.shape}")
+            hint = sample_hint(x.shape, (4,))
+            raise ValueError(f"{self!r}: expected (N, H, W, C), got {x.shape}{hint}")
         left, right, top, bottom = self._sides
         n, h, w, c = x.shape
         y = np.zeros((n, top + h + bottom, left + w + right, c), x.dtype)

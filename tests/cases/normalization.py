@@ -20,6 +20,8 @@ LAYERS: dict[str, LayerCase] = {
     "BatchNorm2d plain eval": LayerCase(
         lambda: nn.BatchNorm2d(3, affine=False), (2, 4, 5, 3), training=False
     ),
+    "BatchNorm2d eval": LayerCase(lambda: nn.BatchNorm2d(3), (2, 4, 5, 3), training=False),
+    "BatchNorm1d time eval": LayerCase(lambda: nn.BatchNorm1d(3), (2, 5, 3), training=False),
     "BatchNorm2d eps": over_batch(lambda: nn.BatchNorm2d(3, eps=0.1, momentum=0.3), 2, 4, 4, 3),
     "BatchNorm2d blocks": LayerCase(
         lambda: nn.BatchNorm2d(3), (5, 96, 96, 3), by_sample=False, by_difference=False

@@ -20,6 +20,8 @@ LAYERS: dict[str, LayerCase] = {
     "MaxPool2d ceil": pooling(lambda: nn.MaxPool2d(2, ceil_mode=True), 2, 5, 7, 3),
     "MaxPool2d overlapping": pooling(lambda: nn.MaxPool2d(3, 2, 1), 2, 7, 6, 3),
     "MaxPool2d ceil padding": pooling(lambda: nn.MaxPool2d(3, 2, 1, ceil_mode=True), 2, 6, 7, 2),
+    "MaxPool2d ceil large": pooling(lambda: nn.MaxPool2d(5, 3, ceil_mode=True), 2, 4, 3, 2),
+    "MaxPool1d ceil padding": pooling(lambda: nn.MaxPool1d(3, 2, 1, ceil_mode=True), 2, 6, 3),
     "MaxPool2d dropped window": pooling(lambda: nn.MaxPool2d(2, 3, 1, ceil_mode=True), 2, 5, 7, 2),
     "MaxPool2d rectangle": pooling(lambda: nn.MaxPool2d((1, 3), (2, 1), (0, 1)), 2, 5, 6, 3),
     "MaxPool2d gaps": pooling(lambda: nn.MaxPool2d(1, 2), 2, 5, 6, 3),
@@ -37,6 +39,10 @@ LAYERS: dict[str, LayerCase] = {
     "AvgPool2d ceil": pooling(lambda: nn.AvgPool2d(3, 2, 1, ceil_mode=True), 2, 6, 7, 2),
     "AvgPool2d ceil without padding": pooling(
         lambda: nn.AvgPool2d(3, 2, 1, ceil_mode=True, count_include_pad=False), 2, 6, 7, 2
+    ),
+    "AvgPool2d ceil large": pooling(lambda: nn.AvgPool2d(5, 3, ceil_mode=True), 2, 4, 3, 2),
+    "AvgPool2d without padding": pooling(
+        lambda: nn.AvgPool2d(3, 2, 1, count_include_pad=False), 2, 7, 6, 3
     ),
     "AvgPool2d rectangle": pooling(lambda: nn.AvgPool2d((1, 3), (2, 1), (0, 1)), 2, 5, 6, 3),
     "GlobalAvgPool1d": pooling(nn.GlobalAvgPool1d, 2, 5, 3),

@@ -39,6 +39,8 @@ REFERENCE = {
     "BatchNorm2d batch 1": batch_norm,
     "BatchNorm2d one channel": batch_norm,
     "BatchNorm2d plain eval": lambda x: batch_norm(x, training=False),
+    "BatchNorm2d eval": lambda x, *affine: batch_norm(x, *affine, training=False),
+    "BatchNorm1d time eval": lambda x, *affine: batch_norm(x, *affine, training=False),
     "BatchNorm2d eps": lambda x, *affine: batch_norm(x, *affine, eps=0.1),
     "BatchNorm2d blocks": batch_norm,
     "LayerNorm": layer_norm,

@@ -26,6 +26,8 @@ REFERENCE = {
     "MaxPool2d ceil": channels_first(F.max_pool2d, 2, ceil_mode=True),
     "MaxPool2d overlapping": channels_first(F.max_pool2d, 3, 2, 1),
     "MaxPool2d ceil padding": channels_first(F.max_pool2d, 3, 2, 1, ceil_mode=True),
+    "MaxPool2d ceil large": channels_first(F.max_pool2d, 5, 3, ceil_mode=True),
+    "MaxPool1d ceil padding": channels_first(F.max_pool1d, 3, 2, 1, ceil_mode=True),
     "MaxPool2d dropped window": channels_first(F.max_pool2d, 2, 3, 1, ceil_mode=True),
     "MaxPool2d rectangle": channels_first(F.max_pool2d, (1, 3), (2, 1), (0, 1)),
     "MaxPool2d gaps": channels_first(F.max_pool2d, 1, 2),
@@ -42,6 +44,8 @@ REFERENCE = {
     "AvgPool2d ceil without padding": channels_first(
         F.avg_pool2d, 3, 2, 1, ceil_mode=True, count_include_pad=False
     ),
+    "AvgPool2d ceil large": channels_first(F.avg_pool2d, 5, 3, ceil_mode=True),
+    "AvgPool2d without padding": channels_first(F.avg_pool2d, 3, 2, 1, count_include_pad=False),
     "AvgPool2d rectangle": channels_first(F.avg_pool2d, (1, 3), (2, 1), (0, 1)),
     "GlobalAvgPool1d": pooled(F.adaptive_avg_pool1d, 1),
     "GlobalAvgPool2d": pooled(F.adaptive_avg_pool2d, 1),

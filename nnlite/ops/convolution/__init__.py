@@ -51,7 +51,7 @@ def check_algorithm(name: str, w_shape: tuple[int, ...], geometry: Geometry, own
     """
     if name == "auto":
         return
-    if name not in ALGORITHMS:
+    if not isinstance(name, str) or name not in ALGORITHMS:
         known = ", ".join(map(repr, ["auto", *ALGORITHMS]))
         raise ValueError(f"{owner}: algorithm must be one of {known}, got {name!r}")
     if not ALGORITHMS[name].applies(w_shape, geometry):
