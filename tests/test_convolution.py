@@ -94,7 +94,7 @@ def test_small_work_buffers_change_nothing(name, work, monkeypatch):
         assert_close(run(algorithm, x, w, g, geometry), expected, 1e-12)
 
 
-@pytest.mark.parametrize("work", [1, 1 << 18])
+@pytest.mark.parametrize("work", [1, 9 << 15])
 @pytest.mark.parametrize("name", GEOMETRIES)
 def test_threads_change_nothing(name, work, monkeypatch):
     case, geometry = LAYERS[name], GEOMETRIES[name]

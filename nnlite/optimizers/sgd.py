@@ -66,7 +66,8 @@ class SGD(Optimizer):
                 np.copyto(b, g)
             else:
                 b *= options["momentum"]
-                b += np.multiply(g, 1 - options["dampening"], out=a)
+                damping = 1 - options["dampening"]
+                b += g if damping == 1 else np.multiply(g, damping, out=a)
             direction = b
             if options["nesterov"]:
                 np.multiply(b, options["momentum"], out=a)
