@@ -9,7 +9,7 @@ import numpy as np
 
 from nnlite.initializers import Initializer
 from nnlite.layers.conv_base import Convolution, Padding, Size
-from nnlite.ops.convolution import Algorithm, gradients
+from nnlite.ops.convolution import Algorithm, forward, gradients
 
 
 class _Conv(Convolution):
@@ -62,8 +62,8 @@ class _Conv(Convolution):
                 f"than the padded input of {self.seen_size(geometry.padded_size(size))}, "
                 f"so that no output is left; got {x.shape}"
             )
-        y = self.operation(out).forward(images, self.kernel(), geometry)
-        self.add_bias(y)
+        bias = None if self.bias is None else self.bias.data
+        y = forward(self.operation(out), images, self.kernel(), bias, geometry)
         self.save_for_backward(images)
         return self.lower(y)
 
@@ -73,9 +73,10 @@ class _Conv(Convolution):
         geometry = self._geometry
         out = geometry.out_size((x.shape[1], x.shape[2]))
         g, operation = self.gradient_images(grad_output, len(x), out), self.operation(out)
-        d_w, d_x = gradients(operation, x, g, self.kernel(), geometry, self.needs_input_grad)
+        d_w, d_b, d_x = gradients(operation, x, g, self.kernel(), geometry, self.needs_input_grad)
         self.weight.grad += d_w.reshape(self.weight.shape)
-        self.add_bias_gradient(g)
+        if self.bias is not None:
+            self.bias.grad += d_b
         return None if d_x is None else self.lower(d_x)
 
     def multiply_adds(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:

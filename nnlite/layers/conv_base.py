@@ -12,8 +12,6 @@ from nnlite.initializers import Initializer, Uniform, first_values
 from nnlite.layers.base import Layer
 from nnlite.ops.convolution import ALGORITHMS, Algorithm, check_algorithm, choose_algorithm
 from nnlite.ops.convolution.geometry import Geometry, Pair
-from nnlite.ops.products import sum_rows
-from nnlite.ops.threads import over_parts
 from nnlite.parameter import Parameter
 from nnlite.random import as_generator
 
@@ -149,18 +147,3 @@ class Convolution(Layer):
     def seen_size(self, size: Pair) -> str:
         """A height and width in an error message."""
         return str(size[1]) if self.axes == 1 else f"{size[0]}×{size[1]}"
-
-    def add_bias(self, y: np.ndarray) -> None:
-        """y += b, in place: a whole row of places at a time, which is one long vector."""
-        if self.bias is not None:
-            rows = y.reshape(-1, y.shape[2] * self.out_channels)
-            along = np.tile(self.bias.data, y.shape[2])
-            over_parts(lambda part: np.add(rows[part], along, out=rows[part]), len(rows), y.size)
-
-    def add_bias_gradient(self, g: np.ndarray) -> None:
-        """dL/db = Σ G over samples and places."""
-        if self.bias is not None:
-            rows = g.reshape(-1, g.shape[2] * self.out_channels)
-            sums = over_parts(lambda part: sum_rows(rows[part]), len(rows), g.size)
-            places = np.concatenate(sums).reshape(-1, self.out_channels)
-            self.bias.accumulate(sum_rows, places)

@@ -10,6 +10,7 @@ import numpy as np
 from nnlite.initializers import Initializer
 from nnlite.layers.conv_base import Convolution, Padding, Size
 from nnlite.ops.convolution import Algorithm
+from nnlite.ops.convolution.bias import add_bias, bias_gradient
 from nnlite.ops.convolution.geometry import Pair
 
 
@@ -102,7 +103,8 @@ class _ConvTranspose(Convolution):
                 f"got {x.shape}"
             )
         y = self.operation(size).input_gradient(images, self.kernel(), out, geometry)
-        self.add_bias(y)
+        if self.bias is not None:
+            add_bias(y, self.bias.data)
         self.save_for_backward(images)
         return self.lower(y)
 
@@ -114,7 +116,8 @@ class _ConvTranspose(Convolution):
         operation = self.operation(size)
         d_kernel = operation.weight_gradient(g, x, geometry)  # (kH, kW, out/groups, in)
         self.weight.grad += d_kernel.swapaxes(2, 3).reshape(self.weight.shape)
-        self.add_bias_gradient(g)
+        if self.bias is not None:
+            self.bias.grad += bias_gradient(g)
         if not self.needs_input_grad:
             return None
         d_x = operation.forward(g, self.kernel(), geometry)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from nnlite.ops.convolution import depthwise, direct, pointwise, winograd
+from nnlite.ops.convolution.bias import add_bias, bias_gradient
 from nnlite.ops.convolution.geometry import Geometry, Pair
 
 Algorithm = Literal["auto", "direct", "pointwise", "depthwise", "winograd"]
@@ -58,6 +59,18 @@ def check_algorithm(name: str, w_shape: tuple[int, ...], geometry: Geometry, own
         raise ValueError(f"{owner}: algorithm={name!r} is for {ALGORITHMS[name].FOR}")
 
 
+def forward(
+    algorithm: Any, x: np.ndarray, w: np.ndarray, bias: np.ndarray | None, geometry: Geometry
+) -> np.ndarray:
+    """y = x ⋆ W + b (N, Ho, Wo, O); with few channels, b is one more input of the products."""
+    if algorithm is direct and direct.few(w.shape):
+        return direct.forward(x, w, geometry, bias)
+    y = algorithm.forward(x, w, geometry)
+    if bias is not None:
+        add_bias(y, bias)
+    return y
+
+
 def gradients(
     algorithm: Any,
     x: np.ndarray,
@@ -65,11 +78,15 @@ def gradients(
     w: np.ndarray,
     geometry: Geometry,
     needs_input_grad: bool,
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """dL/dw and, where it is needed, dL/dx; Winograd's algorithm has steps that both share."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """dL/dw, dL/db and, where it is needed, dL/dx, by the steps that they share."""
+    if algorithm is direct and direct.few(w.shape) and direct.short(w.shape, g.shape[1:3]):
+        d_w, d_b = direct.weight_and_bias_gradients(x, g, geometry)
+    elif algorithm is winograd and needs_input_grad:
+        d_w, d_x = winograd.gradients(x, g, w, geometry)
+        return d_w, bias_gradient(g), d_x
+    else:
+        d_w, d_b = algorithm.weight_gradient(x, g, geometry), bias_gradient(g)
     if not needs_input_grad:
-        return algorithm.weight_gradient(x, g, geometry), None
-    if algorithm is winograd:
-        return winograd.gradients(x, g, w, geometry)
-    d_w = algorithm.weight_gradient(x, g, geometry)
-    return d_w, algorithm.input_gradient(g, w, x.shape[1:3], geometry)
+        return d_w, d_b, None
+    return d_w, d_b, algorithm.input_gradient(g, w, x.shape[1:3], geometry)

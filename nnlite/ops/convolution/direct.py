@@ -37,6 +37,7 @@ from nnlite.ops.threads import over_parts
 FOR = "every convolution"
 FEW = 3  # channels; so short are the runs under a window that one copy for each kernel value,
 # of whole rows of the image, is faster
+SHORT = 1024  # places; rounding errors of one sum over so many are still those of its terms
 
 
 def applies(w_shape: tuple[int, ...], geometry: Geometry) -> bool:
@@ -44,8 +45,25 @@ def applies(w_shape: tuple[int, ...], geometry: Geometry) -> bool:
     return True
 
 
-def im2col(room: np.ndarray, size: Pair, geometry: Geometry) -> np.ndarray:
-    """The windows on a padded image as matrix rows, (groups, n·H·W, kH·kW·C/groups)."""
+def few(w_shape: tuple[int, ...]) -> bool:
+    """Whether the channels are so few that windows are copied value by value."""
+    return w_shape[2] <= FEW
+
+
+def short(w_shape: tuple[int, ...], out_size: Pair) -> bool:
+    """Whether a weight gradient is a sum over single images, none of them long.
+
+    Only then is the bias's as exact by a product with ones as by a sum of its own.
+    """
+    places = out_size[0] * out_size[1]
+    return places <= SHORT and places * math.prod(w_shape) <= SMALL
+
+
+def im2col(room: np.ndarray, size: Pair, geometry: Geometry, ones: bool = False) -> np.ndarray:
+    """The windows on a padded image as matrix rows, (groups, n·H·W, kH·kW·C/groups).
+
+    Those of few channels may get a last column of ones.
+    """
     n, _, _, channels = room.shape
     groups, (sn, sh, sw, sc) = geometry.groups, room.strides
     (kh, kw), (s, t), (d, e) = geometry.kernel, geometry.stride, geometry.dilation
@@ -58,8 +76,12 @@ def im2col(room: np.ndarray, size: Pair, geometry: Geometry) -> np.ndarray:
     )
     if per_group > FEW:
         return windows.reshape(groups, -1, kh * kw * per_group)
-    columns = windows.transpose(0, 4, 5, 6, 1, 2, 3)  # as they lie in memory, row after row
-    return columns.reshape(groups, kh * kw * per_group, -1).swapaxes(1, 2)
+    by_value = windows.transpose(0, 4, 5, 6, 1, 2, 3)  # as they lie in memory, row after row
+    values = kh * kw * per_group
+    columns = np.empty((groups, values + ones, n * size[0] * size[1]), room.dtype)
+    columns[:, :values].reshape(by_value.shape)[...] = by_value
+    columns[:, values:] = 1
+    return columns.swapaxes(1, 2)
 
 
 def grouped(rows: np.ndarray, groups: int) -> np.ndarray:
@@ -79,17 +101,24 @@ def stacked(part: Part, kernels: np.ndarray) -> Callable[[np.ndarray], np.ndarra
     return lambda a: a.reshape(len(a), count, -1, a.shape[-1])
 
 
-def forward(x: np.ndarray, w: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """y (N, Ho, Wo, O) from x (N, H, W, C) and w (kH, kW, C/groups, O)."""
+def forward(
+    x: np.ndarray, w: np.ndarray, geometry: Geometry, bias: np.ndarray | None = None
+) -> np.ndarray:
+    """y (N, Ho, Wo, O) from x (N, H, W, C) and w (kH, kW, C/groups, O).
+
+    Where windows have few channels, a bias may be given too: the weight of an input that is 1.
+    """
     height, width = geometry.out_size(x.shape[1:3])
     kernels = grouped(w, geometry.groups)  # (groups, kH·kW·C/groups, O/groups)
+    if bias is not None:
+        kernels = np.concatenate([kernels, grouped(bias, geometry.groups)], axis=1)
     y = np.empty((len(x), height, width, w.shape[-1]), np.result_type(x, w))
     values = math.prod(geometry.kernel) * x.shape[-1]  # under one window
 
     def products(images: slice) -> None:
         rooms = Rooms(geometry)
         for part in blocks(images, (height, width), values):
-            columns = im2col(rooms(x, part), part.shape[1:], geometry)
+            columns = im2col(rooms(x, part), part.shape[1:], geometry, bias is not None)
             stack = stacked(part, kernels)
             np.matmul(
                 stack(columns), kernels[:, None], out=stack(grouped(y[part], geometry.groups))
@@ -134,19 +163,33 @@ def scattered(g: np.ndarray, w: np.ndarray, size: Pair, geometry: Geometry) -> n
 
 def weight_gradient(x: np.ndarray, g: np.ndarray, geometry: Geometry) -> np.ndarray:
     """dL/dw (kH, kW, C/groups, O) from x (N, H, W, C) and dL/dy (N, Ho, Wo, O)."""
+    return _weight_gradients(x, g, geometry, ones=False)[0]
+
+
+def weight_and_bias_gradients(
+    x: np.ndarray, g: np.ndarray, geometry: Geometry
+) -> tuple[np.ndarray, np.ndarray]:
+    """dL/dw and dL/db (O,), for few channels."""
+    return _weight_gradients(x, g, geometry, ones=True)
+
+
+def _weight_gradients(
+    x: np.ndarray, g: np.ndarray, geometry: Geometry, ones: bool
+) -> tuple[np.ndarray, np.ndarray]:
     groups, (_, height, width, out) = geometry.groups, g.shape
     shape = (*geometry.kernel, x.shape[-1] // groups, out)
     values = math.prod(geometry.kernel) * x.shape[-1]  # under one window
+    inputs = math.prod(shape[:3])  # of one sum, but the 1 of the bias
 
     def products(images: slice) -> np.ndarray:
-        d_w = np.zeros((groups, math.prod(shape[:3]), out // groups), np.result_type(x, g))
+        d_w = np.zeros((groups, inputs + ones, out // groups), np.result_type(x, g))
         rooms = Rooms(geometry)
         for part in blocks(images, (height, width), values):
-            columns = im2col(rooms(x, part), part.shape[1:], geometry)
+            columns = im2col(rooms(x, part), part.shape[1:], geometry, ones)
             d_y = grouped(np.ascontiguousarray(g[part]), groups)
             stack = stacked(part, d_w)
             d_w += (stack(columns).swapaxes(2, 3) @ stack(d_y)).sum(axis=1)
         return d_w
 
     d_w = reduce(np.add, over_parts(products, len(x), len(x) * height * width * values))
-    return d_w.swapaxes(0, 1).reshape(shape)
+    return d_w[:, :inputs].swapaxes(0, 1).reshape(shape), d_w[:, inputs:].reshape(-1)
