@@ -192,7 +192,7 @@ class MaxPool2d(MaxPool):
                  because ∂y/∂x is 1 for the value that was taken and 0 for all others. The maximum
                  of a window is that of its rows' maxima: one axis follows the other
     Shapes       x (N, H, W, C) → y (N, H', W', C), H' = ⌊(H + 2 padding − kernel)/stride⌋ + 1
-    Saves        for each axis, which values of each window were above all before them
+    Saves        which values of each window were above all before them
     Args         kernel_size: of the windows, a number or (height, width), ≥ 1
                  stride: a number or a pair, ≥ 1 (default None: kernel_size)
                  padding: −∞ on all sides, a number or a pair, at most half of kernel_size

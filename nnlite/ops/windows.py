@@ -1,7 +1,8 @@
-"""Maxima and sums over sliding windows, one axis after the other.
+"""Maxima and sums over sliding windows, in passes over strided parts of the images.
 
-The maximum (or the sum) over a kh × kw window is that over kw columns of those over kh rows, so
-kh + kw strided passes do the work of kh · kw.
+The maximum (or the sum) over a kh × kw window is that over kw columns of those over kh rows: one
+axis after the other, kh + kw parts do the work of kh · kw. For the maxima of small windows one pass
+over both axes at once is a quarter faster.
 
 Window i of an axis covers the padded positions i·stride … i·stride + kernel − 1. Tap o of all
 windows is then one slice, x[o :: stride]. Windows stand on the axes 1, 2, … of (N, …, C).
@@ -12,6 +13,8 @@ that is used twice is copied first.
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +22,8 @@ from typing import Any
 import numpy as np
 
 from nnlite.ops.threads import over_blocks
+
+FEW = 4  # taps; up to so many the windows of both axes are looked at in one pass
 
 
 @dataclass(frozen=True)
@@ -56,31 +61,47 @@ class Windows:
         for window in range(min(self.count, -(-self.padding // self.stride))):
             yield window, self.padding - window * self.stride
 
-    def taps(self, axis: int) -> Iterator[tuple[slice, ...]]:
-        """An index for every place in the kernel: that place in all windows."""
-        for offset in range(self.kernel):
-            end = offset + (self.count - 1) * self.stride + 1
-            yield (*axis * [slice(None)], slice(offset, end, self.stride))
+    def taps(self) -> list[slice]:
+        """For every place in the kernel, that place in all windows."""
+        last = (self.count - 1) * self.stride + 1
+        return [slice(offset, offset + last, self.stride) for offset in range(self.kernel)]
+
+
+Index = tuple[slice, ...]
+
+
+def taps_along(axes: Sequence[int], windows: Sequence[Windows]) -> list[Index]:
+    """An index for every tap along some axes, in reading order; the other axes are kept whole."""
+    whole = [slice(None)]
+    each = (w.taps() if axis in axes else whole for axis, w in enumerate(windows, start=1))
+    return list(itertools.product(whole, *each))
+
+
+def passes(windows: Sequence[Windows]) -> list[list[int]]:
+    """The axes that each pass for maxima takes.
+
+    Where it is one after the other, the last goes first: the first row with the maximum, and in it
+    the first column, is then the first maximum in reading order.
+    """
+    axes = list(range(1, len(windows) + 1))
+    at_once = math.prod(w.kernel for w in windows) <= FEW and not any(w.padding for w in windows)
+    return [axes] if at_once else [[axis] for axis in reversed(axes)]
 
 
 def max_windows(x: np.ndarray, windows: Sequence[Windows]) -> tuple[np.ndarray, list[np.ndarray]]:
-    """The maxima; and for each axis, where each tap after the first was above all taps before it.
-
-    The last axis goes first: the first row with the maximum, and in it the first column, is then
-    the first maximum in reading order.
-    """
+    """The maxima; and for each pass, where each tap after the first was above all before it."""
     shape, above = list(_padded_shape(x, windows)), []
-    axes = list(enumerate(windows, start=1))[::-1]
-    for axis, along in axes:
-        shape[axis] = along.count
-        above.append(np.empty((len(x), along.kernel - 1, *shape[1:]), bool))
+    steps = [(axes, taps_along(axes, windows)) for axes in passes(windows)]
+    for axes, taps in steps:
+        for axis in axes:
+            shape[axis] = windows[axis - 1].count
+        above.append(np.empty((len(x), len(taps) - 1, *shape[1:]), bool))
     y = np.empty(shape, x.dtype)
 
     def maxima(images: slice) -> None:
         best = _padded(x[images], windows, -np.inf)
-        for (axis, along), better in zip(axes, above, strict=True):
+        for (_, (first, *others)), better in zip(steps, above, strict=True):
             room = best
-            first, *others = along.taps(axis)
             best = room[first].copy()
             for index, tap in enumerate(others):
                 other = room[tap].copy()
@@ -89,31 +110,34 @@ def max_windows(x: np.ndarray, windows: Sequence[Windows]) -> tuple[np.ndarray, 
         y[images] = best
 
     over_blocks(maxima, len(x), x.size)
-    for (axis, along), better in zip(axes, above, strict=True):
-        for window, offset in along.begin_outside():  # padding is no maximum, even of −∞
-            np.moveaxis(better, axis + 1, 0)[window][:, offset - 1] = True
-    return y, above[::-1]
+    for (axes, _), better in zip(steps, above, strict=True):
+        for window, offset in windows[axes[0] - 1].begin_outside():
+            # padding is no maximum, even of −∞
+            np.moveaxis(better, axes[0] + 1, 0)[window][:, offset - 1] = True
+    return y, above
 
 
 def max_windows_backward(
     g: np.ndarray, above: list[np.ndarray], windows: Sequence[Windows]
 ) -> np.ndarray:
     """Each gradient goes to the value that was the maximum: the last tap above those before it."""
+    steps = [(axes, taps_along(axes, windows)) for axes in passes(windows)][::-1]
     d_x = _room(_padded_shape(g, windows), windows, g.dtype)
 
     def spread(images: slice) -> None:
         d = g[images]
-        for axis, (along, better) in enumerate(zip(windows, above, strict=True), start=1):
-            last = axis == len(windows)
-            shape = (*d.shape[:axis], along.room, *d.shape[axis + 1 :])
-            room = d_x[images] if last else _room(shape, [along], g.dtype)
-            first, *others = along.taps(axis)
-            for index, tap in reversed(list(enumerate(others))):
-                part = better[images, index].astype(g.dtype)
+        for index, ((axes, taps), better) in enumerate(zip(steps, above[::-1], strict=True)):
+            along, shape = [windows[axis - 1] for axis in axes], list(d.shape)
+            for axis, each in zip(axes, along, strict=True):
+                shape[axis] = each.room
+            last = index == len(steps) - 1
+            room = d_x[images] if last else _room(tuple(shape), along, g.dtype)
+            for number in range(len(taps) - 1, 0, -1):
+                part = better[images, number - 1].astype(g.dtype)
                 part *= d
                 d = d - part
-                _add(part, room[tap], along)
-            _add(d, room[first], along)
+                _add(part, room[taps[number]], along)
+            _add(d, room[taps[0]], along)
             d = room
 
     over_blocks(spread, len(g), d_x.size)
@@ -123,8 +147,8 @@ def max_windows_backward(
 def sum_windows(x: np.ndarray, windows: Sequence[Windows]) -> np.ndarray:
     """The sum over each window."""
     y = _padded(x, windows, 0)
-    for axis, along in enumerate(windows, start=1):
-        first, *others = along.taps(axis)
+    for axis in range(1, len(windows) + 1):
+        first, *others = taps_along([axis], windows)
         total = y[first].copy()
         for tap in others:
             total += y[tap]
@@ -136,8 +160,8 @@ def spread_windows(g: np.ndarray, windows: Sequence[Windows]) -> np.ndarray:
     """Each value to all places of its window, added up: the transpose of `sum_windows`."""
     for axis, along in reversed(list(enumerate(windows, start=1))):
         d = _room((*g.shape[:axis], along.room, *g.shape[axis + 1 :]), [along], g.dtype)
-        for tap in along.taps(axis):
-            _add(g, d[tap], along)
+        for tap in taps_along([axis], windows):
+            _add(g, d[tap], [along])
         g = d
     return _cropped(g, windows)
 
@@ -174,9 +198,9 @@ def _room(shape: tuple[int, ...], windows: Sequence[Windows], dtype: np.dtype[An
     return new(shape, dtype)
 
 
-def _add(g: np.ndarray, place: np.ndarray, along: Windows) -> None:
+def _add(g: np.ndarray, place: np.ndarray, along: Sequence[Windows]) -> None:
     """A gradient to the place of a tap; no other tap's lies there when windows are apart."""
-    if along.apart:
+    if all(each.apart for each in along):
         place[...] = g
     else:
         place += g

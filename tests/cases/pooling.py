@@ -20,6 +20,8 @@ LAYERS: dict[str, LayerCase] = {
     "MaxPool2d ceil": pooling(lambda: nn.MaxPool2d(2, ceil_mode=True), 2, 5, 7, 3),
     "MaxPool2d overlapping": pooling(lambda: nn.MaxPool2d(3, 2, 1), 2, 7, 6, 3),
     "MaxPool2d ceil padding": pooling(lambda: nn.MaxPool2d(3, 2, 1, ceil_mode=True), 2, 6, 7, 2),
+    "MaxPool2d small overlapping": pooling(lambda: nn.MaxPool2d(2, 1), 2, 4, 5, 3),
+    "MaxPool2d small gaps": pooling(lambda: nn.MaxPool2d(2, (1, 3)), 2, 4, 9, 3),
     "MaxPool2d ceil large": pooling(lambda: nn.MaxPool2d(5, 3, ceil_mode=True), 2, 4, 3, 2),
     "MaxPool1d ceil padding": pooling(lambda: nn.MaxPool1d(3, 2, 1, ceil_mode=True), 2, 6, 3),
     "MaxPool2d dropped window": pooling(lambda: nn.MaxPool2d(2, 3, 1, ceil_mode=True), 2, 5, 7, 2),

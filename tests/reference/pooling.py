@@ -26,6 +26,8 @@ REFERENCE = {
     "MaxPool2d ceil": channels_first(F.max_pool2d, 2, ceil_mode=True),
     "MaxPool2d overlapping": channels_first(F.max_pool2d, 3, 2, 1),
     "MaxPool2d ceil padding": channels_first(F.max_pool2d, 3, 2, 1, ceil_mode=True),
+    "MaxPool2d small overlapping": channels_first(F.max_pool2d, 2, 1),
+    "MaxPool2d small gaps": channels_first(F.max_pool2d, 2, (1, 3)),
     "MaxPool2d ceil large": channels_first(F.max_pool2d, 5, 3, ceil_mode=True),
     "MaxPool1d ceil padding": channels_first(F.max_pool1d, 3, 2, 1, ceil_mode=True),
     "MaxPool2d dropped window": channels_first(F.max_pool2d, 2, 3, 1, ceil_mode=True),
