@@ -189,8 +189,7 @@ class MaxPool2d(MaxPool):
 
     Forward      y_ij = maxₒₚ x at (i·stride + o − padding, j·stride + p − padding)
     Backward     dL/dx = Σ of G over the windows in which x is the first maximum in reading order
-                 because ∂y/∂x is 1 for the value that was taken and 0 for all others. The maximum
-                 of a window is that of its rows' maxima: one axis follows the other
+                 because ∂y/∂x is 1 for the value that was taken and 0 for all others
     Shapes       x (N, H, W, C) → y (N, H', W', C), H' = ⌊(H + 2 padding − kernel)/stride⌋ + 1
     Saves        which values of each window were above all before them
     Args         kernel_size: of the windows, a number or (height, width), ≥ 1
