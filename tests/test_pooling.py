@@ -85,12 +85,18 @@ def test_padding_is_never_the_maximum():
     layer(x)
     g = np.array([1, 2, 3], np.float32).reshape(1, 3, 1)
     np.testing.assert_array_equal(layer.backward(g).ravel(), [1, 2, 0, 3])
+    layer = nn.MaxPool2d(2, 2, padding=1)
+    layer(x.reshape(1, 2, 2, 1))
+    np.testing.assert_array_equal(layer.backward(np.ones((1, 2, 2, 1), np.float32)), 1)
     layer = nn.MaxPool2d(3, 2, padding=1)
     layer(x.reshape(1, 2, 2, 1))
     np.testing.assert_array_equal(layer.backward(g[:, :1, None]).ravel(), [1, 0, 0, 0])
 
 
-@pytest.mark.parametrize("name", [n for n in POOLS if "batch 1" not in n])
+GLOBAL = [name for name in LAYERS if name.startswith("Global")]
+
+
+@pytest.mark.parametrize("name", [n for n in POOLS + GLOBAL if "batch 1" not in n])
 def test_an_empty_batch_has_no_outputs(name):
     layer, shape = layer_of(LAYERS[name]), LAYERS[name].shape
     y = layer(np.zeros((0, *shape[1:])))

@@ -8,7 +8,7 @@ from nnlite.ops.products import LONG, RUN, sum_rows
 
 
 @pytest.mark.parametrize("n", [0, 1, RUN, LONG, LONG + 1, 10 * RUN + 7, LONG * RUN + 5])
-@pytest.mark.parametrize("before", [(), (3,)])
+@pytest.mark.parametrize("before", [(), (3,), (0,)])
 def test_sums_of_rows(n, before):
     g = np.random.default_rng(0).standard_normal((*before, n, 2))
     np.testing.assert_allclose(sum_rows(g), g.sum(axis=-2), rtol=1e-12, atol=1e-12)
@@ -23,6 +23,7 @@ def test_sums_of_rows(n, before):
         (nn.Linear(1, 4), (100_000, 1)),
         (nn.Conv1d(1, 4, 3), (1, 50_000, 1)),
         (nn.Conv2d(1, 4, 3), (16, 64, 64, 1)),
+        (nn.Conv2d(1, 4, 3, padding=1), (64, 32, 32, 1)),
         (nn.ConvTranspose1d(1, 4, 4, stride=2), (4, 20_000, 1)),
     ],
 )

@@ -44,8 +44,10 @@ def test_a_derivative_may_be_a_number_a_row_or_a_mask(shape):
     g = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     row = g[0] + 1
     for derivative in (lambda x: 2.0, lambda x: row, lambda x: x > 0, lambda x: x * 2):
-        expected = g * np.asarray(derivative(g), np.float32)
-        np.testing.assert_array_equal(times_derivative(g, derivative, (g,)), expected)
+        np.testing.assert_array_equal(times_derivative(g, derivative, (g,)), g * derivative(g))
+    counts = np.ones(shape, np.int64)
+    found = times_derivative(g, lambda n: n.astype(np.float32), (counts,))
+    assert found.dtype == np.float32
     for saved in ((), (3.0,), (row,)):  # nothing to cut into parts
         found = times_derivative(g, lambda *saved: sum(saved), saved)
         np.testing.assert_array_equal(found, g * np.asarray(sum(saved), np.float32))

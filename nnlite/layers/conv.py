@@ -73,9 +73,10 @@ class _Conv(Convolution):
         geometry = self._geometry
         out = geometry.out_size((x.shape[1], x.shape[2]))
         g, operation = self.gradient_images(grad_output, len(x), out), self.operation(out)
-        d_w, d_b, d_x = gradients(operation, x, g, self.kernel(), geometry, self.needs_input_grad)
+        needs = self.bias is not None, self.needs_input_grad
+        d_w, d_b, d_x = gradients(operation, x, g, self.kernel(), geometry, *needs)
         self.weight.grad += d_w.reshape(self.weight.shape)
-        if self.bias is not None:
+        if self.bias is not None and d_b is not None:
             self.bias.grad += d_b
         return None if d_x is None else self.lower(d_x)
 

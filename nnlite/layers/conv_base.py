@@ -64,15 +64,15 @@ class Convolution(Layer):
     def paddings(self, padding: Any, geometry: Geometry) -> tuple[Pair, Pair]:
         """The padding as ((top, bottom), (left, right))."""
         name = f"{type(self).__name__}: padding"
-        if isinstance(padding, str) and padding not in ("same", "valid"):
-            raise ValueError(f'{name} must be numbers, "same" or "valid", got {padding!r}')
-        if isinstance(padding, str) and padding == "same":
+        if isinstance(padding, str):
+            if padding not in ("same", "valid"):
+                raise ValueError(f'{name} must be numbers, "same" or "valid", got {padding!r}')
+            if padding == "valid":
+                return (0, 0), (0, 0)
             if geometry.stride != (1, 1):
                 raise ValueError(f'{name}="same" keeps the size, which needs a stride of 1')
             (top, bottom), (left, right) = (((r - 1) // 2, r // 2) for r in geometry.reach)
             return (top, bottom), (left, right)
-        if isinstance(padding, str):
-            padding = 0
         if self.axes == 1:
             return (0, 0), self._sides(padding)
         each = padding if isinstance(padding, (tuple, list)) else (padding, padding)

@@ -57,8 +57,8 @@ class _ConvTranspose(Convolution):
         self.bias_init = bias_init
         self.set_sizes(kernel_size, stride, padding, dilation, groups)
         self._output_padding = self.pair("output_padding", output_padding, least=0)
-        steps = map(max, self._geometry.stride, self._geometry.dilation)
-        if any(o >= s for o, s in zip(self._output_padding, steps, strict=True)):
+        limits = map(max, self._geometry.stride, self._geometry.dilation)
+        if any(o >= limit for o, limit in zip(self._output_padding, limits, strict=True)):
             raise ValueError(
                 f"{type(self).__name__}: output_padding must be smaller than the stride, or than "
                 f"the dilation, got output_padding={output_padding}, stride={stride} and "

@@ -24,8 +24,8 @@ class Elementwise(Layer):
                  ValueError: when G does not have y's shape
 
     A subclass writes two methods. `function(x)` returns y and, after it, whatever the derivative
-    is simplest in; `derivative` is called with just that (for large arrays with a part of the
-    batch at a time):
+    is simplest in; `derivative` is called with just that. For large arrays it is called for parts
+    of the batch, in several threads, and so must not write to the layer:
 
         class Square(nn.Elementwise):
             def function(self, x):

@@ -22,7 +22,7 @@ class GlobalPool(Layer):
     def positions(self, x: np.ndarray) -> np.ndarray:
         """X (N, …, C) as (N, P, C)."""
         check_channels_last(self, x, self.spatial)
-        return x.reshape(len(x), -1, x.shape[-1])
+        return x.reshape(len(x), math.prod(x.shape[1:-1]), x.shape[-1])
 
 
 class GlobalAvgPool(GlobalPool):

@@ -50,7 +50,7 @@ def sum_rows(g: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
     """
     while g.shape[-2] > LONG:
         whole = g.shape[-2] // RUN * RUN
-        runs = g[..., :whole, :].reshape(*g.shape[:-2], -1, RUN, g.shape[-1])
+        runs = g[..., :whole, :].reshape(*g.shape[:-2], whole // RUN, RUN, g.shape[-1])
         rest = sum_rows(g[..., whole:, :])
         g = np.concatenate([sum_rows(runs), rest[..., None, :]], axis=-2)
     if g.ndim > 2:

@@ -46,11 +46,11 @@ def times_derivative(
     whole = all(isinstance(a, np.ndarray) and a.shape == g.shape for a in saved)
     if g.size <= SMALL or not saved or not whole:
         return g * derivative(*saved)
-    d_x = np.empty(g.shape, np.result_type(g, *saved))
+    d_x = np.empty(g.shape, np.result_type(g, derivative(*(a[:1] for a in saved))))
 
     def product(part: slice) -> None:
-        factor, out = np.asarray(derivative(*(a[part] for a in saved))), d_x[part]
-        if factor.dtype == bool:
+        factor, out = derivative(*(a[part] for a in saved)), d_x[part]
+        if isinstance(factor, np.ndarray) and factor.dtype == bool:
             np.copyto(out, factor)
             factor = out
         np.multiply(g[part], factor, out=out)

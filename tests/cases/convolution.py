@@ -93,6 +93,13 @@ LAYERS: dict[str, LayerCase] = {
     "ConvTranspose2d everything": transpose2d(
         4, 6, 3, stride=2, padding=1, output_padding=1, groups=2, dilation=2
     ),
+    "ConvTranspose2d pointwise dilation": transpose2d(
+        4, 3, 1, stride=2, dilation=4, output_padding=3
+    ),
+    "ConvTranspose2d pointwise output padding": transpose2d(4, 3, 1, dilation=3, output_padding=2),
+    "ConvTranspose2d one place": transpose2d(
+        4, 3, 1, stride=2, dilation=4, output_padding=3, shape=(2, 1, 1, 4)
+    ),
     "ConvTranspose2d output padding over stride": transpose2d(
         4, 3, (3, 2), stride=(1, 2), dilation=(3, 1), output_padding=(2, 1)
     ),

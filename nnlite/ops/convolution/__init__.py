@@ -11,7 +11,7 @@ import numpy as np
 
 from nnlite.ops.convolution import depthwise, direct, pointwise, winograd
 from nnlite.ops.convolution.bias import add_bias, bias_gradient
-from nnlite.ops.convolution.geometry import Geometry, Pair
+from nnlite.ops.convolution.geometry import WORK, Geometry, Pair
 
 Algorithm = Literal["auto", "direct", "pointwise", "depthwise", "winograd"]
 
@@ -30,16 +30,18 @@ def choose_algorithm(
 
     Winograd's transforms cost the same for each channel, however many there are to share them, and
     tiles that reach beyond the edge are work for nothing. Measured: with 32 channels and more it
-    pays up to 4 multiplications for each output (of 9), with 12 up to 3.
+    pays up to 4 multiplications for each output (of 9), with 12 up to 3. A row of tiles, which is
+    never cut, must fit into the work buffers.
     """
     if pointwise.applies(w_shape, geometry):
         return "pointwise"
     if depthwise.applies(w_shape, geometry):
         return "depthwise"
     if winograd.applies(w_shape, geometry) and dtype == np.float32:
-        share = winograd.tiling(out_size).multiplications / (out_size[0] * out_size[1])
-        channels = min(w_shape[2:])
-        if (channels >= 32 and share <= 4) or (channels >= 12 and share <= 3):
+        tiling = winograd.tiling(out_size)
+        share, channels = tiling.multiplications / (out_size[0] * out_size[1]), min(w_shape[2:])
+        pays = (channels >= 32 and share <= 4) or (channels >= 12 and share <= 3)
+        if pays and tiling.values(max(w_shape[2:])) <= WORK:
             return "winograd"
     return "direct"
 
@@ -77,16 +79,20 @@ def gradients(
     g: np.ndarray,
     w: np.ndarray,
     geometry: Geometry,
+    needs_bias_grad: bool,
     needs_input_grad: bool,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """dL/dw, dL/db and, where it is needed, dL/dx, by the steps that they share."""
-    if algorithm is direct and direct.few(w.shape) and direct.short(w.shape, g.shape[1:3]):
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+    """dL/dw and, where they are needed, dL/db and dL/dx, by the steps that they share."""
+    d_b = d_x = None
+    short = direct.few(w.shape) and direct.short(w.shape, g.shape[1:3])
+    if algorithm is direct and needs_bias_grad and short:
         d_w, d_b = direct.weight_and_bias_gradients(x, g, geometry)
     elif algorithm is winograd and needs_input_grad:
         d_w, d_x = winograd.gradients(x, g, w, geometry)
-        return d_w, bias_gradient(g), d_x
     else:
-        d_w, d_b = algorithm.weight_gradient(x, g, geometry), bias_gradient(g)
-    if not needs_input_grad:
-        return d_w, d_b, None
-    return d_w, d_b, algorithm.input_gradient(g, w, x.shape[1:3], geometry)
+        d_w = algorithm.weight_gradient(x, g, geometry)
+    if needs_bias_grad and d_b is None:
+        d_b = bias_gradient(g)
+    if needs_input_grad and d_x is None:
+        d_x = algorithm.input_gradient(g, w, x.shape[1:3], geometry)
+    return d_w, d_b, d_x

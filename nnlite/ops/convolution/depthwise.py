@@ -104,7 +104,10 @@ def forward(x: np.ndarray, w: np.ndarray, geometry: Geometry) -> np.ndarray:
 
 
 def input_gradient(g: np.ndarray, w: np.ndarray, size: Pair, geometry: Geometry) -> np.ndarray:
-    """dL/dx (N, *size, C): the transposed convolution over G, spread out by the stride."""
+    """dL/dx (N, *size, C): the transposed convolution over G, spread out by the stride.
+
+    With a stride (s, t) that takes memory for s·t times G.
+    """
     n, height, width, channels = g.shape
     back = geometry.transposed((height, width), size)
     if back is None:

@@ -56,7 +56,8 @@ def short(w_shape: tuple[int, ...], out_size: Pair) -> bool:
     Only then is the bias's as exact by a product with ones as by a sum of its own.
     """
     places = out_size[0] * out_size[1]
-    return places <= SHORT and places * math.prod(w_shape) <= SMALL
+    inputs = math.prod(w_shape[:3]) + 1
+    return places <= SHORT and places * inputs * w_shape[3] <= SMALL
 
 
 def im2col(room: np.ndarray, size: Pair, geometry: Geometry, ones: bool = False) -> np.ndarray:

@@ -13,7 +13,7 @@ from nnlite.ops.threads import evenly
 
 Pair = tuple[int, int]
 
-# Values in a work buffer: 1.1 MB of float32, about a core's own cache. A 9 times a power of two is
+# Values in a work buffer: 1.2 MB of float32, about a core's own cache. A 9 times a power of two is
 # filled by whole images, of which 3×3 windows hold 9 values for each place and Winograd's tiles 36.
 WORK = 9 << 15
 

@@ -25,7 +25,7 @@ def applies(w_shape: tuple[int, ...], geometry: Geometry) -> bool:
 
 def forward(x: np.ndarray, w: np.ndarray, geometry: Geometry) -> np.ndarray:
     """y (N, Ho, Wo, O) from x (N, H, W, C) and w (1, 1, C/groups, O)."""
-    seen, groups = _seen(x, geometry), geometry.groups
+    seen, groups = _seen(x, geometry, geometry.out_size(x.shape[1:3])), geometry.groups
     y = np.empty((*seen.shape[:3], w.shape[-1]), np.result_type(x, w))
     _products(seen, grouped(w, groups), y)
     return y
@@ -35,13 +35,13 @@ def input_gradient(g: np.ndarray, w: np.ndarray, size: Pair, geometry: Geometry)
     """dL/dx (N, *size, C)."""
     kernels = grouped(w, geometry.groups).swapaxes(1, 2).copy()  # (groups, O/groups, C/groups)
     shape, dtype = (len(g), *size, geometry.groups * w.shape[2]), np.result_type(g, w)
-    if geometry.stride == (1, 1):
+    if geometry.stride == (1, 1) and size == g.shape[1:3]:
         d_x = np.empty(shape, dtype)
         _products(g, kernels, d_x)
         return d_x
     d_x, d_seen = np.zeros(shape, dtype), np.empty((*g.shape[:3], shape[-1]), dtype)
     _products(g, kernels, d_seen)
-    _seen(d_x, geometry)[...] = d_seen
+    _seen(d_x, geometry, g.shape[1:3])[...] = d_seen
     return d_x
 
 
@@ -57,7 +57,7 @@ def _products(x: np.ndarray, kernels: np.ndarray, y: np.ndarray) -> None:
 
 def weight_gradient(x: np.ndarray, g: np.ndarray, geometry: Geometry) -> np.ndarray:
     """dL/dw (1, 1, C/groups, O)."""
-    seen, groups = _seen(x, geometry), geometry.groups
+    seen, groups = _seen(x, geometry, g.shape[1:3]), geometry.groups
 
     def products(part: slice) -> np.ndarray:
         return grouped(seen[part], groups).swapaxes(1, 2) @ grouped(g[part], groups)
@@ -66,7 +66,7 @@ def weight_gradient(x: np.ndarray, g: np.ndarray, geometry: Geometry) -> np.ndar
     return d_w.swapaxes(0, 1).reshape(1, 1, -1, g.shape[-1])
 
 
-def _seen(x: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """The inputs that the stride does not skip."""
+def _seen(x: np.ndarray, geometry: Geometry, out_size: Pair) -> np.ndarray:
+    """The inputs that the stride does not skip, one for each output."""
     s, t = geometry.stride
-    return x[:, ::s, ::t]
+    return x[:, ::s, ::t][:, : out_size[0], : out_size[1]]

@@ -1,9 +1,13 @@
 """Tiles of images, for Winograd's algorithm: cut out and transformed, and put together again.
 
 Each step works on a block of images, in buffers that stay in the cache. All its views are laid out
-once for all blocks of a shape, so that a block costs a few long NumPy calls and little else: before
-each of them, threads on two parts of a batch may have to wait for each other at the interpreter's
-lock. Tiles are numbered (down, n, across), which keeps together what lies side by side in an image.
+once for blocks of a shape that follow each other, so that a block costs a few long NumPy calls and
+little else: before each of them, threads on two parts of a batch may have to wait for each other at
+the interpreter's lock. Tiles are numbered (down, n, across), which keeps together what lies side by
+side in an image.
+
+In the shapes, `edge` is that of a tile before a transform and p after it, `over` what neighbouring
+tiles share, and `length` is n·across·C, all that stands in the same place of the tiles of a row.
 """
 
 from __future__ import annotations
@@ -30,7 +34,11 @@ class Tiling(NamedTuple):
         return (self.m + 2) ** 2 * self.down * self.across
 
     def values(self, channels: int) -> int:
-        """How many values a step has for one row of tiles, at most."""
+        """How many values a step has for one row of tiles, at most.
+
+        Transformed tiles have p·p·across; the room of `Spread`, p·m·(across + 1), is larger only
+        for a single tile of m = 4.
+        """
         p = self.m + 2
         return p * max(p * self.across, self.m * (self.across + 1)) * channels
 
@@ -76,10 +84,17 @@ class Cut:
     def __call__(self, images: slice, rows: slice) -> tuple[Block, tuple[slice, slice]]:
         """The block of some rows of tiles, and the index of its part of the images."""
         part = band(rows, self._shape[1], 0, self._geometry)
-        n, down = images.stop - images.start, rows.stop - rows.start
-        sizes = self._m, self._edge, n, down, self._across, self._shape[3]
-        place = part.place.start, part.place.stop
-        return Block(*sizes, place, self._columns), (images, part.inside)
+        block = Block(
+            m=self._m,
+            edge=self._edge,
+            n=images.stop - images.start,
+            down=rows.stop - rows.start,
+            across=self._across,
+            channels=self._shape[3],
+            rows=(part.place.start, part.place.stop),
+            columns=self._columns,
+        )
+        return block, (images, part.inside)
 
 
 class Work:
@@ -118,18 +133,24 @@ class Transform:
     def __init__(self, matrix: np.ndarray, block: Block, work: Work) -> None:
         (p, edge), (n, height, _, channels) = matrix.shape, block.room
         down, across, length = block.down, block.across, block.length
-        room = np.zeros(block.room, work.dtype)  # the zeros around the image stay
+        self._matrix = matrix
+        room = np.zeros(block.room, work.dtype)  # (n, height, width, C); what lies around x stays 0
+        self._inside = room[:, slice(*block.rows), slice(*block.columns)]
+        # along the width: every row as each column of the tiles sees it
         sn, sh, sw, sc = room.strides
-        self._matrix, self._inside = matrix, room[:, slice(*block.rows), slice(*block.columns)]
         shape = height, edge, n, across, channels
         self._columns = as_strided(room, shape, (sh, sw, sn, block.m * sw, sc))
         self._copies = work(*shape)
         self._wide = self._copies.reshape(height, edge, length)
         self._once = work(height, p, length)
-        sh, sp, sc = self._once.strides
-        self._tall = as_strided(self._once, (p, down, edge, length), (sp, block.m * sh, sh, sc))
+        # along the height: rows m apart, `edge` of them for each tile
+        to_row, to_point, to_next = self._once.strides
+        self._tall = as_strided(
+            self._once, (p, down, edge, length), (to_point, block.m * to_row, to_row, to_next)
+        )
         twice = work(p, p, down, length)
-        self._twice, self._values = twice.transpose(1, 2, 0, 3), twice.reshape(p, p, -1, channels)
+        self._twice = twice.transpose(1, 2, 0, 3)  # (p, down, p, length), as the products come
+        self._values = twice.reshape(p, p, -1, channels)  # (p, p, down·n·across, C)
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """The values for x, in the shape of the block; valid until the next step of the chain."""
@@ -149,25 +170,18 @@ class Outputs:
     def __init__(
         self, matrix: np.ndarray, kernel: np.ndarray, block: Block, size: Pair, work: Work
     ) -> None:
-        (m, p), channels, tiles = (
-            matrix.shape,
-            kernel.shape[-1],
-            block.down * block.n * block.across,
-        )
+        (m, p), channels = matrix.shape, kernel.shape[-1]
+        n, down, across = block.n, block.down, block.across
+        tiles, height, width = down * n * across, m * down, m * across
         self._matrix, self._kernel = matrix, kernel  # (p, p, C, O)
         self._products = work(p, p, tiles, channels)
-        self._first = self._products.reshape(p, p, -1)
+        self._first = self._products.reshape(p, p, tiles * channels)
         self._once = work(p, m, tiles * channels)
-        twice = work(m, m, tiles * channels)
-        self._second, self._twice = self._once.swapaxes(0, 1), twice
-        self._tiles = twice.swapaxes(0, 1).reshape(
-            m, m, block.down, block.n, block.across, channels
-        )
-        self._by_tile = block.n, block.down, m, block.across, m, channels
-        height, width = m * block.down, m * block.across
-        self._room = None
-        if size != (height, width):
-            self._room = work(block.n, height, width, channels)
+        self._second = self._once.swapaxes(0, 1)  # (m, p, tiles·O)
+        self._twice = work(m, m, tiles * channels)  # columns before rows
+        self._tiles = self._twice.swapaxes(0, 1).reshape(m, m, down, n, across, channels)
+        self._by_tile = n, down, m, across, m, channels
+        self._room = None if size == (height, width) else work(n, height, width, channels)
 
     def __call__(self, values: np.ndarray, image: np.ndarray) -> None:
         """Write the images (n, H, W, O)."""
@@ -183,36 +197,38 @@ class Outputs:
 class Spread:
     """The transpose of `Transform`: matrixᵀ · value · matrix, added up where tiles overlap.
 
-    The first m rows of each tile, and columns, are its own; the rest is added to its neighbour.
+    The first m rows of each tile, and columns, are its own; the rest is added to its neighbour, and
+    no further, because `over` is at most m. Blocks of rows share `over` rows of the image too: the
+    lower one adds what the upper one left, and writes the sum in its place.
     """
 
     def __init__(self, matrix: np.ndarray, block: Block, work: Work) -> None:
         (p, edge), (n, height, _, channels) = matrix.shape, block.room
         m, down, across, length = block.m, block.down, block.across, block.length
         self._own, self._beyond, over = matrix.T[:m], matrix.T[m:], edge - m
-
+        # along the height
         self.values = work(p, p, down * n * across, channels)  # the input
         self._tiles = self.values.reshape(p, p, down, length).transpose(1, 2, 0, 3)
         self._once = work(height, p, length)
         rows = self._once[: m * down].reshape(down, m, p, length)
-        self._rows, self._shared_rows = rows.transpose(2, 0, 1, 3), rows[1:, :over]
+        self._rows = rows.transpose(2, 0, 1, 3)  # (p, down, m, length), as the products come
         self._below = np.empty((p, down, over, length), work.dtype)
-        below = self._below.transpose(1, 2, 0, 3)
-        self._below_others, self._below_last = below[:-1], below[-1]
-        self._first_rows, self._last_rows = self._once[:over], self._once[m * down :]
-
+        below = self._below.transpose(1, 2, 0, 3)  # (down, over, p, length)
+        self._shared_rows, self._below_others = rows[1:, :over], below[:-1]
+        self._last_rows, self._below_last = self._once[m * down :], below[-1]
+        self._first_rows = self._once[:over]
+        # along the width
         self._twice = work(height, m, length)
         self._beside = np.empty((height, over, length), work.dtype)
         columns = self._twice.reshape(height, m, n, across, channels)
         beside = self._beside.reshape(height, over, n, across, channels)
-        self._shared_columns = columns[:, :over, :, 1:]
-        self._beside_others = beside[:, :, :, :-1]
-        self._columns = columns.transpose(2, 0, 3, 1, 4)
-        self._beside_last = beside[:, :, :, -1].transpose(2, 0, 1, 3)
-
+        self._shared_columns, self._beside_others = columns[:, :over, :, 1:], beside[:, :, :, :-1]
+        # as an image, (n, height, m·(across + 1), C), whose last columns are only in part used
         room = work(n, height, across + 1, m, channels)
-        self._room, self._last_columns = room[:, :, :-1], room[:, :, -1, :over]
-        whole = room.reshape(n, height, -1, channels)
+        self._room, self._columns = room[:, :, :-1], columns.transpose(2, 0, 3, 1, 4)
+        self._last_columns = room[:, :, -1, :over]
+        self._beside_last = beside[:, :, :, -1].transpose(2, 0, 1, 3)
+        whole = room.reshape(n, height, m * (across + 1), channels)
         self._inside = whole[:, slice(*block.rows), slice(*block.columns)]
 
     def __call__(self, d_x: np.ndarray, above: np.ndarray | None) -> np.ndarray:

@@ -16,15 +16,16 @@ tiles of m² outputs: 36 multiplications instead of 144 for m = 4, and 16 instea
 The sum over channels makes each of them a matrix product (tiles, C)(C, O), and the transforms are
 matrix products too:
 
-    U = G w Gᵀ      V = Bᵀ d B      M[p] = V[p] U[p]  for each of the (m + 2)² p      y = Aᵀ M A
+    U = G w Gᵀ      V = Bᵀ d B      M[ij] = V[ij] U[ij]  for all i, j < m + 2      y = Aᵀ M A
 
 The gradients are the transposes of these steps, in reverse; where tiles of inputs overlap, their
 gradients add up:
 
-    dM = A dy Aᵀ      dU[p] = V[p]ᵀ dM[p]      dw = Gᵀ dU G
-                      dV[p] = dM[p] U[p]ᵀ      dx = Σ over tiles of B dV Bᵀ
+    dM = A dy Aᵀ      dU[ij] = V[ij]ᵀ dM[ij]      dw = Gᵀ dU G
+                      dV[ij] = dM[ij] U[ij]ᵀ      dx = Σ over tiles of B dV Bᵀ
 
-The values grow and cancel on the way: about 2e-6 of the largest output in float32.
+The values grow and cancel on the way: about 2e-6 of the largest output in float32. A value that is
+not finite reaches all outputs of its tile.
 Source: Lavin & Gray 2016, "Fast Algorithms for Convolutional Neural Networks"; the construction
 from points: Winograd 1980, "Arithmetic Complexity of Computations".
 """
