@@ -85,12 +85,16 @@ def blocks(images: slice, size: Pair, values: int) -> Iterator[Part]:
 
     Whole images while they fit into `WORK`, otherwise rows of one image, or a part of one row:
     memory grows neither with the batch nor with the image. All are about equally large, so that
-    threads do not hold each other up.
+    threads do not hold each other up. The same part of all images comes before the next part.
     """
-    axes = images, slice(0, size[0]), slice(0, size[1])
-    each = size[0] * size[1] * values, size[1] * values, values  # image, row and output
-    cuts = (evenly(axis, count(axis, needed)) for axis, needed in zip(axes, each, strict=True))
-    return itertools.starmap(Part, itertools.product(*cuts))
+    height, width = size
+    axes = (
+        (slice(0, height), width * values),
+        (slice(0, width), values),
+        (images, height * width * values),
+    )
+    cuts = (evenly(axis, count(axis, each)) for axis, each in axes)
+    return (Part(some, rows, columns) for rows, columns, some in itertools.product(*cuts))
 
 
 def count(items: slice, values: int) -> int:

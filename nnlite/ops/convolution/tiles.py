@@ -241,8 +241,6 @@ class Spread:
         Returns:
             What this one adds to the block below it, valid until the next.
         """
-        if above is not None:
-            above = above.copy()
         np.matmul(self._own, self._tiles, out=self._rows)
         np.matmul(self._beyond, self._tiles, out=self._below)
         self._shared_rows += self._below_others

@@ -150,7 +150,8 @@ def _backward(
         d_m_of = lru_cache(1)(lambda block: Transform(to_y.T, block, work_g))
         v_of = lru_cache(1)(lambda block: Transform(to_v, block, work_x))
         spread_of = lru_cache(1)(lambda block: Spread(to_v, block, work_x))
-        d_u = above = None
+        d_u: np.ndarray | None = None
+        above: dict[int, np.ndarray] = {}  # by image, what its rows of tiles add to those below
         for some, rows, _ in blocks(images, (cover.down, 1), values):
             (block_g, seen_g), (block_x, seen_x) = cut_g(some, rows), cut_x(some, rows)
             d_m = d_m_of(block_g)(g[seen_g])
@@ -159,7 +160,9 @@ def _backward(
             if u is not None and d_x is not None:
                 spread = spread_of(block_x)
                 np.matmul(d_m, u, out=spread.values)
-                above = spread(d_x[seen_x], above if rows.start else None)
+                below = spread(d_x[seen_x], above.pop(some.start, None))
+                if rows.stop < cover.down:
+                    above[some.start] = below.copy()
         return d_u
 
     parts = over_parts(products, n, n * cover.down * values)
