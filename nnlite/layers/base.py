@@ -287,13 +287,15 @@ class Layer(Slot, Constructed):
         Raises:
             TypeError: for anything else, integers and half precision included.
         """
+        if isinstance(x, np.ndarray) and x.dtype.kind == "f" and x.itemsize >= 4:
+            return
         self.check_array(x)
-        if x.dtype.kind != "f" or x.itemsize < 4:  # half precision overflows in a sum over an image
-            kind = "floating-point" if x.dtype.kind != "f" else "float32 or float64"
-            raise TypeError(
-                f"{self!r}: expected {kind} input, got dtype {x.dtype}; "
-                "convert with np.asarray(x, np.float32)"
-            )
+        # half precision overflows in the mean of an image
+        kind = "floating-point" if x.dtype.kind != "f" else "float32 or float64"
+        raise TypeError(
+            f"{self!r}: expected {kind} input, got dtype {x.dtype}; "
+            "convert with np.asarray(x, np.float32)"
+        )
 
     def check_grad_output(self, grad_output: np.ndarray, shape: tuple[int, ...]) -> None:
         """Refuse a gradient that does not have the output's shape.

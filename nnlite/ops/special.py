@@ -43,8 +43,7 @@ def times_derivative(
     NumPy multiplies floats by booleans through a small buffer: converting a large mask first takes
     half as long.
     """
-    whole = all(isinstance(a, np.ndarray) and a.shape == g.shape for a in saved)
-    if g.size <= SMALL or not saved or not whole:
+    if g.size <= SMALL or not saved or any(np.shape(a) != g.shape for a in saved):
         return g * derivative(*saved)
     d_x = np.empty(g.shape, np.result_type(g, derivative(*(a[:1] for a in saved))))
 
