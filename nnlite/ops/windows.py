@@ -2,7 +2,7 @@
 
 The maximum (or the sum) over a kh × kw window is that over kw columns of those over kh rows: one
 axis after the other, kh + kw parts do the work of kh · kw. For the maxima of small windows one pass
-over both axes at once is a quarter faster.
+over both axes at once takes a tenth to a fifth less time.
 
 Window i of an axis covers the padded positions i·stride … i·stride + kernel − 1. Tap o of all
 windows is then one slice, x[o :: stride]. Windows stand on the axes 1, 2, … of (N, …, C).
@@ -77,21 +77,22 @@ def taps_along(axes: Sequence[int], windows: Sequence[Windows]) -> list[Index]:
     return list(itertools.product(whole, *each))
 
 
-def passes(windows: Sequence[Windows]) -> list[list[int]]:
-    """The axes that each pass for maxima takes.
+def passes(windows: Sequence[Windows]) -> list[tuple[list[int], list[Index]]]:
+    """The axes that each pass for maxima takes, and the taps along them.
 
     Where it is one after the other, the last goes first: the first row with the maximum, and in it
     the first column, is then the first maximum in reading order.
     """
     axes = list(range(1, len(windows) + 1))
     at_once = math.prod(w.kernel for w in windows) <= FEW and not any(w.padding for w in windows)
-    return [axes] if at_once else [[axis] for axis in reversed(axes)]
+    each = [axes] if at_once else [[axis] for axis in reversed(axes)]
+    return [(some, taps_along(some, windows)) for some in each]
 
 
 def max_windows(x: np.ndarray, windows: Sequence[Windows]) -> tuple[np.ndarray, list[np.ndarray]]:
     """The maxima; and for each pass, where each tap after the first was above all before it."""
     shape, above = list(_padded_shape(x, windows)), []
-    steps = [(axes, taps_along(axes, windows)) for axes in passes(windows)]
+    steps = passes(windows)
     for axes, taps in steps:
         for axis in axes:
             shape[axis] = windows[axis - 1].count
@@ -121,7 +122,7 @@ def max_windows_backward(
     g: np.ndarray, above: list[np.ndarray], windows: Sequence[Windows]
 ) -> np.ndarray:
     """Each gradient goes to the value that was the maximum: the last tap above those before it."""
-    steps = [(axes, taps_along(axes, windows)) for axes in passes(windows)][::-1]
+    steps = passes(windows)[::-1]
     d_x = _room(_padded_shape(g, windows), windows, g.dtype)
 
     def spread(images: slice) -> None:
