@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from nnlite import data, initializers, losses, metrics, optimizers, schedules
+from nnlite.checks import ModelWarning
 from nnlite.layers import *  # noqa: F403
 from nnlite.layers import __all__ as _layers
 from nnlite.losses import *  # noqa: F403
@@ -85,6 +86,7 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "Buffer",
+    "ModelWarning",
     "Padded",
     "Parameter",
     "data",

@@ -11,6 +11,10 @@ import numpy as np
 BATCHED = range(2, 65)  # the numbers of axes of (N, …, C), up to NumPy's largest
 
 
+class ModelWarning(UserWarning):
+    """Something that is allowed but hardly ever meant; the message says what to do instead."""
+
+
 def is_whole(value: object) -> bool:
     """Whether it is an integer, of Python or NumPy, and not a bool."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
