@@ -98,6 +98,7 @@ NAMES = [
     "MeanOverTime",
     "Metric",
     "Mish",
+    "ModelWarning",
     "MultiHeadAttention",
     "MultiStepSchedule",
     "NAdam",
