@@ -381,7 +381,7 @@ def test_a_checkpoint_is_written_when_all_have_handled_the_moment(tmp_path):
     fit(new(), nn.Checkpoint(tmp_path / "run.npz", every_steps=1, keep=2), Later())
     trainer, later = new(), Later()
     trainer.load(tmp_path / "run.npz")
-    assert trainer.call.states["Later"] == {"handled": 2}
+    assert trainer.run.callback_states["Later"] == {"handled": 2}
     fit(trainer, later, epochs=1)
     assert later.handled == 2
 

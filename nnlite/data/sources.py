@@ -117,12 +117,21 @@ def as_source(name: str, values: Any, dtype: DTypeLike | None = None) -> Any:
     return as_input(name, values, dtype)
 
 
-def part_of(array: Any, numbers: np.ndarray) -> Any:
-    """Some rows of an array, or of `Rows` that stay where they are."""
-    if not isinstance(array, Rows):
-        return array[numbers]
-    where = numbers if array.numbers is None else array.numbers[numbers]
-    return Rows(array.source, array.prepare, where)
+def each_input(name: str, x: Any, prepare: Callable[[str, Any], Any]) -> Any:
+    """`prepare(name, x)`; of a tuple of arrays, one for each input of a model, of each of them."""
+    arrays = isinstance(x, tuple) and all(hasattr(values, "shape") for values in x)
+    if not arrays or not x:
+        return prepare(name, x)
+    return tuple(prepare(f"{name}[{number}]", values) for number, values in enumerate(x))
+
+
+def rows_of(x: Any, rows: slice | np.ndarray) -> Any:
+    """Some rows of an array, of each in a tuple, or of `Rows` (by numbers: they stay lazy)."""
+    if isinstance(x, tuple):
+        return tuple(rows_of(values, rows) for values in x)
+    if isinstance(x, Rows) and not isinstance(rows, slice):
+        return x.part(rows)
+    return x[rows]
 
 
 def _fetched(source: Any, numbers: np.ndarray) -> np.ndarray:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from nnlite.checks import check_whole
 from nnlite.inspection.audit import Audit, AuditRow, Finding, Recorder, explain, sizes_of
 from nnlite.training.callbacks import Callback
-
-if TYPE_CHECKING:
-    from nnlite.training.trainer import Trainer
+from nnlite.training.state import Training
 
 GROWN = 1e3  # times its first size, from which on a gradient is out of proportion
 
@@ -43,18 +39,18 @@ class GradientAudit(Callback):
         """One per step that was looked at."""
         return self._audits
 
-    def on_fit_begin(self, trainer: Trainer) -> None:
+    def on_fit_begin(self, trainer: Training) -> None:
         """Forget the last run."""
         self._audits = []
 
-    def on_epoch_begin(self, trainer: Trainer) -> None:
+    def on_epoch_begin(self, trainer: Training) -> None:
         """Begin to watch."""
         if trainer.epoch % self.every_epochs == 0:
             parameters = trainer.model.named_parameters()
             self._before = {path: p.data.copy() for path, p in parameters.items()}
             self._recorder = Recorder(trainer.model)
 
-    def on_step_end(self, trainer: Trainer) -> None:
+    def on_step_end(self, trainer: Training) -> None:
         """After the first step: write down what was seen."""
         if self._recorder is None:
             return
@@ -65,7 +61,7 @@ class GradientAudit(Callback):
         first = self._audits[0].rows if self._audits else rows
         self._audits.append(Audit(rows, explain(rows) + _since(first, rows)))
 
-    def on_fit_end(self, trainer: Trainer) -> None:
+    def on_fit_end(self, trainer: Training) -> None:
         """Say how it looked last."""
         if self.verbose and self._audits:
             print(self._audits[-1])

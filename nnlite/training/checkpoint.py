@@ -8,7 +8,7 @@ measures and history, the state of every callback, and the place inside the epoc
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nnlite.files import archive
 from nnlite.files.archive import CheckpointError
@@ -20,41 +20,24 @@ from nnlite.files.model import (
     restore_model_state,
 )
 from nnlite.optimizers.base import Optimizer
-from nnlite.training.call import Call
-
-if TYPE_CHECKING:
-    from nnlite.training.trainer import Trainer
+from nnlite.training.state import RunState, Training
 
 KIND = "checkpoint"
-FIELDS = {
-    "seed": int,
-    "epoch": int,
-    "step": int,
-    "last_loss": float,
-    "stop_training": bool,
-    "measures": dict,
-    "history": dict,
-    "order_hash": str,
-}
 
 
-def capture(trainer: Trainer) -> dict[str, Any]:
+def capture(trainer: Training) -> dict[str, Any]:
     """Everything, with the model's own arrays, not copies."""
+    run = trainer.run.state_dict()
+    run["trainer"] |= {
+        "rng": trainer.rng.bit_generator.state,
+        "measures": trainer.measures.state_dict(),
+    }
+    if run["call"] is not None:
+        run["call"]["callbacks"] = trainer.callback_states()
     return {
         "model": model_state(trainer.model),
         "optimizer": _optimizer_state(trainer.optimizer),
-        "trainer": {
-            "seed": trainer.seed,
-            "rng": trainer.rng.bit_generator.state,
-            "epoch": trainer.epoch,
-            "step": trainer.step,
-            "last_loss": trainer.last_loss,
-            "stop_training": trainer.stop_training,
-            "measures": trainer.measures.state_dict(),
-            "history": trainer.history.to_dict(),
-            "order_hash": trainer.order_hash,
-        },
-        "call": trainer.call.state_dict() if trainer.call is not None else None,
+        **run,
     }
 
 
@@ -64,7 +47,7 @@ def write(path: PathLike, state: dict[str, Any], keep: int) -> None:
     archive.write(path, KIND, state)
 
 
-def read(path: PathLike, trainer: Trainer) -> dict[str, Any]:
+def read(path: PathLike, trainer: Training) -> dict[str, Any]:
     """The state in a file, when it fits the trainer; the trainer is not touched.
 
     Raises:
@@ -81,35 +64,26 @@ def read(path: PathLike, trainer: Trainer) -> dict[str, Any]:
     return state
 
 
-def _check(trainer: Trainer, state: dict[str, Any]) -> None:
+def _check(trainer: Training, state: dict[str, Any]) -> None:
     """Look at all that `restore` will use, so that it cannot fail halfway."""
     check_model_state(trainer.model, state["model"])
     _check_optimizer(trainer.optimizer, state["optimizer"])
-    own = state["trainer"]
-    for name, kind in FIELDS.items():
-        if not isinstance(own[name], kind):
-            raise TypeError(f"{name} is {own[name]!r}, not a {kind.__name__}")
-    check_generator(trainer.rng, own["rng"])
+    run = RunState.from_state(state)
+    for rng in (state["trainer"]["rng"], *([run.rng_begin, run.rng_epoch] if run.settings else [])):
+        check_generator(trainer.rng, rng)
     names = [metric.name for metric in trainer.measures.metrics]
-    if list(own["measures"]["metrics"]) != names:
-        raise ValueError(f"it holds the metrics {list(own['measures']['metrics'])}, not {names}")
-    if state["call"] is not None:
-        call = Call.from_state(state["call"])
-        for rng in (call.rng_begin, call.rng_epoch):
-            check_generator(trainer.rng, rng)
+    measured = list(state["trainer"]["measures"]["metrics"])
+    if measured != names:
+        raise ValueError(f"it holds the metrics {measured}, not {names}")
 
 
-def restore(trainer: Trainer, state: dict[str, Any]) -> None:
+def restore(trainer: Training, state: dict[str, Any]) -> None:
     """Put a checked state into the trainer and what it trains."""
     restore_model_state(trainer.model, state["model"])
     _restore_optimizer(trainer.optimizer, state["optimizer"])
-    own = state["trainer"]
-    trainer.rng.bit_generator.state = own["rng"]
-    trainer.epoch, trainer.step = own["epoch"], own["step"]
-    trainer.last_loss, trainer.stop_training = own["last_loss"], own["stop_training"]
-    trainer.measures.load_state_dict(own["measures"])
-    trainer.history = type(trainer.history)(own["history"])
-    trainer.seed, trainer.order_hash = own["seed"], own["order_hash"]
+    trainer.rng.bit_generator.state = state["trainer"]["rng"]
+    trainer.measures.load_state_dict(state["trainer"]["measures"])
+    trainer.run = RunState.from_state(state)
 
 
 def _optimizer_state(optimizer: Optimizer) -> dict[str, Any]:

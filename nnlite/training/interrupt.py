@@ -7,15 +7,24 @@ import threading
 from types import FrameType
 from typing import Any
 
+from nnlite.training.state import RunState
+
 
 class Interrupt:
-    """A context in which the first Ctrl-C only sets `requested`; a second one raises at once.
+    """A context in which the first Ctrl-C only asks the run to end; a second one raises at once.
+
+    Args:
+        run: the first Ctrl-C sets its `interrupted`.
+
+    Attributes:
+        requested: whether there was one.
 
     Signal handlers belong to the main thread, so elsewhere it does nothing; neither does it where
     the signal is ignored, as in a background job.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, run: RunState) -> None:
+        self.run = run
         self.requested = False
         self._previous: Any = None
 
@@ -28,7 +37,7 @@ class Interrupt:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
             raise KeyboardInterrupt
-        self.requested = True
+        self.requested = self.run.interrupted = True
 
     def __exit__(self, *error: object) -> None:
         if self._previous is not None:

@@ -7,17 +7,14 @@ import math
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from nnlite.checks import check_whole
 from nnlite.padded import masked
-from nnlite.training.samples import Samples
-from nnlite.training.stream import Feed, as_feed
-
-if TYPE_CHECKING:
-    from nnlite.training.trainer import Trainer
+from nnlite.training.feeding import Batch, Dataset, as_dataset
+from nnlite.training.state import Training
 
 KEEP = 0.9  # of the running mean that smooths the losses
 TOO_HIGH = 2.0  # times the first loss: how far the smoothed loss may rise above its lowest
@@ -64,7 +61,7 @@ class LRRange:
 
 
 def lr_range_test(
-    trainer: Trainer,
+    trainer: Training,
     x: Any,
     y: Any = None,
     min_lr: float = 1e-6,
@@ -101,7 +98,7 @@ def lr_range_test(
     model, loss, optimizer, rng = copy.deepcopy(
         (trainer.model, trainer.loss, trainer.optimizer, trainer.rng)
     )
-    feed = as_feed(model, loss, x, y)
+    feed = as_dataset(model, loss, x, y)
     if not model.training:
         model.train()  # as in `fit`, layers that were put in eval mode one by one stay there
     model.reset_state()
@@ -139,8 +136,8 @@ def lr_range_test(
 
 
 def _forever(
-    feed: Feed, batch_size: int, rng: np.random.Generator
-) -> Generator[Samples, None, None]:
+    feed: Dataset, batch_size: int, rng: np.random.Generator
+) -> Generator[Batch, None, None]:
     """Full batches in random order, epoch after epoch."""
     size = min(batch_size, feed.rows or batch_size)
     while True:

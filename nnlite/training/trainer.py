@@ -1,39 +1,58 @@
-"""The trainer: one call of `fit` from its arguments to its history, and files to go on from."""
+"""The trainer: `fit`, whose loop stands here as a whole, its step, `evaluate`, and files."""
 
 from __future__ import annotations
 
 import copy
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from typing import Any
 
 import numpy as np
 
-from nnlite.checks import check_instances, check_whole, is_number
+from nnlite.checks import check_instance, check_instances, check_whole, is_number
+from nnlite.construction import Constructed
 from nnlite.files.atomic import PathLike
 from nnlite.layers.base import Layer
 from nnlite.losses.base import Loss
 from nnlite.metrics import Metric
 from nnlite.optimizers.base import Optimizer
+from nnlite.padded import masked
 from nnlite.random import as_generator, root_entropy
 from nnlite.training import checkpoint
-from nnlite.training.call import Call
 from nnlite.training.callbacks import Callback
+from nnlite.training.callbacks.callback_list import CallbackList
 from nnlite.training.callbacks.monitor import check_validation
 from nnlite.training.callbacks.saving import file_to_resume
 from nnlite.training.class_weight import ClassWeight
+from nnlite.training.diagnosis import NonFiniteLossError, first_non_finite
+from nnlite.training.feeding import (
+    ArrayDataset,
+    Batch,
+    Dataset,
+    StreamDataset,
+    as_dataset,
+    validation_dataset,
+)
+from nnlite.training.feeding.checks import check_batches
 from nnlite.training.fingerprint import environment, weights_hash
 from nnlite.training.history import History
 from nnlite.training.interrupt import Interrupt
+from nnlite.training.measures import Measures
 from nnlite.training.progress import progress
-from nnlite.training.run import Run
-from nnlite.training.samples import Samples, check_batches
-from nnlite.training.saver import Saver
-from nnlite.training.steps import Steps
-from nnlite.training.stream import Stream, as_feed, validation_feed
+from nnlite.training.state import RunState
 
 
-class Trainer(Steps):
+def _of_the_run(name: str) -> Any:
+    """A trainer's attribute that is one of its run."""
+    return property(
+        lambda trainer: getattr(trainer.run, name),
+        lambda trainer, value: setattr(trainer.run, name, value),
+    )
+
+
+class Trainer(Constructed):
     """Trains a model: `Trainer(model, loss, optimizer).fit(x, y, epochs=10)`.
 
     Args:
@@ -52,7 +71,17 @@ class Trainer(Steps):
         interrupted: the same for an end from outside (Ctrl-C, a time limit): a checkpoint of the
             run goes on from there, while a run that stopped is over.
         best_restored: whether a callback has ended `fit` with the best weights.
+        run: all of these, and what else a run is.
     """
+
+    history: History = _of_the_run("history")
+    epoch: int = _of_the_run("epoch")
+    step: int = _of_the_run("step")
+    last_loss: float = _of_the_run("last_loss")
+    results: dict[str, Any] = _of_the_run("results")
+    stop_training: bool = _of_the_run("stop_training")
+    interrupted: bool = _of_the_run("interrupted")
+    best_restored: bool = _of_the_run("best_restored")
 
     def __init__(
         self,
@@ -62,16 +91,34 @@ class Trainer(Steps):
         metrics: Sequence[Metric] = (),
         rng: np.random.Generator | int | None = None,
     ) -> None:
-        super().__init__(model, loss, optimizer, metrics)
+        for name, value, kind in (
+            ("model", model, Layer),
+            ("loss", loss, Loss),
+            ("optimizer", optimizer, Optimizer),
+        ):
+            check_instance(f"Trainer: {name}", value, kind)
+        check_instances("Trainer: metrics", metrics, Metric)
+        own = {id(parameter) for parameter in model.parameters()}
+        if not any(id(parameter) in own for parameter in optimizer.parameters):
+            raise ValueError(
+                "Trainer: the optimizer updates none of the model's parameters; build it from "
+                "this model's parameters()"
+            )
+        names = [metric.name for metric in metrics]
+        if len(set(names)) < len(names):
+            raise ValueError(f"Trainer: two metrics have the same name, got {names}")
+        self.model = model
+        self.loss = loss
+        self.optimizer = optimizer
+        self.metrics = metrics
+        self.measures = Measures(self.metrics)
         self.rng = as_generator(rng)
-        self.history = History()
-        self.results: dict[str, Any] = {}
-        self.seed = root_entropy()
-        self.order_hash = ""  # of the order of all rows so far
-        self.stop_training = self.interrupted = self.best_restored = False
-        self.saver = Saver(self)
+        self.run = RunState(seed=root_entropy())
+        self._callbacks = CallbackList()
+        self._place: dict[str, Any] | None = None  # where the last fit was interrupted
+        self._generators: list[np.random.Generator] = []  # the model's, during a fit
 
-    # -- the whole run ---------------------------------------------------------------------------
+    # -- the loop --------------------------------------------------------------------------------
 
     def fit(
         self,
@@ -81,6 +128,7 @@ class Trainer(Steps):
         batch_size: int = 32,
         validation_data: Any = None,
         validation_split: float = 0.0,
+        validation_batch_size: int | None = None,
         callbacks: Sequence[Callback] = (),
         sample_weight: Any = None,
         class_weight: ClassWeight | None = None,
@@ -97,16 +145,17 @@ class Trainer(Steps):
 
         Args:
             x, y: inputs and targets, one row per sample: arrays, `numpy.memmap`, or sequences with
-                `__len__` and `__getitem__`. Floating x is cast to the model's dtype. Or x alone, a
-                generator function: `x(rng)` is called for each epoch and yields (x, y) or (x, y,
-                sample_weight); what it draws comes from `rng`, and `batch_size` and `shuffle` are
-                its own affair.
+                `__len__` and `__getitem__`; for a model with several inputs, x is a tuple of them.
+                Floating x is cast to the model's dtype. Or x alone, a generator function:
+                `x(rng)` is called for each epoch and yields (x, y) or (x, y, sample_weight); what
+                it draws comes from `rng`, and `batch_size` and `shuffle` are its own affair.
             epochs: how many passes (default 1).
             batch_size: samples per batch (default 32).
             validation_data: (x, y), (x, y, sample_weight) or a generator function, to evaluate
                 after each epoch.
             validation_split: instead, the share of the data to set aside for that, drawn at
                 random (default 0: none).
+            validation_batch_size: samples per batch there (default None: batch_size).
             callbacks: called at their moments, in this order.
             sample_weight: one weight per sample (default: all 1).
             class_weight: weights by class, a mapping or a list; they multiply the sample weights,
@@ -128,24 +177,19 @@ class Trainer(Steps):
             FileNotFoundError, CheckpointError: when `resume` cannot be loaded; nothing has changed.
             NonFiniteLossError: when the loss is not finite: names epoch, batch and first layer.
         """
+        if validation_batch_size is None:
+            validation_batch_size = batch_size
         for name, value in (
             ("epochs", epochs),
             ("batch_size", batch_size),
+            ("validation_batch_size", validation_batch_size),
             ("accumulate", accumulate),
         ):
             check_whole(f"fit: {name}", value)
         check_instances("fit: callbacks", callbacks, Callback)
-        if not is_number(validation_split) or not 0 <= validation_split < 1:
-            raise ValueError(
-                f"fit: validation_split must be a share in [0, 1), got {validation_split!r}"
-            )
-        if validation_data is not None and validation_split:
-            raise ValueError("fit: give validation_data or validation_split, not both")
-        parts = self.model, self.loss
-        train = as_feed(*parts, x, y, sample_weight, class_weight, measures=self.measures)
-        if isinstance(train, Stream) and (validation_split or drop_last):
-            raise ValueError("fit: validation_split and drop_last need data with a length")
-        held_out = validation_feed(*parts, validation_data, class_weight, self.measures)
+        train, held_out = self._data(
+            x, y, sample_weight, class_weight, validation_data, validation_split, drop_last
+        )
         settings = {
             "rows": train.rows,
             "batch_size": batch_size,
@@ -154,12 +198,18 @@ class Trainer(Steps):
             "drop_last": drop_last,
             "accumulate": accumulate,
         }
-        call, state = self._call(settings, list(callbacks), resume)
-        drawn = copy.deepcopy(self.rng)
-        drawn.bit_generator.state = call.rng_begin
-        if isinstance(train, Samples):
+        told = CallbackList(callbacks)
+        path = file_to_resume(resume, callbacks)
+        state = None if path is None else checkpoint.read(path, self)
+        saved = self.run if state is None else RunState.from_state(state)
+        rng = copy.deepcopy(self.rng)
+        if saved.resumed:
+            saved.check_repeats(settings, told.by_name)
+            rng.bit_generator.state = saved.rng_begin
+        rng_begin = rng.bit_generator.state
+        if isinstance(train, ArrayDataset):
             if validation_split:
-                train, held_out = train.split(validation_split, drawn)
+                train, held_out = train.split(validation_split, rng)
             check_batches(self.model, train.rows, batch_size, drop_last)
         if held_out is None:
             check_validation(callbacks)
@@ -167,48 +217,214 @@ class Trainer(Steps):
         # nothing has changed until here
         if state is not None:
             checkpoint.restore(self, state)
-        if not call.resumed:
-            self.history, self.epoch, self.stop_training = History(), 0, False
-            self.rng.bit_generator.state = drawn.bit_generator.state
-        self.call = call
-        self.saver.reset()
-        call.callbacks, call.resumed = callbacks, False
-        if call.finished and (self.stop_training or self.epoch >= epochs):
-            call.take_over()
-            return self.history
-        self.interrupted = self.best_restored = False
-        rows = train.rows or 0  # unknown for a stream
-        used = rows - (rows % batch_size if drop_last else 0)
-        done = call.begun * self.step * accumulate * batch_size
+        run, self._place = self.run, None
+        if not run.resumed:
+            self.rng.bit_generator.state = rng.bit_generator.state
+            run = self.run = run.following(settings, rng_begin)
+        self._callbacks, run.required, run.resumed = told, told.required, False
+        if run.finished and (run.stop_training or run.epoch >= epochs):
+            self._hand_out_states()
+            return run.history
+
+        run.interrupted = run.best_restored = False
+        used = (train.rows or 0) - ((train.rows or 0) % batch_size if drop_last else 0)
+        done = run.step * accumulate * batch_size if run.under_way else 0
         with (
-            self.training_mode(),
-            # a run that diverges is stopped by its loss, with the place; see `steps.py`
+            self._training_mode(),
+            # a run that diverges is stopped by its loss, with the place
             np.errstate(over="ignore", invalid="ignore"),
-            Interrupt() as interrupt,
+            Interrupt(run) as interrupt,
             progress(verbose, epochs, used, done) as display,
         ):
-            Run(self, call, train, held_out, display, interrupt).go(epochs)
-        if self.interrupted and verbose:
+            told.tell("on_fit_begin", self, then=self._hand_out_states)
+            while run.under_way or (run.epoch < epochs and not run.stop_training):
+                if run.interrupted:
+                    break
+                display.begin_epoch(run.epoch)
+                over = run.under_way and run.stop_training  # as a file may say
+                batches = self._batches_left(train, batch_size, shuffle, drop_last, accumulate)
+                if not run.under_way:
+                    run.under_way, run.step = True, 0
+                    self.measures.reset()
+                    told.tell("on_epoch_begin", self)
+                with closing(batches):  # a stream may hold files and threads
+                    for group in () if over else _groups(batches, accumulate):
+                        if len(group) == 1:
+                            self.train_step(*group[0])
+                        else:
+                            self.accumulated_step(group)
+                        run.step += 1
+                        told.tell("on_step_end", self)
+                        display.advance(sum(len(b.y) for b in group), self.measures.results)
+                        if run.interrupted or run.stop_training:
+                            break
+                if run.interrupted:
+                    break
+                run.results = {**self.measures.results(), "lr": self.optimizer.current_lr}
+                if held_out is not None:
+                    with told.around_validation(self):
+                        measured = self._measure(
+                            held_out, validation_batch_size, stop=lambda: run.interrupted
+                        )
+                        if run.interrupted:
+                            break
+                        run.results |= {f"val_{name}": value for name, value in measured.items()}
+                        told.tell("on_validation_end", self)
+                run.history.append(run.results)
+                run.epoch += 1
+                run.under_way = False
+                display.end_epoch(run.results)
+                told.tell("on_epoch_end", self)
+            else:  # what was asked for is done, so nothing was cut short
+                run.interrupted = False
+            if run.interrupted:
+                told.tell("on_interrupt", self)
+                # before the end of the run exchanges weights
+                self._place = copy.deepcopy(checkpoint.capture(self))
+            run.finished = not run.interrupted
+            told.tell("on_fit_end", self)
+        if run.interrupted and verbose:
             by = "Ctrl-C" if interrupt.requested else "a callback"
             steps = math.ceil(used / (batch_size * accumulate))
-            where = f"in epoch {self.epoch + 1}, after step {self.step} of {steps}"
-            print(f"stopped by {by} {where if call.begun else f'after epoch {self.epoch}'}")
-        return self.history
+            where = f"in epoch {run.epoch + 1}, after step {run.step} of {steps}"
+            print(f"stopped by {by} {where if run.under_way else f'after epoch {run.epoch}'}")
+        return run.history
 
-    def _call(
-        self, settings: dict[str, Any], callbacks: list[Callback], resume: PathLike | None
-    ) -> tuple[Call, dict[str, Any] | None]:
-        """The call to work on, a new one or one that was saved; and the state to restore first."""
-        state, saved = None, self.call if self.call is not None and self.call.resumed else None
-        path = file_to_resume(resume, callbacks)
-        if path is not None:
-            state = checkpoint.read(path, self)
-            saved = None if state["call"] is None else Call.from_state(state["call"])
-        if saved is not None:
-            saved.check(settings, callbacks)
-            return saved, state
-        now = self.rng.bit_generator.state if state is None else state["trainer"]["rng"]
-        return Call(settings, rng_begin=now, rng_epoch=now), state
+    def train_step(self, x: Any, y: np.ndarray, weight: np.ndarray | None = None) -> float:
+        """One step of the loop on one batch; returns the loss."""
+        prediction, weight = self._forward(x, y, weight)
+        grad = self.loss.backward()  # 1. compute the loss gradient
+        self.model.backward(grad)  # 2. to 5. through every layer, last to first
+        self.optimizer.step()  # 6. update the weights
+        self.optimizer.zero_grad()
+        self.measures.add(self.last_loss, self.loss, prediction, y, weight)
+        return self.last_loss
+
+    def accumulated_step(self, group: Sequence[Batch]) -> None:
+        """One update from several batches, exactly as if they were one.
+
+        The gradient of a mean over all is Σ Dᵦ gᵦ / Σ Dᵦ, with Dᵦ each batch's own divisor.
+        """
+        total = 0.0
+        for number, (x, y, weight) in enumerate(group):
+            prediction, weight = self._forward(x, y, weight, number)
+            grad = self.loss.backward()
+            self.model.backward(grad * self.loss.denominator)
+            total += self.loss.denominator
+            self.measures.add(self.last_loss, self.loss, prediction, y, weight)
+        mean = self.loss.reduction == "mean"
+        self.optimizer.step(grad_scale=1 / total if mean and total else 1.0)
+        self.optimizer.zero_grad()
+
+    def evaluate(
+        self, x: Any, y: Any = None, batch_size: int = 256, sample_weight: Any = None
+    ) -> dict[str, Any]:
+        """Loss and metrics over all of `x` and `y`, in eval mode; nothing is changed.
+
+        Args:
+            x, y: inputs and targets; or a generator function alone, as for `fit`.
+            batch_size: how many samples at a time (default 256).
+            sample_weight: one weight per sample (default: all 1).
+
+        Raises:
+            TypeError, ValueError: when the data does not fit the model or the loss.
+        """
+        parts = self.model, copy.deepcopy(self.loss)
+        data = as_dataset(*parts, x, y, sample_weight, measures=self.measures)
+        return self._measure(data, batch_size)
+
+    # -- what the loop is made of ----------------------------------------------------------------
+
+    def _data(
+        self,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        class_weight: ClassWeight | None,
+        validation_data: Any,
+        validation_split: float,
+        drop_last: bool,
+    ) -> tuple[Dataset, Dataset | None]:
+        """The data to train on, and to validate with; a split is not drawn yet."""
+        if not is_number(validation_split) or not 0 <= validation_split < 1:
+            raise ValueError(
+                f"fit: validation_split must be a share in [0, 1), got {validation_split!r}"
+            )
+        if validation_data is not None and validation_split:
+            raise ValueError("fit: give validation_data or validation_split, not both")
+        parts = self.model, self.loss
+        train = as_dataset(*parts, x, y, sample_weight, class_weight, measures=self.measures)
+        if isinstance(train, StreamDataset) and (validation_split or drop_last):
+            raise ValueError("fit: validation_split and drop_last need data with a length")
+        return train, validation_dataset(*parts, validation_data, class_weight, self.measures)
+
+    def _batches_left(
+        self, data: Dataset, batch_size: int, shuffle: bool, drop_last: bool, accumulate: int
+    ) -> Generator[Batch, None, None]:
+        """The batches that are left in the epoch that begins or goes on."""
+        run, bits = self.run, self.rng.bit_generator
+        now = bits.state
+        if not run.under_way:
+            run.rng_epoch = now
+        bits.state = run.rng_epoch
+        order = data.draw(self.rng, shuffle)
+        if run.under_way:  # the order was drawn again, and the run goes on from its own state
+            bits.state = now
+        else:
+            run.take_order(order, data.rows)
+        skip = run.step * accumulate if run.under_way else 0
+        return data.batches(batch_size, order, drop_last, skip)
+
+    def _forward(
+        self, x: Any, y: np.ndarray, weight: np.ndarray | None, number: int = 0
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Prediction and weights without padding; the loss goes to `last_loss` and must be finite.
+
+        `number` counts the batches of this update.
+        """
+        drawn = [generator.bit_generator.state for generator in self._generators]
+        prediction, weight = masked(self.model.forward(x), weight)
+        self.last_loss = self.loss(prediction, y, weight)
+        if not math.isfinite(self.last_loss):
+            batches = self.run.settings["accumulate"] if self.run.settings else 1
+            raise NonFiniteLossError(
+                f"the loss is {self.last_loss} in epoch {self.epoch + 1}, "
+                f"batch {self.step * batches + number + 1}: "
+                f"{first_non_finite(self.model, x, drawn)}; "
+                "a smaller learning rate or clip_norm may help"
+            )
+        return prediction, weight
+
+    def _measure(
+        self, data: Dataset, batch_size: int, stop: Callable[[], bool] = lambda: False
+    ) -> dict[str, Any]:
+        """Loss and metrics over data that is checked already; until `stop()`, after any batch.
+
+        It works with copies of the loss and the metrics: another thread may be training.
+        """
+        measures, loss = self.measures.fresh(), copy.deepcopy(self.loss)
+        with self.model.evaluation(), closing(data.batches(batch_size)) as batches:
+            for x, y, weight in batches:
+                prediction, weight = masked(self.model(x), weight)
+                measures.add(loss(prediction, y, weight), loss, prediction, y, weight)
+                if stop():
+                    break
+        return measures.results()
+
+    @contextmanager
+    def _training_mode(self) -> Iterator[None]:
+        """Training mode (layers that were put in eval mode one by one stay there)."""
+        if not self.model.training:
+            self.model.train()
+        needed = [(layer, layer.needs_input_grad) for layer in self.model.named_layers().values()]
+        self.model.needs_input_grad = False  # nothing lies below the first layer
+        self._generators = [g for _, g in self.model.named_parts(np.random.Generator)]
+        try:
+            self.optimizer.zero_grad()
+            yield
+        finally:
+            for layer, flag in needed:  # containers have set their children's too
+                layer.needs_input_grad = flag
 
     # -- files -----------------------------------------------------------------------------------
 
@@ -229,7 +445,15 @@ class Trainer(Steps):
             TypeError: when a callback or metric remembers what no file can hold.
             CheckpointError: when the file cannot be written; the old one is unchanged then.
         """
-        self.saver.save(path, keep)
+        check_whole("save: keep", keep)
+        if self._callbacks.telling:
+            self._callbacks.ask_for(path, keep)
+            return
+        state = checkpoint.capture(self)
+        place = self._place
+        if place is not None and place["optimizer"]["state"]["steps"] == self.optimizer.steps:
+            state = place  # nothing was trained since
+        checkpoint.write(path, state, keep)
 
     def load(self, path: PathLike) -> None:
         """Take over everything from a file of `save`; the next `fit` goes on with the saved call.
@@ -241,10 +465,18 @@ class Trainer(Steps):
             FileNotFoundError: when there is no such file.
             CheckpointError: when it is damaged or does not fit; nothing has changed then.
         """
-        state = checkpoint.read(path, self)
-        checkpoint.restore(self, state)
-        self.call = None if state["call"] is None else Call.from_state(state["call"])
-        self.saver.reset()
+        checkpoint.restore(self, checkpoint.read(path, self))
+        self._callbacks, self._place = CallbackList(), None
+
+    def callback_states(self) -> dict[str, dict[str, Any]]:
+        """What the callbacks of the run remember, by name, and those that a file told of."""
+        states = {**self.run.callback_states, **self._callbacks.state_dict()}
+        return {name: state for name, state in states.items() if state}
+
+    def _hand_out_states(self) -> None:
+        """Give the callbacks what a file says that they remember."""
+        self._callbacks.load_state_dict(self.run.callback_states)
+        self.run.callback_states = {}
 
     def fingerprint(self) -> dict[str, Any]:
         """What two runs must have in common to be the same: compare them with `==`.
@@ -255,14 +487,19 @@ class Trainer(Steps):
             epochs so far took the rows.
         """
         return {
-            "seed": self.seed,
+            "seed": self.run.seed,
             **environment(),
             "steps": self.optimizer.steps,
             "weights": weights_hash(self.model),
-            "data_order": self.order_hash,
+            "data_order": self.run.order_hash,
         }
 
     @property
     def validated(self) -> bool:
         """Whether the last epoch had validation data."""
         return any(name.startswith("val_") for name in self.results)
+
+
+def _groups(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:
+    """The batches of each update; the last group may be smaller."""
+    return iter(lambda: list(itertools.islice(batches, size)), [])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -13,9 +13,7 @@ from nnlite.files.model import parts
 from nnlite.layers.base import Layer
 from nnlite.parameter import Buffer, Parameter
 from nnlite.training.callbacks.base import Callback
-
-if TYPE_CHECKING:
-    from nnlite.training.trainer import Trainer
+from nnlite.training.state import Training
 
 
 def _floating(model: Layer) -> dict[str, Parameter | Buffer]:
@@ -31,7 +29,7 @@ class _Average(Callback):
     def __init__(self) -> None:
         self.average: dict[str, np.ndarray] = {}
 
-    def on_fit_begin(self, trainer: Trainer) -> None:
+    def on_fit_begin(self, trainer: Training) -> None:
         """Find the parts once: walking through the model at every step would cost more."""
         self._parts = _floating(trainer.model)
         self.average = {}
@@ -41,7 +39,7 @@ class _Average(Callback):
         for path, mean in self.average.items():
             self._parts[path].data = mean
 
-    def on_fit_end(self, trainer: Trainer) -> None:
+    def on_fit_end(self, trainer: Training) -> None:
         """End with the average, unless the best weights were restored."""
         if not trainer.best_restored:
             self.put_in()
@@ -63,19 +61,19 @@ class EMA(_Average):
             raise ValueError(f"EMA: decay must be at least 0 and below 1, got {decay}")
         self.decay = decay
 
-    def on_fit_begin(self, trainer: Trainer) -> None:
+    def on_fit_begin(self, trainer: Training) -> None:
         """Begin with the weights as they are."""
         super().on_fit_begin(trainer)
         self.average = {path: part.data.copy() for path, part in self._parts.items()}
 
-    def on_step_end(self, trainer: Trainer) -> None:
+    def on_step_end(self, trainer: Training) -> None:
         """One step of the average."""
         for path, part in self._parts.items():
             mean = self.average[path]
             mean += (1 - self.decay) * (part.data - mean)
 
     @contextmanager
-    def around_validation(self, trainer: Trainer) -> Iterator[None]:
+    def around_validation(self, trainer: Training) -> Iterator[None]:
         """The average in the model's place, and afterwards the weights again."""
         weights = {path: part.data.copy() for path, part in self._parts.items()}
         self.put_in()
@@ -101,12 +99,12 @@ class SWA(_Average):
         self.start = check_whole("SWA: start", start, least=0)
         self.count = 0
 
-    def on_fit_begin(self, trainer: Trainer) -> None:
+    def on_fit_begin(self, trainer: Training) -> None:
         """Nothing averaged yet."""
         super().on_fit_begin(trainer)
         self.count = 0
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, trainer: Training) -> None:
         """Add the weights to the mean."""
         if trainer.epoch <= self.start:
             return

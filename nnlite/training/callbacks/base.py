@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, ClassVar
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, ClassVar
 
 from nnlite.construction import Constructed, remembered
-
-if TYPE_CHECKING:
-    from nnlite.training.trainer import Trainer
+from nnlite.training.state import Training
 
 
 class Callback(Constructed):
@@ -31,31 +28,31 @@ class Callback(Constructed):
 
     required: ClassVar[bool] = False
 
-    def on_fit_begin(self, trainer: Trainer) -> None:
+    def on_fit_begin(self, trainer: Training) -> None:
         """Before the first epoch, of a resumed run too."""
 
-    def on_epoch_begin(self, trainer: Trainer) -> None:
+    def on_epoch_begin(self, trainer: Training) -> None:
         """Before the first batch of an epoch."""
 
-    def on_step_end(self, trainer: Trainer) -> None:
+    def on_step_end(self, trainer: Training) -> None:
         """After each update of the weights."""
 
-    def on_validation_end(self, trainer: Trainer) -> None:
+    def on_validation_end(self, trainer: Training) -> None:
         """After the validation data was evaluated, with the weights that were; `results` is there.
 
         Not called without validation data.
         """
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, trainer: Training) -> None:
         """After an epoch; `trainer.history` holds its row."""
 
-    def on_interrupt(self, trainer: Trainer) -> None:
+    def on_interrupt(self, trainer: Training) -> None:
         """When Ctrl-C or a time limit ends the run early, before `on_fit_end`."""
 
-    def on_fit_end(self, trainer: Trainer) -> None:
+    def on_fit_end(self, trainer: Training) -> None:
         """After the last epoch, early stops and Ctrl-C included; not after an error."""
 
-    def around_validation(self, trainer: Trainer) -> AbstractContextManager[None]:
+    def around_validation(self, trainer: Training) -> AbstractContextManager[None]:
         """A context in which validation and `on_validation_end` run; nothing unless overridden."""
         return nullcontext()
 
@@ -66,13 +63,3 @@ class Callback(Constructed):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` returned."""
         vars(self).update(state)
-
-
-@contextmanager
-def blamed(callback: Callback, moment: str) -> Iterator[None]:
-    """A context whose exceptions say in which callback, and where in it, they were raised."""
-    try:
-        yield
-    except BaseException as error:
-        error.add_note(f"in {moment} of the callback {callback!r}")
-        raise

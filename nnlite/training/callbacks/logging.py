@@ -6,16 +6,14 @@ import csv
 import io
 import json
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from nnlite.files.atomic import PathLike, atomic_write
 from nnlite.training.callbacks.base import Callback
 from nnlite.training.history import History
-
-if TYPE_CHECKING:
-    from nnlite.training.trainer import Trainer
+from nnlite.training.state import Training
 
 
 class _Logger(Callback):
@@ -35,7 +33,7 @@ class _Logger(Callback):
         """What the file holds."""
         raise NotImplementedError
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, trainer: Training) -> None:
         """Write the file anew."""
         with atomic_write(self.path) as file:
             file.write(self.text(trainer.history).encode())

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from nnlite.checks import check_whole
 from nnlite.training.callbacks.base import Callback
-
-if TYPE_CHECKING:
-    from nnlite.training.trainer import Trainer
+from nnlite.training.state import Training
 
 Mode = Literal["auto", "min", "max"]
 
@@ -41,11 +39,11 @@ class Monitor(Callback):
         """Whether there is nothing to watch without validation data."""
         return self.monitor.startswith("val_")
 
-    def on_fit_begin(self, trainer: Trainer) -> None:
+    def on_fit_begin(self, trainer: Training) -> None:
         """Forget earlier runs."""
         self.best = None
 
-    def measured(self, trainer: Trainer) -> float:
+    def measured(self, trainer: Training) -> float:
         """The epoch's value.
 
         Raises:
@@ -57,14 +55,14 @@ class Monitor(Callback):
             raise ValueError(f"{self!r}: {self.monitor!r} was not measured; there are {there}")
         return value
 
-    def better(self, trainer: Trainer, value: float, than: float | None) -> bool:
+    def better(self, trainer: Training, value: float, than: float | None) -> bool:
         """Whether a value is better than another by `min_delta`; NaN never is."""
         if than is None:
             return not math.isnan(value)
         larger = self.mode == "max" or (self.mode == "auto" and self._larger_is_better(trainer))
         return value > than + self.min_delta if larger else value < than - self.min_delta
 
-    def _larger_is_better(self, trainer: Trainer) -> bool:
+    def _larger_is_better(self, trainer: Training) -> bool:
         name = self.monitor.removeprefix("val_")
         return any(metric.name == name and metric.larger_is_better for metric in trainer.metrics)
 
@@ -115,28 +113,28 @@ class EarlyStopping(Monitor):
         self.wait = 0
         self.best_weights: dict[str, Any] | None = None
 
-    def on_fit_begin(self, trainer: Trainer) -> None:
+    def on_fit_begin(self, trainer: Training) -> None:
         """Nothing is best yet."""
         super().on_fit_begin(trainer)
         self.wait = 0
         self.best_weights = None
 
-    def on_validation_end(self, trainer: Trainer) -> None:
+    def on_validation_end(self, trainer: Training) -> None:
         """Look while the weights that were validated are in the model."""
         self._look(trainer)
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, trainer: Training) -> None:
         """Look now when there was no validation."""
         if not trainer.validated:
             self._look(trainer)
 
-    def on_fit_end(self, trainer: Trainer) -> None:
+    def on_fit_end(self, trainer: Training) -> None:
         """Put the best weights back."""
         if self.best_weights is not None:
             trainer.model.load_state_dict(self.best_weights)
             trainer.best_restored = True
 
-    def _look(self, trainer: Trainer) -> None:
+    def _look(self, trainer: Training) -> None:
         value = self.measured(trainer)
         self.wait += 1
         if self.better(trainer, value, self.best):
@@ -187,12 +185,12 @@ class ReduceLROnPlateau(Monitor):
         self.wait = 0
         self.cooling = 0
 
-    def on_fit_begin(self, trainer: Trainer) -> None:
+    def on_fit_begin(self, trainer: Training) -> None:
         """Begin to count."""
         super().on_fit_begin(trainer)
         self.wait = self.cooling = 0
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, trainer: Training) -> None:
         """Count, and reduce when it is time."""
         value = self.measured(trainer)
         if self.cooling:
@@ -206,7 +204,7 @@ class ReduceLROnPlateau(Monitor):
             if self.wait >= max(self.patience, 1):
                 self._reduce(trainer)
 
-    def _reduce(self, trainer: Trainer) -> None:
+    def _reduce(self, trainer: Training) -> None:
         optimizer = trainer.optimizer
         lr = optimizer.current_lr
         if lr > self.min_lr:

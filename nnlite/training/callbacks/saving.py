@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nnlite.checks import check_whole
 from nnlite.files.atomic import PathLike
 from nnlite.training.callbacks.base import Callback
 from nnlite.training.callbacks.monitor import Mode, Monitor
-
-if TYPE_CHECKING:
-    from nnlite.training.trainer import Trainer
+from nnlite.training.state import Training
 
 
 class Checkpoint(Monitor):
@@ -65,25 +63,25 @@ class Checkpoint(Monitor):
         """Only to save the best."""
         return self.best_only and super().needs_validation
 
-    def on_fit_begin(self, trainer: Trainer) -> None:
+    def on_fit_begin(self, trainer: Training) -> None:
         """Find a wrong path now, not after an hour."""
         super().on_fit_begin(trainer)
         folder = Path(self.path).parent
         if not folder.is_dir():
             raise ValueError(f"{self!r}: there is no folder {folder}")
 
-    def on_step_end(self, trainer: Trainer) -> None:
+    def on_step_end(self, trainer: Training) -> None:
         """Ask, every so many updates."""
         if self.every_steps is not None and trainer.optimizer.steps % self.every_steps == 0:
             trainer.save(self.path, self.keep)
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, trainer: Training) -> None:
         """Ask, every so many epochs."""
         due = self.every_steps is None and trainer.epoch % (self.every_epochs or 1) == 0
         if due and (not self.best_only or self._improved(trainer)):
             trainer.save(self.path, self.keep)
 
-    def on_interrupt(self, trainer: Trainer) -> None:
+    def on_interrupt(self, trainer: Training) -> None:
         """Ask for the place where the run was interrupted."""
         if not self.best_only:
             trainer.save(self.path, self.keep)
@@ -92,7 +90,7 @@ class Checkpoint(Monitor):
         """The best value so far, when it is needed."""
         return {"best": self.best} if self.best_only else {}
 
-    def _improved(self, trainer: Trainer) -> bool:
+    def _improved(self, trainer: Training) -> bool:
         value = self.measured(trainer)
         improved = self.better(trainer, value, self.best)
         if improved:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from nnlite.training.callbacks.base import Callback
+from nnlite.training.state import Training
 
-if TYPE_CHECKING:
-    from nnlite.training.trainer import Trainer
-
-Moment = Callable[["Trainer"], object]
+Moment = Callable[["Training"], object]
 
 
 class LambdaCallback(Callback):
@@ -59,11 +56,11 @@ class TimeLimit(Callback):
             raise ValueError(f"TimeLimit: seconds must be > 0, got {seconds}")
         self.seconds = seconds
 
-    def on_fit_begin(self, trainer: Trainer) -> None:
+    def on_fit_begin(self, trainer: Training) -> None:
         """Start the clock."""
         self._end = time.monotonic() + self.seconds
 
-    def on_step_end(self, trainer: Trainer) -> None:
+    def on_step_end(self, trainer: Training) -> None:
         """Look at the clock."""
         if time.monotonic() >= self._end:
             trainer.interrupted = True

@@ -1,4 +1,4 @@
-"""Training data from a generator function: batches that are made anew for each pass."""
+"""A data set that is made anew for each pass, by a generator function."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from typing import Any
 import numpy as np
 
 from nnlite.data.checks import as_input
-from nnlite.data.sources import is_stream
+from nnlite.data.sources import each_input, rows_of
 from nnlite.layers.base import Layer, floating_dtype
 from nnlite.losses.base import Loss
 from nnlite.padded import plain
 from nnlite.training.class_weight import ClassWeight
-from nnlite.training.measures import Measures
-from nnlite.training.samples import Samples, unpadded, weights_of
+from nnlite.training.feeding.batch import Batch
+from nnlite.training.feeding.checks import check_same_rows, unpadded
+from nnlite.training.feeding.weights import weights_of
 
 
-class Stream:
+class StreamDataset:
     """Batches (x, y) or (x, y, sample_weight) from `make(rng)`, each checked when it comes.
 
     All randomness comes from `rng`, which is made from numbers that the trainer draws for each
@@ -54,7 +55,7 @@ class Stream:
         order: np.ndarray | None = None,
         drop_last: bool = False,
         skip: int = 0,
-    ) -> Generator[Samples, None, None]:
+    ) -> Generator[Batch, None, None]:
         """One pass, with the numbers of `draw`; without the first `skip` batches.
 
         Raises:
@@ -75,25 +76,25 @@ class Stream:
         if number == 0 and skip == 0:
             raise ValueError(f"{self.name}data: the generator function gave no batch")
 
-    def _checked(self, batch: Any, name: str) -> Samples:
+    def _checked(self, batch: Any, name: str) -> Batch:
         if not isinstance(batch, Sequence) or len(batch) not in (2, 3):
             raise ValueError(
                 f"{name}: a generator function yields (x, y) or (x, y, sample_weight), got "
                 f"{type(batch).__name__}"
             )
-        x = as_input(f"{name}: x", batch[0], floating_dtype(self.model))
+        dtype = floating_dtype(self.model)
+        x = each_input(f"{name}: x", batch[0], lambda n, values: as_input(n, values, dtype))
         y = as_input(f"{name}: y", unpadded(f"{name}: y", batch[1]))
-        if len(x) != len(y):
-            raise ValueError(f"{name}: x has {len(x)} rows and y has {len(y)}")
+        check_same_rows(f"{name}: x", x, "y", y)
         for path, layer in self.model.named_layers().items():
-            if layer.training and len(x) < layer.min_batch:
+            if layer.training and len(y) < layer.min_batch:
                 raise ValueError(
-                    f"{name} has {len(x)} samples, but layer {path}, {layer!r}, needs "
+                    f"{name} has {len(y)} samples, but layer {path}, {layer!r}, needs "
                     f"{layer.min_batch}; leave it out or join it to another one"
                 )
         if self._one is None:
             with self.model.evaluation():
-                self._one = plain(self.model(x[:1]))
+                self._one = plain(self.model(rows_of(x, slice(1))))
         weight = weights_of(
             f"{name}: sample_weight",
             y,
@@ -102,56 +103,4 @@ class Stream:
             self._one,
             getattr(self.loss, "ignore_index", None),
         )
-        return Samples(x, y, weight)
-
-
-Feed = Samples | Stream
-
-
-def as_feed(
-    model: Layer,
-    loss: Loss,
-    x: Any,
-    y: Any = None,
-    sample_weight: Any = None,
-    class_weight: ClassWeight | None = None,
-    name: str = "",
-    measures: Measures | None = None,
-) -> Feed:
-    """What to walk through: samples, checked as far as they are at hand, or a stream.
-
-    Raises:
-        TypeError, ValueError: for data that does not fit; see `Samples.checked`.
-    """
-    if not is_stream(x):
-        if y is None:
-            raise TypeError(f"{name}y is missing; only a generator function brings its own targets")
-        return Samples.checked(model, loss, x, y, sample_weight, class_weight, name, measures)
-    if y is not None or sample_weight is not None:
-        raise ValueError(
-            f"{name}data: a generator function yields (x, y) or (x, y, sample_weight) itself; "
-            "leave y and sample_weight out"
-        )
-    return Stream(model, loss, x, class_weight, name)
-
-
-def validation_feed(
-    model: Layer,
-    loss: Loss,
-    data: Any,
-    class_weight: ClassWeight | None,
-    measures: Measures | None = None,
-) -> Feed | None:
-    """What `fit` was given as `validation_data`."""
-    if data is None:
-        return None
-    if is_stream(data):
-        data = (data,)
-    elif not isinstance(data, list | tuple) or len(data) not in (2, 3):
-        many = isinstance(data, list | tuple)
-        raise ValueError(
-            "fit: validation_data must be (x, y) or (x, y, sample_weight) or a generator function, "
-            f"got {f'{len(data)} items' if many else type(data).__name__}"
-        )
-    x, y, weight = (*data, None, None)[:3]
-    return as_feed(model, loss, x, y, weight, class_weight, "validation ", measures)
+        return Batch(x, y, weight)

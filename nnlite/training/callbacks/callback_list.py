@@ -1,0 +1,115 @@
+"""The callbacks of a run: told in order, blamed for their errors, their files written in time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from nnlite.files.atomic import PathLike
+from nnlite.training.callbacks.base import Callback
+from nnlite.training.state import Training
+
+
+class CallbackList:
+    """The callbacks of one run, told of every moment in the order in which `fit` was given them.
+
+    A callback only asks for a file. It is written when all of them have handled the moment, so
+    that what is saved is the end of a moment and not its middle.
+
+    Args:
+        callbacks: in order.
+
+    Attributes:
+        by_name: the callbacks by class name, and number where there are several of a class.
+        telling: whether a callback is at work.
+    """
+
+    def __init__(self, callbacks: Sequence[Callback] = ()) -> None:
+        self.by_name: dict[str, Callback] = {}
+        for callback in callbacks:
+            kind = type(callback).__name__
+            number = sum(type(other).__name__ == kind for other in self.by_name.values())
+            self.by_name[f"{kind} {number + 1}" if number else kind] = callback
+        self.telling = False
+        self._asked: dict[PathLike, int] = {}  # files, and how many to keep of each
+
+    def __len__(self) -> int:
+        return len(self.by_name)
+
+    def tell(self, moment: str, trainer: Training, then: Callable[[], None] | None = None) -> None:
+        """Call every callback, do what comes `then`, and write the files that were asked for.
+
+        A file that was asked for is written even when a callback raises: the others still handle
+        the moment first.
+        """
+        error = None
+        for callback in self.by_name.values():
+            try:
+                with self._at_work(callback, moment):
+                    getattr(callback, moment)(trainer)
+            except BaseException as raised:
+                error = error or raised
+                if not self._asked:
+                    break
+        if then is not None and error is None:
+            then()
+        if moment != "on_validation_end":  # the epoch's end is near, and the next step boundary
+            while self._asked:
+                trainer.save(*self._asked.popitem())
+        if error is not None:
+            raise error
+
+    def ask_for(self, path: PathLike, keep: int) -> None:
+        """Take note of a file to write at the end of the moment."""
+        self._asked[path] = keep
+
+    @contextmanager
+    def around_validation(self, trainer: Training) -> Iterator[None]:
+        """The contexts of all callbacks, the first one's outside."""
+        with ExitStack() as stack:
+            for callback in self.by_name.values():
+                with _blamed(callback, "around_validation"):
+                    stack.enter_context(callback.around_validation(trainer))
+            yield
+
+    # -- what they remember ----------------------------------------------------------------------
+
+    @property
+    def required(self) -> list[str]:
+        """The names of those without which a resumed run must not go on."""
+        return [name for name, callback in self.by_name.items() if callback.required]
+
+    def state_dict(self) -> dict[str, dict[str, Any]]:
+        """What each of them remembers, by name."""
+        states = {}
+        for name, callback in self.by_name.items():
+            with _blamed(callback, "state_dict"):
+                states[name] = callback.state_dict()
+        return states
+
+    def load_state_dict(self, states: dict[str, dict[str, Any]]) -> None:
+        """Give each of them what it remembers."""
+        for name, callback in self.by_name.items():
+            if name in states:
+                with _blamed(callback, "load_state_dict"):
+                    callback.load_state_dict(states[name])
+
+    @contextmanager
+    def _at_work(self, callback: Callback, moment: str) -> Iterator[None]:
+        self.telling = True
+        try:
+            with _blamed(callback, moment):
+                yield
+        finally:
+            self.telling = False
+
+
+@contextmanager
+def _blamed(callback: Callback, moment: str) -> Iterator[None]:
+    """A context whose exceptions say in which callback, and where in it, they were raised."""
+    try:
+        yield
+    except BaseException as error:
+        error.add_note(f"in {moment} of the callback {callback!r}")
+        raise

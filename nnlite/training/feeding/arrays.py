@@ -1,0 +1,107 @@
+"""A data set whose rows are known from the start: arrays, and rows that load one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from nnlite.data.batches import walk
+from nnlite.data.sources import as_source, each_input, rows_of
+from nnlite.data.split import train_test_split
+from nnlite.layers.base import Layer, floating_dtype
+from nnlite.losses.base import Loss
+from nnlite.padded import plain
+from nnlite.training.class_weight import ClassWeight
+from nnlite.training.feeding.batch import Batch
+from nnlite.training.feeding.checks import about, check_same_rows, check_targets, unpadded
+from nnlite.training.feeding.weights import weights_of
+from nnlite.training.measures import Measures
+
+
+class ArrayDataset(NamedTuple):
+    """Inputs, targets and (maybe) a weight for each sample."""
+
+    x: Any  # (N, …), `Padded`, `Rows`, or a tuple of them
+    y: Any  # (N, …)
+    weight: np.ndarray | None = None
+
+    @classmethod
+    def checked(
+        cls,
+        model: Layer,
+        loss: Loss,
+        x: Any,
+        y: Any,
+        sample_weight: Any = None,
+        class_weight: ClassWeight | None = None,
+        name: str = "",
+        measures: Measures | None = None,
+    ) -> Self:
+        """The data as arrays, or an error that says what is wrong with it.
+
+        One sample is run through the model, the loss and copies of the metrics, so that shapes,
+        targets and weights are checked against what it returns: all that can be refused is
+        refused before the first update. Of sequences that load their rows, only the first one is;
+        the others are checked in their batches.
+
+        Raises:
+            TypeError: for what does not hold numbers.
+            ValueError: for empty data, lengths that differ, values that are not finite (the row
+                is named), and whatever the model, the loss or a metric refuses.
+        """
+        dtype = floating_dtype(model)
+        x = each_input(f"{name}x", x, lambda n, values: as_source(n, values, dtype))
+        y = as_source(f"{name}y", unpadded(f"{name}y", y))
+        check_same_rows(f"{name}x", x, f"{name}y", y)
+        with model.evaluation():
+            with about(f"{name}x", x):
+                one = plain(model(rows_of(x, slice(1))))
+            with about(f"{name}y", y):
+                check_targets(loss, one, y)
+            ignored = getattr(loss, "ignore_index", None)
+            weight = weights_of(
+                f"{name}sample_weight", y, sample_weight, class_weight, one, ignored
+            )
+            if measures is not None:
+                one_weight = None if weight is None else weight[:1]
+                value = loss(one, y[:1], one_weight)
+                measures.fresh().add(value, loss, one, y[:1], one_weight)
+        return cls(x, y, weight)
+
+    @property
+    def rows(self) -> int:
+        """How many samples there are."""
+        return len(self.y)
+
+    def draw(self, rng: np.random.Generator, shuffle: bool) -> np.ndarray | None:
+        """The order of one pass; None for the one in which they lie."""
+        return rng.permutation(self.rows) if shuffle else None
+
+    def batches(
+        self,
+        batch_size: int,
+        order: np.ndarray | None = None,
+        drop_last: bool = False,
+        skip: int = 0,
+    ) -> Generator[Batch, None, None]:
+        """The batches of one pass, the rows in this order; without the first `skip`."""
+        stop = self.rows - (self.rows % batch_size if drop_last else 0)
+        starts = range(skip * batch_size, stop, batch_size)
+        several = isinstance(self.x, tuple)
+        inputs = self.x if several else (self.x,)
+        arrays = [*inputs, self.y] + ([] if self.weight is None else [self.weight])
+        for parts in walk(arrays, order, starts):
+            x, rest = parts[: len(inputs)], parts[len(inputs) :]
+            yield Batch(x if several else x[0], *rest)
+
+    def part(self, numbers: np.ndarray) -> ArrayDataset:
+        """Some of the rows."""
+        weight = None if self.weight is None else self.weight[numbers]
+        return ArrayDataset(rows_of(self.x, numbers), rows_of(self.y, numbers), weight)
+
+    def split(self, fraction: float, rng: np.random.Generator) -> tuple[ArrayDataset, ArrayDataset]:
+        """A shuffled (training, validation) split."""
+        train, held_out = train_test_split(np.arange(self.rows), test_size=fraction, rng=rng)
+        return self.part(train), self.part(held_out)

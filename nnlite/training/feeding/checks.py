@@ -1,0 +1,76 @@
+"""What is refused before the first update, because it could only fail later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from nnlite.data.sources import Rows
+from nnlite.layers.base import Layer
+from nnlite.losses.base import Loss
+from nnlite.padded import Padded
+
+
+def unpadded(name: str, y: Any) -> Any:
+    """Refuse `Padded` targets: x alone says where sequences end."""
+    if isinstance(y, Padded):
+        raise TypeError(f"{name} must be an array (N, T, …): give its data; x has the lengths")
+    return y
+
+
+def check_same_rows(x_name: str, x: Any, y_name: str, y: Any) -> None:
+    """Refuse inputs and targets of different lengths; x may be a tuple of inputs.
+
+    Raises:
+        ValueError: says how many rows each has.
+    """
+    inputs = x if isinstance(x, tuple) else (x,)
+    for number, values in enumerate(inputs):
+        if len(values) != len(y):
+            which = f"{x_name}[{number}]" if isinstance(x, tuple) else x_name
+            raise ValueError(f"{which} has {len(values)} rows and {y_name} has {len(y)}")
+
+
+def check_targets(loss: Loss, one: np.ndarray, y: Any) -> None:
+    """Let the loss check the targets beside predictions like this one, (1, …)."""
+    for rows in y.blocks() if isinstance(y, Rows) else [slice(len(y))]:
+        targets = y[rows]
+        try:
+            loss.check(np.broadcast_to(one[:1], (len(targets), *one.shape[1:])), targets)
+        except (TypeError, ValueError) as error:
+            if rows.start:
+                error.add_note(f"counted from row {rows.start} on")
+            raise
+
+
+def check_batches(model: Layer, rows: int, batch_size: int, drop_last: bool) -> None:
+    """Refuse sizes that leave no batch, or a last one that a layer cannot train on."""
+    if drop_last and rows < batch_size:
+        raise ValueError(
+            f"fit: {rows} samples with batch_size={batch_size} and drop_last leave no batch"
+        )
+    last = batch_size if drop_last else rows % batch_size or batch_size
+    for path, layer in model.named_layers().items():
+        trains = layer.training or not model.training  # of a whole model in eval mode all will
+        if trains and last < layer.min_batch:
+            raise ValueError(
+                f"fit: the last batch would have {last} of {batch_size} samples, but layer "
+                f"{path}, {layer!r}, needs {layer.min_batch}; set drop_last=True or another "
+                "batch_size"
+            )
+
+
+@contextmanager
+def about(name: str, values: Any) -> Iterator[None]:
+    """Put the data's own shape in front of errors: it was checked on less than all of it."""
+    try:
+        yield
+    except (TypeError, ValueError, RuntimeError) as error:
+        if error.args and isinstance(error.args[0], str):
+            inputs = values if isinstance(values, tuple) else (values,)
+            shapes = ", ".join(str(array.shape) for array in inputs)
+            error.args = (f"{name} {shapes}: {error.args[0]}", *error.args[1:])
+        raise
