@@ -1,10 +1,35 @@
-"""nnlite: neural networks on NumPy, every gradient written out by hand."""
+"""nnlite: neural networks on NumPy, every gradient written out by hand.
+
+    import nnlite as nn
+
+    nn.seed(0)
+    x, y = nn.data.load_digits()
+    model = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
+    trainer = nn.Trainer(model, nn.CrossEntropyLoss(), nn.Adam(model.parameters()))
+    trainer.fit(x, y, epochs=5, validation_split=0.2)
+    model.predict(x[:3]).argmax(axis=-1)
+
+Where to begin:
+
+- a layer and its derivation      help(nn.Linear), help(nn.Softmax), help(nn.LSTM)
+- a layer of one's own            help(nn.Layer), then nn.check_gradients(layer, x)
+- all arguments of a training     help(nn.Trainer.fit)
+- what one step computed          nn.trace(model, loss, x, y)
+- what is unhealthy in a training nn.audit(model, loss, x, y)
+- data, shapes and costs          nn.data, nn.summary(model, 64)
+- files, and runs that resume     nn.save_model, nn.load_model, nn.Checkpoint
+- losses, metrics, optimizers, schedules, initializers: the modules of these names
+
+Data is batch first and channels last: (N, D), (N, T, D), (N, H, W, C). Defaults are PyTorch's for
+layers, losses and optimizers, and Keras's for `fit`.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from nnlite import data, initializers, losses, metrics, optimizers, schedules
 from nnlite.checks import ModelWarning
+from nnlite.core import VERSION, runtime
 from nnlite.layers import *  # noqa: F403
 from nnlite.layers import __all__ as _layers
 from nnlite.losses import *  # noqa: F403
@@ -20,7 +45,8 @@ from nnlite.schedules import *  # noqa: F403
 from nnlite.schedules import __all__ as _schedules
 from nnlite.slot import inference
 
-__version__ = "0.1.0"
+__version__ = VERSION
+runtime.set_up()
 
 if TYPE_CHECKING:
     from nnlite.cloning import clone  # noqa: F401
@@ -80,8 +106,8 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """What is there, imported or not."""
-    return sorted({*globals(), *__all__})
+    """The public names, imported or not."""
+    return sorted([*__all__, "__version__"])
 
 
 __all__ = [

@@ -10,7 +10,8 @@ import weakref
 import numpy as np
 import pytest
 
-from nnlite.ops import openblas, threads
+from nnlite.core import runtime
+from nnlite.ops import threads
 
 
 class Library:
@@ -126,17 +127,35 @@ time.sleep(0.1)
 
 @pytest.mark.parametrize("before", ["", ANOTHER_THREAD], ids=["alone", "with another thread"])
 def test_idle_threads_of_openblas_sleep_soon(before):
-    library = openblas.library()
+    library = runtime.library()
     if not hasattr(library, "openblas_thread_timeout") or threads.thread_functions()[0]() == 1:
         pytest.skip("NumPy brings no OpenBLAS with threads here")
-    code = f"{before}\nfrom nnlite.ops.openblas import library\nimport nnlite.layers\n"
-    name, value = openblas.SPIN
+    code = f"{before}\nfrom nnlite.core.runtime import library\nimport nnlite\n"
+    name, value = runtime.SPIN
     env = {key: text for key, text in os.environ.items() if key != name}
     timeout = subprocess.run(
         [sys.executable, "-c", f"{code}print(library().openblas_thread_timeout())"],
         capture_output=True, text=True, check=True, env=env, timeout=60,
     ).stdout  # fmt: skip
     assert (int(timeout) == int(value)) == (before == "")
+
+
+def test_one_variable_leaves_the_process_as_it_is():
+    code = (
+        "from nnlite.core import runtime\n"
+        "print(runtime.thread_functions() and runtime.library().openblas_thread_timeout())"
+    )
+    timeouts = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True, text=True, check=True, env={**os.environ, **extra}, timeout=60,
+        ).stdout
+        for extra in ({}, {runtime.OPT_OUT: "0"})
+    ]  # fmt: skip
+    functions = threads.thread_functions()
+    if functions is None or functions[0]() == 1:
+        pytest.skip("NumPy brings no OpenBLAS with threads here")
+    assert timeouts[0].strip() == runtime.SPIN[1] != timeouts[1].strip()
 
 
 def test_no_more_threads_than_cores(monkeypatch):

@@ -4,9 +4,10 @@ from nnlite.inspection.audit import Audit, audit
 from nnlite.inspection.gradcheck import check_gradients
 from nnlite.inspection.jacobian import Jacobian, jacobian
 from nnlite.inspection.profile import Profile, ProfileRow, profile
+from nnlite.inspection.record import Trace, TraceStep
 from nnlite.inspection.report import GradientError, GradientReport
 from nnlite.inspection.summary import summary
-from nnlite.inspection.trace import Trace, TraceStep, trace
+from nnlite.inspection.trace import trace
 
 __all__ = [
     "Audit",

@@ -65,14 +65,11 @@ from numpy.typing import DTypeLike
 from nnlite.construction import Constructed, varargs_name
 from nnlite.data.batches import batches
 from nnlite.data.sources import as_source
-from nnlite.memory import keep_freed_memory
 from nnlite.padded import join
 from nnlite.parameter import Buffer, Parameter
 from nnlite.slot import Slot, inference
 
 Part = TypeVar("Part")
-
-keep_freed_memory()
 
 
 class Layer(Slot, Constructed):

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from nnlite.ops.openblas import thread_functions
+from nnlite.core.runtime import thread_functions
 
 Result = TypeVar("Result")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from nnlite.core import VERSION
 from nnlite.files.model import parts
 from nnlite.layers.base import Layer
 
@@ -17,12 +18,10 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB
 
 def environment() -> dict[str, Any]:
     """Versions, processor, BLAS and threads."""
-    from nnlite import __version__
-
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
-        "nnlite": __version__,
+        "nnlite": VERSION,
         "numpy": np.__version__,
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",

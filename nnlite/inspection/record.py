@@ -1,0 +1,304 @@
+"""The record of one training step, and how it reads as text, Markdown, plain data and a page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nnlite.inspection.equations import with_shapes
+from nnlite.inspection.picture import picture
+from nnlite.inspection.structure import place_name
+from nnlite.layers.base import Layer
+from nnlite.losses.base import Loss
+
+SHOWN = 64  # arrays of up to so many values are printed whole
+PAGE = 2048  # values of an array that the page draws
+
+
+class Value(NamedTuple):
+    """An array of the step, under the name that the formulas use.
+
+    Attributes:
+        name: such as "G" or "dL/dW".
+        array: its values.
+        kernel: whether it belongs to a parameter, so that four axes are (kH, kW, I, O).
+    """
+
+    name: str
+    array: np.ndarray
+    kernel: bool = False
+
+    def statistics(self) -> dict[str, float]:
+        """Norm, smallest and largest value, and the share of zeros."""
+        a = self.array
+        if a.size == 0:
+            return {"norm": 0.0, "min": 0.0, "max": 0.0, "zeros": 0.0}
+        return {
+            "norm": float(np.sqrt(np.square(a, dtype=np.float64).sum())),
+            "min": float(a.min()),
+            "max": float(a.max()),
+            "zeros": float(np.mean(a == 0)),
+        }
+
+
+class TraceStep:
+    """One line of the loop on one layer.
+
+    Attributes:
+        number: of the step in the six-step loop; 0 for a forward.
+        title: what the loop calls it.
+        place: where in the model, such as ("layer 2", "branch"); () for the model and the loss.
+        incoming: G, or x in a forward; None for the loss gradient.
+        result: what was computed.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        title: str,
+        place: tuple[str, ...],
+        source: Layer | Loss,
+        key: str,
+        incoming: Value | None,
+        result: Value,
+        symbols: Mapping[str, tuple[int, ...]],
+    ) -> None:
+        self.number = number
+        self.title = title
+        self.place = place
+        self.incoming = incoming
+        self.result = result
+        self._source = source
+        self._key = key
+        self._symbols = symbols
+
+    @property
+    def layer(self) -> str:
+        """The layer's (or the loss's) repr; a container by its class alone."""
+        source = self._source
+        return place_name((), source) if isinstance(source, Layer) else repr(source)
+
+    @property
+    def formula(self) -> str:
+        """The layer's equation, with G for the incoming gradient."""
+        return self._source.equations.get(self._key, self.result.name)
+
+    @property
+    def shapes(self) -> str:
+        """The equation with this run's shapes."""
+        return with_shapes(self.formula, self._symbols, self.result.array.shape)
+
+    def __str__(self) -> str:
+        return step_text(self)
+
+
+class Trace:
+    """The record of one step; prints as text, iterates over the steps of the backward pass.
+
+    Attributes:
+        loss: the loss's repr; `loss_value` is the number.
+        forward: one `TraceStep` per layer, first to last.
+        steps: the loss gradient, then the backward pass, last layer to first.
+        structure: (depth, place, name) of every layer, containers included.
+    """
+
+    def __init__(
+        self,
+        layers: list[tuple[tuple[str, ...], Layer]],
+        loss: Loss,
+        loss_value: float,
+        forward: list[TraceStep],
+        steps: list[TraceStep],
+    ) -> None:
+        self._layers = layers
+        self._loss = loss
+        self.loss_value = loss_value
+        self.forward = forward
+        self.steps = steps
+
+    @property
+    def loss(self) -> str:
+        """The loss's repr."""
+        return repr(self._loss)
+
+    @property
+    def structure(self) -> list[tuple[int, str, str]]:
+        """(depth, place, name) of every layer, containers included, outermost first."""
+        return [
+            (len(place), "".join(place[-1:]), place_name((), layer))
+            for place, layer in self._layers
+        ]
+
+    def __iter__(self) -> Iterator[TraceStep]:
+        return iter(self.steps)
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __repr__(self) -> str:
+        return text(self)
+
+    def to_markdown(self) -> str:
+        """The steps as Markdown, a heading per layer and a table row per gradient."""
+        return markdown(self)
+
+    def to_dict(self, size: int = 4096) -> dict[str, Any]:
+        """Everything in plain lists and numbers.
+
+        Args:
+            size: arrays of more values are averaged over blocks to at most this (default 4096);
+                of images and kernels the first ones that fit.
+        """
+        return as_dict(self, size)
+
+    def to_json(self) -> str:
+        """`to_dict` as JSON."""
+        return json.dumps(self.to_dict(), ensure_ascii=False)
+
+    def to_html(self, path: str | Path) -> None:
+        """Write a page to step through: one file that needs no network."""
+        Path(path).write_text(self.page(), encoding="utf-8")
+
+    def page(self) -> str:
+        """The page as text."""
+        template = Path(__file__).with_name("trace.html").read_text(encoding="utf-8")
+        data = json.dumps(self.to_dict(PAGE), ensure_ascii=False).replace("</", "<\\/")
+        return template.replace("__TRACE__", data)
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows it: the page, in a frame of its own."""
+        quoted = self.page().replace("&", "&amp;").replace('"', "&quot;")
+        return f'<iframe srcdoc="{quoted}" width="100%" height="700" style="border:0"></iframe>'
+
+
+def text(trace: Trace) -> str:
+    """The whole step, forward and backward, for a terminal."""
+    lines = [f"one training step, loss {trace.loss_value:.6g}", ""]
+    lines += [
+        "  " * depth + (f"{place}: {name}" if place else name)
+        for depth, place, name in trace.structure
+    ]
+    lines += ["", "forward"]
+    for step in trace.forward:
+        lines += [f"  {heading(step)}", f"    {step.shapes}"]
+        lines += _indented(value_text(step.result), 4)
+    lines += ["", "backward"]
+    for step in trace.steps:
+        lines += _indented(str(step), 2)
+    lines += ["  6. update the weights: after the last gradient is known, optimizer.step()"]
+    return "\n".join(lines)
+
+
+def step_text(step: TraceStep) -> str:
+    """One step: what it is, its formula, the shapes, and what came out."""
+    lines = [f"{step.number}. {step.title}, {heading(step)}", f"   {step.formula}"]
+    if step.shapes != step.formula:
+        lines.append(f"   {step.shapes}")
+    return "\n".join([*lines, *_indented(value_text(step.result), 3)])
+
+
+def heading(step: TraceStep) -> str:
+    """The path of the layer and what it is."""
+    return " › ".join([*step.place, step.layer])
+
+
+def value_text(value: Value) -> str:
+    """Statistics, and the values themselves where they are few."""
+    s = value.statistics()
+    line = (
+        f"{value.name} {value.array.shape}: norm {s['norm']:.4g}, "
+        f"min {s['min']:.4g}, max {s['max']:.4g}, zeros {s['zeros']:.0%}"
+    )
+    if value.array.size > SHOWN:
+        return line
+    shown = np.array2string(value.array, precision=4, suppress_small=True, max_line_width=96)
+    return f"{line}\n{shown}"
+
+
+def _indented(block: str, by: int) -> list[str]:
+    return [" " * by + line for line in block.splitlines()]
+
+
+def markdown(trace: Trace) -> str:
+    """Headings for layers, tables for gradients."""
+    lines = [
+        "# One training step",
+        "",
+        f"`{trace.loss}` gives a loss of **{trace.loss_value:.6g}**.",
+        "",
+        *("  " * depth + f"- {f'{place}: ' if place else ''}`{name}`"
+          for depth, place, name in trace.structure),
+        "",
+        "## Forward",
+        "",
+        *_table_head("layer", "formula"),
+        *(_row(heading(step), step) for step in trace.forward),
+        "",
+        "## Backward",
+    ]  # fmt: skip
+    for name, steps in groupby(trace.steps, heading):
+        lines += ["", f"### {name}", "", *_table_head("step", "formula")]
+        lines += [_row(f"{step.number}. {step.title}", step) for step in steps]
+    return "\n".join([*lines, ""])
+
+
+def _table_head(first: str, second: str) -> list[str]:
+    return [f"| {first} | {second} | norm | min | max | zeros |", "| - | - | -: | -: | -: | -: |"]
+
+
+def _row(first: str, step: TraceStep) -> str:
+    s = step.result.statistics()
+    formula = step.shapes.replace("|", "\\|")
+    return (
+        f"| {first} | {formula} | {s['norm']:.4g} | {s['min']:.4g} | {s['max']:.4g} "
+        f"| {s['zeros']:.0%} |"
+    )
+
+
+def as_dict(trace: Trace, size: int) -> dict[str, Any]:
+    """Plain lists and numbers."""
+    return {
+        "loss": trace.loss,
+        "loss_value": trace.loss_value,
+        "structure": [
+            {"depth": depth, "place": place, "layer": name}
+            for depth, place, name in trace.structure
+        ],
+        "forward": [_step_dict(step, size) for step in trace.forward],
+        "steps": [_step_dict(step, size) for step in trace.steps],
+    }
+
+
+def _step_dict(step: TraceStep, size: int) -> dict[str, Any]:
+    return {
+        "number": step.number,
+        "title": step.title,
+        "place": list(step.place),
+        "layer": step.layer,
+        "formula": step.formula,
+        "shapes": step.shapes,
+        "incoming": step.incoming and _value_dict(step.incoming, size),
+        "result": _value_dict(step.result, size),
+    }
+
+
+def _value_dict(value: Value, size: int) -> dict[str, Any]:
+    drawn = picture(value.array, size, value.kernel)
+    return {
+        "name": value.name,
+        "shape": list(value.array.shape),
+        **{key: _plain(number) for key, number in value.statistics().items()},
+        "block": list(drawn.block),
+        "tiles": drawn.tiles and drawn.tiles._asdict(),
+        "values": [[_plain(v) for v in row] for row in drawn.values.tolist()],
+    }
+
+
+def _plain(number: float) -> float | str:
+    """Six digits; JSON has no infinity and no NaN."""
+    return float(f"{number:.6g}") if np.isfinite(number) else str(number)
