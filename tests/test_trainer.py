@@ -337,6 +337,67 @@ def test_ctrl_c_during_validation_ends_with_the_epoch(at, epochs, message, capsy
     assert ("stopped" in printed) == bool(message)
 
 
+def test_validation_runs_in_batches_of_the_training_or_of_its_own():
+    sizes = []
+
+    class Count(nn.Layer):
+        def forward(self, x):
+            if not self.training:
+                sizes.append(len(x))
+            self.save_for_backward()
+            return x
+
+        def backward(self, grad_output):
+            self.saved()
+            return grad_output
+
+    x, y = problem(70)
+    for options, expected in (
+        ({"batch_size": 32}, [32, 32, 6]),
+        ({"batch_size": 32, "validation_batch_size": 50}, [50, 20]),
+    ):
+        t = trainer(nn.Sequential(nn.Linear(5, 3), Count()))
+        sizes.clear()
+        fit(t, x, y, validation_data=(x, y), **options)
+        assert [size for size in sizes if size > 1] == expected  # one row is looked at first
+
+
+def test_ctrl_c_inside_validation_is_heard_and_the_run_goes_on_from_there(tmp_path):
+    class Interrupting(nn.Layer):
+        def __init__(self):
+            self.at = None
+
+        def forward(self, x):
+            if not self.training and len(x) > 1 and self.at is not None:
+                self.at -= 1
+                if self.at == 0:
+                    signal.raise_signal(signal.SIGINT)
+            self.save_for_backward()
+            return x
+
+        def backward(self, grad_output):
+            self.saved()
+            return grad_output
+
+    def run(at=None, resume=None):
+        nn.seed(0)
+        net = nn.Sequential(nn.Linear(5, 3), nn.Dropout(0.5), Interrupting())
+        net[2].at = at
+        t = trainer(net, optimizer=nn.Adam)
+        callbacks = [nn.EMA(0.9), nn.EarlyStopping(patience=9), nn.Checkpoint(tmp_path / "run.npz")]
+        fit(t, x, y, 3, validation_data=(x, y), callbacks=callbacks, resume=resume)
+        return t
+
+    x, y = problem(70)
+    whole = run()
+    part = run(at=4)  # the first batch of the second validation
+    assert part.interrupted
+    assert part.history.epochs == 1
+    resumed = run(resume="auto")
+    assert resumed.fingerprint() == whole.fingerprint()
+    assert resumed.history.to_dict() == whole.history.to_dict()
+
+
 def test_looking_at_validation_data_between_steps_changes_nothing():
     x, y = problem(64)
     losses = []
