@@ -213,3 +213,98 @@ def test_layers_are_looked_up_at_each_call():
     net = nn.Sequential(nn.Identity())
     net[0].forward = lambda x: x + 1
     assert (net(np.zeros((1, 1))) == 1).all()
+
+
+def two_inputs():
+    return nn.Sequential(
+        nn.Parallel(
+            nn.Linear(4, 3), nn.Sequential(nn.Embedding(7, 5), nn.LSTM(5, 3), nn.LastStep())
+        ),
+        nn.Join(),
+        nn.Linear(6, 2),
+    )
+
+
+def test_a_model_with_two_inputs_learns_validates_predicts_and_resumes(tmp_path):
+    rng = np.random.default_rng(0)
+    numbers = rng.standard_normal((90, 4)).astype(np.float32)
+    tokens = rng.integers(0, 7, (90, 6))
+    padded = nn.Padded(tokens, rng.integers(1, 7, 90))
+    y = (numbers[:, 0] + (tokens[:, 0] > 3) > 0.5).astype(int)
+
+    def run(resume=None, stop=None):
+        nn.seed(0)
+        model = two_inputs()
+        trainer = nn.Trainer(
+            model, nn.CrossEntropyLoss(), nn.Adam(model.parameters(), 0.01), [nn.Accuracy()]
+        )
+        stops = nn.LambdaCallback(
+            on_step_end=lambda t: t.optimizer.steps == stop and setattr(t, "interrupted", True)
+        )
+        trainer.fit(
+            (numbers, padded), y, epochs=8, batch_size=16, validation_split=0.2, verbose=False,
+            callbacks=[stops, nn.Checkpoint(tmp_path / "run.npz")], resume=resume,
+        )  # fmt: skip
+        return trainer
+
+    whole = run()
+    assert whole.history["loss"][-1] < whole.history["loss"][0]
+    run(stop=13)
+    assert run(resume="auto").fingerprint() == whole.fingerprint()
+    scores = whole.model.predict((numbers, padded), batch_size=7)
+    with nn.inference():
+        np.testing.assert_allclose(scores, whole.model.eval()((numbers, padded)), rtol=2e-5)
+    measured = whole.evaluate((numbers, padded), y)
+    assert measured["accuracy"] == np.mean(scores.argmax(axis=-1) == y)
+
+    def stream(rng):
+        yield (numbers[:30], padded[:30]), y[:30]
+
+    whole.fit(stream, epochs=1, verbose=False)
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "match"),
+    [
+        (np.zeros((5, 4), np.float32), TypeError, "Parallel: expected x as a tuple of 2 arrays"),
+        ((np.zeros((5, 4), np.float32),), ValueError, "Parallel: expected x as 2 arrays, got 1"),
+        (
+            (np.zeros((5, 3), np.float32), np.zeros((5, 6), int)),
+            ValueError,
+            r"Parallel input 0 › Linear\(4, 3\): expected \(N, 4\)",
+        ),
+    ],
+)
+def test_several_inputs_that_do_not_fit(x, error, match):
+    with pytest.raises(error, match=match):
+        two_inputs()(x)
+
+
+def test_inputs_of_different_lengths_are_named():
+    model = two_inputs()
+    trainer = nn.Trainer(model, nn.CrossEntropyLoss(), nn.Adam(model.parameters()))
+    x = np.zeros((5, 4), np.float32), np.zeros((4, 6), int)
+    with pytest.raises(ValueError, match=r"x\[1\] has 4 rows and y has 5"):
+        trainer.fit(x, np.zeros(5, int))
+    with pytest.raises(ValueError, match="same number of rows"):
+        model.predict(x)
+
+
+def test_only_a_tuple_is_joined_and_only_what_fits():
+    with pytest.raises(TypeError, match="Join: expected a tuple of arrays, as Parallel returns it"):
+        nn.Join()(np.zeros((2, 3)))
+    with pytest.raises(ValueError, match="Join: arrays must agree in all axes but the last"):
+        nn.Join()((np.zeros((2, 3)), np.zeros((3, 3))))
+    ends = nn.Padded(np.zeros((2, 3, 1)), [3, 2]), nn.Padded(np.zeros((2, 3, 1)), [3, 1])
+    with pytest.raises(ValueError, match="must agree in where Padded sequences end"):
+        nn.Join()(ends)
+    joined = nn.Join()((ends[0], ends[0]))
+    assert joined.shape == (2, 3, 2)
+    assert joined.lengths.tolist() == [3, 2]
+
+
+def test_errors_inside_a_stack_name_the_level():
+    stack = nn.Sequential(nn.LSTM(3, 4, num_layers=2))
+    stack[0].above[0].weight_ih = nn.Parameter(np.zeros((5, 16)))
+    with pytest.raises(ValueError, match=r"in Sequential layer 0 › LSTM layer 1 › LSTM\(4, 4"):
+        stack(np.zeros((2, 3, 3), np.float32))

@@ -9,7 +9,7 @@ import pytest
 from cases import LAYERS, MEMORY_ORDERS, layer_input, layer_of
 from cases.convolution import LAYERS as CONVOLUTION
 from cases.core import LAYERS as CORE
-from cases.core import Cube
+from cases.core import Cube, Halves
 from cases.normalization import LAYERS as NORMALIZATION
 from cases.pooling import LAYERS as POOLING
 from cases.sequences import Ending, Tokens
@@ -285,6 +285,7 @@ def test_repr_is_the_call_that_makes_it(case):
             **vars(nn),
             **vars(nn.initializers),
             "Cube": Cube,
+            "Halves": Halves,
             "Ending": Ending,
             "Tokens": Tokens,
         }

@@ -14,7 +14,7 @@ from nnlite.layers.activations import (
 from nnlite.layers.attention import MultiHeadAttention
 from nnlite.layers.base import Layer
 from nnlite.layers.channelnorm import BatchNorm1d, BatchNorm2d, GroupNorm, InstanceNorm2d
-from nnlite.layers.containers import Add, Concat, Residual, Sequential
+from nnlite.layers.containers import Add, Concat, Join, Parallel, Residual, Sequential
 from nnlite.layers.conv import Conv1d, Conv2d
 from nnlite.layers.conv_transpose import ConvTranspose1d, ConvTranspose2d
 from nnlite.layers.decoding import decoding
@@ -88,6 +88,7 @@ __all__ = [
     "HardTanh",
     "Identity",
     "InstanceNorm2d",
+    "Join",
     "Lambda",
     "LastStep",
     "Layer",
@@ -103,6 +104,7 @@ __all__ = [
     "Mish",
     "MultiHeadAttention",
     "PReLU",
+    "Parallel",
     "Permute",
     "PositionalEncoding",
     "RMSNorm",

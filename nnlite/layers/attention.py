@@ -107,7 +107,7 @@ class MultiHeadAttention(Container, Continuing):
     def _attend(self, x: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
         """Of plain arrays; `valid` (N, T) says where the sequences are, None everywhere."""
         self._check(x, valid)
-        q, k, v = self._heads(self.qkv.forward(x))  # each (N, heads, T, d)
+        q, k, v = self._heads(self.forward_child("qkv", self.qkv, x))  # each (N, heads, T, d)
         q *= self._scale
         if self.carried is not None:
             k, v = self.carried.extend(k, v)
@@ -122,7 +122,7 @@ class MultiHeadAttention(Container, Continuing):
             mask = dropout_mask(p.shape, self.dropout, self.rng, p.dtype)
         o = np.empty(x.shape, p.dtype)
         np.matmul(p if mask is None else p * mask, v, out=self._split(o))
-        y = self.out.forward(o)
+        y = self.forward_child("out", self.out, o)
         if valid is not None:
             y[~valid] = 0
         self.save_for_backward(q, k, v, o, p, mask, valid)
@@ -135,7 +135,7 @@ class MultiHeadAttention(Container, Continuing):
         self.check_grad_output(grad_output, o.shape)
         if valid is not None:
             grad_output = grad_output * valid[..., None]
-        d_o = self._split(self.out.backward(grad_output))  # type: ignore[arg-type]  # never None
+        d_o = self._split(self.backward_child("out", self.out, grad_output))
         row = (d_o * self._split(o)).sum(axis=-1, keepdims=True)  # r, (N, heads, T, 1)
         d_qkv = np.empty((*o.shape[:-1], 3 * self.d_model), o.dtype)
         d_q, d_k, d_v = self._heads(d_qkv)
@@ -150,8 +150,7 @@ class MultiHeadAttention(Container, Continuing):
         np.matmul(d_s, k, out=d_q)
         d_q *= self._scale
         np.matmul(d_s.swapaxes(-1, -2), q, out=d_k)  # q has been scaled already
-        self.qkv.needs_input_grad = self.needs_input_grad
-        return self.qkv.backward(d_qkv)
+        return self.backward_child("qkv", self.qkv, d_qkv, self.needs_input_grad)
 
     def multiply_adds(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:
         """Of the scores and the weighted means; the projections count their own."""

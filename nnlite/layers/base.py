@@ -64,7 +64,7 @@ from numpy.typing import DTypeLike
 
 from nnlite.construction import Constructed, varargs_name
 from nnlite.data.batches import batches
-from nnlite.data.sources import as_source
+from nnlite.data.sources import as_source, each_input
 from nnlite.padded import join
 from nnlite.parameter import Buffer, Parameter
 from nnlite.slot import Slot, inference
@@ -247,16 +247,18 @@ class Layer(Slot, Constructed):
 
         Args:
             x: one row per sample: an array, `Padded` sequences, a `numpy.memmap`, or a sequence
-                that loads its rows.
+                that loads its rows; for a model with several inputs, a tuple of them.
             batch_size: how many samples at a time (default 256).
 
         Raises:
             ValueError: when `x` is empty, or not finite (the first such row is named).
             TypeError: when `x` does not hold numbers, or the layer returns its state too.
         """
-        x = as_source("x", x, floating_dtype(self))
+        dtype = floating_dtype(self)
+        x = each_input("x", x, lambda name, values: as_source(name, values, dtype))
+        inputs = x if isinstance(x, tuple) else (x,)
         with self.evaluation():
-            outputs = [self(part) for part in batches(x, batch_size=batch_size)]
+            outputs = [self(part) for part in batches(*inputs, batch_size=batch_size)]
         if isinstance(outputs[0], tuple):
             raise TypeError(
                 f"{self.label()}: predict expected one output for each batch, got a tuple; call a "

@@ -11,7 +11,8 @@ front of the message, until it reads
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, NoReturn, TypeVar, overload
 
 import numpy as np
@@ -42,7 +43,63 @@ def whole_or_nothing(run: Pass) -> Pass:
     return guarded  # type: ignore[return-value]  # the same call, as wraps says
 
 
-class Container(Layer):
+class Composite(Layer):
+    """A layer with layers inside: it runs each of them by one guarded call, there and back."""
+
+    def forward_child(self, place: str, child: Layer, x: Any, *state: Any) -> Any:
+        """What the child makes of x; an error on the way names the child's place."""
+        try:
+            whole = state or not isinstance(x, Padded)
+            y = child.forward(x, *state) if whole else x.through(child)
+            if y is None:
+                raise _nothing_from("forward", child, "y")
+        except LOCATED as error:
+            self._raise_from(place, child, error)
+        return y
+
+    def backward_child(
+        self, place: str, child: Layer, grad_output: Any, needed: bool = True
+    ) -> Any:
+        """What the child makes of its output's gradient.
+
+        Args:
+            place: the words that name it in errors.
+            child: the layer.
+            grad_output: dL/dy.
+            needed: whether the child shall return dL/dx, which is None for whole numbers even so.
+        """
+        if child.needs_input_grad != needed:  # rarely; Layer checks every write
+            child.needs_input_grad = needed
+        try:
+            return child.backward(grad_output)
+        except LOCATED as error:
+            self._raise_from(place, child, error)
+
+    def refuse_nothing(self, place: str, child: Layer) -> NoReturn:
+        """Raise the error for a child whose backward lacks its return."""
+        self._raise_from(place, child, _nothing_from("backward", child, "dL/dx"))
+
+    def _raise_from(self, place: str, child: Layer, error: Exception) -> NoReturn:
+        """Put the child's place in front of the error's message, and raise it again."""
+        prefix = f"in {type(self).__name__} {place} › "
+        if error.args and isinstance(error.args[0], str):
+            message = error.args[0]
+            if isinstance(child, Composite) and message.startswith(f"in {type(child).__name__} "):
+                message = message.removeprefix("in ")  # it has named its own place already
+            elif not message.startswith(type(child).__name__):
+                message = f"{child.label()}: {message}"
+            error.args = (prefix + message, *error.args[1:])
+        else:
+            error.add_note(prefix + child.label())
+        raise error
+
+
+def _nothing_from(method: str, layer: Layer, wanted: str) -> TypeError:
+    """The error for a method that lacks its return."""
+    return TypeError(f"{layer.label()}: {method} returned None; it must return {wanted}")
+
+
+class Container(Composite):
     """What containers share: their children, by place, and the place in error messages."""
 
     accepts_padded = True
@@ -79,25 +136,6 @@ class Container(Layer):
         """The class alone: the whole model would fill the screen."""
         return type(self).__name__
 
-    def _raise_from(self, place: str, child: Layer, error: Exception) -> NoReturn:
-        """Put the child's place in front of the error's message, and raise it again."""
-        prefix = f"in {type(self).__name__} {place} › "
-        if error.args and isinstance(error.args[0], str):
-            message = error.args[0]
-            if isinstance(child, Container) and message.startswith(f"in {type(child).__name__} "):
-                message = message.removeprefix("in ")  # it has named its own place already
-            elif not message.startswith(type(child).__name__):
-                message = f"{child.label()}: {message}"
-            error.args = (prefix + message, *error.args[1:])
-        else:
-            error.add_note(prefix + child.label())
-        raise error
-
-
-def _nothing_from(method: str, layer: Layer, wanted: str) -> TypeError:
-    """The error for a method that lacks its return."""
-    return TypeError(f"{layer.label()}: {method} returned None; it must return {wanted}")
-
 
 class Sequential(Container):
     """One layer after another: y = fₖ(… f₂(f₁(x))).
@@ -121,42 +159,33 @@ class Sequential(Container):
 
     def __init__(self, *layers: Layer) -> None:
         self.layers = layers
+        self._children = [(f"layer {index}", layer) for index, layer in enumerate(layers)]
         self.check_children()
 
     def children(self) -> list[tuple[str, Layer]]:
         """Each layer with its index."""
-        return [(f"layer {index}", layer) for index, layer in enumerate(self.layers)]
+        return self._children
 
     @whole_or_nothing
     def forward(self, x: Any) -> Any:
         """Through the layers, first to last."""
-        for index, layer in enumerate(self.layers):
-            try:
-                x = x.through(layer) if isinstance(x, Padded) else layer.forward(x)
-                if x is None:
-                    raise _nothing_from("forward", layer, "y")
-            except LOCATED as error:
-                self._raise_from(f"layer {index}", layer, error)
+        for place, layer in self._children:
+            x = self.forward_child(place, layer, x)
         self.save_for_backward()
         return x
 
     @whole_or_nothing
-    def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
+    def backward(self, grad_output: Any) -> Any:
         """Back through the layers, last to first."""
         self.saved()
         lowest = 0 if self.needs_input_grad else self._lowest_with_parameters()
-        grad: np.ndarray | None = grad_output
+        grad = grad_output
         for index in range(len(self.layers) - 1, lowest - 1, -1):
-            layer = self.layers[index]
+            place, layer = self._children[index]
             needed = self.needs_input_grad or index > lowest
-            if layer.needs_input_grad != needed:  # rarely; Layer checks every write
-                layer.needs_input_grad = needed
-            try:
-                grad = layer.backward(grad)  # type: ignore[arg-type]  # None only from the lowest
-                if grad is None and index > lowest:  # the lowest may have had whole numbers
-                    raise _nothing_from("backward", layer, "dL/dx")
-            except LOCATED as error:
-                self._raise_from(f"layer {index}", layer, error)
+            grad = self.backward_child(place, layer, grad, needed)
+            if grad is None and index > lowest:  # the lowest may have had whole numbers
+                self.refuse_nothing(place, layer)
         for layer in self.layers[:lowest]:
             layer.clear_saved()
         return grad if self.needs_input_grad else None
@@ -201,35 +230,25 @@ class _Branches(Container):
     @whole_or_nothing
     def forward(self, x: Any) -> Any:
         """Each branch on the same x, then combined."""
-        outputs: list[Any] = []
-        for place, branch in self.children():
-            try:
-                y = x.through(branch) if isinstance(x, Padded) else branch.forward(x)
-                if y is None:
-                    raise _nothing_from("forward", branch, "y")
-            except LOCATED as error:
-                self._raise_from(place, branch, error)
-            outputs.append(y)
+        outputs = [self.forward_child(place, branch, x) for place, branch in self.children()]
         y = self.combine([plain(output) for output in outputs])
-        return Padded(y, x.lengths) if any(isinstance(o, Padded) for o in outputs) else y
+        return joined_padding(f"{type(self).__name__}: branches", y, outputs)
 
     @whole_or_nothing
     def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
         """Each branch on its part of the gradient; dL/dx is the sum."""
-        d_inputs: list[np.ndarray | None] = []
-        for (place, branch), d_branch in zip(self.children(), self.split(grad_output), strict=True):
-            if branch.needs_input_grad != self.needs_input_grad:
-                branch.needs_input_grad = self.needs_input_grad
-            try:
-                d_inputs.append(branch.backward(d_branch))
-            except LOCATED as error:
-                self._raise_from(place, branch, error)
+        d_inputs = [
+            self.backward_child(place, branch, d_branch, self.needs_input_grad)
+            for (place, branch), d_branch in zip(
+                self.children(), self.split(grad_output), strict=True
+            )
+        ]
         if not self.needs_input_grad or all(d_input is None for d_input in d_inputs):
             return None  # nobody asked, or x was whole numbers
         d_x: np.ndarray | None = None
         for (place, branch), d_input in zip(self.children(), d_inputs, strict=True):
             if d_input is None:
-                self._raise_from(place, branch, _nothing_from("backward", branch, "dL/dx"))
+                self.refuse_nothing(place, branch)
             d_x = d_input if d_x is None else d_x + d_input
         return d_x
 
@@ -240,6 +259,28 @@ class _Branches(Container):
     def split(self, grad_output: np.ndarray) -> list[np.ndarray]:
         """The gradient of each branch's output."""
         raise NotImplementedError
+
+
+def joined_padding(name: str, y: np.ndarray, parts: Sequence[Any]) -> Any:
+    """What was made of the parts, as sequences where they are some.
+
+    Raises:
+        ValueError: when the parts do not agree in where sequences end; `name` says what they are.
+    """
+    if not any(isinstance(part, Padded) for part in parts):
+        return y
+    first = parts[0]
+    for part in parts:
+        if (
+            not (isinstance(part, Padded) and isinstance(first, Padded))
+            or y.shape[:2] != part.shape[:2]
+            or (part.lengths != first.lengths).any()
+        ):
+            raise ValueError(
+                f"{name} must agree in where Padded sequences end, and keep time apart from "
+                f"features; got {', '.join(map(repr, parts))}"
+            )
+    return Padded(y, first.lengths)
 
 
 class Concat(_Branches):
@@ -259,19 +300,125 @@ class Concat(_Branches):
 
     def combine(self, outputs: list[np.ndarray]) -> np.ndarray:
         """Joined along the last axis."""
-        shapes = [output.shape for output in outputs]
-        if len({shape[:-1] for shape in shapes}) > 1:
-            raise ValueError(
-                f"{type(self).__name__}: branches must agree in all axes but the last, got {shapes}"
-            )
-        y = np.concatenate(outputs, axis=-1)
-        self.save_for_backward([sum(s[-1] for s in shapes[:i]) for i in range(1, len(shapes))])
-        return y
+        self.save_for_backward(ends_of(outputs, f"{type(self).__name__}: branches"))
+        return np.concatenate(outputs, axis=-1)
 
     def split(self, grad_output: np.ndarray) -> list[np.ndarray]:
         """Cut where the branches were joined."""
         (ends,) = self.saved()
         return np.split(grad_output, ends, axis=-1)
+
+
+def ends_of(arrays: Sequence[np.ndarray], name: str) -> list[int]:
+    """Where each array but the last ends, once they are joined along the last axis.
+
+    Raises:
+        ValueError: when they differ in another axis; `name` says what they are.
+    """
+    shapes = [array.shape for array in arrays]
+    if len({shape[:-1] for shape in shapes}) > 1:
+        raise ValueError(f"{name} must agree in all axes but the last, got {shapes}")
+    return list(itertools.accumulate(shape[-1] for shape in shapes[:-1]))
+
+
+class Parallel(Container):
+    """Several inputs, each through a layer of its own: y = (f₁(x₁), f₂(x₂), …).
+
+    Forward      yᵢ = fᵢ(xᵢ)
+    Backward     dL/dxᵢ = Jᵢᵀ Gᵢ: no input reaches another one's output
+    Shapes       x and y are tuples, one array (or `Padded`) for each layer
+    Saves        nothing itself
+    Args         layers: one for each input; `Identity()` hands its input on as it is
+    Raises       TypeError: when x, or G, is not a tuple
+                 ValueError: when it has another number of elements
+    Source       standard result
+
+    A model that begins with it takes a tuple of arrays:
+
+        model = nn.Sequential(
+            nn.Parallel(nn.Linear(4, 8), nn.Sequential(nn.Embedding(50, 8), nn.MeanOverTime())),
+            nn.Join(),
+            nn.Linear(16, 1),
+        )
+        trainer.fit((numbers, tokens), y)
+    """
+
+    equations: ClassVar = {"forward": "yᵢ = fᵢ(xᵢ)", "input": "dL/dxᵢ = Gᵢ Jᵢ"}
+
+    def __init__(self, *layers: Layer) -> None:
+        if not layers:
+            raise ValueError("Parallel needs at least one layer")
+        self.layers = layers
+        self.check_children()
+
+    def children(self) -> list[tuple[str, Layer]]:
+        """Each layer with its input's index."""
+        return [(f"input {index}", layer) for index, layer in enumerate(self.layers)]
+
+    @whole_or_nothing
+    def forward(self, x: Any) -> Any:
+        """Each element through its layer."""
+        self._check_elements("x", x)
+        y = tuple(
+            self.forward_child(place, layer, each)
+            for (place, layer), each in zip(self.children(), x, strict=True)
+        )
+        self.save_for_backward()
+        return y
+
+    @whole_or_nothing
+    def backward(self, grad_output: Any) -> Any:
+        """Each gradient through its layer; None in the place of an input of whole numbers."""
+        self.saved()
+        self._check_elements("backward: dL/dy", grad_output)
+        d_x = tuple(
+            self.backward_child(place, layer, each, self.needs_input_grad)
+            for (place, layer), each in zip(self.children(), grad_output, strict=True)
+        )
+        return d_x if self.needs_input_grad else None
+
+    def _check_elements(self, name: str, values: Any) -> None:
+        count = len(self.layers)
+        if not isinstance(values, tuple):
+            raise TypeError(
+                f"Parallel: expected {name} as a tuple of {count} arrays, one for each layer, "
+                f"got {type(values).__name__}"
+            )
+        if len(values) != count:
+            raise ValueError(f"Parallel: expected {name} as {count} arrays, got {len(values)}")
+
+
+class Join(Layer):
+    """The elements of a tuple, joined along the last axis.
+
+    Forward      y = [x₁, x₂, …]
+    Backward     dL/dxᵢ = Gᵢ, the slice of G that xᵢ became
+    Shapes       xᵢ (N, …, Cᵢ) → y (N, …, ΣCᵢ); `Padded` where all elements are, with the same ends
+    Saves        where each element's slice ends
+    Raises       TypeError: when x is not a tuple
+                 ValueError: when the elements differ in another axis than the last, or in where
+                 their sequences end
+    Source       standard result; see `Parallel`
+    """
+
+    equations: ClassVar = {"forward": "y = [x₁, x₂, …]", "input": "dL/dxᵢ = Gᵢ"}
+
+    def forward(self, x: Any) -> Any:
+        """Joined along the last axis."""
+        if not isinstance(x, tuple) or not x:
+            raise TypeError(
+                f"Join: expected a tuple of arrays, as Parallel returns it, got {type(x).__name__}"
+            )
+        arrays = [plain(each) for each in x]
+        ends = ends_of(arrays, "Join: arrays")
+        y = np.concatenate(arrays, axis=-1)
+        self.save_for_backward(ends)
+        return joined_padding("Join: arrays", y, x)
+
+    def backward(self, grad_output: np.ndarray) -> Any:
+        """Cut where the elements were joined."""
+        (ends,) = self.saved()
+        return tuple(np.split(grad_output, ends, axis=-1))
 
 
 class Add(_Branches):

@@ -16,6 +16,20 @@ def mlp():
     return nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3))
 
 
+class Halves(nn.Layer):
+    """The first two features and the others: (N, …, C) as a tuple of two."""
+
+    equations: ClassVar = {"forward": "y = (x₁, x₂)", "input": "dL/dx = [G₁, G₂]"}
+
+    def forward(self, x):
+        self.save_for_backward()
+        return x[..., :2], x[..., 2:]
+
+    def backward(self, grad_output):
+        self.saved()
+        return np.concatenate(grad_output, axis=-1)
+
+
 LAYERS: dict[str, LayerCase] = {
     "Linear": LayerCase(lambda: nn.Linear(4, 3), (5, 4)),
     "Linear batch 1": LayerCase(lambda: nn.Linear(4, 3), (1, 4)),
@@ -81,6 +95,10 @@ LAYERS: dict[str, LayerCase] = {
     "Residual": LayerCase(lambda: nn.Residual(nn.Sequential(nn.Linear(4, 4), nn.Tanh())), (3, 4)),
     "Residual shortcut": LayerCase(lambda: nn.Residual(mlp(), nn.Linear(4, 3)), (3, 4)),
     "Concat": LayerCase(lambda: nn.Concat(nn.Linear(4, 2), nn.Identity(), mlp()), (3, 4)),
+    "Parallel": LayerCase(
+        lambda: nn.Sequential(Halves(), nn.Parallel(nn.Linear(2, 3), mlp()), nn.Join()), (3, 6)
+    ),
+    "Join": LayerCase(lambda: nn.Sequential(Halves(), nn.Join()), (3, 5), moves_only=True),
     "Concat one": LayerCase(lambda: nn.Concat(nn.Linear(4, 2)), (3, 4)),
     "Add": LayerCase(lambda: nn.Add(nn.Linear(4, 3), mlp(), nn.Linear(4, 3)), (3, 4)),
     "Add one": LayerCase(lambda: nn.Add(nn.Identity()), (3, 4), moves_only=True),

@@ -27,8 +27,7 @@ import numpy as np
 
 from nnlite.checks import check_probability, check_whole
 from nnlite.initializers import Orthogonal, Uniform
-from nnlite.layers.base import Layer
-from nnlite.layers.containers import whole_or_nothing
+from nnlite.layers.containers import Composite, whole_or_nothing
 from nnlite.layers.dropout import Dropout
 from nnlite.layers.recurrent.run import (
     Run,
@@ -43,7 +42,7 @@ from nnlite.parameter import Parameter
 from nnlite.random import as_generator
 
 
-class Recurrent(Layer):
+class Recurrent(Composite):
     """The base of RNN, LSTM and GRU; see the module's prose.
 
     A subclass sets `gate_scales` (½ for a sigmoid gate, 1 otherwise), `state_count` and
@@ -158,9 +157,9 @@ class Recurrent(Layer):
         y, final = self._forward_own(x, None if initial is None else level_of(initial, 0))
         finals = [final]
         for level, (drop, layer) in enumerate(zip(self.drops, self.above, strict=True), 1):
-            y = y.through(drop) if isinstance(y, Padded) else drop.forward(y)
+            y = self.forward_child(f"dropout {level}", drop, y)
             given = () if initial is None else (self._packed(level_of(initial, level)),)
-            y = layer.forward(y, *given)
+            y = self.forward_child(f"layer {level}", layer, y, *given)
             if self.return_state:
                 y, above = y
                 finals.append(self._unpacked(above))
@@ -250,11 +249,11 @@ class Recurrent(Layer):
             if self.return_state:
                 d_level = None if d_finals is None else self._packed(level_of(d_finals, level))
                 d_y = (d_y, d_level)
-            d_y = layer.backward(d_y)
+            d_y = self.backward_child(f"layer {level}", layer, d_y)
             if given:
                 d_y, d_initial = d_y
                 d_initials.insert(0, self._unpacked(d_initial))
-            d_y = self.drops[level - 1].backward(d_y)
+            d_y = self.backward_child(f"dropout {level}", self.drops[level - 1], d_y)
         own = None if d_finals is None else level_of(d_finals, 0)
         d_x, d_states = self._backward_own(run, d_y, own)
         if not given:

@@ -8,7 +8,7 @@ import numpy as np
 
 from nnlite.construction import argument, signature
 from nnlite.layers.base import Layer
-from nnlite.layers.containers import LOCATED, Container, whole_or_nothing
+from nnlite.layers.containers import Container, whole_or_nothing
 from nnlite.layers.recurrent.base import Recurrent
 from nnlite.layers.recurrent.run import apart
 from nnlite.padded import Padded, plain
@@ -78,13 +78,11 @@ class Bidirectional(Container):
         if state is not None and not (isinstance(state, tuple | list) and len(state) == 2):
             raise ValueError(f"{self!r}: expected a pair of states, got {type(state).__name__}")
         states = [(), ()] if state is None else [(each,) for each in state]
-        outputs = []
-        for (place, layer), given in zip(self.children(), states, strict=True):
-            try:
-                read: Any = x if layer is self.layer else turned(x, lengths)
-                outputs.append(layer.forward(read, *given))
-            except LOCATED as error:
-                self._raise_from(place, layer, error)
+        read: list[Any] = [x, turned(x, lengths)]
+        outputs = [
+            self.forward_child(place, layer, each, *given)
+            for (place, layer), each, given in zip(self.children(), read, states, strict=True)
+        ]
         finals = None
         if self.layer.return_state:
             finals = tuple(final for _, final in outputs)
@@ -112,13 +110,10 @@ class Bidirectional(Container):
             parts[1] = turned(parts[1], lengths)
         if self.layer.return_state:
             parts = list(zip(parts, d_finals or (None, None), strict=True))
-        found: list[Any] = []
-        for (place, layer), part in zip(self.children(), parts, strict=True):
-            layer.needs_input_grad = self.needs_input_grad
-            try:
-                found.append(layer.backward(part))
-            except LOCATED as error:
-                self._raise_from(place, layer, error)
+        found = [
+            self.backward_child(place, layer, part, self.needs_input_grad)
+            for (place, layer), part in zip(self.children(), parts, strict=True)
+        ]
         d_inputs = [d_x for d_x, _ in found] if given else found
         d_x = d_inputs[0] + turned(d_inputs[1], lengths) if self.needs_input_grad else None
         return (d_x, tuple(d_state for _, d_state in found)) if given else d_x
