@@ -19,6 +19,9 @@ A subclass writes three things at most:
 
         def derivative(self, d):                       # dℓ/dprediction
             return 2 * d
+
+Metrics beside a loss read predictions and targets as it does: `multi_label` and
+`decision_threshold` say how, and `for_metrics` leaves out what the loss does not count.
 """
 
 from __future__ import annotations
@@ -44,9 +47,15 @@ class Loss(Slot, Constructed):
     Attributes:
         denominator: the divisor D of the last call.
         equations: the derivation in two lines, "forward" (ℓ) and "prediction" (dL/dprediction).
+        multi_label: whether targets in the prediction's shape are labels, each by itself (True),
+            or rows of one class each (False); None (default) does not say.
+        decision_threshold: the prediction above which a label is taken to be there; None
+            (default) does not say.
     """
 
     equations: ClassVar[Mapping[str, str]] = {}
+    multi_label: bool | None = None
+    decision_threshold: float | None = None
     reduction: Reduction = "mean"
     denominator: float = 1.0
 
@@ -156,6 +165,28 @@ class Loss(Slot, Constructed):
         weight = weight.astype(values.dtype, copy=False)
         weight = weight.reshape(weight.shape + (1,) * (values.ndim - weight.ndim))
         return np.broadcast_to(weight, values.shape)
+
+    # -- beside metrics --------------------------------------------------------------------------
+
+    def for_metrics(
+        self, prediction: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """(prediction, target, sample_weight) of what counts, which is what metrics are given.
+
+        Rows that count 0 are taken out: what is left of (N, T, C) is (K, C). Where a loss counts
+        single values instead of rows, they stay in their places and weigh 0.
+        """
+        counts = self.counts(prediction, target)
+        if counts is None:
+            return prediction, target, sample_weight
+        kept = counts > 0
+        if kept.all():
+            return prediction, target, sample_weight
+        weight = None if sample_weight is None else self._weight(sample_weight, counts)
+        if kept.shape == prediction.shape:
+            one_each = kept.astype(prediction.dtype)
+            return prediction, target, one_each if weight is None else weight * one_each
+        return prediction[kept], target[kept], None if weight is None else weight[kept]
 
     def check_arrays(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
         """The target as an array, when both are numeric and not empty."""

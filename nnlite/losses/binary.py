@@ -24,6 +24,8 @@ class BCELoss(Loss):
     On scores use `BCEWithLogitsLoss`: it is exact where a sigmoid has rounded to 0 or 1.
     """
 
+    multi_label = True
+    decision_threshold = 0.5
     equations: ClassVar = {
         "forward": "ℓ = −t log p − (1 − t) log(1 − p)",
         "prediction": "dL/dp = (p − t) / (p (1 − p)) / D",
@@ -59,6 +61,8 @@ class BCEWithLogitsLoss(Loss):
     Source       standard result
     """
 
+    multi_label = True
+    decision_threshold = 0.0
     equations: ClassVar = {
         "forward": "ℓ = −c t log σ(z) − (1 − t) log(1 − σ(z))",
         "prediction": "dL/dz = ((1 − t) σ(z) − c t (1 − σ(z))) / D",
@@ -108,6 +112,8 @@ class HingeLoss(Loss):
     Source       Cortes & Vapnik 1995; 0 and 1 taken as −1 and 1 as in Keras
     """
 
+    multi_label = True
+    decision_threshold = 0.0
     equations: ClassVar = {
         "forward": "ℓ = max(1 − t p, 0)",
         "prediction": "dL/dp = −t [t p < 1] / D",
@@ -131,6 +137,12 @@ class HingeLoss(Loss):
     def derivative(self, value: np.ndarray, target: np.ndarray) -> np.ndarray:
         """−t inside the margin."""
         return -target * (value > 0)
+
+    def for_metrics(
+        self, prediction: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Metrics are given 0 for −1."""
+        return prediction, np.maximum(target, 0), sample_weight
 
 
 def _bounded_log(p: np.ndarray) -> np.ndarray:

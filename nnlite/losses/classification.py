@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,6 +17,8 @@ class _ClassLoss(Loss):
 
     In the formulas t is a row's class, and v its count: the weight of class t, or 0 if ignored.
     """
+
+    multi_label = False
 
     def __init__(
         self,
@@ -114,6 +117,7 @@ class NLLLoss(_ClassLoss):
     Source       standard result
     """
 
+    decision_threshold = -math.log(2)  # of log-probabilities, log ½
     equations: ClassVar = {
         "forward": "ℓ = −v log p_t",
         "prediction": "dL/d(log p) = −v [j = t] / D",
@@ -287,6 +291,8 @@ class KLDivLoss(Loss):
                  PyTorch's "batchmean", which for (N, T, C) divides by N alone
     """
 
+    multi_label = False
+    decision_threshold = -math.log(2)  # of log-probabilities, log ½
     equations: ClassVar = {
         "forward": "ℓ = Σⱼ t (log t − log p)",
         "prediction": "dL/d(log p) = −t / D",

@@ -21,6 +21,7 @@ class MSELoss(Loss):
     Source       standard result
     """
 
+    decision_threshold = 0.5  # between targets 0 and 1
     equations: ClassVar = {"forward": "ℓ = (p − t)²", "prediction": "dL/dp = 2 (p − t) / D"}
 
     def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
@@ -44,6 +45,7 @@ class MAELoss(Loss):
     Source       standard result
     """
 
+    decision_threshold = 0.5  # between targets 0 and 1
     equations: ClassVar = {"forward": "ℓ = |p − t|", "prediction": "dL/dp = sign(p − t) / D"}
 
     def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
@@ -69,6 +71,7 @@ class HuberLoss(Loss):
     Source       Huber 1964
     """
 
+    decision_threshold = 0.5  # between targets 0 and 1
     equations: ClassVar = {
         "forward": "ℓ = ½ d² for |d| ≤ δ, δ (|d| − ½ δ) beyond, d = p − t",
         "prediction": "dL/dp = clip(d, −δ, δ) / D",
@@ -105,6 +108,7 @@ class LogCoshLoss(Loss):
     Source       standard result; as in Keras
     """
 
+    decision_threshold = 0.5  # between targets 0 and 1
     equations: ClassVar = {
         "forward": "ℓ = log cosh(p − t)",
         "prediction": "dL/dp = tanh(p − t) / D",

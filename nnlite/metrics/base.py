@@ -13,6 +13,9 @@ from nnlite.construction import Constructed, remembered
 class Metric(Constructed):
     """A number about predictions and targets, gathered batch by batch.
 
+    In a Trainer, `update` is given plain arrays of what the loss counts: rows of an ignored class
+    are taken out, padding weighs 0, and labels −1 and 1 have become 0 and 1.
+
     Attributes:
         larger_is_better: what callbacks that wait for an improvement go by (default True).
     """
@@ -24,6 +27,13 @@ class Metric(Constructed):
         """The key in histories: the class's name in snake_case."""
         words = r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"
         return re.sub(words, "_", type(self).__name__).lower()
+
+    def follow(self, multi_label: bool | None, threshold: float | None) -> None:
+        """Read targets as a loss does; a Trainer says so before each update.
+
+        Args:
+            multi_label, threshold: the loss's `multi_label` and `decision_threshold`.
+        """
 
     def reset(self) -> None:
         """Forget all batches."""
@@ -49,7 +59,7 @@ class Metric(Constructed):
 
 
 class Mean(Metric):
-    """A weighted mean of one value per element: Σ w value / Σ w."""
+    """A weighted mean of one value per element: Σ w value / Σ w, summed in double precision."""
 
     def __init__(self) -> None:
         self.reset()
@@ -58,23 +68,38 @@ class Mean(Metric):
         """Both sums at zero."""
         self._total = self._weight = 0.0
 
-    def _add(self, values: np.ndarray, sample_weight: np.ndarray | None) -> None:
-        if sample_weight is None:
+    def _add(self, values: np.ndarray, weight: np.ndarray | None) -> None:
+        """Add values, with a weight for each."""
+        if weight is None:
             # counting flags is twice as fast as adding them up
-            total = np.count_nonzero(values) if values.dtype == bool else values.sum()
+            total = np.count_nonzero(values) if values.dtype == bool else values.sum(dtype=float)
             self._total += float(total)
             self._weight += values.size
         else:
-            weight = spread(sample_weight, values.shape)
-            self._total += float((values * weight).sum())
-            self._weight += float(weight.sum())
+            self._total += float((values * weight).sum(dtype=float))
+            self._weight += float(weight.sum(dtype=float))
 
     def result(self) -> float:
-        """The mean; NaN before the first batch."""
+        """The mean; NaN as long as nothing counts."""
         return self._total / self._weight if self._weight else float("nan")
 
 
-def spread(weight: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Weights on the leading axes, the same along the others."""
-    weight = np.asarray(weight)
+def spread(
+    metric: Metric, sample_weight: np.ndarray | None, shape: tuple[int, ...]
+) -> np.ndarray | None:
+    """Weights on the leading axes, the same along the others.
+
+    Raises:
+        ValueError: names the metric, when the leading axes differ.
+    """
+    if sample_weight is None:
+        return None
+    weight = np.asarray(sample_weight)
+    if weight.shape == shape:
+        return weight
+    if weight.ndim == 0 or weight.shape != shape[: weight.ndim]:
+        raise ValueError(
+            f"{metric!r}: sample_weight {weight.shape} cannot be broadcast to {shape}: it must "
+            "match the leading axes"
+        )
     return np.broadcast_to(weight.reshape(weight.shape + (1,) * (len(shape) - weight.ndim)), shape)

@@ -1,50 +1,132 @@
-"""Metrics of classifiers, which read scores and classes.
+"""Metrics of classifiers, which read scores and targets in one of two ways.
 
-Scores have the classes on the last axis, (N, …, C), against integer classes (N, …) or one-hot
-rows; single scores, (N,) or (N, 1), stand against 0 and 1 of the same shape, and `threshold`
-decides. Rows whose class is `IGNORED` are left out.
+- *Classes.* Scores (N, …, C) stand against integer classes (N, …), or against rows (N, …, C),
+  one-hot or soft, whose class is the largest entry. The highest score is the predicted class.
+- *Labels.* Every score stands by itself against a target of its own, in the same shape: C labels
+  on the last axis of (N, …, C), and one label for (N,) and (N, 1). A score above `threshold`
+  predicts the label, a target above 1/2 has it.
+
+In a Trainer, the loss says which (`Loss.multi_label`, `Loss.decision_threshold`). Alone, single
+scores are a label and others are of classes, unless `multi_label=True`.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from nnlite.checks import check_whole
+from nnlite.checks import check_flag, check_whole, is_number, is_whole
 from nnlite.metrics.base import Mean, Metric, spread
 
 IGNORED = -100  # as the default `ignore_index` of the losses
 
+Read = tuple[np.ndarray, np.ndarray, np.ndarray | None]  # two that belong together, and weights
 
-class Accuracy(Mean):
-    """The share of rows whose class is right.
+
+class Following(Metric):
+    """A metric that remembers how the Trainer's loss reads targets."""
+
+    _loss_reads: tuple[bool | None, float | None] = (None, None)  # multi_label and threshold
+
+    def follow(self, multi_label: bool | None, threshold: float | None) -> None:
+        """Take both for what the metric's own options leave open."""
+        self._loss_reads = multi_label, threshold
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was gathered so far; the loss is not part of it."""
+        state = super().state_dict()
+        state.pop("_loss_reads", None)
+        return state
+
+
+class ClassMetric(Following):
+    """What metrics of classifiers share: how they read scores and targets.
 
     Args:
-        threshold: for single scores, what counts as class 1 (default 0: logits; 0.5 for
-            probabilities).
+        threshold: the score above which a label is predicted (default None: as the Trainer's
+            loss says; alone 0, for logits; probabilities need 0.5).
+        multi_label: whether targets in the scores' shape are labels, each by itself (True), or
+            rows of one class each (False). Default None: as the Trainer's loss says; alone False,
+            and the rows must be one-hot or sum to 1.
+        ignore_index: a target that marks what to leave out (default −100). In a Trainer, what the
+            loss ignores is left out before.
     """
 
-    def __init__(self, threshold: float = 0.0) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        threshold: float | None = None,
+        multi_label: bool | None = None,
+        ignore_index: int = IGNORED,
+    ) -> None:
+        name = type(self).__name__
+        if threshold is not None and not is_number(threshold):
+            raise ValueError(f"{name}: threshold must be a number, got {threshold!r}")
+        if multi_label is not None:
+            check_flag(f"{name}: multi_label", multi_label)
+        check_class(f"{name}: ignore_index", ignore_index)
         self.threshold = threshold
+        self.multi_label = multi_label
+        self.ignore_index = ignore_index
+        self.reset()
+
+    def decide(
+        self, prediction: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None
+    ) -> tuple[Read, int]:
+        """((predicted, actual, weights), C): classes (R,) out of C, or flags (R, C) of C labels.
+
+        A single label is two classes, False and True.
+
+        Raises:
+            ValueError: names the metric, when shapes or targets do not fit.
+        """
+        prediction, target = np.asarray(prediction), np.asarray(target)
+        multi_label, threshold = self._loss_reads
+        if self.multi_label is not None:
+            multi_label = self.multi_label
+        if self.threshold is not None:
+            threshold = self.threshold
+        if multi_label or is_single(prediction):
+            scores, actual, weight = read_labels(
+                self, prediction, target, sample_weight, self.ignore_index
+            )
+            guess = scores > (0.0 if threshold is None else threshold)
+            return (guess, actual, weight), scores.shape[1] if scores.ndim > 1 else 2
+        if multi_label is None and target.shape == prediction.shape:
+            check_rows(self, target, sample_weight, "for labels set multi_label=True")
+        scores, actual, weight = read_classes(
+            self, prediction, target, sample_weight, self.ignore_index
+        )
+        return (scores.argmax(axis=-1), actual, weight), scores.shape[1]
+
+
+class Accuracy(ClassMetric, Mean):
+    """The share of rows whose class is right; of labels, the share of them that are right.
+
+    Args:
+        threshold, multi_label, ignore_index: how to read, see `ClassMetric`.
+    """
 
     def update(
         self, prediction: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None = None
     ) -> None:
         """Add a batch."""
-        guess, actual, weight = decide(self, prediction, target, sample_weight, self.threshold)
+        (guess, actual, weight), _ = self.decide(prediction, target, sample_weight)
         self._add(guess == actual, weight)
 
 
-class TopKAccuracy(Mean):
+class TopKAccuracy(Following, Mean):
     """The share of rows whose class is among the k highest scores.
 
     Args:
         k: how many scores count (default 5).
+        ignore_index: a class that marks rows to leave out (default −100).
     """
 
-    def __init__(self, k: int = 5) -> None:
+    def __init__(self, k: int = 5, ignore_index: int = IGNORED) -> None:
         super().__init__()
         self.k = check_whole("TopKAccuracy: k", k)
+        self.ignore_index = check_class("TopKAccuracy: ignore_index", ignore_index)
 
     def update(
         self, prediction: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None = None
@@ -53,10 +135,11 @@ class TopKAccuracy(Mean):
         prediction, target = np.asarray(prediction), np.asarray(target)
         if is_single(prediction):
             raise ValueError(f"{self!r}: expected scores (N, …, C), got shape {prediction.shape}")
-        _, actual, weight = decide(self, prediction, target, sample_weight)
-        if prediction.shape == target.shape:
-            target = target.argmax(axis=-1)
-        scores = prediction.reshape(-1, prediction.shape[-1])[np.ravel(target) != IGNORED]
+        if self._loss_reads[0] is not False and target.shape == prediction.shape:
+            check_rows(self, target, sample_weight, "it needs one class per row")
+        scores, actual, weight = read_classes(
+            self, prediction, target, sample_weight, self.ignore_index
+        )
         own = np.take_along_axis(scores, actual[:, None], axis=-1)
         # Ahead of the own class: what is not below it (NaN too), and of equals the earlier ones.
         earlier = np.arange(scores.shape[1]) < actual[:, None]
@@ -64,17 +147,14 @@ class TopKAccuracy(Mean):
         self._add(ahead.sum(axis=-1) < self.k, weight)
 
 
-class _Counts(Metric):
-    """How often each class was taken for each class: what the metrics below are ratios of.
+class ConfusionMatrix(ClassMetric):
+    """How often each class (row) was taken for each class (column), an array (C, C).
+
+    Of C > 1 labels, one such matrix (absent, there) for each, an array (C, 2, 2).
 
     Args:
-        threshold: for single scores, what counts as class 1 (default 0: logits; 0.5 for
-            probabilities).
+        threshold, multi_label, ignore_index: how to read, see `ClassMetric`.
     """
-
-    def __init__(self, threshold: float = 0.0) -> None:
-        self.threshold = threshold
-        self.reset()
 
     def reset(self) -> None:
         """No counts."""
@@ -84,52 +164,95 @@ class _Counts(Metric):
         self, prediction: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None = None
     ) -> None:
         """Add a batch."""
-        prediction = np.asarray(prediction)
-        classes = 2 if is_single(prediction) else prediction.shape[-1]
-        guess, actual, weight = decide(self, prediction, target, sample_weight, self.threshold)
-        if len(self._counts) == 0:
-            self._counts = np.zeros((classes, classes))
-        if len(self._counts) != classes:
-            raise ValueError(
-                f"{self!r}: {classes} classes after batches with {len(self._counts)}; "
-                "call reset() in between"
-            )
-        np.add.at(self._counts, (actual, guess), 1.0 if weight is None else weight)
-
-
-class ConfusionMatrix(_Counts):
-    """How often each class (row) was taken for each class (column), an array (C, C).
-
-    Args:
-        threshold: for single scores, what counts as class 1 (default 0: logits; 0.5 for
-            probabilities).
-    """
+        (guess, actual, weight), classes = self.decide(prediction, target, sample_weight)
+        # as numbers: flags would pick rows instead of counting as 0 and 1
+        place = tuple(taken.astype(np.intp, copy=False) for taken in (actual, guess))
+        one = 1.0 if weight is None else weight
+        if guess.ndim == 1:
+            self._counts = sized(self, self._counts, (classes, classes))
+            np.add.at(self._counts, place, one)
+        else:
+            self._counts = sized(self, self._counts, (classes, 2, 2))
+            np.add.at(self._counts, (np.arange(classes), *place), one)
 
     def result(self) -> np.ndarray:
         """The counts (sums of weights, where weights were given)."""
         return self._counts.copy()
 
 
-class _PerClass(_Counts):
-    """A share per class: of class 1 where there are two classes, else the plain mean over all."""
+class _PerClass(ClassMetric):
+    """The mean of a share per class, or per label (macro average); of two classes that of class 1.
+
+    Classes that occur neither in targets nor in predictions are left out of the mean, and where a
+    class occurs but its share is not defined it is 0, as in scikit-learn.
+
+    Args:
+        threshold, multi_label, ignore_index: how to read, see `ClassMetric`.
+    """
+
+    def reset(self) -> None:
+        """No counts."""
+        # What was rightly found of each class, taken for it, really there; two classes are one
+        # label, class 1. Then the weight of all.
+        self._hits = self._taken = self._there = np.zeros(0)
+        self._weight = 0.0
+
+    def update(
+        self, prediction: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None = None
+    ) -> None:
+        """Add a batch."""
+        (guess, actual, weight), classes = self.decide(prediction, target, sample_weight)
+        if guess.ndim == 2:
+            counts = [_sums(flags, weight) for flags in (guess & actual, guess, actual)]
+        else:
+            right = guess == actual
+            counts = [
+                np.bincount(actual[right], None if weight is None else weight[right], classes),
+                np.bincount(guess, weight, classes),
+                np.bincount(actual, weight, classes),
+            ]
+            if classes == 2:
+                counts = [count[1:] for count in counts]
+        self._hits, self._taken, self._there = (
+            sized(self, before, count.shape) + count
+            for before, count in zip((self._hits, self._taken, self._there), counts, strict=True)
+        )
+        self._weight += guess.size if weight is None else float(weight.sum(dtype=float))
 
     def share(self, hits: np.ndarray, taken: np.ndarray, there: np.ndarray) -> np.ndarray:
         """The share of each class, given what was rightly found, taken for it, really there."""
         raise NotImplementedError
 
     def result(self) -> float:
-        """The share; 0 for classes where it is not defined, NaN before the first batch."""
-        if len(self._counts) == 0:
+        """The share; NaN as long as nothing counts."""
+        if not self._weight:
             return float("nan")
-        counts = self._counts
-        share = self.share(counts.diagonal(), counts.sum(axis=0), counts.sum(axis=1))
-        return float(share[1] if len(share) == 2 else share.mean())
+        occurs = self._taken + self._there > 0
+        share = self.share(self._hits, self._taken, self._there)[occurs]
+        return float(share.mean()) if share.size else 0.0
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` returned, also when it was a confusion matrix (C, C)."""
+        counts = state.get("_counts")
+        if counts is not None:
+            of = slice(1 if len(counts) == 2 else 0, None)
+            state = {
+                "_hits": counts.diagonal()[of].copy(),
+                "_taken": counts.sum(axis=0)[of],
+                "_there": counts.sum(axis=1)[of],
+                "_weight": float(counts.sum()),
+            }
+        super().load_state_dict(state)
 
 
 class Precision(_PerClass):
     """Of what was taken for a class, the share that is of it.
 
-    With two classes that of class 1, with more the mean over classes (macro average).
+    With two classes that of class 1, with more, or with labels, the mean over them (macro
+    average); those that occur neither in targets nor in predictions are left out.
+
+    Args:
+        threshold, multi_label, ignore_index: how to read, see `ClassMetric`.
     """
 
     def share(self, hits: np.ndarray, taken: np.ndarray, there: np.ndarray) -> np.ndarray:
@@ -140,7 +263,11 @@ class Precision(_PerClass):
 class Recall(_PerClass):
     """Of what is of a class, the share that was found.
 
-    With two classes that of class 1, with more the mean over classes (macro average).
+    With two classes that of class 1, with more, or with labels, the mean over them (macro
+    average); those that occur neither in targets nor in predictions are left out.
+
+    Args:
+        threshold, multi_label, ignore_index: how to read, see `ClassMetric`.
     """
 
     def share(self, hits: np.ndarray, taken: np.ndarray, there: np.ndarray) -> np.ndarray:
@@ -151,7 +278,11 @@ class Recall(_PerClass):
 class F1(_PerClass):
     """The harmonic mean of precision and recall, 2 hits / (taken + there).
 
-    With two classes that of class 1, with more the mean over classes (macro average).
+    With two classes that of class 1, with more, or with labels, the mean over them (macro
+    average); those that occur neither in targets nor in predictions are left out.
+
+    Args:
+        threshold, multi_label, ignore_index: how to read, see `ClassMetric`.
     """
 
     def share(self, hits: np.ndarray, taken: np.ndarray, there: np.ndarray) -> np.ndarray:
@@ -159,51 +290,141 @@ class F1(_PerClass):
         return _ratio(2 * hits, taken + there)
 
 
-def decide(
+def is_single(prediction: np.ndarray) -> bool:
+    """Whether there is one score per row instead of one per class."""
+    return prediction.ndim < 2 or prediction.shape[-1] == 1
+
+
+def check_rows(
+    metric: Metric, target: np.ndarray, sample_weight: np.ndarray | None, hint: str
+) -> None:
+    """Refuse rows (N, …, C) that are neither one-hot nor shares of one class each.
+
+    Raises:
+        ValueError: names the metric and the first such row, unless it weighs 0.
+    """
+    wrong = ~(np.abs(target.sum(axis=-1) - 1) < 1e-3) | ~(target.min(axis=-1) >= 0)
+    weight = spread(metric, sample_weight, wrong.shape)
+    if weight is not None:
+        wrong &= weight > 0
+    if wrong.any():
+        row = target[tuple(np.argwhere(wrong)[0])]
+        raise ValueError(
+            f"{metric!r}: target rows {target.shape} must be one-hot or sum to 1, got one that "
+            f"sums to {row.sum():.4g}; {hint}"
+        )
+
+
+def read_classes(
     metric: Metric,
     prediction: np.ndarray,
     target: np.ndarray,
-    sample_weight: np.ndarray | None = None,
-    threshold: float = 0.0,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """(predicted classes, actual classes, weights), flat and without ignored rows.
+    sample_weight: np.ndarray | None,
+    ignore_index: int,
+) -> Read:
+    """(scores (R, C), classes (R,), weights (R,) or None), without ignored rows.
 
     Raises:
         ValueError: names the metric, when shapes or classes do not fit.
     """
-    prediction, target = np.asarray(prediction), np.asarray(target)
-    if is_single(prediction):
-        classes = 2
-        guess, actual = (prediction > threshold).astype(np.int64), target
-    else:
-        classes = prediction.shape[-1]
-        guess = prediction.argmax(axis=-1)
-        actual = target.argmax(axis=-1) if target.shape == prediction.shape else target
-    if guess.shape != actual.shape:
-        raise ValueError(
-            f"{metric!r}: predictions {prediction.shape} do not fit targets {target.shape}: "
-            "expected integer classes without the last axis, or rows of the same shape"
-        )
-    weight = None if sample_weight is None else spread(sample_weight, guess.shape).ravel()
-    guess, actual = guess.ravel(), actual.ravel().astype(np.int64, copy=False)
-    # argmin and argmax find both ends in a fraction of the time that min and max take.
-    if len(actual) and (
-        actual.item(actual.argmin()) < 0 or actual.item(actual.argmax()) >= classes
-    ):
-        kept = actual != IGNORED
-        guess, actual = guess[kept], actual[kept]
+    classes = prediction.shape[-1]
+    scores = prediction.reshape(-1, classes)
+    if target.shape == prediction.shape:
+        weight = spread(metric, sample_weight, target.shape[:-1])
+        actual = target.argmax(axis=-1).ravel()
+        return scores, actual, None if weight is None else weight.ravel()
+    if target.shape != prediction.shape[:-1]:
+        raise _misfit(metric, prediction, target)
+    weight = spread(metric, sample_weight, target.shape)
+    weight = None if weight is None else weight.ravel()
+    actual = target.ravel().astype(np.int64, copy=False)
+    if target.dtype.kind not in "iub" and not np.array_equal(actual, target.ravel()):
+        raise ValueError(f"{metric!r}: classes must be whole numbers, got {target.dtype} values")
+    if 0 <= ignore_index < classes or not _within(actual, classes - 1):
+        kept = actual != ignore_index
+        scores, actual = scores[kept], actual[kept]
         weight = None if weight is None else weight[kept]
-        if len(actual) and not 0 <= actual.min() <= actual.max() < classes:
+        if not _within(actual, classes - 1):
             raise ValueError(
                 f"{metric!r}: targets from {actual.min()} to {actual.max()} are not classes "
                 f"0 … {classes - 1}"
             )
-    return guess, actual, weight
+    return scores, actual, weight
 
 
-def is_single(prediction: np.ndarray) -> bool:
-    """Whether there is one score per row instead of one per class."""
-    return prediction.ndim == 1 or prediction.shape[-1] == 1
+def read_labels(
+    metric: Metric,
+    prediction: np.ndarray,
+    target: np.ndarray,
+    sample_weight: np.ndarray | None,
+    ignore_index: int,
+) -> Read:
+    """(scores (R, C), flags, weights or None), all (R,) of a single label; ignored ones weigh 0.
+
+    Raises:
+        ValueError: names the metric, when shapes or targets do not fit.
+    """
+    if target.shape != prediction.shape:
+        raise _misfit(metric, prediction, target)
+    weight = spread(metric, sample_weight, target.shape)
+    if ignore_index in (0, 1) or not _within(target, 1):
+        kept = target != ignore_index
+        weight = kept.astype(np.float64) if weight is None else weight * kept
+        if not _within(target[kept], 1):
+            low, high = target[kept].min(), target[kept].max()
+            raise ValueError(
+                f"{metric!r}: labels must be 0 and 1, or between, got {low:.4g} to {high:.4g}"
+            )
+    rows = (-1,) if is_single(prediction) else (-1, prediction.shape[-1])
+    weight = None if weight is None else weight.reshape(rows)
+    return prediction.reshape(rows), (target > 0.5).reshape(rows), weight
+
+
+def sized(metric: Metric, counts: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The counts so far, or zeros before the first batch.
+
+    Raises:
+        ValueError: names the metric, when there were other classes before.
+    """
+    if counts.size == 0:
+        return np.zeros(shape)
+    if counts.shape != shape:
+        raise ValueError(
+            f"{metric!r}: the number of classes is another than in the batches before (counts "
+            f"{shape}, before {counts.shape}); call reset() in between"
+        )
+    return counts
+
+
+def check_class(name: str, value: int) -> int:
+    """Refuse what is no whole number.
+
+    Raises:
+        ValueError: names the value.
+    """
+    if not is_whole(value):
+        raise ValueError(f"{name} must be a whole number, got {value!r}")
+    return value
+
+
+def _within(values: np.ndarray, high: int) -> bool:
+    """Whether all lie in [0, high]; NaN does not."""
+    # argmin and argmax find both ends in a fraction of the time that min and max take
+    return values.size == 0 or (
+        values.item(values.argmin()) >= 0 and values.item(values.argmax()) <= high
+    )
+
+
+def _misfit(metric: Metric, prediction: np.ndarray, target: np.ndarray) -> ValueError:
+    return ValueError(
+        f"{metric!r}: predictions {prediction.shape} do not fit targets {target.shape}: "
+        "expected integer classes without the last axis, or rows of the same shape"
+    )
+
+
+def _sums(flags: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+    """How much weight is flagged, per column."""
+    return (flags if weight is None else flags * weight).sum(axis=0, dtype=float)
 
 
 def _ratio(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:

@@ -19,13 +19,16 @@ class MeanAbsoluteError(Mean):
     ) -> None:
         """Add a batch."""
         target = as_floats(self, prediction, target)
-        self._add(np.abs(prediction - target), sample_weight)
+        weight = spread(self, sample_weight, target.shape)
+        self._add(np.abs(prediction - target), weight)
 
 
 class R2(Metric):
     """The share of the target's variance that is explained, 1 − Σ (t − p)² / Σ (t − t̄)².
 
-    With several outputs, the mean over them. 1 is perfect, 0 is as good as the constant mean.
+    With several outputs, the mean over those that have any weight. Each of the N rows is a sample;
+    where weights (N, T) tell steps apart, as beside padding, each step is one. 1 is perfect, 0 is
+    as good as the constant mean.
     """
 
     def __init__(self) -> None:
@@ -43,8 +46,11 @@ class R2(Metric):
     ) -> None:
         """Add a batch; mean and spread are merged as in Chan, Golub & LeVeque 1979."""
         t = as_floats(self, prediction, target)
-        one = np.ones(len(t)) if sample_weight is None else sample_weight
-        w = spread(one, t.shape).astype(np.float64)
+        weight = spread(self, sample_weight, t.shape)
+        w = np.ones(t.shape) if weight is None else weight.astype(np.float64)
+        axes = 1 if sample_weight is None else np.ndim(sample_weight)
+        outputs = t.shape[max(1, min(axes, t.ndim - 1)) :]
+        t, p, w = (a.reshape(-1, *outputs) for a in (t, np.asarray(prediction), w))
         added = w.sum(axis=0)
         total = self._weight + added
         mean = (w * t).sum(axis=0) / np.where(added > 0, added, 1)
@@ -56,14 +62,16 @@ class R2(Metric):
             + shift**2 * self._weight * added / some
         )
         self._mean = self._mean + shift * added / some
-        self._error = self._error + (w * (t - prediction) ** 2).sum(axis=0)
+        self._error = self._error + (w * (t - p) ** 2).sum(axis=0)
         self._weight = total
 
     def result(self) -> float:
-        """The mean over outputs; NaN for a constant target."""
-        if not np.all(np.asarray(self._spread) > 0):
+        """The mean over outputs; NaN for a constant target, and as long as nothing counts."""
+        counts = np.asarray(self._weight) > 0
+        total, error = np.asarray(self._spread)[counts], np.asarray(self._error)[counts]
+        if total.size == 0 or not (total > 0).all():
             return float("nan")
-        return float(np.mean(1 - self._error / self._spread))
+        return float(np.mean(1 - error / total))
 
 
 def as_floats(metric: Metric, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:

@@ -33,10 +33,19 @@ class Measures:
         y: np.ndarray,
         weight: np.ndarray | None,
     ) -> None:
-        """Add a batch, for which `loss` has just returned `value`."""
+        """Add a batch, for which `loss` has just returned `value`.
+
+        Metrics are given what the loss counts, and read it as the loss does.
+        """
         self._total += value * loss.denominator
         self._weight += loss.denominator
+        if not self.metrics:
+            return
+        prediction, y, weight = loss.for_metrics(prediction, y, weight)
+        if len(y) == 0:  # all rows are ignored
+            return
         for metric in self.metrics:
+            metric.follow(loss.multi_label, loss.decision_threshold)
             metric.update(prediction, y, weight)
 
     def results(self) -> dict[str, Any]:
