@@ -192,9 +192,7 @@ class _PerClass(ClassMetric):
 
     def reset(self) -> None:
         """No counts."""
-        # What was rightly found of each class, taken for it, really there; two classes are one
-        # label, class 1. Then the weight of all.
-        self._hits = self._taken = self._there = np.zeros(0)
+        self._tally = np.zeros((3, 0))  # hits, taken, there of each class; of two, of class 1
         self._weight = 0.0
 
     def update(
@@ -203,20 +201,15 @@ class _PerClass(ClassMetric):
         """Add a batch."""
         (guess, actual, weight), classes = self.decide(prediction, target, sample_weight)
         if guess.ndim == 2:
-            counts = [_sums(flags, weight) for flags in (guess & actual, guess, actual)]
+            flags = np.array([guess & actual, guess, actual])  # (3, R, C)
+            tally = (flags if weight is None else flags * weight).sum(axis=1, dtype=float)
         else:
             right = guess == actual
-            counts = [
-                np.bincount(actual[right], None if weight is None else weight[right], classes),
-                np.bincount(guess, weight, classes),
-                np.bincount(actual, weight, classes),
-            ]
-            if classes == 2:
-                counts = [count[1:] for count in counts]
-        self._hits, self._taken, self._there = (
-            sized(self, before, count.shape) + count
-            for before, count in zip((self._hits, self._taken, self._there), counts, strict=True)
-        )
+            hits = np.bincount(actual[right], None if weight is None else weight[right], classes)
+            taken = np.bincount(guess, weight, classes)
+            there = np.bincount(actual, weight, classes)
+            tally = np.array([hits, taken, there])[:, 1 if classes == 2 else 0 :]
+        self._tally = sized(self, self._tally, tally.shape) + tally
         self._weight += guess.size if weight is None else float(weight.sum(dtype=float))
 
     def share(self, hits: np.ndarray, taken: np.ndarray, there: np.ndarray) -> np.ndarray:
@@ -227,21 +220,17 @@ class _PerClass(ClassMetric):
         """The share; NaN as long as nothing counts."""
         if not self._weight:
             return float("nan")
-        occurs = self._taken + self._there > 0
-        share = self.share(self._hits, self._taken, self._there)[occurs]
+        hits, taken, there = self._tally
+        share = self.share(hits, taken, there)[taken + there > 0]
         return float(share.mean()) if share.size else 0.0
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` returned, also when it was a confusion matrix (C, C)."""
         counts = state.get("_counts")
         if counts is not None:
-            of = slice(1 if len(counts) == 2 else 0, None)
-            state = {
-                "_hits": counts.diagonal()[of].copy(),
-                "_taken": counts.sum(axis=0)[of],
-                "_there": counts.sum(axis=1)[of],
-                "_weight": float(counts.sum()),
-            }
+            tally = np.array([counts.diagonal(), counts.sum(axis=0), counts.sum(axis=1)])
+            tally = tally[:, 1 if len(counts) == 2 else 0 :]
+            state = {"_tally": tally, "_weight": float(counts.sum())}
         super().load_state_dict(state)
 
 
@@ -420,11 +409,6 @@ def _misfit(metric: Metric, prediction: np.ndarray, target: np.ndarray) -> Value
         f"{metric!r}: predictions {prediction.shape} do not fit targets {target.shape}: "
         "expected integer classes without the last axis, or rows of the same shape"
     )
-
-
-def _sums(flags: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
-    """How much weight is flagged, per column."""
-    return (flags if weight is None else flags * weight).sum(axis=0, dtype=float)
 
 
 def _ratio(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
