@@ -177,11 +177,9 @@ class Loss(Slot, Constructed):
         single values instead of rows, they stay in their places and weigh 0.
         """
         counts = self.counts(prediction, target)
-        if counts is None:
+        if counts is None or counts.item(counts.argmin()) > 0:
             return prediction, target, sample_weight
         kept = counts > 0
-        if kept.all():
-            return prediction, target, sample_weight
         weight = None if sample_weight is None else self._weight(sample_weight, counts)
         if kept.shape == prediction.shape:
             one_each = kept.astype(prediction.dtype)

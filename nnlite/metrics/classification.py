@@ -205,10 +205,12 @@ class _PerClass(ClassMetric):
             tally = (flags if weight is None else flags * weight).sum(axis=1, dtype=float)
         else:
             right = guess == actual
-            hits = np.bincount(actual[right], None if weight is None else weight[right], classes)
-            taken = np.bincount(guess, weight, classes)
-            there = np.bincount(actual, weight, classes)
-            tally = np.array([hits, taken, there])[:, 1 if classes == 2 else 0 :]
+            tally = np.empty((3, classes))
+            tally[0] = np.bincount(guess, right if weight is None else right * weight, classes)
+            tally[1] = np.bincount(guess, weight, classes)
+            tally[2] = np.bincount(actual, weight, classes)
+            if classes == 2:
+                tally = tally[:, 1:]
         self._tally = sized(self, self._tally, tally.shape) + tally
         self._weight += guess.size if weight is None else float(weight.sum(dtype=float))
 
