@@ -83,12 +83,13 @@ class _ClassLoss(Loss):
 
     def counts(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray | None:
         """V: the weight of each row's class, 0 for ignored rows; None when all are 1."""
-        if self.weight is None and self.ignore_index < 0 <= target.item(target.argmin()):
-            return None  # as a rule an ignored class is below 0, and there is none
+        by_class = None if self.weight is None else np.asarray(self.weight, prediction.dtype)
+        if self.ignore_index < 0 <= target.item(target.argmin()):
+            # as a rule an ignored class is below 0, and there is none
+            return None if by_class is None else by_class[target]
         kept = target != self.ignore_index
-        if self.weight is None:
+        if by_class is None:
             return None if kept.all() else kept.astype(prediction.dtype)
-        by_class = np.asarray(self.weight, prediction.dtype)
         return by_class[np.where(kept, target, 0)] * kept
 
     def select(self, log_p: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
