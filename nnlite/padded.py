@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+ONE_FEATURE = "data[..., None], (N, T, 1), to have one feature in each time step"
+
 
 class Padded:
     """A batch of sequences of different lengths, padded at the end to the longest one's T.
 
-    Layers that mix time steps (`accepts_padded = True`) take it whole and do not read what stands
-    beyond a sequence's end; the others get its `data`. See the prose in `layers/base.py`.
+    What stands in the padding never reaches a real value: layers that mix time steps take it whole
+    (`accepts_padded = True`) or refuse it, and only those that treat every step by itself get its
+    `data`. See the prose in `layers/base.py`.
 
     Args:
         data: (N, T, …), one sequence per row; whatever stands in the padding must be finite.
@@ -26,9 +29,10 @@ class Padded:
 
     def __init__(self, data: ArrayLike, lengths: ArrayLike) -> None:
         self.data = np.asarray(data)
-        self.lengths = np.asarray(lengths)
-        if self.lengths.dtype.kind not in "iu":
-            raise TypeError(f"Padded: lengths must be integers, got dtype {self.lengths.dtype}")
+        given = np.asarray(lengths)
+        if given.dtype.kind not in "iu":
+            raise TypeError(f"Padded: lengths must be integers, got dtype {given.dtype}")
+        self.lengths = given.astype(np.intp, copy=False)  # signed: layers count back from the end
         if self.data.ndim < 2 or self.lengths.shape != self.data.shape[:1]:
             raise ValueError(
                 "Padded: expected data (N, T, …) and lengths (N,), got "
@@ -68,19 +72,78 @@ class Padded:
         return f"Padded(data {self.data.shape}, lengths {self.lengths.shape})"
 
     def through(self, layer: Any) -> Any:
-        """`layer.forward` of all this, or of the data for a layer that does not know padding.
+        """`layer.forward` of all this, or of the data for a layer that treats each step by itself.
 
-        What then comes out is padded again while it still has N sequences of T steps.
+        What such a layer returns is padded again.
+
+        Raises:
+            ValueError: when a layer that does not know where sequences end mixes time steps: it
+                says so with `mixed_axes`, or does not return N sequences of T steps.
         """
         if layer.accepts_padded:
             return layer.forward(self)
+        if any(axis % self.data.ndim == 1 for axis in layer.mixed_axes):
+            instead = layer.instead_of_padded
+            if self.data.ndim == 2:
+                instead = ONE_FEATURE
+            raise ValueError(
+                f"{layer!r}: mixes the time steps of Padded sequences {self.shape}, and does not "
+                f"know where they end; use {instead}"
+            )
         y = layer.forward(self.data)
-        return Padded(y, self.lengths) if np.shape(y)[:2] == self.data.shape[:2] else y
+        if y is None:
+            return y  # the container says what is missing
+        shape = getattr(y, "shape", ())
+        if shape[:2] != self.shape[:2]:
+            raise ValueError(
+                f"{layer!r}: made {shape or type(y).__name__} of Padded sequences {self.shape}; a "
+                "layer that does not treat each time step by itself must know where they end. Use "
+                + layer.instead_of_padded
+            )
+        return Padded(y, self.lengths)
 
 
 def plain(x: Any) -> np.ndarray:
     """The bare array."""
     return x.data if isinstance(x, Padded) else x
+
+
+def data_and_lengths(x: Any) -> tuple[Any, np.ndarray | None]:
+    """The bare array, and where its sequences end: None when it is not padded."""
+    return (x.data, x.lengths) if isinstance(x, Padded) else (x, None)
+
+
+def within(a: np.ndarray, lengths: np.ndarray | None, beyond: float = 0.0) -> np.ndarray:
+    """The array (N, T, …) with `beyond` in its padding; as it is where there is none."""
+    if lengths is None or (lengths == a.shape[1]).all():
+        return a
+    mask = np.arange(a.shape[1]) < lengths[:, None]
+    return np.where(mask.reshape(*mask.shape, *[1] * (a.ndim - 2)), a, beyond)
+
+
+def ended(y: np.ndarray, lengths: np.ndarray | None) -> Any:
+    """The array (N, T, …) as sequences of these lengths, zero in the padding; None leaves it."""
+    return y if lengths is None else Padded(within(y, lengths), lengths)
+
+
+def check_ends(owner: Any, lengths: np.ndarray, ends: np.ndarray) -> None:
+    """Refuse sequences that are too short for a window.
+
+    Args:
+        owner: the layer.
+        lengths: (N,), of its inputs.
+        ends: (N,), of its outputs.
+
+    Raises:
+        ValueError: names the first that would be left without a time step.
+    """
+    short = np.flatnonzero(ends < 1)
+    if short.size:
+        row = int(short[0])
+        raise ValueError(
+            f"{owner!r}: sequence {row} is too short: of its {lengths[row]} time steps, no output "
+            "would be left; leave out such sequences, or add padding to the layer"
+        )
 
 
 def join(parts: Sequence[Any]) -> Any:

@@ -252,6 +252,11 @@ class GLU(Layer):
     def __init__(self, axis: int = -1) -> None:
         self.axis = axis
 
+    @property
+    def mixed_axes(self) -> tuple[int, ...]:  # type: ignore[override]  # follows from an argument
+        """The halves meet along the axis."""
+        return (self.axis,)
+
     def forward(self, x: np.ndarray) -> np.ndarray:
         """A ⊙ σ(b)."""
         self.check_floating(x)

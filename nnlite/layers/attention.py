@@ -107,6 +107,8 @@ class MultiHeadAttention(Container, Continuing):
     def _attend(self, x: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
         """Of plain arrays; `valid` (N, T) says where the sequences are, None everywhere."""
         self._check(x, valid)
+        if valid is not None:
+            x = np.where(valid[..., None], x, 0)  # no product with what stands there may overflow
         q, k, v = self._heads(self.forward_child("qkv", self.qkv, x))  # each (N, heads, T, d)
         q *= self._scale
         if self.carried is not None:

@@ -41,12 +41,18 @@ What the framework relies on:
   attributes in the order in which they were defined, lists, tuples and dicts too, each part once.
   Names that start with `_` are not walked. There is nothing to register.
 - *Constructor arguments* are stored untouched under their own names (see `construction.py`).
-- *Padded sequences.* `Padded(data, lengths)` flows through containers whole to the layers that
-  mix time steps and say so with `accepts_padded = True`: they treat every sequence as if it ended
-  at its own length, and return zeros beyond. Any other layer is called with the bare `data`, and
-  what it returns is padded again while it still has T steps. Gradients are plain arrays, zero in
-  the padding: a loss gives what stands there no weight, so they start as zeros there, and a layer
-  that accepts padding passes none on.
+- *Padded sequences.* What stands in the padding of `Padded(data, lengths)` changes no real value:
+  a row in a batch gives the numbers that it gives alone, cut at its length. There are three kinds
+  of layers. Most treat every time step by itself; that is what is taken for granted where nothing
+  is said. Such a layer is called with the bare `data`, and what it returns, N sequences of T steps
+  (anything else is an error), is padded again. A layer that mixes time steps says
+  `accepts_padded = True` and gets the whole `Padded`: it treats every sequence as if it ended at
+  its own length, and returns zeros beyond. One that mixes them and knows nothing of lengths lists
+  in `mixed_axes` the axes along which values meet, and where time (axis 1) is one of them, the
+  sequences are refused. A layer built from others hands them on: `accepts_padded = True`, and
+  `x.through(self.inner)` where x is `Padded`. Gradients are plain arrays, zero in the padding: a
+  loss gives what stands there no weight, so they start as zeros there, and a layer that accepts
+  padding passes none on.
 - *Carried state.* What a layer takes from one batch to the next on purpose (a stateful recurrent
   layer, or attention inside `nn.decoding`) is its `carried`; `reset_state()` drops it, and
   evaluation starts without it.
@@ -83,6 +89,9 @@ class Layer(Slot, Constructed):
             "forward", "input" and the layer's parameter names. The trace prints them.
         min_batch: the smallest batch that training mode accepts (default 1).
         accepts_padded: whether `forward` takes `Padded` sequences (default False).
+        mixed_axes: the axes of x along which values meet, in a layer that knows nothing of padding
+            (default none).
+        instead_of_padded: what to use for `Padded` sequences where they are refused.
         carried: what the next batch starts from (default None).
     """
 
@@ -91,6 +100,11 @@ class Layer(Slot, Constructed):
     equations: ClassVar[Mapping[str, str]] = {}
     min_batch: int = 1
     accepts_padded: bool = False
+    mixed_axes: tuple[int, ...] = ()
+    instead_of_padded: str = (
+        "LastStep, MeanOverTime, GlobalMaxPool1d or GlobalAvgPool1d to make one vector of each; a "
+        "layer of your own may say accepts_padded = True and read x.data and x.lengths"
+    )
     carried: Any = None
 
     def forward(self, x: np.ndarray) -> np.ndarray:

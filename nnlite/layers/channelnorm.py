@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Container
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -33,6 +33,7 @@ from nnlite.ops.channels import (
     sums_along,
     wide_rows,
 )
+from nnlite.padded import ONE_FEATURE, Padded, data_and_lengths
 from nnlite.parameter import Buffer, Parameter
 
 
@@ -65,7 +66,7 @@ class ChannelNorm(Layer):
         mean = self.average(means)
         return mean, self.average(squares + (means - mean) ** 2), True
 
-    def check_input(self, x: np.ndarray) -> None:
+    def check_input(self, x: Any) -> None:
         """Refuse other shapes than (N, …, C), and no values."""
         self.check_floating(x)
         if x.ndim not in self.ranks or x.shape[-1] != self._channels:
@@ -78,24 +79,29 @@ class ChannelNorm(Layer):
         """The shapes that are taken, for messages."""
         return f"(N, …, {self._channels})"
 
-    def forward(self, x: np.ndarray) -> np.ndarray:
+    def forward(self, x: np.ndarray | Padded) -> Any:
         """y = γ ⊙ x̂ + β, as one factor and one term per channel: y = (γ r) x + (β − γ r μ)."""
         self.check_input(x)
-        rows = wide_rows(x, self.groups(x))
-        mean, var, own = self.statistics(rows, math.prod(x.shape[:-1]) // len(rows))
+        values, mask = (x.data[x.mask], x.mask) if isinstance(x, Padded) else (x, None)
+        rows = wide_rows(values, self.groups(values))
+        mean, var, own = self.statistics(rows, math.prod(values.shape[:-1]) // len(rows))
         rstd = 1 / np.sqrt(var + float(self.eps))
         scale = self._scaled(rstd)
         shift = -mean * scale
         if self.bias is not None:
             shift += self.bias.data
-        y = scale_and_shift(rows, scale, shift).reshape(x.shape)
-        self.save_for_backward(x, mean, rstd, own)
-        return y
+        y = scale_and_shift(rows, scale, shift).reshape(values.shape)
+        self.save_for_backward(values, mask, mean, rstd, own)
+        return Padded(_put_back(y, mask), x.lengths) if isinstance(x, Padded) else y
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
         """dL/dγ, dL/dβ, and dL/dx through x, μ and σ²."""
-        x, mean, rstd, own = self.saved()
-        self.check_grad_output(grad_output, x.shape)
+        x, mask, mean, rstd, own = self.saved()
+        if mask is None:
+            self.check_grad_output(grad_output, x.shape)
+        else:
+            self.check_grad_output(grad_output, mask.shape + x.shape[1:])
+            grad_output = grad_output[mask]
         rows, d_rows = (wide_rows(a, len(mean)) for a in (x, grad_output))
         total, along = sums_along(d_rows, rows, mean)  # Σ G and Σ G ⊙ (x − μ), (B, C)
         along *= rstd  # Σ G ⊙ x̂
@@ -106,16 +112,26 @@ class ChannelNorm(Layer):
             return None
         scale = self._scaled(rstd)
         if not own:
-            return scale_and_shift(d_rows, scale, np.zeros_like(scale)).reshape(x.shape)
+            d_x = scale_and_shift(d_rows, scale, np.zeros_like(scale))
+            return _put_back(d_x.reshape(x.shape), mask)
         count = math.prod(x.shape[:-1]) // len(rows)
         mean_d = self.average(self._scaled(total) / count)  # 1/M Σ D
         mean_d_x_hat = self.average(self._scaled(along) / count)  # 1/M Σ D ⊙ x̂
         slope = -rstd * rstd * mean_d_x_hat
         d_x = combine(d_rows, rows, scale, slope, -rstd * mean_d - slope * mean)
-        return d_x.reshape(x.shape)
+        return _put_back(d_x.reshape(x.shape), mask)
 
     def _scaled(self, values: np.ndarray) -> np.ndarray:
         return values if self.weight is None else values * self.weight.data
+
+
+def _put_back(values: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+    """The real steps (R, …) where the mask (N, T) has them, zeros elsewhere; all without a mask."""
+    if mask is None:
+        return values
+    whole = np.zeros(mask.shape + values.shape[1:], values.dtype)
+    whole[mask] = values
+    return whole
 
 
 AFFINE_EQUATIONS = {
@@ -127,8 +143,12 @@ AFFINE_EQUATIONS = {
 
 
 class BatchNorm(ChannelNorm):
-    """What `BatchNorm1d` and `BatchNorm2d` share: statistics over the whole batch."""
+    """What `BatchNorm1d` and `BatchNorm2d` share: statistics over the whole batch.
 
+    Of `Padded` sequences the batch is their real steps, taken out and put back where they were.
+    """
+
+    accepts_padded = True
     equations: ClassVar = AFFINE_EQUATIONS
 
     def __init__(
@@ -148,10 +168,17 @@ class BatchNorm(ChannelNorm):
         """One: the batch."""
         return 1
 
-    def check_input(self, x: np.ndarray) -> None:
+    def check_input(self, x: Any) -> None:
         """Refuse a batch without a variance too."""
-        super().check_input(x)
-        if self.training and x.size == self._channels:
+        data, lengths = data_and_lengths(x)
+        super().check_input(data)
+        count = data.size if lengths is None else lengths.sum() * math.prod(data.shape[2:])
+        if lengths is not None and data.ndim < 3:
+            raise ValueError(
+                f"{self!r}: expected Padded sequences (N, T, …, {self.num_features}), "
+                f"got {data.shape}; use {ONE_FEATURE}"
+            )
+        if self.training and count == self._channels:
             raise ValueError(
                 f"{self!r}: training mode needs more than one value per channel, got {x.shape}: "
                 "one value has no variance. Use a larger batch, or eval mode"
@@ -176,6 +203,8 @@ class BatchNorm1d(BatchNorm):
                  the running statistics by momentum: m ← (1 − momentum) m + momentum · μ, and the
                  same for the variance, with the unbiased σ² M/(M − 1), M values per channel
                  eval: the running statistics stand in for μ and σ²
+                 `Padded` sequences are one array (M, C) of their real steps; the padding has no
+                 part in any sum here or below, and is zero in y and in dL/dx
     Backward     in Ioffe & Szegedy's order, section 3, with D = dL/dx̂ and sums over the batch
                  1. D = G ⊙ γ
                  2. dL/dσ² = Σ D (x − μ) · (−½) (σ² + ε)^(−3/2)
@@ -256,6 +285,8 @@ class GroupNorm(ChannelNorm):
     Source       Wu & He 2018, "Group Normalization", equations 1, 2, 6 and 7
     """
 
+    mixed_axes = (1, -1)
+    instead_of_padded = "LayerNorm, which takes each time step by itself, or BatchNorm1d"
     equations: ClassVar = AFFINE_EQUATIONS
 
     def __init__(
@@ -305,6 +336,8 @@ class InstanceNorm2d(ChannelNorm):
     Source       Ulyanov et al. 2016, "Instance Normalization"
     """
 
+    mixed_axes = (1, 2)
+    instead_of_padded = "LayerNorm, which takes each place by itself, or BatchNorm2d"
     equations: ClassVar = AFFINE_EQUATIONS
     ranks: ClassVar = (4,)
 

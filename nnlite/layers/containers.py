@@ -267,20 +267,17 @@ def joined_padding(name: str, y: np.ndarray, parts: Sequence[Any]) -> Any:
     Raises:
         ValueError: when the parts do not agree in where sequences end; `name` says what they are.
     """
-    if not any(isinstance(part, Padded) for part in parts):
+    lengths = [part.lengths for part in parts if isinstance(part, Padded)]
+    if not lengths:
         return y
-    first = parts[0]
-    for part in parts:
-        if (
-            not (isinstance(part, Padded) and isinstance(first, Padded))
-            or y.shape[:2] != part.shape[:2]
-            or (part.lengths != first.lengths).any()
-        ):
-            raise ValueError(
-                f"{name} must agree in where Padded sequences end, and keep time apart from "
-                f"features; got {', '.join(map(repr, parts))}"
-            )
-    return Padded(y, first.lengths)
+    together = len(lengths) == len(parts) and all((each == lengths[0]).all() for each in lengths)
+    if not together or y.shape[:2] != parts[0].shape[:2]:
+        given = (p if isinstance(p, Padded) else f"an array {p.shape}" for p in parts)
+        raise ValueError(
+            f"{name} must agree in where Padded sequences end, and have features on an axis after "
+            f"time; got {', '.join(map(str, given))}"
+        )
+    return Padded(y, lengths[0])
 
 
 class Concat(_Branches):

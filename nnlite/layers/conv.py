@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from nnlite.initializers import Initializer
 from nnlite.layers.conv_base import Convolution, Padding, Size
 from nnlite.ops.convolution import Algorithm, forward, gradients
+from nnlite.ops.convolution.geometry import Pair
+from nnlite.padded import Padded, data_and_lengths, ended, within
 
 
 class _Conv(Convolution):
@@ -51,34 +53,40 @@ class _Conv(Convolution):
         field = self._geometry.kernel[-self.axes :]
         self.set_parameters((*field, in_channels // groups, out_channels), bias, rng)
 
-    def forward(self, x: np.ndarray) -> np.ndarray:
+    def out_size(self, size: Pair) -> Pair:
+        """⌊(L + p₀ + p₁ − d (k − 1) − 1)/s⌋ + 1, along each axis."""
+        return self._geometry.out_size(size)
+
+    def forward(self, x: np.ndarray | Padded) -> Any:
         """y = x ⋆ W + b."""
-        images = self.images(x)
+        data, lengths = data_and_lengths(x)
+        images = self.images(data, lengths)
         size, geometry = (images.shape[1], images.shape[2]), self._geometry
-        out = geometry.out_size(size)
+        out = self.out_size(size)
         if min(out) < 1:
             raise ValueError(
                 f"{self!r}: the kernel spans {self.seen_size(geometry.reach)}, which is larger "
                 f"than the padded input of {self.seen_size(geometry.padded_size(size))}, "
                 f"so that no output is left; got {x.shape}"
             )
+        ends = self.ends(lengths)
         bias = None if self.bias is None else self.bias.data
         y = forward(self.operation(out), images, self.kernel(), bias, geometry)
-        self.save_for_backward(images)
-        return self.lower(y)
+        self.save_for_backward(images, lengths, ends)
+        return ended(self.lower(y), ends)
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
         """dL/dW, dL/db and dL/dx; the last only when somebody upstream needs it."""
-        (x,) = self.saved()
+        x, lengths, ends = self.saved()
         geometry = self._geometry
-        out = geometry.out_size((x.shape[1], x.shape[2]))
-        g, operation = self.gradient_images(grad_output, len(x), out), self.operation(out)
+        out = self.out_size((x.shape[1], x.shape[2]))
+        g, operation = self.gradient_images(grad_output, len(x), out, ends), self.operation(out)
         needs = self.bias is not None, self.needs_input_grad
         d_w, d_b, d_x = gradients(operation, x, g, self.kernel(), geometry, *needs)
         self.weight.grad += d_w.reshape(self.weight.shape)
         if self.bias is not None and d_b is not None:
             self.bias.grad += d_b
-        return None if d_x is None else self.lower(d_x)
+        return None if d_x is None else within(self.lower(d_x), lengths)
 
     def multiply_adds(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:
         """Each output sums a kernel's worth of products."""
@@ -137,15 +145,17 @@ class Conv1d(_Conv):
                  dL/dx[n, l, c] = Σ_ko G[n, i, o] W[k, c, o] over the i with s i = l + p − d k
                  dL/db_o = Σ_ni G[n, i, o]
     Shapes       x (N, L, in) → y (N, L′, out), L′ = ⌊(L + p₀ + p₁ − d (k − 1) − 1)/s⌋ + 1;
-                 weight (k, in/groups, out); bias (out,)
-    Saves        x
+                 weight (k, in/groups, out); bias (out,). A `Padded` sequence is zero beyond its
+                 own length L, and y ends at its L′
+    Saves        x; the lengths L and L′ of padded sequences
     Args         in_channels, out_channels: sizes of the last axis before and after, ≥ 1
                  kernel_size, stride, dilation: whole numbers ≥ 1 (default stride 1, dilation 1)
                  padding: zeros at the ends: a number; (left, right), so that (k − 1, 0) with
                  stride and dilation 1 looks only back; "same" or "valid" (default 0)
                  groups, bias, algorithm, weight_init, bias_init, rng: as for `Conv2d`
     Raises       ValueError: when x is not (N, L, in), the kernel spans more than the padded
-                 sequence, or G is not in y's shape; at construction as for `Conv2d`
+                 sequence (or a padded one of the batch), or G is not in y's shape; at
+                 construction as for `Conv2d`
                  TypeError: when x does not hold floats
     Source       Waibel et al. 1989, "Phoneme recognition using time-delay neural networks"; first
                  values as in PyTorch

@@ -12,6 +12,7 @@ from nnlite.initializers import Initializer, Uniform, first_values
 from nnlite.layers.base import Layer
 from nnlite.ops.convolution import ALGORITHMS, Algorithm, check_algorithm, choose_algorithm
 from nnlite.ops.convolution.geometry import Geometry, Pair
+from nnlite.padded import check_ends, within
 from nnlite.parameter import Parameter
 from nnlite.random import as_generator
 
@@ -22,9 +23,12 @@ Padding = Size | tuple[Pair, Pair] | Literal["same", "valid"]
 class Convolution(Layer):
     """A layer with a kernel that moves over one axis (N, L, C) or two (N, H, W, C).
 
-    One axis is two with a height of 1: inside, everything is an image.
+    One axis is two with a height of 1: inside, everything is an image. `Padded` sequences run along
+    the first axis, zero beyond their ends as any x is outside its edges, and have as many outputs
+    as each would have alone.
     """
 
+    accepts_padded = True
     axes: ClassVar[int]
     in_channels: int
     out_channels: int
@@ -120,8 +124,21 @@ class Convolution(Layer):
             name = choose_algorithm(shape, out_size, self._geometry, self.weight.dtype)
         return ALGORITHMS[name]
 
-    def images(self, x: np.ndarray) -> np.ndarray:
-        """The input as images (N, H, W, C), checked."""
+    def out_size(self, size: Pair) -> Pair:
+        """The output's height and width, given the input's."""
+        raise NotImplementedError
+
+    def ends(self, lengths: np.ndarray | None) -> np.ndarray | None:
+        """Where the outputs of sequences of these lengths end, (N,); None for plain arrays."""
+        if lengths is None:
+            return None
+        both: Any = (lengths, lengths)  # as heights and as widths: only one of them is time
+        ends: Any = self.out_size(both)[-self.axes]
+        check_ends(self, lengths, ends)
+        return np.asarray(ends)
+
+    def images(self, x: np.ndarray, lengths: np.ndarray | None) -> np.ndarray:
+        """The input as images (N, H, W, C), checked, with zeros in the padding."""
         self.check_floating(x)
         names = "L" if self.axes == 1 else "H, W"
         if x.ndim != self.axes + 2 or x.shape[-1] != self.in_channels:
@@ -129,12 +146,14 @@ class Convolution(Layer):
                 f"{self!r}: expected (N, {names}, {self.in_channels}), got {x.shape}"
                 + layout_hint(x.shape, self.in_channels, (self.axes + 2,))
             )
-        return self.lift(x)
+        return self.lift(within(x, lengths))
 
-    def gradient_images(self, grad_output: np.ndarray, samples: int, out_size: Pair) -> np.ndarray:
-        """dL/dy as images (N, H′, W′, O), checked."""
+    def gradient_images(
+        self, grad_output: np.ndarray, samples: int, out_size: Pair, ends: np.ndarray | None
+    ) -> np.ndarray:
+        """dL/dy as images (N, H′, W′, O), checked, with zeros in the padding."""
         self.check_grad_output(grad_output, (samples, *out_size[-self.axes :], self.out_channels))
-        return self.lift(grad_output)
+        return self.lift(within(grad_output, ends))
 
     def lift(self, a: np.ndarray) -> np.ndarray:
         """A sequence as an image of height 1."""

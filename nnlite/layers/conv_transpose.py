@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from nnlite.layers.conv_base import Convolution, Padding, Size
 from nnlite.ops.convolution import Algorithm
 from nnlite.ops.convolution.bias import add_bias, bias_gradient
 from nnlite.ops.convolution.geometry import Pair
+from nnlite.padded import Padded, data_and_lengths, ended, within
 
 
 class _ConvTranspose(Convolution):
@@ -92,9 +93,10 @@ class _ConvTranspose(Convolution):
         )
         return height, width
 
-    def forward(self, x: np.ndarray) -> np.ndarray:
+    def forward(self, x: np.ndarray | Padded) -> Any:
         """y = x ∗ W + b."""
-        images = self.images(x)
+        data, lengths = data_and_lengths(x)
+        images = self.images(data, lengths)
         size, geometry = (images.shape[1], images.shape[2]), self._geometry
         out = self.out_size(size)
         if min(size) < 1 or min(out) < 1:
@@ -102,17 +104,18 @@ class _ConvTranspose(Convolution):
                 f"{self!r}: no output is left, its size would be {self.seen_size(out)}; "
                 f"got {x.shape}"
             )
+        ends = self.ends(lengths)
         y = self.operation(size).input_gradient(images, self.kernel(), out, geometry)
         if self.bias is not None:
             add_bias(y, self.bias.data)
-        self.save_for_backward(images)
-        return self.lower(y)
+        self.save_for_backward(images, lengths, ends)
+        return ended(self.lower(y), ends)
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
         """dL/dW, dL/db and dL/dx; the last only when somebody upstream needs it."""
-        (x,) = self.saved()
+        x, lengths, ends = self.saved()
         size, geometry = (x.shape[1], x.shape[2]), self._geometry
-        g = self.gradient_images(grad_output, len(x), self.out_size(size))
+        g = self.gradient_images(grad_output, len(x), self.out_size(size), ends)
         operation = self.operation(size)
         d_kernel = operation.weight_gradient(g, x, geometry)  # (kH, kW, out/groups, in)
         self.weight.grad += d_kernel.swapaxes(2, 3).reshape(self.weight.shape)
@@ -122,7 +125,7 @@ class _ConvTranspose(Convolution):
             return None
         d_x = operation.forward(g, self.kernel(), geometry)
         # output padding may leave room for further windows, which no input stands for
-        return self.lower(d_x[:, : size[0], : size[1]])
+        return within(self.lower(d_x[:, : size[0], : size[1]]), lengths)
 
     def multiply_adds(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:
         """Each input is multiplied with a kernel's worth of weights."""
@@ -170,8 +173,9 @@ class ConvTranspose1d(_ConvTranspose):
                  dL/dW[k, c, o] = Σ_ni G[n, s i + d k − p, o] x[n, i, c]
                  dL/db_o = Σ_nl G[n, l, o]
     Shapes       x (N, L, in) → y (N, L′, out), L′ = (L − 1) s − p₀ − p₁ + d (k − 1) + 1 +
-                 output_padding; weight (k, in, out/groups); bias (out,)
-    Saves        x
+                 output_padding; weight (k, in, out/groups); bias (out,). A `Padded` sequence
+                 is zero beyond its own length L, and y ends at its L′
+    Saves        x; the lengths L and L′ of padded sequences
     Args         as for `ConvTranspose2d`, with whole numbers for the sizes and a number or
                  (left, right) for the padding
     Raises       ValueError, TypeError: as for `ConvTranspose2d`

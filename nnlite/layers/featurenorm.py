@@ -19,6 +19,7 @@ class FeatureNorm(Layer):
     dL/dx = centred(dL/dc), with dL/dc = r (D − x̂ mean(D ⊙ x̂)), D = G ⊙ γ, r = 1/√(mean c² + ε).
     """
 
+    mixed_axes = (-1,)
     weight: Parameter | None
     bias: Parameter | None = None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -12,17 +12,27 @@ from nnlite.layers.base import Layer
 from nnlite.layers.pooling import Size, check_channels_last
 from nnlite.layers.resize import AxisMaps
 from nnlite.ops.products import sum_rows
+from nnlite.padded import Padded, data_and_lengths, within
 
 
 class GlobalPool(Layer):
     """What the four global pooling layers share: all positions of a sample are one axis, P."""
 
+    accepts_padded = True
     spatial: ClassVar[int]
 
-    def positions(self, x: np.ndarray) -> np.ndarray:
-        """X (N, …, C) as (N, P, C)."""
-        check_channels_last(self, x, self.spatial)
-        return x.reshape(len(x), math.prod(x.shape[1:-1]), x.shape[-1])
+    def positions(
+        self, x: np.ndarray | Padded, beyond: float
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """X (N, …, C) as (N, P, C), and how many positions each sample has, (N,), if padded.
+
+        Those of a padded sequence come first; after them stands the value `beyond`.
+        """
+        data, lengths = data_and_lengths(x)
+        check_channels_last(self, data, self.spatial)
+        rows = data.reshape(len(data), math.prod(data.shape[1:-1]), data.shape[-1])
+        counts = None if lengths is None else lengths * math.prod(data.shape[2:-1])
+        return within(rows, counts, beyond), counts
 
 
 class GlobalAvgPool(GlobalPool):
@@ -30,20 +40,21 @@ class GlobalAvgPool(GlobalPool):
 
     equations: ClassVar = {"forward": "y = 1/P Σₚ xₚ", "input": "dL/dxₚ = G / P"}
 
-    def forward(self, x: np.ndarray) -> np.ndarray:
+    def forward(self, x: np.ndarray | Padded) -> np.ndarray:
         """The mean over all positions."""
-        rows = self.positions(x)
-        y = sum_rows(rows) / rows.shape[1]
-        self.save_for_backward(x.shape)
+        rows, counts = self.positions(x, 0.0)
+        number: Any = rows.shape[1] if counts is None else counts[:, None].astype(rows.dtype)
+        y = sum_rows(rows) / number
+        self.save_for_backward(x.shape, number, counts)
         return y
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """An equal share for every position."""
-        (shape,) = self.saved()
+        shape, number, counts = self.saved()
         self.check_grad_output(grad_output, (shape[0], shape[-1]))
         d_x = np.empty((shape[0], math.prod(shape[1:-1]), shape[-1]), grad_output.dtype)
-        d_x[:] = (grad_output / d_x.shape[1])[:, None]
-        return d_x.reshape(shape)
+        d_x[:] = (grad_output / number)[:, None]
+        return within(d_x, counts).reshape(shape)
 
 
 class GlobalMaxPool(GlobalPool):
@@ -54,9 +65,9 @@ class GlobalMaxPool(GlobalPool):
         "input": "dL/dxₚ = G where xₚ is the first maximum, else 0",
     }
 
-    def forward(self, x: np.ndarray) -> np.ndarray:
+    def forward(self, x: np.ndarray | Padded) -> np.ndarray:
         """The maximum over all positions."""
-        rows = self.positions(x)
+        rows, _ = self.positions(x, -np.inf)
         first = rows.argmax(axis=1)[:, None]  # (N, 1, C)
         y = np.take_along_axis(rows, first, axis=1)[:, 0]
         self.save_for_backward(first, x.shape)
@@ -74,10 +85,10 @@ class GlobalMaxPool(GlobalPool):
 class GlobalAvgPool1d(GlobalAvgPool):
     """The mean of each channel over the whole sequence.
 
-    Forward      y = 1/L Σₗ xₗ
-    Backward     dL/dxₗ = G / L, for ∂y/∂xₗ = 1/L
+    Forward      y = 1/L Σₗ xₗ; of `Padded` sequences, each over its own L steps
+    Backward     dL/dxₗ = G / L, for ∂y/∂xₗ = 1/L; 0 in the padding
     Shapes       x (N, L, C) → y (N, C)
-    Saves        x's shape
+    Saves        x's shape, L
     Raises       ValueError: when x is not (N, L, C), or G not in y's shape
                  TypeError: when x does not hold floats
     Source       Lin et al. 2014, "Network In Network", section 3.2
@@ -92,7 +103,7 @@ class GlobalAvgPool2d(GlobalAvgPool):
     Forward      y = 1/(H W) Σₕ Σ_w x_hw
     Backward     dL/dx_hw = G / (H W), for ∂y/∂x_hw = 1/(H W)
     Shapes       x (N, H, W, C) → y (N, C)
-    Saves        x's shape
+    Saves        x's shape, H W
     Raises       ValueError: when x is not (N, H, W, C), or G not in y's shape
                  TypeError: when x does not hold floats
     Source       Lin et al. 2014, "Network In Network", section 3.2
@@ -104,7 +115,7 @@ class GlobalAvgPool2d(GlobalAvgPool):
 class GlobalMaxPool1d(GlobalMaxPool):
     """The largest value of each channel in the whole sequence.
 
-    Forward      y = maxₗ xₗ
+    Forward      y = maxₗ xₗ; of `Padded` sequences, each over its own steps
     Backward     dL/dxₗ = G where xₗ is the first maximum, else 0: ∂y/∂x is 1 for the value taken
     Shapes       x (N, L, C) → y (N, C)
     Saves        where each maximum was, x's shape
@@ -145,6 +156,7 @@ class AdaptiveAvgPool2d(AxisMaps):
     Source       He et al. 2015 (spatial pyramid pooling); windows as in PyTorch
     """
 
+    instead_of_padded = "GlobalAvgPool2d, or AvgPool2d"
     equations: ClassVar = {"forward": "Y = A_H X A_Wᵀ", "input": "dL/dX = A_Hᵀ G A_W"}
 
     def __init__(self, output_size: Size) -> None:

@@ -37,6 +37,7 @@ class Linear(Layer):
     Source       standard result; first values as in PyTorch
     """
 
+    mixed_axes = (-1,)
     equations: ClassVar = {
         "forward": "y = x W + b",
         "weight": "dL/dW = xᵀ G",

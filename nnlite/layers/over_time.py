@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nnlite.layers.base import Layer
-from nnlite.padded import Padded, plain
+from nnlite.padded import Padded, plain, within
 
 
 class _OverTime(Layer):
@@ -61,7 +61,7 @@ class MeanOverTime(_OverTime):
     Forward      yₙ = (1/Lₙ) Σₜ x_nt over its own Lₙ steps, all T without padding
     Backward     dL/dx_nt = Gₙ/Lₙ, and 0 in the padding: every step has the same share in y
     Shapes       x (N, T, …, D) → y (N, …, D)
-    Saves        each step's share, and x's shape
+    Saves        each step's share, x's shape and the lengths
     Raises       TypeError: when x does not hold floats
                  ValueError: when x has no time axis
     Source       standard result
@@ -74,15 +74,17 @@ class MeanOverTime(_OverTime):
         data = self.unpack(x)
         self.check_floating(data)
         share: Any = 1 / data.shape[1]
-        if isinstance(x, Padded):  # 1/L within each sequence and 0 beyond, (N, T, 1, …)
-            share = (x.mask / x.lengths[:, None]).astype(data.dtype)
-            share = share.reshape(*share.shape, *[1] * (data.ndim - 2))
-        y = (data * share).sum(axis=1)
-        self.save_for_backward(share, data.shape)
+        lengths = None
+        if isinstance(x, Padded):  # 1/L of each sequence, (N, 1, 1, …)
+            lengths = x.lengths
+            share = (1 / lengths).astype(data.dtype).reshape(-1, *[1] * (data.ndim - 1))
+        y = (within(data, lengths) * share).sum(axis=1)
+        self.save_for_backward(share, data.shape, lengths)
         return y
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """The same share for every step."""
-        share, shape = self.saved()
+        share, shape, lengths = self.saved()
         self.check_grad_output(grad_output, (shape[0], *shape[2:]))
-        return np.broadcast_to(grad_output[:, None] * share, shape).copy()
+        d_x = np.broadcast_to(grad_output[:, None] * share, shape).copy()
+        return within(d_x, lengths)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from nnlite.ops.windows import (
     spread_windows,
     sum_windows,
 )
+from nnlite.padded import Padded, check_ends, data_and_lengths, ended, within
 
 Size = int | tuple[int, int]
 
@@ -36,8 +37,13 @@ def check_channels_last(layer: Layer, x: np.ndarray, spatial: int) -> None:
 
 
 class Pool(Layer):
-    """What the four pooling layers share: where their windows lie."""
+    """What the four pooling layers share: where their windows lie.
 
+    A `Padded` sequence has the windows that it would have alone, and what lies beyond its end is
+    padding like any other.
+    """
+
+    accepts_padded = True
     spatial: ClassVar[int]
 
     def __init__(
@@ -65,11 +71,9 @@ class Pool(Layer):
         """The windows along each spatial axis of x."""
         check_channels_last(self, x, self.spatial)
         windows = []
-        for size, (kernel, stride, padding) in zip(x.shape[1:], self._geometry, strict=False):
-            rest = size + 2 * padding - kernel
-            count = (rest + (stride - 1 if self.ceil_mode else 0)) // stride + 1
-            if self.ceil_mode and (count - 1) * stride >= size + padding:
-                count -= 1  # the last window would begin in the padding after x
+        for axis, (size, geometry) in enumerate(zip(x.shape[1:], self._geometry, strict=False)):
+            kernel, stride, padding = geometry
+            count = self._count(axis, size)
             if count < 1:
                 raise ValueError(
                     f"{self!r}: the kernel is larger than the input with its padding: got "
@@ -78,6 +82,23 @@ class Pool(Layer):
                 )
             windows.append(Windows(size, kernel, stride, padding, count))
         return windows
+
+    def ends(self, lengths: np.ndarray | None) -> np.ndarray | None:
+        """How many windows sequences of these lengths have, (N,); None for plain arrays."""
+        if lengths is None:
+            return None
+        ends: np.ndarray = self._count(0, lengths)
+        check_ends(self, lengths, ends)
+        return ends
+
+    def _count(self, axis: int, size: Any) -> Any:
+        """How many windows there are along an axis of such a size, or of each of several."""
+        kernel, stride, padding = self._geometry[axis]
+        rest = size + 2 * padding - kernel
+        count = (rest + (stride - 1 if self.ceil_mode else 0)) // stride + 1
+        if self.ceil_mode:  # but for a last window that would begin in the padding after x
+            count = count - ((count - 1) * stride >= size + padding)
+        return count
 
 
 class MaxPool(Pool):
@@ -97,18 +118,19 @@ class MaxPool(Pool):
     ) -> None:
         super().__init__(kernel_size, stride, padding, ceil_mode)
 
-    def forward(self, x: np.ndarray) -> np.ndarray:
+    def forward(self, x: np.ndarray | Padded) -> Any:
         """The largest value of each window."""
-        windows = self.windows(x)
-        y, above = max_windows(x, windows)
-        self.save_for_backward(above, windows, y.shape)
-        return y
+        data, lengths = data_and_lengths(x)
+        windows, ends = self.windows(data), self.ends(lengths)
+        y, above = max_windows(within(data, lengths, -np.inf), windows)
+        self.save_for_backward(above, windows, y.shape, ends)
+        return ended(y, ends)
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """Each gradient to the value that was the maximum."""
-        above, windows, shape = self.saved()
+        above, windows, shape, ends = self.saved()
         self.check_grad_output(grad_output, shape)
-        return max_windows_backward(grad_output, above, windows)
+        return max_windows_backward(within(grad_output, ends), above, windows)
 
 
 class AvgPool(Pool):
@@ -131,33 +153,40 @@ class AvgPool(Pool):
         check_flag(f"{type(self).__name__}: count_include_pad", count_include_pad)
         self.count_include_pad = count_include_pad
 
-    def forward(self, x: np.ndarray) -> np.ndarray:
+    def forward(self, x: np.ndarray | Padded) -> Any:
         """The mean of each window."""
-        windows = self.windows(x)
-        share = self._share(windows).astype(x.dtype)
-        y = sum_windows(x, windows)
+        data, lengths = data_and_lengths(x)
+        windows, ends = self.windows(data), self.ends(lengths)
+        share = self._share(windows, lengths).astype(data.dtype)
+        y = sum_windows(within(data, lengths), windows)
         y *= share
-        self.save_for_backward(share, windows, y.shape)
-        return y
+        self.save_for_backward(share, windows, y.shape, lengths, ends)
+        return ended(y, ends)
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """An equal share of each gradient to all values of its window."""
-        share, windows, shape = self.saved()
+        share, windows, shape, lengths, ends = self.saved()
         self.check_grad_output(grad_output, shape)
-        return spread_windows(grad_output * share, windows)
+        return within(spread_windows(within(grad_output, ends) * share, windows), lengths)
 
-    def _share(self, windows: list[Windows]) -> np.ndarray:
+    def _share(self, windows: list[Windows], lengths: np.ndarray | None) -> np.ndarray:
         """1/n for each window, (L, 1) or (H, W, 1): n is a product of one factor for each axis.
 
-        Padding counts with count_include_pad; what `ceil_mode` adds beyond it never does.
+        Padding counts with count_include_pad; what `ceil_mode` adds beyond it never does. Where
+        sequences end by themselves they have an n each: (N, L, 1) or (N, H, W, 1).
         """
+        sizes: list[Any] = [along.size for along in windows]
+        if lengths is not None:
+            sizes[0] = lengths[:, None]
         share = np.ones(1)
-        for along in windows[::-1]:
+        for along, size in zip(windows[::-1], sizes[::-1], strict=True):
             begin = np.arange(along.count) * along.stride - along.padding
             end = begin + along.kernel
             margin = along.padding if self.count_include_pad else 0
-            n = np.minimum(end, along.size + margin) - np.maximum(begin, -margin)
-            share = (1 / n).reshape(-1, *[1] * share.ndim) * share
+            n = np.minimum(end, size + margin) - np.maximum(begin, -margin)
+            if lengths is not None:
+                n = np.maximum(n, 1)  # where a sequence has no such window
+            share = (1 / n).reshape(*n.shape, *[1] * share.ndim) * share
         return share
 
 
@@ -168,7 +197,8 @@ class MaxPool1d(MaxPool):
     Backward     dL/dx_j = Σᵢ G_i [x_j is the first maximum of window i]
                  because ∂y_i/∂x_j is 1 for the value that was taken and 0 for all others; of
                  equal values the first one counts as taken
-    Shapes       x (N, L, C) → y (N, L', C), L' = ⌊(L + 2 padding − kernel_size)/stride⌋ + 1
+    Shapes       x (N, L, C) → y (N, L', C), L' = ⌊(L + 2 padding − kernel_size)/stride⌋ + 1; of
+                 `Padded` sequences each has its own L and L'
     Saves        which values of each window were above all before them
     Args         kernel_size: values in a window, ≥ 1
                  stride: from one window to the next, ≥ 1 (default None: kernel_size)
@@ -211,7 +241,8 @@ class AvgPool1d(AvgPool):
 
     Forward      y_i = 1/n Σₒ x_{i·stride + o − padding},  o = 0 … kernel_size − 1
     Backward     dL/dx_j = Σ of G_i / n over the windows i that x_j is in: ∂y_i/∂x_j = 1/n
-    Shapes       x (N, L, C) → y (N, L', C), L' = ⌊(L + 2 padding − kernel_size)/stride⌋ + 1
+    Shapes       x (N, L, C) → y (N, L', C), L' = ⌊(L + 2 padding − kernel_size)/stride⌋ + 1; of
+                 `Padded` sequences each has its own L and L'
     Saves        1/n of each window, the sizes
     Args         kernel_size: values in a window, ≥ 1
                  stride: from one window to the next, ≥ 1 (default None: kernel_size)

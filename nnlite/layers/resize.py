@@ -18,6 +18,8 @@ class AxisMaps(Layer):
     A subclass says what A is: `axis_map(axis, size)`, (output, size), for axis 0 (H) and 1 (W).
     """
 
+    mixed_axes = (1, 2)
+
     def axis_map(self, axis: int, size: int) -> np.ndarray:
         """A of one axis, (output, size)."""
         raise NotImplementedError
@@ -68,6 +70,7 @@ class Upsample2d(AxisMaps):
     Source       standard result
     """
 
+    instead_of_padded = "ConvTranspose2d"
     equations: ClassVar = {"forward": "Y = A_H X A_Wᵀ", "input": "dL/dX = A_Hᵀ G A_W"}
 
     def __init__(self, scale_factor: Size, mode: str = "nearest") -> None:
@@ -130,6 +133,8 @@ class ZeroPad2d(Layer):
     Source       standard result
     """
 
+    mixed_axes = (1, 2)
+    instead_of_padded = "the padding argument of Conv2d, MaxPool2d or AvgPool2d"
     equations: ClassVar = {
         "forward": "y = x with zeros around it",
         "input": "dL/dx = G without the border",

@@ -115,6 +115,11 @@ class Permute(Layer):
             )
         self.axes = axes
 
+    @property
+    def mixed_axes(self) -> tuple[int, ...]:  # type: ignore[override]  # follows from an argument
+        """Time, unless it stays where it is."""
+        return () if self.axes[:1] == (1,) else (1,)
+
     def forward(self, x: np.ndarray) -> np.ndarray:
         """X with its axes reordered."""
         if x.ndim != len(self.axes) + 1:

@@ -2,26 +2,51 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from nnlite.checks import check_axis
 from nnlite.layers.base import Layer
 from nnlite.ops.softmax import log_softmax, softmax
+from nnlite.padded import Padded, data_and_lengths, ended, within
 
 
-class Softmax(Layer):
+class _AlongAxis(Layer):
+    """What both layers share: the axis, and sequences that end before their array does."""
+
+    accepts_padded = True
+
+    def __init__(self, axis: int = -1) -> None:
+        self.axis = axis
+
+    def scores(self, x: np.ndarray | Padded) -> tuple[np.ndarray, np.ndarray | None]:
+        """X, checked, and where its sequences end.
+
+        Along time, what stands beyond becomes −∞: e^−∞ = 0 takes no part in a sum.
+        """
+        data, lengths = data_and_lengths(x)
+        self.check_floating(data)
+        check_axis(self, self.axis, data.shape)
+        axis = self.axis % data.ndim
+        if lengths is not None and axis == 0:
+            raise ValueError(f"{self!r}: Padded sequences end at steps of their own; use axis=1")
+        return within(data, lengths, -np.inf if axis == 1 else 0.0), lengths
+
+
+class Softmax(_AlongAxis):
     """Scores into probabilities that sum to 1.
 
     Forward      pᵢ = e^xᵢ / Σⱼ e^xⱼ
     Backward     dL/dx = p ⊙ (G − Σⱼ Gⱼ pⱼ)
                  the Jacobian is full, ∂pⱼ/∂xᵢ = pⱼ (δᵢⱼ − pᵢ): raising one score lowers all
                  other probabilities. So dL/dxᵢ = Σⱼ Gⱼ pⱼ (δᵢⱼ − pᵢ) = pᵢ (Gᵢ − Σⱼ Gⱼ pⱼ)
-    Shapes       any, y like x; sums and products run along the axis
-    Saves        p
+    Shapes       any, y like x; sums and products run along the axis, and for `Padded` sequences
+                 to their ends, if that is the time axis: p and dL/dx are 0 beyond
+    Saves        p, the lengths
     Args         axis: along which the probabilities sum to 1 (default −1)
-    Raises       ValueError: when x has no such axis, or G is not in y's shape
+    Raises       ValueError: when x has no such axis, it is the batch's and x is `Padded`, or G is
+                 not in y's shape
                  TypeError: when x does not hold floats
     Source       Bridle 1990
 
@@ -30,53 +55,49 @@ class Softmax(Layer):
 
     equations: ClassVar = {"forward": "p = eˣ / Σ eˣ", "input": "dL/dx = p ⊙ (G − Σⱼ Gⱼ pⱼ)"}
 
-    def __init__(self, axis: int = -1) -> None:
-        self.axis = axis
-
-    def forward(self, x: np.ndarray) -> np.ndarray:
+    def forward(self, x: np.ndarray | Padded) -> Any:
         """The probabilities."""
-        self.check_floating(x)
-        check_axis(self, self.axis, x.shape)
-        p = softmax(x, self.axis)
-        self.save_for_backward(p)
-        return p
+        scores, lengths = self.scores(x)
+        p = softmax(scores, self.axis)
+        self.save_for_backward(p, lengths)
+        return ended(p, lengths)
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """The product with the full Jacobian."""
-        (p,) = self.saved()
+        p, lengths = self.saved()
         self.check_grad_output(grad_output, p.shape)
+        grad_output = within(grad_output, lengths)
         return p * (grad_output - (grad_output * p).sum(axis=self.axis, keepdims=True))
 
 
-class LogSoftmax(Layer):
+class LogSoftmax(_AlongAxis):
     """Scores into log-probabilities.
 
     Forward      yᵢ = xᵢ − log Σⱼ e^xⱼ
     Backward     dL/dx = G − p Σⱼ Gⱼ,  p = e^y
                  ∂yⱼ/∂xᵢ = δᵢⱼ − pᵢ, so dL/dxᵢ = Σⱼ Gⱼ (δᵢⱼ − pᵢ) = Gᵢ − pᵢ Σⱼ Gⱼ
-    Shapes       any, y like x; sums run along the axis
-    Saves        y
+    Shapes       any, y like x; sums run along the axis, and for `Padded` sequences to their ends,
+                 if that is the time axis: y and dL/dx are 0 beyond
+    Saves        y, the lengths
     Args         axis: along which the probabilities sum to 1 (default −1)
-    Raises       ValueError: when x has no such axis, or G is not in y's shape
+    Raises       ValueError: when x has no such axis, it is the batch's and x is `Padded`, or G is
+                 not in y's shape
                  TypeError: when x does not hold floats
     Source       standard result
     """
 
     equations: ClassVar = {"forward": "y = x − log Σ eˣ", "input": "dL/dx = G − e^y Σⱼ Gⱼ"}
 
-    def __init__(self, axis: int = -1) -> None:
-        self.axis = axis
-
-    def forward(self, x: np.ndarray) -> np.ndarray:
+    def forward(self, x: np.ndarray | Padded) -> Any:
         """The log-probabilities."""
-        self.check_floating(x)
-        check_axis(self, self.axis, x.shape)
-        y = log_softmax(x, self.axis)
-        self.save_for_backward(y)
-        return y
+        scores, lengths = self.scores(x)
+        y = log_softmax(scores, self.axis)
+        self.save_for_backward(y, lengths)
+        return ended(y, lengths)
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """The product with the full Jacobian."""
-        (y,) = self.saved()
+        y, lengths = self.saved()
         self.check_grad_output(grad_output, y.shape)
+        grad_output = within(grad_output, lengths)
         return grad_output - np.exp(y) * grad_output.sum(axis=self.axis, keepdims=True)
