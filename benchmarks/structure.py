@@ -7,6 +7,7 @@ the other; the fewer there are, the easier it is to follow.
 from __future__ import annotations
 
 import ast
+import itertools
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -88,7 +89,7 @@ def walk(run: Callable[[], object]) -> Walk:
         run()
     finally:
         sys.setprofile(None)
-    hops = sum(a != b for a, b in zip(order, order[1:], strict=False))
+    hops = sum(a != b for a, b in itertools.pairwise(order))
     return Walk(sorted(set(order)), len(functions), hops)
 
 
