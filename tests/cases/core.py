@@ -6,6 +6,7 @@ import numpy as np
 
 import nnlite as nn
 from cases.kinds import LayerCase
+from nnlite.padded import data_and_lengths, ended
 
 
 def activation(make, *kinks, shape=(3, 5)):
@@ -20,10 +21,12 @@ class Halves(nn.Layer):
     """The first two features and the others: (N, …, C) as a tuple of two."""
 
     equations: ClassVar = {"forward": "y = (x₁, x₂)", "input": "dL/dx = [G₁, G₂]"}
+    accepts_padded = True
 
     def forward(self, x):
+        data, lengths = data_and_lengths(x)
         self.save_for_backward()
-        return x[..., :2], x[..., 2:]
+        return tuple(ended(half, lengths) for half in (data[..., :2], data[..., 2:]))
 
     def backward(self, grad_output):
         self.saved()
