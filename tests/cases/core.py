@@ -99,9 +99,9 @@ LAYERS: dict[str, LayerCase] = {
     "Residual shortcut": LayerCase(lambda: nn.Residual(mlp(), nn.Linear(4, 3)), (3, 4)),
     "Concat": LayerCase(lambda: nn.Concat(nn.Linear(4, 2), nn.Identity(), mlp()), (3, 4)),
     "Parallel": LayerCase(
-        lambda: nn.Sequential(Halves(), nn.Parallel(nn.Linear(2, 3), mlp()), nn.Join()), (3, 6)
+        lambda: nn.Sequential(Halves(), nn.Parallel(nn.Linear(2, 3), mlp()), nn.Join()), (3, 5, 6)
     ),
-    "Join": LayerCase(lambda: nn.Sequential(Halves(), nn.Join()), (3, 5), moves_only=True),
+    "Join": LayerCase(lambda: nn.Sequential(Halves(), nn.Join()), (3, 4, 5), moves_only=True),
     "Concat one": LayerCase(lambda: nn.Concat(nn.Linear(4, 2)), (3, 4)),
     "Add": LayerCase(lambda: nn.Add(nn.Linear(4, 3), mlp(), nn.Linear(4, 3)), (3, 4)),
     "Add one": LayerCase(lambda: nn.Add(nn.Identity()), (3, 4), moves_only=True),
