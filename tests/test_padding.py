@@ -411,7 +411,10 @@ def test_sequences_too_short_for_a_window(layer):
 
 
 def test_lengths_of_any_integers():
-    unsigned = nn.Padded(X.data, np.array([2, 4], np.uint8))
-    for layer in (nn.Conv1d(1, 2, 2, rng=0), nn.Bidirectional(nn.GRU(1, 2, rng=0), rng=0)):
-        layer = layer.astype(np.float64)
+    """Layers count back from the end, where unsigned numbers would wrap around or become floats."""
+    for dtype in (np.uint8, np.uint64):
+        unsigned = nn.Padded(X.data, np.array([2, 4], dtype))
+        layer = nn.Bidirectional(nn.GRU(1, 2, rng=0), rng=0).astype(np.float64)
         np.testing.assert_array_equal(layer(unsigned).data, layer(X).data)
+        with pytest.raises(ValueError, match="sequence 0 is too short"):
+            nn.MaxPool1d(4)(unsigned)
