@@ -186,7 +186,10 @@ class Parameter(_Owned):
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy (deepcopy, pickle) has memory of its own and belongs to no optimizer yet."""
-        own = {"_data": self._data.copy(), "_grad": self.grad.copy(), "_owner": None}
+        # the zeros that zero_grad has put off are not written here: someone may be in the middle
+        # of a backward
+        grad = np.zeros_like(self._grad) if self._cleared else self._grad.copy()
+        own = {"_data": self._data.copy(), "_grad": grad, "_owner": None}
         return vars(self) | own
 
     def __repr__(self) -> str:

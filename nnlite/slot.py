@@ -7,21 +7,22 @@ from contextlib import ContextDecorator
 from typing import Any
 
 
-class _Mode(threading.local):
-    inference = False
+class _Contexts(threading.local):
+    """The `inference` contexts that this thread is inside of, the innermost last."""
 
     def __init__(self) -> None:
-        self.outer: list[bool] = []  # the modes of the contexts around this one
+        self.open: list[inference] = []
 
 
-_mode = _Mode()
+_contexts = _Contexts()
 
 
 class inference(ContextDecorator):
     """A context in which layers and losses keep nothing for backward.
 
-    Memory then stays flat however large the model. Each thread has its own; contexts nest, and
-    with `mode=False` an inner one keeps again.
+    Memory then stays flat however large the model, and what an earlier forward has kept, perhaps
+    one of another thread, stays where it is. Each thread has its own; contexts nest, and with
+    `mode=False` an inner one keeps again.
 
         with nn.inference():
             y = model(x)
@@ -29,14 +30,22 @@ class inference(ContextDecorator):
 
     def __init__(self, mode: bool = True) -> None:
         self.mode = mode
+        self._entered: list[inference] = []  # the contexts of the thread that entered last
 
     def __enter__(self) -> None:
-        _mode.outer.append(_mode.inference)
-        _mode.inference = self.mode
+        self._entered = _contexts.open
+        self._entered.append(self)
 
     def __exit__(self, *error: object) -> None:
-        # empty when a generator that entered it is closed by another thread
-        _mode.inference = _mode.outer.pop() if _mode.outer else False
+        # a generator that entered it may be closed by another thread, and not as the last one
+        contexts = _contexts.open if self in _contexts.open else self._entered
+        del contexts[-1 - contexts[::-1].index(self)]
+
+
+def keeping() -> bool:
+    """Whether layers and losses keep what backward will need: outside `inference()`."""
+    contexts = _contexts.open
+    return not (contexts and contexts[-1].mode)
 
 
 class Slot:
@@ -52,9 +61,13 @@ class Slot:
         """Put what backward will need into the slot: the last line of `forward` before `return`.
 
         A layer that needs nothing calls it with nothing: an empty slot is not an unset one.
+        Inside `nn.inference()` the slot is left alone: another thread may be between its forward
+        and its backward.
         """
-        # straight into the dict: past Layer's check of assignments, which costs more than this
-        vars(self)["_slot"] = None if _mode.inference else values
+        contexts = _contexts.open
+        if not (contexts and contexts[-1].mode):
+            # straight into the dict: past Layer's check of assignments, which costs more than this
+            vars(self)["_slot"] = values
 
     def saved(self) -> tuple[Any, ...]:
         """Take out what the last forward saved, and leave the slot empty.
@@ -82,4 +95,6 @@ class Slot:
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy (deepcopy, pickle) starts with an empty slot: it has not run a forward."""
-        return {name: value for name, value in vars(self).items() if name != "_slot"}
+        state = vars(self).copy()  # at once, whatever other threads add meanwhile
+        state.pop("_slot", None)
+        return state

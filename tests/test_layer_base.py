@@ -160,6 +160,31 @@ def test_inference_left_in_another_thread():
     layer(x)
     layer.backward(x)
 
+    generator = stream()
+    next(generator)
+    closing = threading.Thread(target=generator.close)
+    closing.start()
+    closing.join()
+    layer(x)
+    layer.backward(x)
+
+
+def test_inference_contexts_of_generators_end_in_any_order():
+    def stream(mode):
+        with nn.inference(mode):
+            yield
+
+    layer, x = nn.Linear(2, 2), np.ones((1, 2), np.float32)
+    first, second = stream(True), stream(False)
+    next(first)
+    next(second)
+    first.close()
+    layer(x)
+    layer.backward(x)
+    second.close()
+    layer(x)
+    layer.backward(x)
+
 
 def test_astype_is_a_copy():
     layer = nn.Linear(2, 2)

@@ -157,7 +157,8 @@ def places(model: Layer, kinds: tuple[type, ...]) -> Iterator[Place]:
     """Every place in which a part of these kinds stands, shared ones as often as they do."""
     for path, layer in model.named_layers().items():
         prefix = f"{path}." if path else ""
-        public = {name: value for name, value in vars(layer).items() if not name.startswith("_")}
+        own = list(vars(layer).items())  # another thread may add to it meanwhile
+        public = {name: value for name, value in own if not name.startswith("_")}
         yield from _places_in(vars(layer), public, prefix, kinds)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
 from collections.abc import Callable
+from threading import get_ident
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -161,15 +163,18 @@ class Recorder:
 
     def _until_backward(self, model: Layer) -> Callable[[], None]:
         """End with the model's backward, or with the first error."""
-        forward, backward = model.forward, model.backward
+        forward, backward, thread = model.forward, model.backward, get_ident()
 
+        @functools.wraps(forward)
         def guarded_forward(x: Any) -> Any:
             try:
                 return forward(x)
             except BaseException:
-                self.end()
+                if get_ident() == thread:
+                    self.end()
                 raise
 
+        @functools.wraps(backward)
         def guarded_backward(grad_output: np.ndarray) -> np.ndarray | None:
             try:
                 return backward(grad_output)

@@ -202,6 +202,6 @@ def hidden_parameters(layer: Layer) -> list[Diagnosis]:
             "walked, so no optimizer will find it",
         )
         for part in layer.named_layers().values()
-        for name, value in vars(part).items()
+        for name, value in list(vars(part).items())
         if isinstance(value, Parameter) and id(value) not in seen
     ]

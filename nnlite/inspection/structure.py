@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
+from threading import get_ident
 from typing import Any
 
 import numpy as np
@@ -46,20 +48,23 @@ def watch(
 ) -> Callable[[], None]:
     """Be told of every forward (x, y) and backward (G, dL/dx) of this instance.
 
+    Only in the thread that calls `watch`: another one may be predicting with the same layer.
     x and y may be `Padded`. Of a recurrent layer that takes or returns its state too, these are
     told without it.
 
     Returns:
         A function that ends it, and leaves the instance as it was.
     """
-    forward, backward = layer.forward, layer.backward
+    forward, backward, thread = layer.forward, layer.backward, get_ident()
 
+    @functools.wraps(forward)
     def watched_forward(x: Any, *state: Any) -> Any:
         y = forward(x, *state)
-        if after_forward is not None:
+        if after_forward is not None and get_ident() == thread:
             after_forward(x, _without_state(y))
         return y
 
+    @functools.wraps(backward)
     def watched_backward(grad_output: np.ndarray) -> Any:
         d_x = backward(grad_output)
         if after_backward is not None:

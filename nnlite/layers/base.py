@@ -56,11 +56,16 @@ What the framework relies on:
 - *Carried state.* What a layer takes from one batch to the next on purpose (a stateful recurrent
   layer, or attention inside `nn.decoding`) is its `carried`; `reset_state()` drops it, and
   evaluation starts without it.
+- *Mode belongs to the thread.* Inside `evaluation()`, which `predict` uses, `training` and
+  `carried` are read and written in a view of the running thread alone; the layers themselves, and
+  what other threads see of them, stay as they are. So any number of threads may predict with one
+  model, and one may train it meanwhile. A copy is made of what the copying thread sees.
 """
 
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar, Self, TypeVar
@@ -68,6 +73,7 @@ from typing import Any, ClassVar, Self, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike
 
+from nnlite.checks import check_whole
 from nnlite.construction import Constructed, varargs_name
 from nnlite.data.batches import batches
 from nnlite.data.sources import as_source, each_input
@@ -76,6 +82,40 @@ from nnlite.parameter import Buffer, Parameter
 from nnlite.slot import Slot, inference
 
 Part = TypeVar("Part")
+
+View = dict[int, dict[str, Any]]  # by a layer's id, what `evaluation()` puts before it
+
+
+class _Views(threading.local):
+    """The evaluations that this thread is inside of, the innermost last."""
+
+    def __init__(self) -> None:
+        self.open: list[View] = []
+
+    def of(self, layer: Layer) -> dict[str, Any] | None:
+        """What this thread sees in the place of the layer's own; None outside evaluation."""
+        for view in reversed(self.open):
+            if id(layer) in view:
+                return view[id(layer)]
+        return None
+
+
+_views = _Views()
+
+
+def _by_thread(name: str, default: Any) -> property:
+    """An attribute of layers that `evaluation()` replaces for its own thread."""
+
+    def read(layer: Layer) -> Any:
+        if _views.open and (seen := _views.of(layer)) is not None:
+            return seen[name]
+        return layer.__dict__.get(name, default)
+
+    def write(layer: Layer, value: Any) -> None:
+        seen = _views.of(layer)
+        (vars(layer) if seen is None else seen)[name] = value
+
+    return property(read, write)
 
 
 class Layer(Slot, Constructed):
@@ -93,9 +133,11 @@ class Layer(Slot, Constructed):
             (default none).
         instead_of_padded: what to use for `Padded` sequences where they are refused.
         carried: what the next batch starts from (default None).
+        stateful: whether the layer carries a state from each batch to the next in training and in
+            `predict`, row by row, so that all batches have the same size (default False).
     """
 
-    training: bool = True
+    training = _by_thread("training", True)
     needs_input_grad: bool = True
     equations: ClassVar[Mapping[str, str]] = {}
     min_batch: int = 1
@@ -105,7 +147,15 @@ class Layer(Slot, Constructed):
         "LastStep, MeanOverTime, GlobalMaxPool1d or GlobalAvgPool1d to make one vector of each; a "
         "layer of your own may say accepts_padded = True and read x.data and x.lengths"
     )
-    carried: Any = None
+    stateful: bool = False
+    carried = _by_thread("carried", None)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Take `training` or `carried` in a class's body as the default value that it is."""
+        super().__init_subclass__(**options)
+        for name in ("training", "carried"):
+            if name in vars(cls) and not hasattr(vars(cls)[name], "__get__"):
+                setattr(cls, name, _by_thread(name, vars(cls)[name]))
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Compute y from x, and save for backward what it will need."""
@@ -157,7 +207,7 @@ class Layer(Slot, Constructed):
 
     def has_parameters(self) -> bool:
         """Whether there is a parameter in this layer or below it."""
-        for value in vars(self).values():
+        for value in list(vars(self).values()):
             if isinstance(value, Parameter):
                 return True  # most layers, without the walk
         return next(self.named_parts(Parameter), None) is not None
@@ -187,24 +237,36 @@ class Layer(Slot, Constructed):
 
     @contextmanager
     def evaluation(self) -> Iterator[None]:
-        """A context in eval mode that keeps nothing.
+        """A context in eval mode that keeps nothing, and in which nothing is carried at first.
 
-        Afterwards each layer's own mode is back, and what it carried.
+        The running thread alone sees it so: the layers are not written to. What is assigned to
+        `training` and `carried` inside is gone afterwards.
         """
-        before = [(each, each.training, each.carried) for each in self.named_layers().values()]
+        layers = list(self.named_layers().values())  # kept until the end, so that ids are theirs
+        view: View = {id(layer): {"training": False, "carried": None} for layer in layers}
+        opened = _views.open  # this thread's, also when another one closes a generator
+        opened.append(view)
         try:
-            self.eval()
-            self.reset_state()
             with inference():
                 yield
-        finally:
-            for layer, mode, carried in before:
-                layer.training, layer.carried = mode, carried
+        finally:  # not always the last: generators may end in any order
+            opened[:] = [other for other in opened if other is not view]
 
     def reset_state(self) -> None:
         """Forget what this layer and all inside it carry from batch to batch."""
         for layer in self.named_layers().values():
             layer.carried = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy has the mode, and carries the state, that the running thread sees.
+
+        What watches the passes of this very layer is not copied: it would run this one's.
+        """
+        state = super().__getstate__() | (_views.of(self) or {})
+        for name in ("forward", "backward"):
+            if hasattr(state.get(name), "__wrapped__"):
+                del state[name]
+        return state
 
     # -- state -----------------------------------------------------------------------------------
 
@@ -257,7 +319,8 @@ class Layer(Slot, Constructed):
     def predict(self, x: Any, batch_size: int = 256) -> Any:
         """The outputs for all of `x`, batch by batch, in eval mode and without keeping anything.
 
-        Floating `x` is cast to the dtype of the parameters. Modes are as before afterwards.
+        Floating `x` is cast to the dtype of the parameters. The model is not written to: other
+        threads may predict with it at the same time, and one may train it.
 
         Args:
             x: one row per sample: an array, `Padded` sequences, a `numpy.memmap`, or a sequence
@@ -265,12 +328,14 @@ class Layer(Slot, Constructed):
             batch_size: how many samples at a time (default 256).
 
         Raises:
-            ValueError: when `x` is empty, or not finite (the first such row is named).
+            ValueError: when `x` is empty, or not finite (the first such row is named), or when
+                batch_size does not divide its rows for a model with a stateful layer.
             TypeError: when `x` does not hold numbers, or the layer returns its state too.
         """
         dtype = floating_dtype(self)
         x = each_input("x", x, lambda name, values: as_source(name, values, dtype))
         inputs = x if isinstance(x, tuple) else (x,)
+        check_even_batches(self, len(inputs[0]), batch_size)
         with self.evaluation():
             outputs = [self(part) for part in batches(*inputs, batch_size=batch_size)]
         if isinstance(outputs[0], tuple):
@@ -334,6 +399,26 @@ def floating_dtype(layer: Layer) -> np.dtype[Any]:
     return next(floating, np.dtype(np.float32))
 
 
+def check_even_batches(model: Layer, rows: int, batch_size: int) -> None:
+    """Refuse a last batch that is smaller than the others when a layer carries its state there.
+
+    Raises:
+        ValueError: says which batch sizes fit.
+    """
+    batch_size = check_whole("batch_size", batch_size)
+    left = rows % batch_size
+    if rows <= batch_size or left == 0:
+        return
+    for layer in model.named_layers().values():
+        if layer.stateful:
+            fits = max(size for size in range(1, batch_size) if rows % size == 0)
+            raise ValueError(
+                f"{layer!r} is stateful: row i of a batch continues row i of the batch before, so "
+                f"all batches need the same size, but {rows} rows in batches of {batch_size} leave "
+                f"{left}; choose a batch_size that divides {rows}, such as {fits}"
+            )
+
+
 def _misfit(part: Parameter | Buffer, values: np.ndarray) -> str | None:
     """What keeps the values from being written into the part."""
     if values.shape != part.shape:
@@ -358,7 +443,7 @@ def _walk(
     """The parts among a layer's attributes, depth first, in the order of definition."""
     cls: Any = type(owner)
     starred = varargs_name(cls)
-    for name, value in vars(owner).items():
+    for name, value in list(vars(owner).items()):  # another thread may add to it meanwhile
         if not name.startswith("_"):
             # A *layers attribute adds only its indices: "2.weight", not "layers.2.weight".
             path = prefix if name == starred else f"{prefix}{name}."

@@ -21,6 +21,7 @@ from nnlite.checks import instance_hint
 from nnlite.layers.base import Layer
 from nnlite.layers.shape import Identity
 from nnlite.padded import Padded, plain
+from nnlite.slot import keeping
 
 LOCATED = (ValueError, TypeError, RuntimeError)
 Pass = TypeVar("Pass", bound=Callable[..., Any])
@@ -30,6 +31,7 @@ def whole_or_nothing(run: Pass) -> Pass:
     """A container's forward or backward that empties the slots of all children when it fails.
 
     A half-run pass, stopped by whatever error or by Ctrl-C, leaves nothing to continue from.
+    Inside `nn.inference()` it has left nothing, and the slots belong to someone else's pass.
     """
 
     @functools.wraps(run)
@@ -37,7 +39,8 @@ def whole_or_nothing(run: Pass) -> Pass:
         try:
             return run(self, *values, **named)
         except BaseException:
-            self.clear_saved()
+            if keeping():
+                self.clear_saved()
             raise
 
     return guarded  # type: ignore[return-value]  # the same call, as wraps says

@@ -36,10 +36,8 @@ class Past:
 class Continuing(Layer):
     """A layer whose output depends on where in the sequence it stands.
 
-    Inside `decoding`, what it has seen so far is the state that it carries; outside that is None.
+    Inside `decoding`, what it has seen so far is the `Past` that it carries; outside that is None.
     """
-
-    carried: Past | None = None
 
 
 @contextmanager
@@ -55,12 +53,12 @@ def decoding(model: Layer) -> Iterator[None]:
                 token = scores.argmax(axis=-1)
                 scores = model(token[:, None])[:, -1]
 
-    The model is in eval mode and keeps nothing for backward; each layer's own mode is back
-    afterwards, and the keys and values are gone. Recurrent layers go on too if they are stateful.
-    Other layers that mix time steps do not know of the past.
+    The model is in eval mode and keeps nothing for backward; afterwards the keys and values are
+    gone. Recurrent layers go on too if they are stateful. Other layers that mix time steps do not
+    know of the past. All this is seen by the thread that decodes, and by no other.
 
     Args:
-        model: a layer, usually a whole model; not to be used elsewhere meanwhile.
+        model: a layer, usually a whole model.
     """
     with model.evaluation():
         for layer in model.named_layers().values():

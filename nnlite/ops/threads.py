@@ -6,7 +6,9 @@ worked on here, each in one thread, the threads of OpenBLAS (the library that Nu
 are switched off. There are as many parts as OpenBLAS had threads, and with another library, or
 with OPENBLAS_NUM_THREADS=1, everything stays in the caller's thread.
 
-The parts depend on nothing but the number of threads, so results are the same in every run.
+The parts depend on nothing but the number of threads, so results are the same in every run. When
+two threads of the program come here at once, the second one works on the same parts, one after
+the other.
 """
 
 from __future__ import annotations
@@ -27,7 +29,18 @@ Result = TypeVar("Result")
 
 SMALL = 1 << 17  # values; waking a thread costs about as much as copying these
 BLOCK = 1 << 18  # values; 1 MB of float32
-_busy = threading.Lock()
+_busy = threading.Lock()  # held while parts are worked on in several threads
+_switch = threading.Lock()  # held while OpenBLAS's threads are switched off
+_count = 1  # how many there were when they last were
+
+
+class _Place(threading.local):
+    """Whether this thread is working on a part."""
+
+    inside = False
+
+
+_place = _Place()
 
 
 def over_parts(work: Callable[[slice], Result], items: int, values: int) -> list[Result]:
@@ -39,12 +52,14 @@ def over_parts(work: Callable[[slice], Result], items: int, values: int) -> list
         values: about how many values are moved for all of them; 0 keeps them in one thread.
     """
     # while the interpreter shuts down, its threads no longer run
-    shared = items > 1 and values > SMALL and not sys.is_finalizing()
-    with _single_threaded_blas(shared) as threads:
+    shared = items > 1 and values > SMALL and not _place.inside and not sys.is_finalizing()
+    with _single_threaded_blas(shared) as (threads, alone):
         count = min(threads, items)
         if count <= 1:
             return [work(slice(0, items))]
         parts = list(evenly(slice(0, items), count))
+        if not alone:
+            return [work(part) for part in parts]
         workers = zip(parts[1:], _workers(threads - 1), strict=False)  # there may be more
         others = [_start(work, part, jobs) for part, jobs in workers]
         outcomes = [_outcome(work, parts[0])]
@@ -88,22 +103,32 @@ def over_blocks(work: Callable[[slice], None], items: int, values: int) -> None:
 
 
 @contextmanager
-def _single_threaded_blas(wanted: bool) -> Iterator[int]:
-    """OpenBLAS on one thread; gives the number it had, or 1 where it is left alone."""
+def _single_threaded_blas(wanted: bool) -> Iterator[tuple[int, bool]]:
+    """OpenBLAS on one thread, unless another one of ours has done so already.
+
+    Gives the number of threads that it had, 1 where it is left alone, and whether they are ours.
+    """
+    global _count
     functions = thread_functions() if wanted else None
-    if functions is None or not _busy.acquire(blocking=False):
-        yield 1
+    if functions is None:
+        yield 1, False
         return
     read, write = functions
+    alone = False
     try:
-        threads = read()
-        write(1)
-        try:
-            yield threads
-        finally:
-            write(threads)
+        with _switch:
+            alone = _busy.acquire(blocking=False)
+            if alone:
+                _count = read()
+                write(1)
+            threads = _count
+        _place.inside = True
+        yield threads, alone
     finally:
-        _busy.release()
+        _place.inside = False
+        if alone:
+            write(_count)
+            _busy.release()
 
 
 Outcome = tuple[Any, BaseException | None]
@@ -138,15 +163,16 @@ def _workers(count: int) -> list[SimpleQueue[Callable[[], None]]]:
 
 
 def _serve(jobs: SimpleQueue[Callable[[], None]]) -> None:
+    _place.inside = True
     while True:
         jobs.get()()  # no variable, which would keep the arrays of the last job
 
 
 def _forget() -> None:
     """A forked process has none of its parent's threads."""
-    global _busy
+    global _busy, _switch
     _workers.cache_clear()
-    _busy = threading.Lock()
+    _busy, _switch = threading.Lock(), threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
