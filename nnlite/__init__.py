@@ -27,7 +27,7 @@ layers, losses and optimizers, and Keras's for `fit`.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from nnlite import data, initializers, losses, metrics, optimizers, schedules
+from nnlite import data, initializers, losses, metrics, optimizers, random, schedules
 from nnlite.checks import ModelWarning
 from nnlite.core import VERSION, runtime
 from nnlite.layers import *  # noqa: F403
@@ -121,6 +121,7 @@ __all__ = [
     "losses",
     "metrics",
     "optimizers",
+    "random",
     "schedules",
     "seed",
     *_LATER,

@@ -121,3 +121,44 @@ def test_arguments_that_were_not_kept_are_named():
 
     with pytest.raises(TypeError, match="Forgetful has no attribute 'units'"):
         nn.clone(nn.Sequential(nn.ReLU(), Forgetful(3)))
+
+
+@pytest.mark.parametrize(
+    "rng",
+    [
+        lambda: 5,
+        lambda: np.random.SeedSequence(5),
+        lambda: np.random.default_rng(5),
+        lambda: np.random.RandomState(5),
+        lambda: np.random.PCG64(5),
+    ],
+)
+def test_fresh_draws_from_a_seed(rng):
+    blueprint = nn.Sequential(*model().layers, nn.LSTM(5, 3, num_layers=2, rng=3))
+    nn.seed(1)
+    expected = nn.clone(blueprint).state_dict()
+    nn.seed(1)
+    first, again = (nn.clone(blueprint, rng()) for _ in range(2))
+    for path, value in first.state_dict().items():
+        np.testing.assert_array_equal(value, again.state_dict()[path])
+    assert first[2].rng.random() == again[2].rng.random()
+    assert not np.array_equal(first[0].weight.data, blueprint[0].weight.data)
+    for path, value in nn.clone(blueprint).state_dict().items():  # the root was left alone
+        np.testing.assert_array_equal(value, expected[path])
+
+
+def test_a_generator_gives_another_clone_each_time():
+    rng = np.random.default_rng(5)
+    first, second = (nn.clone(model(), rng)[0].weight.data for _ in range(2))
+    assert not np.array_equal(first, second)
+
+
+def test_optimizers_and_trainers_belong_to_one_model():
+    net = model()
+    optimizer = nn.Adam(net.parameters(), lr=0.1)
+    with pytest.raises(
+        TypeError, match=r"clone: Adam updates .* a new Adam from .* parameters\(\)"
+    ):
+        nn.clone(optimizer)
+    with pytest.raises(TypeError, match=r"clone: Trainer updates .* build a new Adam"):
+        nn.clone(nn.Trainer(net, nn.MSELoss(), optimizer))

@@ -163,6 +163,7 @@ NAMES = [
     "metrics",
     "optimizers",
     "profile",
+    "random",
     "save_model",
     "schedules",
     "seed",
