@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import report, startup, turns, workloads
+from benchmarks import against, report, startup, turns, workloads
+from benchmarks.frameworks import THREADS
 from benchmarks.report import duration, table
 from benchmarks.turns import Child, compare
 from benchmarks.workloads import Workload
@@ -214,6 +215,13 @@ def main() -> None:
     parser.add_argument("sections", nargs="*", metavar="section", help=", ".join(SECTIONS))
     parser.add_argument("--rounds", type=int, default=7, help="bursts per framework (default 7)")
     parser.add_argument("--seconds", type=float, default=0.5, help="per burst (default 0.5)")
+    parser.add_argument(
+        "--against", metavar="REVISION", help="compare the steps with those of this git revision"
+    )
+    parser.add_argument("--quick", action="store_true", help="with --against: main workloads only")
+    parser.add_argument(
+        "--threads", type=int, default=THREADS, help=f"with --against (default {THREADS})"
+    )
     parser.add_argument("--json", metavar="FILE", help="write all figures there")
     parser.add_argument("--chart", metavar="FILE", help="draw the steps (needs matplotlib)")
     options = parser.parse_args()
@@ -222,7 +230,14 @@ def main() -> None:
         parser.error(f"unknown sections {sorted(unknown)}; there are {', '.join(SECTIONS)}")
     print(", ".join(f"{name} {value}" for name, value in report.machine().items()))
     suite = Suite(options.rounds, options.seconds)
-    for name in options.sections or SECTIONS:
+    if options.against:
+        if options.sections not in ([], ["steps"]):
+            parser.error("--against compares the steps: python -m benchmarks steps --against …")
+        print(f"\n## steps: this tree against {options.against}\n")
+        plan = against.QUICK if options.quick else against.THOROUGH
+        plan = plan._replace(threads=options.threads)
+        suite.results["against"] = against.against(options.against, plan)
+    for name in () if options.against else options.sections or SECTIONS:
         start = time.perf_counter()
         print(f"\n## {name}: {SECTIONS[name].__doc__}\n")
         SECTIONS[name](suite)

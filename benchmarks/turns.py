@@ -32,22 +32,25 @@ PAUSE = 0.1  # seconds
 
 
 class Child:
-    """One framework in its process."""
+    """One framework in its process, which runs the code in `root`."""
 
-    def __init__(self, framework: str, mode: str) -> None:
+    def __init__(
+        self, framework: str, mode: str, root: Path = ROOT, threads: int = THREADS
+    ) -> None:
         self.framework = framework
-        limits = {f"{name}_NUM_THREADS": str(THREADS) for name in ("OMP", "OPENBLAS", "MKL")}
+        limits = {f"{name}_NUM_THREADS": str(threads) for name in ("OMP", "OPENBLAS", "MKL")}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", framework, mode],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            cwd=ROOT,
+            cwd=root,
             env={**os.environ, **limits},
         )
         first = self._answer()
         self.version = first.get("version", "")
+        self.file = first.get("file", "")
         self.absent = first.get("absent")
 
     def ask(self, command: str) -> dict[str, Any]:
@@ -61,6 +64,11 @@ class Child:
         """Seconds per step, when the threads of whoever was before have stopped to spin."""
         time.sleep(PAUSE)
         return self.ask(f"burst {seconds}")["seconds"]
+
+    def fast_step(self, seconds: float, clock: str = "perf_counter") -> float:
+        """Seconds of a step that nobody interrupts, from one burst, by a clock of `time`."""
+        time.sleep(PAUSE)
+        return self.ask(f"fast {seconds} {clock}")["seconds"]
 
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None

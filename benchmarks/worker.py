@@ -7,6 +7,7 @@ line each, and answers each with a line of JSON.
 from __future__ import annotations
 
 import importlib
+import itertools
 import json
 import resource
 import sys
@@ -27,6 +28,18 @@ def burst(run: Callable[[], Any], seconds: float) -> float:
     return (now - start) / calls / getattr(run, "steps", 1)
 
 
+def fast_step(
+    run: Callable[[], Any], seconds: float, clock: Callable[[], float] = time.perf_counter
+) -> float:
+    """Seconds that one step in ten stays below, of as many as fit the time (at least 3)."""
+    times = [clock()]
+    while times[-1] - times[0] < seconds or len(times) < 4:
+        run()
+        times.append(clock())
+    steps = sorted(after - before for before, after in itertools.pairwise(times))
+    return steps[len(steps) // 10]
+
+
 def main(framework: str, mode: str) -> None:
     """Answer commands until the input ends."""
     run: Callable[[], Any]
@@ -35,7 +48,8 @@ def main(framework: str, mode: str) -> None:
     except ImportError as error:
         answer({"absent": f"{framework} is not installed ({error.name})"})
         return
-    answer({"version": version(framework)})
+    package = sys.modules.get("numpy" if framework == "limit" else framework)
+    answer({name: str(getattr(package, f"__{name}__", "")) for name in ("version", "file")})
     workload = None
     for line in sys.stdin:
         command, _, argument = line.strip().partition(" ")
@@ -46,6 +60,9 @@ def main(framework: str, mode: str) -> None:
                 answer({})
             elif command == "burst":
                 answer({"seconds": burst(run, float(argument))})
+            elif command == "fast":
+                seconds, clock = argument.split()
+                answer({"seconds": fast_step(run, float(seconds), getattr(time, clock))})
             elif command == "losses":
                 checked = getattr(module, "checked", module.training)(workload.without_dropout())
                 answer({"losses": [checked() for _ in range(int(argument))]})
@@ -65,12 +82,6 @@ def peak_memory() -> int:
         line = next(row for row in status.read_text().splitlines() if row.startswith("VmHWM"))
         return int(line.split()[1]) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def version(framework: str) -> str:
-    """The framework's version."""
-    module = sys.modules.get("numpy" if framework == "limit" else framework)
-    return str(getattr(module, "__version__", ""))
 
 
 def answer(values: dict[str, Any]) -> None:
