@@ -19,7 +19,7 @@ import numpy as np
 
 from nnlite.checks import instance_hint
 from nnlite.construction import Constructed
-from nnlite.random import as_generator
+from nnlite.random import Rng, as_generator
 
 Shape = tuple[int, ...]
 Distribution = Literal["uniform", "normal"]
@@ -41,7 +41,7 @@ def fans(shape: Shape) -> tuple[int, int]:
 class Initializer(Constructed):
     """Draws the first values of a parameter: `initializer(shape, rng)` gives float64 values."""
 
-    def __call__(self, shape: Shape, rng: np.random.Generator | int | None = None) -> np.ndarray:
+    def __call__(self, shape: Shape, rng: Rng = None) -> np.ndarray:
         """An array of `shape`; `rng` as everywhere (a generator, a seed, or None)."""
         return self.draw(shape, as_generator(rng))
 
@@ -50,9 +50,7 @@ class Initializer(Constructed):
         raise NotImplementedError(f"{type(self).__name__} must define draw(shape, rng)")
 
 
-def first_values(
-    initializer: Initializer, shape: Shape, rng: np.random.Generator | int | None = None
-) -> np.ndarray:
+def first_values(initializer: Initializer, shape: Shape, rng: Rng = None) -> np.ndarray:
     """What the initializer draws, for a layer's parameter of this shape.
 
     Raises:

@@ -226,13 +226,15 @@ def test_many_predict_while_one_trains():
                 ended.set()
 
         def predict():
-            while not ended.is_set():
+            while True:
                 assert np.isfinite(model.predict(x, batch_size=50)).all()
                 try:
                     model.predict(x[:, :5])
                 except ValueError as error:
                     errors.append(error)
                 copy.deepcopy(model)
+                if ended.is_set():
+                    return
 
         together(train, *[predict] * beside)
         assert modes == [[True] * 5]

@@ -17,9 +17,7 @@ import numpy as np
 
 from nnlite.checks import check_whole
 from nnlite.data.batches import check_lengths
-from nnlite.random import as_generator
-
-Rng = np.random.Generator | int | None
+from nnlite.random import Rng, as_generator
 
 __all__ = ["crop", "cutout", "flip", "mixup", "noise", "shift"]
 

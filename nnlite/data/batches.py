@@ -10,7 +10,7 @@ import numpy as np
 from nnlite.checks import check_whole
 from nnlite.data.sources import Rows, as_rows, is_stream
 from nnlite.padded import Padded
-from nnlite.random import as_generator
+from nnlite.random import Rng, as_generator
 
 GATHERED = 1 << 18  # bytes of shuffled rows that are copied together; they stay in the cache
 
@@ -33,7 +33,7 @@ def batches(
     batch_size: int = 32,
     shuffle: bool = False,
     drop_last: bool = False,
-    rng: np.random.Generator | int | None = None,
+    rng: Rng = None,
 ) -> Iterator[Any]:
     """Walk through arrays side by side, a batch of rows at a time.
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from nnlite.checks import check_whole
 from nnlite.data.checks import as_numbers
-from nnlite.random import as_generator
+from nnlite.random import Rng, as_generator
 
 Folds = list[tuple[np.ndarray, np.ndarray]]
 
@@ -15,7 +15,7 @@ def k_fold(
     rows: int,
     folds: int = 5,
     shuffle: bool = True,
-    rng: np.random.Generator | int | None = None,
+    rng: Rng = None,
 ) -> Folds:
     """The rows of each fold's training and test part.
 
@@ -45,9 +45,7 @@ def k_fold(
     return _parts(fold, folds)
 
 
-def stratified_k_fold(
-    classes: np.ndarray, folds: int = 5, rng: np.random.Generator | int | None = None
-) -> Folds:
+def stratified_k_fold(classes: np.ndarray, folds: int = 5, rng: Rng = None) -> Folds:
     """Folds that all have the classes in the same proportions, to within one row a class.
 
     Args:

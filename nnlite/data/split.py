@@ -10,14 +10,14 @@ from numpy.typing import ArrayLike
 from nnlite.checks import is_whole
 from nnlite.data.batches import check_lengths
 from nnlite.data.checks import as_numbers
-from nnlite.random import as_generator
+from nnlite.random import Rng, as_generator
 
 
 def train_test_split(
     *arrays: Any,
     test_size: float = 0.25,
     stratify: ArrayLike | None = None,
-    rng: np.random.Generator | int | None = None,
+    rng: Rng = None,
 ) -> list[Any]:
     """Shuffle rows and split them in two, the same way for every array.
 

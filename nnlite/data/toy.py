@@ -11,9 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from nnlite.checks import is_number, is_whole
-from nnlite.random import as_generator
+from nnlite.random import Rng, as_generator
 
-Rng = np.random.Generator | int | None
 DataSet = tuple[np.ndarray, np.ndarray]
 
 

@@ -18,7 +18,7 @@ from nnlite.layers.linear import Linear
 from nnlite.ops.softmax import softmax
 from nnlite.padded import Padded
 from nnlite.parameter import Parameter
-from nnlite.random import as_generator
+from nnlite.random import Rng, as_generator
 
 
 class MultiHeadAttention(Container, Continuing):
@@ -70,7 +70,7 @@ class MultiHeadAttention(Container, Continuing):
         dropout: float = 0.0,
         causal: bool = False,
         bias: bool = True,
-        rng: np.random.Generator | int | None = None,
+        rng: Rng = None,
     ) -> None:
         check_whole("d_model", d_model)
         check_whole("num_heads", num_heads)

@@ -12,6 +12,7 @@ from nnlite.layers.conv_base import Convolution, Padding, Size
 from nnlite.ops.convolution import Algorithm, forward, gradients
 from nnlite.ops.convolution.geometry import Pair
 from nnlite.padded import Padded, data_and_lengths, ended, within
+from nnlite.random import Rng
 
 
 class _Conv(Convolution):
@@ -37,7 +38,7 @@ class _Conv(Convolution):
         algorithm: Algorithm = "auto",
         weight_init: Initializer | None = None,
         bias_init: Initializer | None = None,
-        rng: np.random.Generator | int | None = None,
+        rng: Rng = None,
     ) -> None:
         self.in_channels = in_channels
         self.out_channels = out_channels

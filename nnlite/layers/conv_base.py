@@ -14,7 +14,7 @@ from nnlite.ops.convolution import ALGORITHMS, Algorithm, check_algorithm, choos
 from nnlite.ops.convolution.geometry import Geometry, Pair
 from nnlite.padded import check_ends, within
 from nnlite.parameter import Parameter
-from nnlite.random import as_generator
+from nnlite.random import Rng, as_generator
 
 Size = int | Pair
 Padding = Size | tuple[Pair, Pair] | Literal["same", "valid"]
@@ -92,9 +92,7 @@ class Convolution(Layer):
         before, after = check_sizes(f"{type(self).__name__}: padding", padding, 2, least=0)
         return before, after
 
-    def set_parameters(
-        self, shape: tuple[int, ...], bias: bool, rng: np.random.Generator | int | None
-    ) -> None:
+    def set_parameters(self, shape: tuple[int, ...], bias: bool, rng: Rng) -> None:
         """Draw weight and bias, by default from U(±1/√fan) with as many values as one sum has."""
         rng, kernel_shape = as_generator(rng), self.kernel_shape(shape)
         check_algorithm(self.algorithm, kernel_shape, self._geometry, type(self).__name__)

@@ -13,6 +13,7 @@ from nnlite.ops.convolution import Algorithm
 from nnlite.ops.convolution.bias import add_bias, bias_gradient
 from nnlite.ops.convolution.geometry import Pair
 from nnlite.padded import Padded, data_and_lengths, ended, within
+from nnlite.random import Rng
 
 
 class _ConvTranspose(Convolution):
@@ -43,7 +44,7 @@ class _ConvTranspose(Convolution):
         algorithm: Algorithm = "auto",
         weight_init: Initializer | None = None,
         bias_init: Initializer | None = None,
-        rng: np.random.Generator | int | None = None,
+        rng: Rng = None,
     ) -> None:
         self.in_channels = in_channels
         self.out_channels = out_channels

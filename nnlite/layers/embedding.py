@@ -10,6 +10,7 @@ from nnlite.checks import check_whole, is_whole
 from nnlite.initializers import Initializer, Normal, first_values
 from nnlite.layers.base import Layer
 from nnlite.parameter import Parameter
+from nnlite.random import Rng
 
 
 class Embedding(Layer):
@@ -45,7 +46,7 @@ class Embedding(Layer):
         embedding_dim: int,
         padding_idx: int | None = None,
         weight_init: Initializer | None = None,
-        rng: np.random.Generator | int | None = None,
+        rng: Rng = None,
     ) -> None:
         check_whole("num_embeddings", num_embeddings)
         check_whole("embedding_dim", embedding_dim)

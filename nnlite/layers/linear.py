@@ -12,7 +12,7 @@ from nnlite.initializers import Initializer, Uniform, first_values
 from nnlite.layers.base import Layer
 from nnlite.ops.products import sum_rows, times, times_transposed, transposed_times
 from nnlite.parameter import Parameter
-from nnlite.random import as_generator
+from nnlite.random import Rng, as_generator
 
 
 class Linear(Layer):
@@ -52,7 +52,7 @@ class Linear(Layer):
         bias: bool = True,
         weight_init: Initializer | None = None,
         bias_init: Initializer | None = None,
-        rng: np.random.Generator | int | None = None,
+        rng: Rng = None,
     ) -> None:
         for name, size in (("in_features", in_features), ("out_features", out_features)):
             check_whole(name, size)

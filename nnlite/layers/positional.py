@@ -11,6 +11,7 @@ from nnlite.checks import check_whole
 from nnlite.initializers import Initializer, Normal, first_values
 from nnlite.layers.decoding import Continuing
 from nnlite.parameter import Parameter
+from nnlite.random import Rng
 
 
 class _Positions(Continuing):
@@ -105,7 +106,7 @@ class LearnedPositionalEmbedding(_Positions):
         max_length: int,
         d_model: int,
         weight_init: Initializer | None = None,
-        rng: np.random.Generator | int | None = None,
+        rng: Rng = None,
     ) -> None:
         check_whole("max_length", max_length)
         check_whole("d_model", d_model)

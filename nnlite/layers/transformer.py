@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
-
 from nnlite.checks import check_whole
 from nnlite.layers.activations import GELU
 from nnlite.layers.attention import MultiHeadAttention
@@ -14,7 +12,7 @@ from nnlite.layers.containers import Residual, Sequential
 from nnlite.layers.dropout import Dropout
 from nnlite.layers.featurenorm import LayerNorm
 from nnlite.layers.linear import Linear
-from nnlite.random import as_generator
+from nnlite.random import Rng, as_generator
 
 
 class TransformerLayer(Sequential):
@@ -55,7 +53,7 @@ class TransformerLayer(Sequential):
         dropout: float = 0.0,
         norm_first: bool = True,
         causal: bool = False,
-        rng: np.random.Generator | int | None = None,
+        rng: Rng = None,
     ) -> None:
         check_whole("d_ff", d_ff)
         self.d_model = d_model

@@ -19,7 +19,7 @@ from nnlite.losses.base import Loss
 from nnlite.metrics import Metric
 from nnlite.optimizers.base import Optimizer
 from nnlite.padded import masked
-from nnlite.random import as_generator, root_entropy
+from nnlite.random import Rng, as_generator, root_entropy
 from nnlite.training import checkpoint
 from nnlite.training.callbacks import Callback
 from nnlite.training.callbacks.callback_list import CallbackList
@@ -89,7 +89,7 @@ class Trainer(Constructed):
         loss: Loss,
         optimizer: Optimizer,
         metrics: Sequence[Metric] = (),
-        rng: np.random.Generator | int | None = None,
+        rng: Rng = None,
     ) -> None:
         for name, value, kind in (
             ("model", model, Layer),

@@ -39,7 +39,7 @@ from nnlite.layers.recurrent.run import (
 )
 from nnlite.padded import Padded, plain
 from nnlite.parameter import Parameter
-from nnlite.random import as_generator
+from nnlite.random import Rng, as_generator
 
 
 class Recurrent(Composite):
@@ -65,7 +65,7 @@ class Recurrent(Composite):
         return_sequences: bool = True,
         return_state: bool = False,
         stateful: bool = False,
-        rng: np.random.Generator | int | None = None,
+        rng: Rng = None,
     ) -> None:
         for name, size in (
             ("input_size", input_size),

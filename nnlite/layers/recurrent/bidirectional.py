@@ -12,7 +12,7 @@ from nnlite.layers.containers import Container, whole_or_nothing
 from nnlite.layers.recurrent.base import Recurrent
 from nnlite.layers.recurrent.run import apart
 from nnlite.padded import Padded, plain
-from nnlite.random import as_generator
+from nnlite.random import Rng, as_generator
 
 
 class Bidirectional(Container):
@@ -49,7 +49,7 @@ class Bidirectional(Container):
         self,
         layer: Recurrent,
         reverse: Recurrent | None = None,
-        rng: np.random.Generator | int | None = None,
+        rng: Rng = None,
     ) -> None:
         self.layer = layer
         self.reverse = reverse
@@ -130,7 +130,7 @@ def turned(x: Any, lengths: np.ndarray | None) -> Any:
     return x[np.arange(len(x))[:, None], order]
 
 
-def _like(layer: Recurrent, rng: np.random.Generator | int | None) -> Recurrent:
+def _like(layer: Recurrent, rng: Rng) -> Recurrent:
     """A layer built with the same arguments and first values of its own."""
     cls: Any = type(layer)
     given = {p.name: argument(layer, p) for p in signature(cls)}

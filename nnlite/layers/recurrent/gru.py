@@ -8,6 +8,7 @@ import numpy as np
 
 from nnlite.layers.recurrent.base import Recurrent
 from nnlite.layers.recurrent.run import Run, States, side_by_side
+from nnlite.random import Rng
 
 
 class GRU(Recurrent):
@@ -74,7 +75,7 @@ class GRU(Recurrent):
         return_state: bool = False,
         stateful: bool = False,
         reset_after: bool = True,
-        rng: np.random.Generator | int | None = None,
+        rng: Rng = None,
     ) -> None:
         self.reset_after = reset_after
         super().__init__(

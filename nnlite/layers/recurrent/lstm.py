@@ -8,6 +8,7 @@ import numpy as np
 
 from nnlite.layers.recurrent.base import Recurrent
 from nnlite.layers.recurrent.run import Run, States
+from nnlite.random import Rng
 
 
 class LSTM(Recurrent):
@@ -71,7 +72,7 @@ class LSTM(Recurrent):
         return_state: bool = False,
         stateful: bool = False,
         forget_bias: float = 1.0,
-        rng: np.random.Generator | int | None = None,
+        rng: Rng = None,
     ) -> None:
         self.forget_bias = forget_bias
         super().__init__(

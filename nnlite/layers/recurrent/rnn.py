@@ -9,6 +9,7 @@ import numpy as np
 from nnlite.layers.recurrent.base import Recurrent
 from nnlite.layers.recurrent.run import Run, States
 from nnlite.ops.special import relu
+from nnlite.random import Rng
 
 
 class RNN(Recurrent):
@@ -63,7 +64,7 @@ class RNN(Recurrent):
         return_state: bool = False,
         stateful: bool = False,
         nonlinearity: Literal["tanh", "relu"] = "tanh",
-        rng: np.random.Generator | int | None = None,
+        rng: Rng = None,
     ) -> None:
         if nonlinearity not in ("tanh", "relu"):
             raise ValueError(f'RNN: nonlinearity must be "tanh" or "relu", got {nonlinearity!r}')
