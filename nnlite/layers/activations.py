@@ -10,53 +10,59 @@ import numpy as np
 from nnlite.checks import check_axis
 from nnlite.layers.base import Layer
 from nnlite.layers.elementwise import Elementwise
-from nnlite.ops.special import erf, relu, sigmoid, softplus
+from nnlite.ops.special import bend, normal_tail, relu, sigmoid, sigmoid_and_rest, softplus
+
+LOWEST = -1e5  # for SiLU and Mish as good as −∞, which times a weight of 0 would be NaN
 
 
 class Sigmoid(Elementwise):
     """The logistic function, from 0 to 1.
 
-    Forward      y = 1 / (1 + e⁻ˣ)
-    Backward     dL/dx = G ⊙ y (1 − y)
-                 since y′ = e⁻ˣ / (1 + e⁻ˣ)² and e⁻ˣ / (1 + e⁻ˣ) = 1 − y
+    Forward      y = 1 / (1 + e⁻ˣ) = eˣ / (1 + eˣ)
+    Backward     dL/dx = G ⊙ y r,  r = 1 − y = 1 / (1 + eˣ)
+                 since y′ = eˣ / (1 + eˣ)²; the last form of r keeps its digits where y is near 1
     Shapes       any, y like x
-    Saves        y
+    Saves        y, r
     Source       standard result
     """
 
-    equations: ClassVar = {"forward": "y = 1 / (1 + e⁻ˣ)", "input": "dL/dx = G ⊙ y ⊙ (1 − y)"}
+    equations: ClassVar = {"forward": "y = 1 / (1 + e⁻ˣ)", "input": "dL/dx = G ⊙ y / (1 + eˣ)"}
 
     def function(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
         """σ(x)."""
-        y = sigmoid(x)
-        return y, y
+        y, rest = sigmoid_and_rest(x)
+        return y, y, rest
 
-    def derivative(self, y: np.ndarray) -> np.ndarray:
-        """Y (1 − y)."""
-        return y * (1 - y)
+    def derivative(self, y: np.ndarray, rest: np.ndarray) -> np.ndarray:
+        """y (1 − y)."""
+        return y * rest
 
 
 class Tanh(Elementwise):
     """The hyperbolic tangent, from −1 to 1.
 
     Forward      y = tanh(x)
-    Backward     dL/dx = G ⊙ (1 − y²)
-                 since y = sinh/cosh and y′ = (cosh² − sinh²)/cosh²
+    Backward     dL/dx = G ⊙ sech² x,  sech x = 1/cosh x = 2c / (1 + c²),  c = e^−|x|
+                 since y = sinh/cosh and y′ = (cosh² − sinh²)/cosh² = 1/cosh². That is 1 − y², which
+                 rounds to 0 where y rounds to ±1; in c nothing cancels and nothing overflows
     Shapes       any, y like x
-    Saves        y
+    Saves        x
     Source       standard result
     """
 
-    equations: ClassVar = {"forward": "y = tanh(x)", "input": "dL/dx = G ⊙ (1 − y²)"}
+    equations: ClassVar = {"forward": "y = tanh(x)", "input": "dL/dx = G ⊙ sech² x"}
 
     def function(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
         """tanh(x)."""
-        y = np.tanh(x)
-        return y, y
+        return np.tanh(x), x
 
-    def derivative(self, y: np.ndarray) -> np.ndarray:
-        """1 − y²."""
-        return 1 - y * y
+    def derivative(self, x: np.ndarray) -> np.ndarray:
+        """sech² x."""
+        c = np.exp(-np.abs(x))
+        sech = c / (1 + c * c)
+        sech += sech
+        sech *= sech
+        return sech
 
 
 class SiLU(Elementwise):
@@ -73,7 +79,8 @@ class SiLU(Elementwise):
     equations: ClassVar = {"forward": "y = x σ(x)", "input": "dL/dx = G ⊙ (σ + y ⊙ (1 − σ))"}
 
     def function(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
-        """X σ(x)."""
+        """x σ(x)."""
+        x = np.maximum(x, LOWEST)
         s = sigmoid(x)
         y = x * s
         return y, y, s
@@ -86,13 +93,16 @@ class SiLU(Elementwise):
 class GELU(Elementwise):
     """The Gaussian error linear unit: x weighted by how likely a normal variable is below it.
 
-    Forward      y = x Φ(x),  Φ(x) = ½ (1 + erf(x/√2)) the normal distribution function
-                 or, with approximate="tanh", Φ(x) ≈ ½ (1 + tanh u), u = √(2/π) (x + 0.044715 x³)
+    Forward      y = x Φ(x) = max(x, 0) − a Q,  a = |x|,  Q = Φ(−a)
+                 Φ the normal distribution function, Q its tail; since Φ(a) = 1 − Q, both signs of
+                 x are served by Q, whose digits a 1 + erf(…) would lose for x ≪ 0
+                 or, with approximate="tanh", Φ(x) ≈ ½ (1 + tanh u) = σ(2u),
+                 u = √(2/π) (x + 0.044715 x³)
     Backward     dL/dx = G ⊙ (Φ(x) + x φ(x)),  φ = Φ′ the density e^(−x²/2)/√(2π)
-                 or, approximated, φ = ½ (1 − tanh² u) u′, u′ = √(2/π) (1 + 0.134145 x²)
+                 or, approximated, φ = Q (1 − Q) 2u′,  u′ = √(2/π) (1 + 0.134145 x²)
     Shapes       any, y like x
-    Saves        x, Φ(x)
-    Args         approximate: "none" (default, the exact erf) or "tanh"
+    Saves        x, Q, φ
+    Args         approximate: "none" (default, the exact Φ) or "tanh"
     Raises       ValueError: for another `approximate`
     Source       Hendrycks & Gimpel 2016, equation 2 and below
     """
@@ -105,35 +115,36 @@ class GELU(Elementwise):
         self.approximate = approximate
 
     def function(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
-        """X Φ(x)."""
-        if self.approximate == "tanh":
-            z = np.clip(x, -20, 20)  # where tanh is ±1 to the last bit, and x³ cannot overflow
-            u = math.sqrt(2 / math.pi) * z * (1 + 0.044715 * z * z)
-            cdf = 0.5 * (1 + np.tanh(u))
-        else:
-            cdf = 0.5 * (1 + erf(math.sqrt(0.5) * x))
-        return x * cdf, x, cdf
+        """max(x, 0) − a Q."""
+        z = np.clip(x, -40, 40)  # beyond, Q and φ are 0
+        a = np.abs(z)
+        tail, density = self._tail(a)
+        y = relu(x) - a * tail
+        return y, z, tail, density
 
-    def derivative(self, x: np.ndarray, cdf: np.ndarray) -> np.ndarray:
-        """Φ(x) + x φ(x)."""
-        z = np.clip(x, -20, 20)  # the density is 0 beyond
-        if self.approximate == "tanh":
-            # with Φ = ½ (1 + t), ½ (1 − t²) = 2 Φ (1 − Φ)
-            du = math.sqrt(2 / math.pi) * (1 + 0.134145 * z * z)
-            density = 2 * cdf * (1 - cdf) * du
-        else:
-            density = np.exp(-0.5 * z * z) * (1 / math.sqrt(2 * math.pi))
-        return cdf + z * density
+    def derivative(self, x: np.ndarray, tail: np.ndarray, density: np.ndarray) -> np.ndarray:
+        """Φ(x) + x φ(x), with Φ(x) = |[x > 0] − Q|."""
+        cdf = np.abs((x > 0) - tail)
+        return cdf + x * density
+
+    def _tail(self, a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Q = Φ(−a) and φ(a)."""
+        if self.approximate == "none":
+            return normal_tail(a)
+        slope, square = math.sqrt(8 / math.pi), a * a  # slope: of 2u at 0
+        tail = sigmoid(a * (-slope - 0.044715 * slope * square))
+        return tail, tail * (1 - tail) * (slope + 0.134145 * slope * square)
 
 
 class Mish(Elementwise):
     """x weighted by the tanh of its softplus.
 
-    Forward      y = x t,  t = tanh(s),  s = log(1 + eˣ)
+    Forward      y = x t,  t = tanh(log(1 + eˣ)) = w / (w + 2),  w = eˣ (eˣ + 2)
+                 since tanh s = (e²ˢ − 1) / (e²ˢ + 1), and e²ˢ = (1 + eˣ)² = 1 + w
     Backward     dL/dx = G ⊙ (t + x (1 − t²) σ(x))
-                 the product rule, with dt/ds = 1 − t² and ds/dx = σ(x)
+                 the product rule, with dt/ds = 1 − t², ds/dx = σ(x) for s = log(1 + eˣ)
     Shapes       any, y like x
-    Saves        x, t
+    Saves        x, eˣ, t
     Source       Misra 2019, equation 1
     """
 
@@ -143,19 +154,22 @@ class Mish(Elementwise):
     }
 
     def function(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
-        """X t."""
-        t = np.tanh(softplus(x))
-        return x * t, x, t
+        """x t."""
+        x = np.maximum(x, LOWEST)
+        e = np.exp(np.minimum(x, 22))  # beyond, t is 1 to the last bit
+        w = e * (e + 2)
+        t = w / (w + 2)
+        return x * t, x, e, t
 
-    def derivative(self, x: np.ndarray, t: np.ndarray) -> np.ndarray:
-        """T + x (1 − t²) σ(x)."""
-        return t + x * ((1 - t * t) * sigmoid(x))
+    def derivative(self, x: np.ndarray, e: np.ndarray, t: np.ndarray) -> np.ndarray:
+        """t + x (1 − t²) σ(x)."""
+        return t + x * ((1 - t * t) * (e / (1 + e)))
 
 
 class Softplus(Elementwise):
     """A smooth ReLU.
 
-    Forward      y = log(1 + e^(βx)) / β
+    Forward      y = log(1 + e^(βx)) / β = max(x, 0) + log(1 + e^(−β|x|)) / β
     Backward     dL/dx = G ⊙ σ(βx), since y′ = e^(βx) / (1 + e^(βx))
     Shapes       any, y like x
     Saves        x
@@ -172,18 +186,17 @@ class Softplus(Elementwise):
         self.beta = beta
 
     def function(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
-        """log(1 + e^(βx)) / β, and x itself beyond 100/β."""
-        beta, z = float(self.beta), self._near(x)
-        return softplus(beta * z) / beta + relu(x - z), x
+        """max(x, 0) + log(1 + e^(−β|x|)) / β."""
+        return relu(x) + bend(self._near(x)) / float(self.beta), x
 
     def derivative(self, x: np.ndarray) -> np.ndarray:
         """σ(βx)."""
-        return sigmoid(float(self.beta) * self._near(x))
+        return sigmoid(self._near(x))
 
     def _near(self, x: np.ndarray) -> np.ndarray:
-        """X where the curve bends; beyond ±100/β it is straight, and βx might overflow."""
-        bound = 100 / float(self.beta)  # a NumPy scalar would turn float32 into float64
-        return np.clip(x, -bound, bound)
+        """βx where the curve bends: beyond ±1000 it is straight, and βx might overflow."""
+        beta = float(self.beta)  # a NumPy scalar would turn float32 into float64
+        return beta * np.clip(x, -1000 / beta, 1000 / beta)
 
 
 class LogSigmoid(Elementwise):
@@ -210,23 +223,26 @@ class LogSigmoid(Elementwise):
 class Softsign(Elementwise):
     """From −1 to 1 like tanh, but with tails that fade slowly.
 
-    Forward      y = x / (1 + |x|)
-    Backward     dL/dx = G ⊙ r²,  r = 1 / (1 + |x|)
-                 since y = x r and r′ = −sign(x) r², y′ = r − |x| r² = r² (1 + |x| − |x|)
+    Forward      y = x / s,  s = 1 + |x|
+    Backward     dL/dx = G / s²
+                 the quotient rule: y′ = (s − x sign(x)) / s² = (1 + |x| − |x|) / s²
     Shapes       any, y like x
-    Saves        r
+    Saves        s
     Source       Bergstra et al. 2009
     """
 
     equations: ClassVar = {"forward": "y = x / (1 + |x|)", "input": "dL/dx = G / (1 + |x|)²"}
 
     def function(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
-        """X r."""
-        r = 1 / (1 + np.abs(x))
-        return x * r, r
+        """x / s."""
+        largest = float(np.finfo(x.dtype).max)
+        x = np.clip(x, -largest, largest)  # ∞/∞ would be NaN
+        s = 1 + np.abs(x)
+        return x / s, s
 
-    def derivative(self, r: np.ndarray) -> np.ndarray:
-        """r²."""
+    def derivative(self, s: np.ndarray) -> np.ndarray:
+        """1 / s², as (1/s)²: s² might overflow."""
+        r = 1 / s
         return r * r
 
 
@@ -234,10 +250,10 @@ class GLU(Layer):
     """Gated linear unit: one half of the features, let through by the sigmoid of the other.
 
     Forward      x = [a, b] along the axis;  y = a ⊙ s,  s = σ(b)
-    Backward     dL/da = G ⊙ s        dL/db = G ⊙ a ⊙ s (1 − s)        dL/dx = [dL/da, dL/db]
-                 the product rule, and σ′ = σ (1 − σ)
+    Backward     dL/da = G ⊙ s        dL/db = G ⊙ a ⊙ s r        dL/dx = [dL/da, dL/db]
+                 the product rule, and σ′ = σ (1 − σ) = s r with r = 1 − s = 1 / (1 + e^b)
     Shapes       x (…, 2C, …) → y (…, C, …)
-    Saves        a, s
+    Saves        a, s, r
     Args         axis: the axis that is halved (default −1)
     Raises       ValueError: when its length is odd, x has no such axis, or G is not in y's shape
                  TypeError: when x does not hold floats
@@ -264,14 +280,14 @@ class GLU(Layer):
         if x.shape[self.axis] % 2:
             raise ValueError(f"{self!r}: axis {self.axis} must have even length, got {x.shape}")
         a, b = np.split(x, 2, axis=self.axis)
-        s = sigmoid(b)
+        s, rest = sigmoid_and_rest(b)
         y = a * s
-        self.save_for_backward(a, s)
+        self.save_for_backward(a, s, rest)
         return y
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """[dL/da, dL/db]."""
-        a, s = self.saved()
+        a, s, rest = self.saved()
         self.check_grad_output(grad_output, a.shape)
         d_a = grad_output * s
-        return np.concatenate([d_a, d_a * (a * (1 - s))], axis=self.axis)
+        return np.concatenate([d_a, d_a * (a * rest)], axis=self.axis)

@@ -25,7 +25,8 @@ class Elementwise(Layer):
 
     A subclass writes two methods. `function(x)` returns y and, after it, whatever the derivative
     is simplest in; `derivative` is called with just that. For large arrays it is called for parts
-    of the batch, in several threads, and so must not write to the layer:
+    of the batch, in several threads, and so must not write to the layer. Both see a single number,
+    an array without axes, as (1,):
 
         class Square(nn.Elementwise):
             def function(self, x):
@@ -46,13 +47,14 @@ class Elementwise(Layer):
     def forward(self, x: np.ndarray) -> np.ndarray:
         """y = f(x)."""
         self.check_floating(x)
-        returned = self.function(x)
+        # NumPy's functions turn an array without axes into a scalar
+        returned = self.function(x if x.ndim else x.reshape(1))
         if not isinstance(returned, tuple):
             raise TypeError(
                 f"{self!r}: function must return a tuple, (y, *what derivative is called with), "
                 f"got {type(returned).__name__}"
             )
-        y = returned[0]
+        y = returned[0] if x.ndim else returned[0].reshape(())
         self.save_for_backward(y.shape, *returned[1:])
         return y
 
@@ -60,6 +62,8 @@ class Elementwise(Layer):
         """dL/dx = G ⊙ f′(x)."""
         shape, *saved = self.saved()
         self.check_grad_output(grad_output, shape)
+        if not shape:
+            return times_derivative(grad_output.reshape(1), self.derivative, saved).reshape(())
         return times_derivative(grad_output, self.derivative, saved)
 
 

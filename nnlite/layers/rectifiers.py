@@ -101,7 +101,8 @@ class PReLU(Layer):
         self.check_floating(x)
         if self.num_parameters != 1 and x.shape[-1:] != self.weight.shape:
             raise ValueError(f"{self!r}: expected (N, …, {self.num_parameters}), got {x.shape}")
-        y = np.where(x > 0, x, self.weight.data * x)
+        y = np.maximum(x, 0) + self.weight.data * np.minimum(x, 0)
+        y = y.reshape(x.shape)  # a single number gets an axis from the weight
         self.save_for_backward(x)
         return y
 
@@ -111,7 +112,8 @@ class PReLU(Layer):
         self.check_grad_output(grad_output, x.shape)
         d_slope = grad_output * np.minimum(x, 0)  # (N, …, C)
         self.weight.grad += d_slope.reshape(-1, self.num_parameters).sum(axis=0)
-        return np.where(x > 0, grad_output, self.weight.data * grad_output)
+        d_x = np.where(x > 0, grad_output, self.weight.data * grad_output)
+        return d_x.reshape(x.shape)
 
 
 class ReLU6(Elementwise):
@@ -139,7 +141,8 @@ class ReLU6(Elementwise):
 class _Exponential(Elementwise):
     """y = λx for x > 0 and λα (e^(x/τ) − 1) otherwise: ELU, SELU and CELU choose λ, α and τ.
 
-    For x ≤ 0 the derivative is λα/τ e^(x/τ) = (y + λα)/τ, so y is all that backward needs.
+    For x ≤ 0 the derivative is λα/τ e^(x/τ). It is also (y + λα)/τ, but where y is close to its
+    limit −λα, that is a difference of nearly equal numbers.
     """
 
     scale: float = 1.0  # λ
@@ -150,24 +153,27 @@ class _Exponential(Elementwise):
         """λ (max(x, 0) + α (e^(min(x, 0)/τ) − 1))."""
         # NumPy scalars, where an argument is one, would turn float32 into float64
         alpha, temperature = float(self.alpha), float(self.temperature)
-        # below −100 τ the exponential is 0; the bounds keep x/τ from overflowing
-        below = np.clip(x, -100 * temperature, 0) / temperature
+        # below −1000 τ the exponential is 0; the bounds keep x/τ from overflowing
+        below = np.clip(x, -1000 * temperature, 0) / temperature
         y = self.scale * (relu(x) + alpha * expm1_negative(below))
-        return y, y
+        return y, y, below
 
-    def derivative(self, y: np.ndarray) -> np.ndarray:
-        """λ for y > 0, (y + λα)/τ otherwise."""
-        below = (np.minimum(y, 0) + self.scale * float(self.alpha)) / float(self.temperature)
-        return np.where(y > 0, y.dtype.type(self.scale), below)
+    def derivative(self, y: np.ndarray, below: np.ndarray) -> np.ndarray:
+        """λ for y > 0, λα/τ e^(min(x, 0)/τ) otherwise."""
+        at_zero = self.scale * float(self.alpha) / float(self.temperature)
+        slope = at_zero * np.exp(below)
+        if at_zero == self.scale:  # no kink: e⁰ = 1 gives the slope above 0 as well
+            return slope
+        return np.where(y > 0, y.dtype.type(self.scale), slope)
 
 
 class ELU(_Exponential):
     """Exponential linear unit: falls smoothly to −α.
 
     Forward      y = x for x > 0, α (eˣ − 1) otherwise
-    Backward     dL/dx = G for x > 0, G (y + α) otherwise, since α eˣ = y + α
+    Backward     dL/dx = G for x > 0, G α eˣ otherwise
     Shapes       any, y like x
-    Saves        y
+    Saves        y, min(x, 0)
     Args         alpha: α > 0 (default 1)
     Raises       ValueError: when α is not positive
     Source       Clevert et al. 2016, equation 15
@@ -175,7 +181,7 @@ class ELU(_Exponential):
 
     equations: ClassVar = {
         "forward": "y = x [x > 0] + α (eˣ − 1) [x ≤ 0]",
-        "input": "dL/dx = G ⊙ ([x > 0] + (y + α) [x ≤ 0])",
+        "input": "dL/dx = G ⊙ ([x > 0] + α eˣ [x ≤ 0])",
     }
 
     def __init__(self, alpha: float = 1.0) -> None:
@@ -188,15 +194,15 @@ class SELU(_Exponential):
     """A scaled ELU whose fixed point is mean 0 and variance 1.
 
     Forward      y = λ x for x > 0, λ α (eˣ − 1) otherwise, λ = 1.0507…, α = 1.6732…
-    Backward     dL/dx = λ G for x > 0, G (y + λα) otherwise
+    Backward     dL/dx = λ G for x > 0, λα eˣ G otherwise
     Shapes       any, y like x
-    Saves        y
+    Saves        y, min(x, 0)
     Source       Klambauer et al. 2017, "Self-Normalizing Neural Networks", equation 2
     """
 
     equations: ClassVar = {
         "forward": "y = λ (x [x > 0] + α (eˣ − 1) [x ≤ 0])",
-        "input": "dL/dx = G ⊙ (λ [x > 0] + (y + λα) [x ≤ 0])",
+        "input": "dL/dx = G ⊙ (λ [x > 0] + λα eˣ [x ≤ 0])",
     }
 
     scale = 1.0507009873554804934193349852946
@@ -207,9 +213,9 @@ class CELU(_Exponential):
     """An ELU with a continuous derivative for every α.
 
     Forward      y = x for x > 0, α (e^(x/α) − 1) otherwise
-    Backward     dL/dx = G for x > 0, G (y + α)/α otherwise, since e^(x/α) = (y + α)/α
+    Backward     dL/dx = G for x > 0, G e^(x/α) otherwise
     Shapes       any, y like x
-    Saves        y
+    Saves        y, min(x, 0)/α
     Args         alpha: α > 0 (default 1)
     Raises       ValueError: when α is not positive
     Source       Barron 2017, "Continuously Differentiable Exponential Linear Units"
@@ -217,7 +223,7 @@ class CELU(_Exponential):
 
     equations: ClassVar = {
         "forward": "y = x [x > 0] + α (e^(x/α) − 1) [x ≤ 0]",
-        "input": "dL/dx = G ⊙ ([x > 0] + (y/α + 1) [x ≤ 0])",
+        "input": "dL/dx = G ⊙ ([x > 0] + e^(x/α) [x ≤ 0])",
     }
 
     def __init__(self, alpha: float = 1.0) -> None:
@@ -282,8 +288,8 @@ class HardSigmoid(Elementwise):
     }
 
     def function(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
-        """x/6 + ½ within [0, 1]."""
-        y = np.clip(x / 6 + 0.5, 0, 1)
+        """x + 3 within [0, 6], over 6; the sum is exact near its root."""
+        y = np.clip(x + 3, 0, 6) / 6
         return y, y
 
     def derivative(self, y: np.ndarray) -> np.ndarray:
@@ -308,12 +314,13 @@ class HardSwish(Elementwise):
     }
 
     def function(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
-        """x · hardsigmoid(x)."""
-        return x * np.clip(x / 6 + 0.5, 0, 1), x
+        """x · hardsigmoid(x); below −3, where that is 0, x might be infinite."""
+        z = np.maximum(x, -3)
+        return z * (np.minimum(z + 3, 6) / 6), x
 
     def derivative(self, x: np.ndarray) -> np.ndarray:
-        """x/3 + ½ between the kinks, 0 below and 1 above."""
-        between = x / 3 + 0.5
+        """x/3 + ½ = (x + 1.5)/3 between the kinks, 0 below and 1 above."""
+        between = (x + 1.5) / 3
         between[x <= -3] = 0
         between[x >= 3] = 1
         return between

@@ -28,6 +28,10 @@ class _AlongAxis(Layer):
         data, lengths = data_and_lengths(x)
         self.check_floating(data)
         check_axis(self, self.axis, data.shape)
+        if data.shape[self.axis] == 0:  # no values, no sum of 1
+            raise ValueError(
+                f"{self!r}: expected at least one value along axis {self.axis}, got {data.shape}"
+            )
         axis = self.axis % data.ndim
         if lengths is not None and axis == 0:
             raise ValueError(f"{self!r}: Padded sequences end at steps of their own; use axis=1")
@@ -45,8 +49,8 @@ class Softmax(_AlongAxis):
                  to their ends, if that is the time axis: p and dL/dx are 0 beyond
     Saves        p, the lengths
     Args         axis: along which the probabilities sum to 1 (default −1)
-    Raises       ValueError: when x has no such axis, it is the batch's and x is `Padded`, or G is
-                 not in y's shape
+    Raises       ValueError: when x has no such axis or nothing along it, it is the batch's and x is
+                 `Padded`, or G is not in y's shape
                  TypeError: when x does not hold floats
     Source       Bridle 1990
 
@@ -80,8 +84,8 @@ class LogSoftmax(_AlongAxis):
                  if that is the time axis: y and dL/dx are 0 beyond
     Saves        y, the lengths
     Args         axis: along which the probabilities sum to 1 (default −1)
-    Raises       ValueError: when x has no such axis, it is the batch's and x is `Padded`, or G is
-                 not in y's shape
+    Raises       ValueError: when x has no such axis or nothing along it, it is the batch's and x is
+                 `Padded`, or G is not in y's shape
                  TypeError: when x does not hold floats
     Source       standard result
     """

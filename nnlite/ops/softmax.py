@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from nnlite.ops.products import sum_columns
@@ -21,10 +23,15 @@ def softmax(x: np.ndarray, axis: int = -1, out: np.ndarray | None = None) -> np.
 def log_softmax(x: np.ndarray, axis: int = -1) -> np.ndarray:
     """xᵢ − log Σⱼ e^xⱼ, without the detour over a softmax that may round to zero.
 
+    After the shift, the largest x adds 1 to the sum and the others S, so that the logarithm is
+    log1p(S): a probability close to 1 keeps all digits of its logarithm, −S instead of 0.
     The result is contiguous, whatever x is.
     """
-    z = np.subtract(x, _largest(x, axis), order="C")
-    z -= np.log(_total(np.exp(z), axis))
+    places = places_of_largest(x, axis)
+    z = np.subtract(x, _at(places, x, axis), order="C")
+    e = np.exp(z)
+    e.put(places, 0)
+    z -= np.log1p(_total(e, axis))
     return z
 
 
@@ -36,9 +43,25 @@ def _largest(x: np.ndarray, axis: int) -> np.ndarray:
     """
     if axis not in (-1, x.ndim - 1) or not x.flags.c_contiguous or x.size == 0:
         return np.maximum.reduce(x, axis=axis, keepdims=True)
-    places = np.arange(0, x.size, x.shape[-1])  # where each row begins, counted flat
-    places += x.argmax(axis=-1).ravel()
-    return x.take(places).reshape(*x.shape[:-1], 1)
+    return _at(places_of_largest(x, axis), x, axis)
+
+
+def places_of_largest(x: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Where the (first) largest values along the axis stand, counted flat."""
+    inner = math.prod(x.shape[axis:][1:])  # how far apart neighbours along the axis are
+    places = np.arange(0, x.size, x.shape[axis] * inner)  # where each block begins
+    largest = x.argmax(axis=axis)
+    if inner == 1:
+        places += largest.ravel()
+        return places
+    return (places[:, None] + inner * largest.reshape(-1, inner) + np.arange(inner)).ravel()
+
+
+def _at(places: np.ndarray, x: np.ndarray, axis: int) -> np.ndarray:
+    """The values there, with the axis kept."""
+    shape = list(x.shape)
+    shape[axis] = 1
+    return x.take(places).reshape(shape)
 
 
 def _total(x: np.ndarray, axis: int) -> np.ndarray:

@@ -59,18 +59,53 @@ def times_derivative(
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
-    """1 / (1 + e⁻ˣ), as ½ tanh(x/2) + ½: no branches, and nothing can overflow."""
-    y = np.tanh(0.5 * x)
-    y *= 0.5
-    y += 0.5
+    """σ(x) = eˣ / (1 + eˣ), exact in the lower tail too, where it is eˣ.
+
+    (½ tanh(x/2) + ½ would be 0 there: in float32 from x = −17 on.)
+    """
+    y, _ = _bounded_exp(x)
+    y /= 1 + y
     return y
+
+
+def sigmoid_and_rest(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """σ(x) and 1 − σ(x) = σ(−x) = 1 / (1 + eˣ), which a subtraction would round to 0."""
+    y, beyond = _bounded_exp(x)
+    rest = 1 + y
+    np.reciprocal(rest, out=rest)
+    y *= rest
+    if beyond is not None:
+        rest[beyond] = 0
+    return y, rest
+
+
+def _bounded_exp(x: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """eˣ, kept below overflow, and where it would overflow; None for nowhere, as nearly always.
+
+    `argmax` takes a third of the time of `max`, and of `minimum`.
+    """
+    highest = _highest_exponent(x.dtype)
+    if not x.size or x.item(x.argmax()) <= highest:  # NaN is not
+        return np.exp(x), None
+    return np.exp(np.minimum(x, highest)), x > highest
+
+
+@functools.cache
+def _highest_exponent(dtype: np.dtype[Any]) -> float:
+    """The largest whole z whose eᶻ is finite: 88 in float32, 709 in float64."""
+    return float(np.floor(np.log(np.finfo(dtype).max)))
 
 
 def softplus(x: np.ndarray) -> np.ndarray:
     """log(1 + eˣ) = max(x, 0) + log(1 + e^−|x|), whose exponential never exceeds 1."""
-    y = np.log1p(np.exp(-np.abs(x)))
+    y = bend(x)
     y += relu(x)
     return y
+
+
+def bend(x: np.ndarray) -> np.ndarray:
+    """log(1 + e^−|x|), by which softplus exceeds max(x, 0)."""
+    return np.log1p(np.exp(-np.abs(x)))
 
 
 def expm1_negative(x: np.ndarray) -> np.ndarray:
@@ -118,44 +153,43 @@ def _ratio(coefficients: tuple[Sequence[float], Sequence[float]], z: np.ndarray)
     return top
 
 
-def erf(x: np.ndarray) -> np.ndarray:
-    """The error function 2/√π ∫₀ˣ e^−t² dt, to the last bits of the input's precision."""
-    return _erf32(x) if x.dtype == np.float32 else _erf64(x)
+# The float32 version of `_mills64`, as a rational function on [0, 14.5]: off by 6e-9, and all its
+# terms are positive. Fitted by least squares in relative terms, reweighted until the error was
+# level (Lawson's algorithm).
+_MILLS = (
+    (1.03185913e-2, 1.01856393e-1, 4.59314714e-1, 1.09865985, 1.25331414),
+    (1.03184716e-2, 1.01862837e-1, 4.69483549e-1, 1.20252403, 1.67448879, 1.0),
+)
 
 
-# Eigen, `generic_fast_erf` for float (also XLA's): numerator and denominator in x² for |x| ≤ 4.
-_SINGLE = (
-    (-2.72614225801306e-10, 2.77068142495902e-08, -2.10102402082508e-06, -5.69250639462346e-05,
-     -7.34990630326855e-04, -2.95459980854025e-03, -1.60960333262415e-02),
-    (-1.45660718464996e-05, -2.13374055278905e-04, -1.68282697438203e-03,
-     -7.37332916720468e-03, -1.42647390514189e-02),
-)  # fmt: skip
+def normal_tail(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(Q(a), φ(a)) for a ≥ 0: how likely a normal variable is beyond a, and its density.
 
-
-def _erf32(x: np.ndarray) -> np.ndarray:
-    """One rational function in float32, off by 4e-7 at most; 13 times as fast as `_erf64`."""
-    a = np.clip(x, -4, 4)
-    y = _ratio(_SINGLE, a * a)
-    y *= a
-    return np.clip(y, -1, 1, out=y)
-
-
-def _erf64(x: np.ndarray) -> np.ndarray:
-    """Cody's three ranges.
-
-    Odd in x. Up to 0.46875 a rational function of x² times x; beyond, 1 − erfc with
-    erfc(a) = e^−a² R(a), and above 4 erfc(a) = e^−a²/a · (1/√π − R(1/a²)/a²). Above 6 it is 1.
+    Q(a) = 1 − Φ(a) = Φ(−a) = φ(a) M(a) with Mills' ratio M, a smooth function from √(π/2) down to
+    1/a, so that Q keeps its leading digits however small it is. φ(a) = e^(−a²/2)/√(2π).
     """
-    a = np.minimum(np.abs(x), 6)
-    y = np.empty_like(x)
-    small, large = a <= 0.46875, a > 4
+    density = np.exp(-0.5 * a * a)
+    density *= 1 / math.sqrt(2 * math.pi)
+    mills = _ratio(_MILLS, a) if a.dtype == np.float32 else _mills64(a)
+    return density * mills, density
+
+
+def _mills64(a: np.ndarray) -> np.ndarray:
+    """M(a) = √(π/2) e^s² erfc(s) with s = a/√2, by Cody's three ranges.
+
+    Up to s = 0.46875, erfc is 1 − s times a rational function of s²; beyond, e^s² erfc(s) is a
+    rational function R(s), and above 4 it is (1/√π − R(1/s²)/s²)/s.
+    """
+    s = a * math.sqrt(0.5)
+    y = np.empty_like(s)
+    small, large = s <= 0.46875, s > 4
     middle = ~(small | large)
 
-    s = x[small]
-    y[small] = s * _ratio(_SMALL, s * s)
-    m = a[middle]
-    y[middle] = 1 - np.exp(-m * m) * _ratio(_MIDDLE, m)
-    b = a[large]
+    b = s[small]
+    y[small] = np.exp(b * b) * (1 - b * _ratio(_SMALL, b * b))
+    y[middle] = _ratio(_MIDDLE, s[middle])
+    b = s[large]
     w = 1 / (b * b)
-    y[large] = 1 - np.exp(-b * b) / b * (1 / math.sqrt(math.pi) - w * _ratio(_LARGE, w))
-    return np.copysign(y, x, out=y)
+    y[large] = (1 / math.sqrt(math.pi) - w * _ratio(_LARGE, w)) / b
+    y *= math.sqrt(math.pi / 2)
+    return y
