@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nnlite.losses.base import Loss, Reduction
-from nnlite.ops.special import sigmoid, softplus
+from nnlite.ops.special import bend, relu, sigmoid_and_rest
 
 
 class BCELoss(Loss):
@@ -15,11 +15,12 @@ class BCELoss(Loss):
 
     Forward      ℓ = −t log p − (1 − t) log(1 − p), with each logarithm at least −100
     Backward     dℓ/dp = −t/p + (1 − t)/(1 − p) = (p − t) / (p (1 − p))
-                 with the denominator at least 1e-12, so that p = 0 and p = 1 stay finite
+                 where p (1 − p) is 0, and for p whose 1/p would overflow, 1e-12 stands for it
     Shapes       prediction and target alike; p and t between 0 and 1
     Args         reduction: "mean" (over all values, default) or "sum"
     Raises       ValueError: when the shapes differ, or p or t leaves [0, 1]
-    Source       standard result; both bounds as in PyTorch
+    Source       standard result; both bounds as in PyTorch, which
+                 applies the second to every p (1 − p) < 1e-12
 
     On scores use `BCEWithLogitsLoss`: it is exact where a sigmoid has rounded to 0 or 1.
     """
@@ -39,20 +40,25 @@ class BCELoss(Loss):
 
     def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
         """−t log p − (1 − t) log(1 − p)."""
-        log_p, log_not_p = (_bounded_log(p) for p in (prediction, 1 - prediction))
-        return -(target * log_p + (1 - target) * log_not_p), prediction, target
+        with np.errstate(divide="ignore"):  # log 0 = −∞
+            log_p, log_not_p = np.log(prediction), np.log1p(-prediction)
+        values = target * np.maximum(log_p, -100) + (1 - target) * np.maximum(log_not_p, -100)
+        return -values, prediction, target
 
     def derivative(self, p: np.ndarray, target: np.ndarray) -> np.ndarray:
         """(p − t) / (p (1 − p))."""
-        return (p - target) / np.maximum(p * (1 - p), 1e-12)
+        variance = p * (1 - p)
+        return (p - target) / np.where(variance < np.finfo(p.dtype).tiny, 1e-12, variance)
 
 
 class BCEWithLogitsLoss(Loss):
     """Binary cross entropy of scores: sigmoid and logarithm in one, exact for every score.
 
     Forward      ℓ = −c t log σ(z) − (1 − t) log(1 − σ(z))
-                 = c t softplus(−z) + (1 − t) softplus(z)
+                 = c t max(−z, 0) + (1 − t) max(z, 0) + (c t + 1 − t) log(1 + e^−|z|)
+                 since −log σ(z) = log(1 + e⁻ᶻ) = max(−z, 0) + log(1 + e^−|z|): nothing cancels
     Backward     dℓ/dz = (1 − t) σ(z) − c t (1 − σ(z)), which for c = 1 is σ(z) − t
+                 with 1 − σ(z) = 1 / (1 + eᶻ), exact where σ(z) is near 1
     Shapes       prediction and target alike; t between 0 and 1
     Args         pos_weight: c, what a positive counts against a negative; a number, or one per
                  last axis (default None: 1)
@@ -88,17 +94,20 @@ class BCEWithLogitsLoss(Loss):
         return check_unit(self, "target", target)
 
     def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
-        """C t softplus(−z) + (1 − t) softplus(z), where softplus(−z) = softplus(z) − z."""
+        """c t max(−z, 0) + (1 − t) max(z, 0) + (c t + 1 − t) log(1 + e^−|z|)."""
         positive = target
         if self.pos_weight is not None:
             positive = target * np.asarray(self.pos_weight, prediction.dtype)
         negative = 1 - target
-        s = softplus(prediction)
-        return positive * (s - prediction) + negative * s, prediction, positive, negative
+        above = relu(prediction)
+        values = positive * (above - prediction) + negative * above
+        values += (positive + negative) * bend(prediction)
+        return values, prediction, positive, negative
 
     def derivative(self, z: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
         """(1 − t) σ − c t (1 − σ)."""
-        return (positive + negative) * sigmoid(z) - positive
+        s, rest = sigmoid_and_rest(z)
+        return negative * s - positive * rest
 
 
 class HingeLoss(Loss):
@@ -143,11 +152,6 @@ class HingeLoss(Loss):
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Metrics are given 0 for −1."""
         return prediction, np.maximum(target, 0), sample_weight
-
-
-def _bounded_log(p: np.ndarray) -> np.ndarray:
-    """Log p, at least −100; a number just below e⁻¹⁰⁰ stands in for a zero."""
-    return np.maximum(np.log(np.maximum(p, 3.6e-44)), -100)
 
 
 def check_unit(loss: Loss, name: str, value: np.ndarray, hint: str = "") -> np.ndarray:

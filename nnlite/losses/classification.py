@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nnlite.losses.base import Loss, Reduction
-from nnlite.ops.softmax import log_softmax
+from nnlite.ops.softmax import log_softmax, places_of_largest
 
 
 class _ClassLoss(Loss):
@@ -102,6 +102,12 @@ class _ClassLoss(Loss):
         if counts is not None:
             log_p_t = np.where(counts > 0, log_p_t, 0)  # 0 · −∞ would be NaN
         return log_p_t, counts, places
+
+    def p_minus_target(self, log_p: np.ndarray, places: np.ndarray) -> np.ndarray:
+        """p − [j = t]; at the row's class e^(log p) − 1, which is −1e-9 and not 0 at 1 − 1e-9."""
+        difference = np.exp(log_p)
+        difference.put(places, np.expm1(log_p.take(places)))
+        return difference
 
 
 class NLLLoss(_ClassLoss):
@@ -219,11 +225,16 @@ class CrossEntropyLoss(_ClassLoss):
 
     def derivative(self, log_p: np.ndarray, share: Any, places: Any = None) -> np.ndarray:
         """V (p − [j = t]) with share v, or p Σ q − q with share q."""
-        gradient = np.exp(log_p)
-        if places is None:
-            return gradient * share.sum(axis=-1, keepdims=True) - share
-        gradient.reshape(-1)[places] -= 1
-        return gradient if share is None else gradient * share[..., None]
+        if places is not None:
+            gradient = self.p_minus_target(log_p, places)
+            return gradient if share is None else gradient * share[..., None]
+        total = share.sum(axis=-1, keepdims=True)
+        gradient = np.exp(log_p) * total - share
+        # where p is near 1: (Σ q − q) + Σ q (p − 1), whose terms do not cancel
+        top = places_of_largest(log_p)
+        total = total.ravel()
+        gradient.put(top, total - share.take(top) + total * np.expm1(log_p.take(top)))
+        return gradient
 
 
 class FocalLoss(_ClassLoss):
@@ -275,9 +286,7 @@ class FocalLoss(_ClassLoss):
 
     def derivative(self, log_p: np.ndarray, slope: np.ndarray, places: np.ndarray) -> np.ndarray:
         """Slope · ([j = t] − p)."""
-        gradient = -np.exp(log_p)
-        gradient.reshape(-1)[places] += 1
-        return gradient * slope[..., None]
+        return self.p_minus_target(log_p, places) * -slope[..., None]
 
 
 class KLDivLoss(Loss):
@@ -309,7 +318,8 @@ class KLDivLoss(Loss):
     def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
         """Σ t (log t − log p)."""
         log_t = np.log(np.where(target > 0, target, 1))
-        return (target * (log_t - prediction)).sum(axis=-1), target
+        log_p = np.where(target > 0, prediction, 0)  # 0 · ∞ would be NaN
+        return (target * (log_t - log_p)).sum(axis=-1), target
 
     def derivative(self, target: np.ndarray) -> np.ndarray:
         """−t."""

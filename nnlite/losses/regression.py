@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nnlite.losses.base import Loss, Reduction
+from nnlite.ops.special import expm1_negative
 
 
 class MSELoss(Loss):
@@ -99,8 +100,10 @@ class HuberLoss(Loss):
 class LogCoshLoss(Loss):
     """A smooth absolute error.
 
-    Forward      ℓ = log cosh d = |d| + log(1 + e^(−2|d|)) − log 2,  d = p − t
-                 the second form cannot overflow
+    Forward      ℓ = log cosh d = log(1 + m² / (2 (1 + m))) + |d| − a,  d = p − t,
+                 a = min(|d|, 40),  m = e⁻ᵃ − 1
+                 since cosh a − 1 = (eᵃ + e⁻ᵃ − 2)/2 = (1 − e⁻ᵃ)² / (2 e⁻ᵃ): near d = 0 that keeps
+                 its digits; beyond 40 the curve is straight, and eᵃ might overflow
     Backward     dℓ/dp = tanh d
     Shapes       prediction and target alike
     Args         reduction: "mean" (over all values, default) or "sum"
@@ -118,7 +121,9 @@ class LogCoshLoss(Loss):
         """Log cosh d."""
         d = prediction - target
         size = np.abs(d)
-        return size + np.log1p(np.exp(-2 * size)) - math.log(2), d
+        a = np.minimum(size, 40)
+        m = expm1_negative(-a)
+        return np.log1p(m * m / (2 * np.exp(-a))) + (size - a), d
 
     def derivative(self, d: np.ndarray) -> np.ndarray:
         """Tanh d."""
@@ -130,7 +135,7 @@ class PoissonNLLLoss(Loss):
 
     Forward      ℓ = eᵖ − t p                  with log_input: the model predicts log λ
                  ℓ = p − t log(p + ε)          without: it predicts the rate λ itself
-    Backward     dℓ/dp = eᵖ − t    or    dℓ/dp = 1 − t / (p + ε)
+    Backward     dℓ/dp = eᵖ − t    or    dℓ/dp = 1 − t/λ = (λ − t)/λ,  λ = p + ε
     Shapes       prediction and target alike
     Args         log_input: whether p is log λ (default True)
                  eps: ε, keeps the logarithm finite (default 1e-8)
@@ -175,5 +180,6 @@ class PoissonNLLLoss(Loss):
         return prediction - target * np.log(rate), rate, target
 
     def derivative(self, rate: np.ndarray, target: np.ndarray) -> np.ndarray:
-        """λ − t, or 1 − t/λ."""
-        return rate - target if self.log_input else 1 - target / rate
+        """λ − t, or (λ − t)/λ."""
+        d = rate - target
+        return d if self.log_input else d / rate
