@@ -201,6 +201,16 @@ class Suite:
         )
         self.results["gradients"] = errors
 
+    def accuracy(self) -> None:
+        """The largest errors of activations and losses over the whole range, in ulps."""
+        from benchmarks.accuracy import worst
+
+        errors = worst()
+        rows = [[name, *(f"{ulps:.1f}" for ulps in row)] for name, row in errors.items()]
+        columns = ["float32: value", "derivative", "float64: value", "derivative"]
+        print(table(["function", *columns], rows))
+        self.results["accuracy"] = errors
+
 
 SECTIONS: dict[str, Callable[[Suite], None]] = {
     name: method

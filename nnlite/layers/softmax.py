@@ -8,7 +8,7 @@ import numpy as np
 
 from nnlite.checks import check_axis
 from nnlite.layers.base import Layer
-from nnlite.ops.softmax import log_softmax, softmax
+from nnlite.ops.softmax import at_largest, log_softmax, softmax
 from nnlite.padded import Padded, data_and_lengths, ended, within
 
 
@@ -44,7 +44,9 @@ class Softmax(_AlongAxis):
     Forward      pᵢ = e^xᵢ / Σⱼ e^xⱼ
     Backward     dL/dx = p ⊙ (G − Σⱼ Gⱼ pⱼ)
                  the Jacobian is full, ∂pⱼ/∂xᵢ = pⱼ (δᵢⱼ − pᵢ): raising one score lowers all
-                 other probabilities. So dL/dxᵢ = Σⱼ Gⱼ pⱼ (δᵢⱼ − pᵢ) = pᵢ (Gᵢ − Σⱼ Gⱼ pⱼ)
+                 other probabilities. So dL/dxᵢ = Σⱼ Gⱼ pⱼ (δᵢⱼ − pᵢ) = pᵢ (Gᵢ − Σⱼ Gⱼ pⱼ).
+                 Since Σ p = 1, a number may be taken from all Gⱼ of a row: with that of the largest
+                 p, nothing cancels where this p is near 1
     Shapes       any, y like x; sums and products run along the axis, and for `Padded` sequences
                  to their ends, if that is the time axis: p and dL/dx are 0 beyond
     Saves        p, the lengths
@@ -71,6 +73,7 @@ class Softmax(_AlongAxis):
         p, lengths = self.saved()
         self.check_grad_output(grad_output, p.shape)
         grad_output = within(grad_output, lengths)
+        grad_output = grad_output - at_largest(p, grad_output, self.axis)
         return p * (grad_output - (grad_output * p).sum(axis=self.axis, keepdims=True))
 
 
@@ -79,7 +82,8 @@ class LogSoftmax(_AlongAxis):
 
     Forward      yᵢ = xᵢ − log Σⱼ e^xⱼ
     Backward     dL/dx = G − p Σⱼ Gⱼ,  p = e^y
-                 ∂yⱼ/∂xᵢ = δᵢⱼ − pᵢ, so dL/dxᵢ = Σⱼ Gⱼ (δᵢⱼ − pᵢ) = Gᵢ − pᵢ Σⱼ Gⱼ
+                 ∂yⱼ/∂xᵢ = δᵢⱼ − pᵢ, so dL/dxᵢ = Σⱼ Gⱼ (δᵢⱼ − pᵢ) = Gᵢ − pᵢ Σⱼ Gⱼ,
+                 taken as −pᵢ (Σⱼ Gⱼ − Gᵢ) − Gᵢ (pᵢ − 1) with p − 1 = e^y − 1, exact for p near 1
     Shapes       any, y like x; sums run along the axis, and for `Padded` sequences to their ends,
                  if that is the time axis: y and dL/dx are 0 beyond
     Saves        y, the lengths
@@ -104,4 +108,5 @@ class LogSoftmax(_AlongAxis):
         y, lengths = self.saved()
         self.check_grad_output(grad_output, y.shape)
         grad_output = within(grad_output, lengths)
-        return grad_output - np.exp(y) * grad_output.sum(axis=self.axis, keepdims=True)
+        others = grad_output.sum(axis=self.axis, keepdims=True) - grad_output
+        return -np.exp(y) * others - grad_output * np.expm1(y)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nnlite.losses.base import Loss, Reduction
-from nnlite.ops.softmax import log_softmax, places_of_largest
+from nnlite.ops.softmax import log_softmax
 
 
 class _ClassLoss(Loss):
@@ -155,7 +155,8 @@ class CrossEntropyLoss(_ClassLoss):
                  ℓ = −Σⱼ qⱼ log pⱼ,  qⱼ = weightⱼ · targetⱼ     for one-hot or soft rows
     Backward     dℓ/dzⱼ = v (pⱼ − [j = t])        dℓ/dzⱼ = pⱼ Σₖ qₖ − qⱼ
                  because ∂ log pₖ/∂zⱼ = δⱼₖ − pⱼ, so −Σₖ qₖ (δⱼₖ − pⱼ) = pⱼ Σₖ qₖ − qⱼ:
-                 prediction minus target
+                 prediction minus target. Where p is near 1, p − 1 is taken as e^(log p) − 1, also
+                 in pⱼ Σₖ qₖ − qⱼ = pⱼ (Σₖ qₖ − qⱼ) + qⱼ (pⱼ − 1), so that it keeps its digits
     Shapes       prediction (N, …, C); target (N, …) integers, or (N, …, C) rows
     Args         weight: one per class (default None: all 1)
                  ignore_index: a class number that marks rows to leave out (default −100)
@@ -224,17 +225,12 @@ class CrossEntropyLoss(_ClassLoss):
         return q if kept is None else q * kept[..., None]
 
     def derivative(self, log_p: np.ndarray, share: Any, places: Any = None) -> np.ndarray:
-        """V (p − [j = t]) with share v, or p Σ q − q with share q."""
+        """v (p − [j = t]) with share v, or p (Σ q − q) + q (p − 1) with share q."""
         if places is not None:
             gradient = self.p_minus_target(log_p, places)
             return gradient if share is None else gradient * share[..., None]
-        total = share.sum(axis=-1, keepdims=True)
-        gradient = np.exp(log_p) * total - share
-        # where p is near 1: (Σ q − q) + Σ q (p − 1), whose terms do not cancel
-        top = places_of_largest(log_p)
-        total = total.ravel()
-        gradient.put(top, total - share.take(top) + total * np.expm1(log_p.take(top)))
-        return gradient
+        rest = share.sum(axis=-1, keepdims=True) - share
+        return np.exp(log_p) * rest + share * np.expm1(log_p)
 
 
 class FocalLoss(_ClassLoss):
@@ -317,8 +313,9 @@ class KLDivLoss(Loss):
 
     def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
         """Σ t (log t − log p)."""
-        log_t = np.log(np.where(target > 0, target, 1))
-        log_p = np.where(target > 0, prediction, 0)  # 0 · ∞ would be NaN
+        some = target > 0
+        log_t = np.log(np.where(some, target, 1))
+        log_p = np.where(some, prediction, 0)  # 0 · ∞ would be NaN
         return (target * (log_t - log_p)).sum(axis=-1), target
 
     def derivative(self, target: np.ndarray) -> np.ndarray:

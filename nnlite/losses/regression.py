@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nnlite.losses.base import Loss, Reduction
-from nnlite.ops.special import expm1_negative
 
 
 class MSELoss(Loss):
@@ -100,10 +99,9 @@ class HuberLoss(Loss):
 class LogCoshLoss(Loss):
     """A smooth absolute error.
 
-    Forward      ℓ = log cosh d = log(1 + m² / (2 (1 + m))) + |d| − a,  d = p − t,
-                 a = min(|d|, 40),  m = e⁻ᵃ − 1
-                 since cosh a − 1 = (eᵃ + e⁻ᵃ − 2)/2 = (1 − e⁻ᵃ)² / (2 e⁻ᵃ): near d = 0 that keeps
-                 its digits; beyond 40 the curve is straight, and eᵃ might overflow
+    Forward      ℓ = log cosh d = log(1 + 2 sinh²(a/2)) + |d| − a,  d = p − t,  a = min(|d|, 80)
+                 since cosh a = 1 + 2 sinh²(a/2): that keeps its digits near d = 0; beyond 80 the
+                 curve is straight, and sinh² might overflow
     Backward     dℓ/dp = tanh d
     Shapes       prediction and target alike
     Args         reduction: "mean" (over all values, default) or "sum"
@@ -121,9 +119,9 @@ class LogCoshLoss(Loss):
         """Log cosh d."""
         d = prediction - target
         size = np.abs(d)
-        a = np.minimum(size, 40)
-        m = expm1_negative(-a)
-        return np.log1p(m * m / (2 * np.exp(-a))) + (size - a), d
+        a = np.minimum(size, 80)
+        s = np.sinh(0.5 * a)
+        return np.log1p(2 * s * s) + (size - a), d
 
     def derivative(self, d: np.ndarray) -> np.ndarray:
         """Tanh d."""

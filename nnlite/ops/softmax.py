@@ -27,7 +27,7 @@ def log_softmax(x: np.ndarray, axis: int = -1) -> np.ndarray:
     log1p(S): a probability close to 1 keeps all digits of its logarithm, −S instead of 0.
     The result is contiguous, whatever x is.
     """
-    places = places_of_largest(x, axis)
+    places = _places_of_largest(x, axis)
     z = np.subtract(x, _at(places, x, axis), order="C")
     e = np.exp(z)
     e.put(places, 0)
@@ -43,10 +43,15 @@ def _largest(x: np.ndarray, axis: int) -> np.ndarray:
     """
     if axis not in (-1, x.ndim - 1) or not x.flags.c_contiguous or x.size == 0:
         return np.maximum.reduce(x, axis=axis, keepdims=True)
-    return _at(places_of_largest(x, axis), x, axis)
+    return _at(_places_of_largest(x, axis), x, axis)
 
 
-def places_of_largest(x: np.ndarray, axis: int = -1) -> np.ndarray:
+def at_largest(x: np.ndarray, values: np.ndarray, axis: int) -> np.ndarray:
+    """Of `values`, those that stand where x is largest along the axis, with the axis kept."""
+    return _at(_places_of_largest(x, axis), values, axis)
+
+
+def _places_of_largest(x: np.ndarray, axis: int) -> np.ndarray:
     """Where the (first) largest values along the axis stand, counted flat."""
     inner = math.prod(x.shape[axis:][1:])  # how far apart neighbours along the axis are
     places = np.arange(0, x.size, x.shape[axis] * inner)  # where each block begins
