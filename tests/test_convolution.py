@@ -54,11 +54,11 @@ def run(name, x, w, g, geometry):
     """(y, dL/dx, dL/dw, dL/db) by one algorithm, with a bias of 0.5."""
     algorithm = convolution.ALGORITHMS[name]
     bias = np.full(w.shape[-1], 0.5, x.dtype)
-    d_w, d_b, d_x = convolution.gradients(algorithm, x, g, w, geometry, True, True)
-    alone, none, nothing = convolution.gradients(algorithm, x, g, w, geometry, False, False)
+    d_w, d_b, d_x = algorithm.gradients(x, g, w, geometry, True, True)
+    alone, none, nothing = algorithm.gradients(x, g, w, geometry, False, False)
     assert none is nothing is None
     np.testing.assert_allclose(alone, d_w, rtol=1e-4, atol=1e-4 * np.abs(d_w).max())
-    return convolution.forward(algorithm, x, w, bias, geometry), d_x, d_w, d_b
+    return algorithm.forward(x, w, bias, geometry), d_x, d_w, d_b
 
 
 def assert_close(found, expected, tolerance):

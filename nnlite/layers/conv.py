@@ -9,7 +9,7 @@ import numpy as np
 
 from nnlite.initializers import Initializer
 from nnlite.layers.conv_base import Convolution, Padding, Size
-from nnlite.ops.convolution import Algorithm, forward, gradients
+from nnlite.ops.convolution import AlgorithmName
 from nnlite.ops.convolution.geometry import Pair
 from nnlite.padded import Padded, data_and_lengths, ended, within
 from nnlite.random import Rng
@@ -35,7 +35,7 @@ class _Conv(Convolution):
         dilation: Size = 1,
         groups: int = 1,
         bias: bool = True,
-        algorithm: Algorithm = "auto",
+        algorithm: AlgorithmName = "auto",
         weight_init: Initializer | None = None,
         bias_init: Initializer | None = None,
         rng: Rng = None,
@@ -72,7 +72,7 @@ class _Conv(Convolution):
             )
         ends = self.ends(lengths)
         bias = None if self.bias is None else self.bias.data
-        y = forward(self.operation(out), images, self.kernel(), bias, geometry)
+        y = self.operation(out).forward(images, self.kernel(), bias, geometry)
         self.save_for_backward(images, lengths, ends)
         return ended(self.lower(y), ends)
 
@@ -81,9 +81,9 @@ class _Conv(Convolution):
         x, lengths, ends = self.saved()
         geometry = self._geometry
         out = self.out_size((x.shape[1], x.shape[2]))
-        g, operation = self.gradient_images(grad_output, len(x), out, ends), self.operation(out)
+        g = self.gradient_images(grad_output, len(x), out, ends)
         needs = self.bias is not None, self.needs_input_grad
-        d_w, d_b, d_x = gradients(operation, x, g, self.kernel(), geometry, *needs)
+        d_w, d_b, d_x = self.operation(out).gradients(x, g, self.kernel(), geometry, *needs)
         self.weight.grad += d_w.reshape(self.weight.shape)
         if self.bias is not None and d_b is not None:
             self.bias.grad += d_b

@@ -10,7 +10,8 @@ import numpy as np
 from nnlite.checks import check_sizes, check_whole, layout_hint
 from nnlite.initializers import Initializer, Uniform, first_values
 from nnlite.layers.base import Layer
-from nnlite.ops.convolution import ALGORITHMS, Algorithm, check_algorithm, choose_algorithm
+from nnlite.ops.convolution import ALGORITHMS, AlgorithmName, check_algorithm, choose_algorithm
+from nnlite.ops.convolution.algorithm import Algorithm
 from nnlite.ops.convolution.geometry import Geometry, Pair
 from nnlite.padded import check_ends, within
 from nnlite.parameter import Parameter
@@ -34,7 +35,7 @@ class Convolution(Layer):
     out_channels: int
     weight: Parameter
     bias: Parameter | None
-    algorithm: Algorithm
+    algorithm: AlgorithmName
     weight_init: Initializer | None
     bias_init: Initializer | None
 
@@ -114,8 +115,8 @@ class Convolution(Layer):
         """The weight as a kernel (kH, kW, C/groups, O)."""
         return self.weight.data.reshape(self.kernel_shape(self.weight.shape))
 
-    def operation(self, out_size: Pair) -> Any:
-        """The algorithm, a module of `ops.convolution`, for a convolution with such outputs."""
+    def operation(self, out_size: Pair) -> Algorithm:
+        """The algorithm for a convolution with such outputs."""
         name: str = self.algorithm
         if name == "auto":
             shape = self.kernel_shape(self.weight.shape)

@@ -9,7 +9,7 @@ import numpy as np
 
 from nnlite.initializers import Initializer
 from nnlite.layers.conv_base import Convolution, Padding, Size
-from nnlite.ops.convolution import Algorithm
+from nnlite.ops.convolution import AlgorithmName
 from nnlite.ops.convolution.bias import add_bias, bias_gradient
 from nnlite.ops.convolution.geometry import Pair
 from nnlite.padded import Padded, data_and_lengths, ended, within
@@ -41,7 +41,7 @@ class _ConvTranspose(Convolution):
         groups: int = 1,
         bias: bool = True,
         dilation: Size = 1,
-        algorithm: Algorithm = "auto",
+        algorithm: AlgorithmName = "auto",
         weight_init: Initializer | None = None,
         bias_init: Initializer | None = None,
         rng: Rng = None,
@@ -107,8 +107,7 @@ class _ConvTranspose(Convolution):
             )
         ends = self.ends(lengths)
         y = self.operation(size).input_gradient(images, self.kernel(), out, geometry)
-        if self.bias is not None:
-            add_bias(y, self.bias.data)
+        add_bias(y, None if self.bias is None else self.bias.data)
         self.save_for_backward(images, lengths, ends)
         return ended(self.lower(y), ends)
 
@@ -124,7 +123,7 @@ class _ConvTranspose(Convolution):
             self.bias.grad += bias_gradient(g)
         if not self.needs_input_grad:
             return None
-        d_x = operation.forward(g, self.kernel(), geometry)
+        d_x = operation.forward(g, self.kernel(), None, geometry)
         # output padding may leave room for further windows, which no input stands for
         return within(self.lower(d_x[:, : size[0], : size[1]]), lengths)
 

@@ -11,8 +11,10 @@ from nnlite.ops.products import sum_rows
 from nnlite.ops.threads import over_parts
 
 
-def add_bias(y: np.ndarray, bias: np.ndarray) -> None:
-    """y += b, in place, for y (N, H, W, O) as it was made here, without gaps in memory."""
+def add_bias(y: np.ndarray, bias: np.ndarray | None) -> None:
+    """y += b where there is one, in place, for y (N, H, W, O) made here, without gaps in memory."""
+    if bias is None:
+        return
     width, channels = y.shape[2:]
     rows, along = y.reshape(-1, width * channels), np.tile(bias, width)
     over_parts(lambda part: np.add(rows[part], along, out=rows[part]), len(rows), y.size)

@@ -19,6 +19,8 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from nnlite.ops.convolution import direct
+from nnlite.ops.convolution.algorithm import Gradients, separate_gradients
+from nnlite.ops.convolution.bias import add_bias
 from nnlite.ops.convolution.geometry import (
     Geometry,
     Pair,
@@ -81,7 +83,9 @@ def shifted_rows(room: np.ndarray, size: Pair, geometry: Geometry) -> np.ndarray
     )
 
 
-def forward(x: np.ndarray, w: np.ndarray, geometry: Geometry) -> np.ndarray:
+def forward(
+    x: np.ndarray, w: np.ndarray, bias: np.ndarray | None, geometry: Geometry
+) -> np.ndarray:
     """y (N, Ho, Wo, C) from x (N, H, W, C) and w (kH, kW, 1, C)."""
     height, width = geometry.out_size(x.shape[1:3])
     channels = x.shape[-1]
@@ -100,7 +104,21 @@ def forward(x: np.ndarray, w: np.ndarray, geometry: Geometry) -> np.ndarray:
                 np.einsum("nhklw,klw->nhw", shifted[..., along], kernels, out=out)
 
     over_parts(sums, len(x), y.size)
+    add_bias(y, bias)
     return y
+
+
+def gradients(
+    x: np.ndarray,
+    g: np.ndarray,
+    w: np.ndarray,
+    geometry: Geometry,
+    needs_bias_grad: bool,
+    needs_input_grad: bool,
+) -> Gradients:
+    """dL/dw, dL/db and dL/dx, which share no steps."""
+    needs = needs_bias_grad, needs_input_grad
+    return separate_gradients(weight_gradient, input_gradient, x, g, w, geometry, *needs)
 
 
 def input_gradient(g: np.ndarray, w: np.ndarray, size: Pair, geometry: Geometry) -> np.ndarray:
@@ -117,7 +135,7 @@ def input_gradient(g: np.ndarray, w: np.ndarray, size: Pair, geometry: Geometry)
         spread = np.zeros((n, s * (height - 1) + 1, t * (width - 1) + 1, channels), g.dtype)
         spread[:, ::s, ::t] = g
         g = spread
-    return forward(g, turned_round(w, geometry.groups), back)
+    return forward(g, turned_round(w, geometry.groups), None, back)
 
 
 def weight_gradient(x: np.ndarray, g: np.ndarray, geometry: Geometry) -> np.ndarray:

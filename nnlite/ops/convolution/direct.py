@@ -21,6 +21,8 @@ from functools import reduce
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from nnlite.ops.convolution.algorithm import Gradients
+from nnlite.ops.convolution.bias import add_bias, bias_gradient
 from nnlite.ops.convolution.geometry import (
     Geometry,
     Pair,
@@ -103,15 +105,16 @@ def stacked(part: Part, kernels: np.ndarray) -> Callable[[np.ndarray], np.ndarra
 
 
 def forward(
-    x: np.ndarray, w: np.ndarray, geometry: Geometry, bias: np.ndarray | None = None
+    x: np.ndarray, w: np.ndarray, bias: np.ndarray | None, geometry: Geometry
 ) -> np.ndarray:
     """y (N, Ho, Wo, O) from x (N, H, W, C) and w (kH, kW, C/groups, O).
 
-    Where windows have few channels, a bias may be given too: the weight of an input that is 1.
+    Where windows have few channels, the bias is the weight of one more input, which is 1.
     """
     height, width = geometry.out_size(x.shape[1:3])
     kernels = grouped(w, geometry.groups)  # (groups, kH·kW·C/groups, O/groups)
-    if bias is not None:
+    ones = bias is not None and few(w.shape)
+    if bias is not None and ones:
         kernels = np.concatenate([kernels, grouped(bias, geometry.groups)], axis=1)
     y = np.empty((len(x), height, width, w.shape[-1]), np.result_type(x, w))
     values = math.prod(geometry.kernel) * x.shape[-1]  # under one window
@@ -119,14 +122,33 @@ def forward(
     def products(images: slice) -> None:
         rooms = Rooms(geometry)
         for part in blocks(images, (height, width), values):
-            columns = im2col(rooms(x, part), part.shape[1:], geometry, bias is not None)
+            columns = im2col(rooms(x, part), part.shape[1:], geometry, ones)
             stack = stacked(part, kernels)
             np.matmul(
                 stack(columns), kernels[:, None], out=stack(grouped(y[part], geometry.groups))
             )
 
     over_parts(products, len(x), len(x) * height * width * values)
+    if not ones:
+        add_bias(y, bias)
     return y
+
+
+def gradients(
+    x: np.ndarray,
+    g: np.ndarray,
+    w: np.ndarray,
+    geometry: Geometry,
+    needs_bias_grad: bool,
+    needs_input_grad: bool,
+) -> Gradients:
+    """dL/dw, dL/db and dL/dx; where it is as exact, dL/db by one more input, which is 1."""
+    ones = needs_bias_grad and few(w.shape) and short(w.shape, g.shape[1:3])
+    d_w, d_b = _weight_gradients(x, g, geometry, ones)
+    d_x = input_gradient(g, w, x.shape[1:3], geometry) if needs_input_grad else None
+    if needs_bias_grad and not ones:
+        d_b = bias_gradient(g)
+    return d_w, d_b if needs_bias_grad else None, d_x
 
 
 def input_gradient(g: np.ndarray, w: np.ndarray, size: Pair, geometry: Geometry) -> np.ndarray:
@@ -134,7 +156,7 @@ def input_gradient(g: np.ndarray, w: np.ndarray, size: Pair, geometry: Geometry)
     back = geometry.transposed(g.shape[1:3], size)
     if back is None or geometry.stride != (1, 1):
         return scattered(g, w, size, geometry)
-    return forward(g, turned_round(w, geometry.groups), back)
+    return forward(g, turned_round(w, geometry.groups), None, back)
 
 
 def scattered(g: np.ndarray, w: np.ndarray, size: Pair, geometry: Geometry) -> np.ndarray:
@@ -167,16 +189,10 @@ def weight_gradient(x: np.ndarray, g: np.ndarray, geometry: Geometry) -> np.ndar
     return _weight_gradients(x, g, geometry, ones=False)[0]
 
 
-def weight_and_bias_gradients(
-    x: np.ndarray, g: np.ndarray, geometry: Geometry
-) -> tuple[np.ndarray, np.ndarray]:
-    """dL/dw and dL/db (O,), for few channels."""
-    return _weight_gradients(x, g, geometry, ones=True)
-
-
 def _weight_gradients(
     x: np.ndarray, g: np.ndarray, geometry: Geometry, ones: bool
 ) -> tuple[np.ndarray, np.ndarray]:
+    """dL/dw and, with `ones`, for few channels, dL/db (O,)."""
     groups, (_, height, width, out) = geometry.groups, g.shape
     shape = (*geometry.kernel, x.shape[-1] // groups, out)
     values = math.prod(geometry.kernel) * x.shape[-1]  # under one window

@@ -11,6 +11,8 @@ from functools import reduce
 
 import numpy as np
 
+from nnlite.ops.convolution.algorithm import Gradients, separate_gradients
+from nnlite.ops.convolution.bias import add_bias
 from nnlite.ops.convolution.direct import grouped
 from nnlite.ops.convolution.geometry import Geometry, Pair
 from nnlite.ops.threads import over_parts
@@ -23,12 +25,28 @@ def applies(w_shape: tuple[int, ...], geometry: Geometry) -> bool:
     return geometry.kernel == (1, 1) and geometry.padding == ((0, 0), (0, 0))
 
 
-def forward(x: np.ndarray, w: np.ndarray, geometry: Geometry) -> np.ndarray:
+def forward(
+    x: np.ndarray, w: np.ndarray, bias: np.ndarray | None, geometry: Geometry
+) -> np.ndarray:
     """y (N, Ho, Wo, O) from x (N, H, W, C) and w (1, 1, C/groups, O)."""
     seen, groups = _seen(x, geometry, geometry.out_size(x.shape[1:3])), geometry.groups
     y = np.empty((*seen.shape[:3], w.shape[-1]), np.result_type(x, w))
     _products(seen, grouped(w, groups), y)
+    add_bias(y, bias)
     return y
+
+
+def gradients(
+    x: np.ndarray,
+    g: np.ndarray,
+    w: np.ndarray,
+    geometry: Geometry,
+    needs_bias_grad: bool,
+    needs_input_grad: bool,
+) -> Gradients:
+    """dL/dw, dL/db and dL/dx, which share no steps."""
+    needs = needs_bias_grad, needs_input_grad
+    return separate_gradients(weight_gradient, input_gradient, x, g, w, geometry, *needs)
 
 
 def input_gradient(g: np.ndarray, w: np.ndarray, size: Pair, geometry: Geometry) -> np.ndarray:

@@ -37,6 +37,8 @@ from typing import Any
 
 import numpy as np
 
+from nnlite.ops.convolution.algorithm import Gradients
+from nnlite.ops.convolution.bias import add_bias, bias_gradient
 from nnlite.ops.convolution.geometry import Geometry, Pair, at_once, blocks
 from nnlite.ops.convolution.tiles import (
     Block,
@@ -84,7 +86,9 @@ def transforms(m: int, dtype: np.dtype[Any]) -> tuple[np.ndarray, np.ndarray, np
     return a.astype(dtype), b.astype(dtype), g.astype(dtype)
 
 
-def forward(x: np.ndarray, w: np.ndarray, geometry: Geometry) -> np.ndarray:
+def forward(
+    x: np.ndarray, w: np.ndarray, bias: np.ndarray | None, geometry: Geometry
+) -> np.ndarray:
     """y (N, Ho, Wo, O) from x (N, H, W, C) and w (3, 3, C, O)."""
     n, (height, width), out = len(x), geometry.out_size(x.shape[1:3]), w.shape[-1]
     cover, dtype = tiling((height, width)), np.result_type(x, w)
@@ -108,7 +112,21 @@ def forward(x: np.ndarray, w: np.ndarray, geometry: Geometry) -> np.ndarray:
             outputs(transform(x[seen]), place)
 
     over_parts(products, n, n * cover.down * values)
+    add_bias(y, bias)
     return y
+
+
+def gradients(
+    x: np.ndarray,
+    g: np.ndarray,
+    w: np.ndarray,
+    geometry: Geometry,
+    needs_bias_grad: bool,
+    needs_input_grad: bool,
+) -> Gradients:
+    """dL/dw and dL/dx, which share dM, and dL/db."""
+    d_w, d_x = _backward(x, g, w if needs_input_grad else None, x.shape, geometry)
+    return d_w, bias_gradient(g) if needs_bias_grad else None, d_x
 
 
 def weight_gradient(x: np.ndarray, g: np.ndarray, geometry: Geometry) -> np.ndarray:
@@ -119,13 +137,6 @@ def weight_gradient(x: np.ndarray, g: np.ndarray, geometry: Geometry) -> np.ndar
 def input_gradient(g: np.ndarray, w: np.ndarray, size: Pair, geometry: Geometry) -> np.ndarray:
     """dL/dx (N, *size, C)."""
     return _backward(None, g, w, (len(g), *size, w.shape[2]), geometry)[1]
-
-
-def gradients(
-    x: np.ndarray, g: np.ndarray, w: np.ndarray, geometry: Geometry
-) -> tuple[np.ndarray, np.ndarray]:
-    """dL/dw and dL/dx, which share dM."""
-    return _backward(x, g, w, x.shape, geometry)
 
 
 def _backward(
