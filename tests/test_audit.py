@@ -52,6 +52,30 @@ def test_saturated_units(digits):
     assert "saturated" in findings(stack(nn.Tanh, 2, nn.initializers.Normal(10.0)), digits)
 
 
+class Clip(nn.Layer):
+    """y = x within ±1, by a layer that nnlite does not know."""
+
+    def forward(self, x):
+        self.save_for_backward(abs(x) < 1)
+        return x.clip(-1, 1)
+
+    def backward(self, grad_output):
+        (inside,) = self.saved()
+        return grad_output * inside
+
+
+@pytest.mark.parametrize(
+    ("kind", "flat", "told"),
+    [("map", False, False), ("activation", True, True), ("rectifier", True, False)],
+)
+def test_layers_say_whether_being_flat_is_a_bad_sign(kind, flat, told, digits, monkeypatch):
+    monkeypatch.setattr(Clip, "kind", kind)
+    model = stack(Clip, 2, nn.initializers.Normal(10.0))
+    audit = nn.audit(model, nn.CrossEntropyLoss(), *digits)
+    assert (audit.rows[3].flat > 0.5) == flat
+    assert ("saturated" in " ".join(audit.findings)) == told
+
+
 def test_the_first_layer_that_is_not_finite(digits):
     model = stack(nn.ReLU, 3)
     model[2].weight.data = np.full((64, 64), np.inf)

@@ -223,6 +223,40 @@ def test_kinks_and_ties_are_no_errors():
     assert nn.check_gradients(nn.HardTanh(), np.ones((3, 4))).ok
 
 
+class Table(nn.Layer):
+    """y = W[x], in which row 0 is held constant."""
+
+    def __init__(self):
+        self.weight = nn.Parameter(np.arange(6.0).reshape(3, 2))
+
+    def forward(self, x):
+        self.save_for_backward(x)
+        return self.weight.data[x]
+
+    def backward(self, grad_output):
+        (x,) = self.saved()
+        np.add.at(self.weight.grad, x[x > 0], grad_output[x > 0])
+
+
+def test_layers_say_which_entries_get_no_gradient_on_purpose(monkeypatch):
+    x = np.array([0, 2, 1, 0])
+    assert not nn.check_gradients(Table(), x, raises=False).ok
+    monkeypatch.setattr(Table, "constant_entries", {"weight": 0})
+    nn.check_gradients(Table(), x)
+
+
+def test_inside_inference_everything_works_too():
+    model, loss = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)), nn.MSELoss()
+    x, y = np.ones((2, 3), np.float32), np.ones((2, 2), np.float32)
+    with nn.inference():
+        nn.check_gradients(model, x, loss, y)
+        nn.jacobian(model, x)
+        nn.trace(model, loss, x, y)
+        nn.audit(model, loss, x, y)
+        nn.profile(model, loss, x, y)
+        assert nn.summary(model, 3).total.saved_bytes > 0
+
+
 def test_large_layers_are_checked_along_random_directions():
     x = np.random.default_rng(0).standard_normal((8, 100))
     assert nn.check_gradients(nn.Linear(100, 100), x).ok

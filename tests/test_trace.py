@@ -61,6 +61,27 @@ def test_each_step_passes_its_result_on():
             assert after.incoming.array is before.result.array
 
 
+class Reversed(nn.Layer):
+    """The features in reversed order."""
+
+    def forward(self, x):
+        self.save_for_backward()
+        return x[:, ::-1]
+
+    def backward(self, grad_output):
+        self.saved()
+        return grad_output[:, ::-1]
+
+
+@pytest.mark.parametrize(("kind", "number"), [("map", 2), ("rearrangement", 5)])
+def test_layers_say_whether_they_only_move_values(kind, number, monkeypatch):
+    monkeypatch.setattr(Reversed, "kind", kind)
+    model = nn.Sequential(nn.Linear(3, 2), Reversed())
+    assert [step.number for step in nn.trace(model, nn.MSELoss(), X, X[:, :2])] == [
+        1, number, 3, 4, 5,
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("cell", [nn.RNN, nn.LSTM, nn.GRU])
 def test_recurrent_layers_go_back_step_by_step(cell):
     model = nn.Sequential(cell(3, 4), nn.LastStep(), nn.Linear(4, 2))

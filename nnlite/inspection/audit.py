@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import math
 from collections.abc import Callable
@@ -11,14 +10,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nnlite.checks import check_instance
+from nnlite.inspection.one_step import OneStep
 from nnlite.inspection.structure import place_name, places, sub_layers, unwatch, watch
 from nnlite.layers.base import Layer
-from nnlite.layers.elementwise import Elementwise
 from nnlite.losses.base import Loss
-from nnlite.padded import masked, plain
+from nnlite.padded import plain
 from nnlite.parameter import Parameter
-from nnlite.slot import inference
 
 MOST = 5  # findings: the ones that matter
 DEAD = 0.6  # share of units that never fire, from which on it is worth a word
@@ -32,16 +29,18 @@ class AuditRow(NamedTuple):
 
     Attributes:
         name: where and what it is.
+        kind: see `Layer`.
         mean, std: of the layer's output.
         dead: the share of units (last axis) that are zero for every sample.
         flat: the share of values through which less than 1 % of the gradient passes
-            (elementwise layers only).
+            (activations and rectifiers only).
         gradient: root mean square of dL/dy.
         parameters: (path, rms of the weights, rms of their gradient, rms of the update or None).
         finite: whether the output is, and the gradient.
     """
 
     name: str
+    kind: str
     mean: float
     std: float
     dead: float
@@ -114,18 +113,10 @@ def audit(model: Layer, loss: Loss, x: Any, y: np.ndarray) -> Audit:
     Returns:
         The audit; print it, or read `findings`.
     """
-    check_instance("audit: model", model, Layer)
-    check_instance("audit: loss", loss, Loss)
-    probe, criterion = copy.deepcopy(model), copy.deepcopy(loss)
-    probe.zero_grad()
-    probe.reset_state()
-    recorder = Recorder(probe)
-    with inference(False), np.errstate(all="ignore"):
-        prediction, weight = masked(probe.forward(x), None)
-        criterion(prediction, y, weight)
-        for layer in recorder.layers:
-            layer.needs_input_grad = True
-        probe.backward(criterion.backward())
+    step = OneStep("audit", model, loss)
+    recorder = Recorder(step.layer)
+    with np.errstate(all="ignore"):
+        step.run(x, y)
     rows = recorder.rows()
     return Audit(rows, explain(rows))
 
@@ -155,11 +146,6 @@ class Recorder:
 
             self._ends.append(watch(layer, forward, backward))
         self._ends.append(self._until_backward(model))
-
-    @property
-    def layers(self) -> list[Layer]:
-        """The layers that are watched."""
-        return [layer for _, layer in self._places]
 
     def _until_backward(self, model: Layer) -> Callable[[], None]:
         """End with the model's backward, or with the first error."""
@@ -216,12 +202,13 @@ def _row(
     y, g = seen[0], seen[1]
     units = y.reshape(-1, y.shape[-1]) if y.ndim > 1 else y[:, None]
     flat = 0.0
-    if isinstance(layer, Elementwise) and len(seen) > 2:
+    if layer.kind in ("activation", "rectifier") and len(seen) > 2:
         passing = np.abs(seen[2]) >= 0.01 * np.abs(g)
         flat = float(1 - passing.mean())
     finite = (bool(np.isfinite(y).all()), bool(np.isfinite(g).all()))
     return AuditRow(
         place_name(place, layer),
+        layer.kind,
         float(y.mean()),
         float(y.std()),
         float((units == 0).all(axis=0).mean()),
@@ -272,7 +259,7 @@ def _of_layer(row: AuditRow) -> list[Finding]:
                 "smaller learning rate, He initialization, or LeakyReLU",
             )
         )
-    elif row.flat >= FLAT and row.dead == 0 and row.gradient > 0 and "ReLU" not in row.name:
+    elif row.kind == "activation" and row.flat >= FLAT and row.dead == 0 and row.gradient > 0:
         found.append(
             Finding(
                 8 * row.flat,

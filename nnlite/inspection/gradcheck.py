@@ -24,6 +24,7 @@ from nnlite.layers.base import Layer
 from nnlite.losses.base import Loss
 from nnlite.optimizers.sgd import SGD
 from nnlite.padded import Padded, plain
+from nnlite.slot import inference
 
 FEW = 3  # samples of the small batch in which a mistake is looked for
 JACOBIAN = 600  # largest number of outputs, and of entries, for which Jacobians are compared
@@ -76,7 +77,8 @@ def check_gradients(
         raise TypeError(f"check_gradients: x must hold numbers, got dtype {x.dtype}")
     if plain(x).size == 0:
         raise ValueError(f"check_gradients: x is empty, shape {x.shape}")
-    report = _Check(layer, x, loss, target).report()
+    with inference(False):  # losses keep what their backward needs
+        report = _Check(layer, x, loss, target).report()
     if not report.ok and raises:
         raise GradientError(report)
     return report

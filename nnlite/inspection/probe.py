@@ -1,67 +1,49 @@
-"""A copy of a layer that can be run again and again and always does the same."""
+"""A replica of a layer for checks of its gradients, in one precision and from array to array."""
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
+from nnlite.inspection.one_step import Replica
 from nnlite.layers.base import Layer
-from nnlite.layers.embedding import Embedding
 from nnlite.padded import Padded, masked
 
 
-class Probe:
-    """A copy of a layer in one precision, with generators and buffers put back before each run.
+class Probe(Replica):
+    """A replica in one precision, in which constant entries of parameters stay where they are.
 
-    Dropout then draws the same mask every time, while statistics over the batch are computed
-    anew, as forward defines them; nothing is carried from run to run, and an embedding's padding
-    vector stays where it is. The layer in hand is never
-    touched. With `lengths` it is run on `Padded` sequences, but plain arrays go in and come out,
-    zero in the padding, and no gradient comes from there. Of a layer that returns (y, state) it is
-    y alone that comes out.
+    With `lengths` it is run on `Padded` sequences, but plain arrays go in and come out, zero in
+    the padding, and no gradient comes from there. Of a layer that returns (y, state) it is y alone
+    that comes out.
     """
 
     def __init__(
         self, layer: Layer, dtype: DTypeLike = np.float64, lengths: np.ndarray | None = None
     ) -> None:
+        super().__init__(layer.astype(dtype))
         self.original = layer
         self.lengths = lengths
         self.mask: np.ndarray | None = None  # (N, T), 0 in the last output's padding
         self.with_state = False  # whether the last output had a state beside it
-        self.layer = copy.deepcopy(layer).astype(dtype)
-        self._layers = list(self.layer.named_layers().values())
-        for part in self._layers:
-            part.needs_input_grad = True
         self.parameters = self.layer.named_parameters()
-        self._generators = [
-            (g, g.bit_generator.state) for _, g in self.layer.named_parts(np.random.Generator)
-        ]
-        self._still = [  # rows that get no gradient on purpose
-            (part.weight, part.padding_idx, part.weight.data[part.padding_idx].copy())
-            for part in self.layer.named_layers().values()
-            if isinstance(part, Embedding) and part.padding_idx is not None
-        ]
-        self._buffers = [(buffer, buffer.data.copy()) for buffer in self.layer.buffers()]
+        parts = (
+            (getattr(layer, name), entries)
+            for layer in self._layers
+            for name, entries in layer.constant_entries.items()
+        )
+        self._constant = [(part, entries, part.data[entries].copy()) for part, entries in parts]
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """y, from the state that the layer was in when it was copied."""
-        for generator, state in self._generators:
-            generator.bit_generator.state = copy.deepcopy(state)
-        for buffer, data in self._buffers:
-            buffer.data = data
-        for weight, row, values in self._still:
-            weight.data[row] = values
-        for part in self._layers:
-            if part.carried is not None:
-                part.carried = None
+        for part, entries, values in self._constant:
+            part.data[entries] = values
         if self.lengths is None:
-            y = self.layer.forward(x)
+            y = super().forward(x)
         else:
-            lengths = np.minimum(self.lengths[: len(x)], x.shape[1])
-            y = Padded(x, lengths).through(self.layer)
+            y = super().forward(Padded(x, np.minimum(self.lengths[: len(x)], x.shape[1])))
         self.mask, self.with_state = None, isinstance(y, tuple)
         if self.with_state:
             y, _ = y
@@ -73,7 +55,7 @@ class Probe:
     def backward(self, grad_output: np.ndarray) -> Any:
         """What backward returns."""
         d_y = self._within(grad_output)
-        return self.layer.backward((d_y, None) if self.with_state else d_y)  # type: ignore[arg-type]
+        return super().backward((d_y, None) if self.with_state else d_y)
 
     def _within(self, array: np.ndarray) -> np.ndarray:
         """The array with zeros in the padding."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import statistics
 import time
 from collections.abc import Callable
@@ -10,13 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nnlite.checks import check_instance
+from nnlite.inspection.one_step import OneStep
 from nnlite.inspection.structure import place_name, places, sub_layers
 from nnlite.inspection.summary import format_bytes
 from nnlite.layers.base import Layer
 from nnlite.losses.base import Loss
-from nnlite.padded import masked, plain
-from nnlite.slot import inference
+from nnlite.padded import plain
 
 SECONDS = 0.5  # of measuring
 PRODUCT = 512  # side of the matrices whose product tells how fast this machine multiplies
@@ -126,28 +124,19 @@ def profile(model: Layer, loss: Loss, x: Any, y: np.ndarray) -> Profile:
     Returns:
         The profile; print it.
     """
-    check_instance("profile: model", model, Layer)
-    check_instance("profile: loss", loss, Loss)
-    probe, criterion = copy.deepcopy(model), copy.deepcopy(loss)
-    probe.needs_input_grad = False  # as in training
-    probe.reset_state()
+    step = OneStep("profile", model, loss)
+    step.layer.needs_input_grad = False  # as in training
     clocks = [
         _Clock(place_name(place, layer), layer)
-        for place, layer in places(probe)
+        for place, layer in places(step.layer)
         if not sub_layers(layer)
     ]
     of_loss: list[tuple[float, float]] = []
     end = time.perf_counter() + SECONDS
-    with inference(False):
-        while time.perf_counter() < end or len(of_loss) < 3:
-            probe.zero_grad()
-            prediction, weight = masked(probe.forward(x), None)
-            start = time.perf_counter()
-            criterion(prediction, y, weight)
-            middle = time.perf_counter()
-            grad = criterion.backward()
-            of_loss.append((middle - start, time.perf_counter() - middle))
-            probe.backward(grad)
+    while time.perf_counter() < end or len(of_loss) < 3:
+        ran = step.run(x, y)
+        of_loss.append(ran.loss_seconds)
+    prediction = ran.prediction
     rate = _product_rate(prediction.dtype)
     rows = [clock.row(rate) for clock in clocks if clock.forward]
     forward, backward = (statistics.median(times) for times in zip(*of_loss, strict=True))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -10,9 +9,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from nnlite.checks import check_instance
+from nnlite.inspection.one_step import Replica
 from nnlite.inspection.structure import places, sub_layers, watch
 from nnlite.layers.base import Layer, floating_dtype
-from nnlite.slot import inference
 
 
 class SummaryRow(NamedTuple):
@@ -89,18 +88,16 @@ def summary(
     """
     check_instance("summary: model", model, Layer)
     sample = (input_shape,) if isinstance(input_shape, int) else tuple(input_shape)
-    probe = copy.deepcopy(model)
-    probe.reset_state()
+    replica = Replica(model)
     shapes: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {}
-    for _, layer in places(probe):
+    for _, layer in places(replica.layer):
         layer.training = layer.min_batch <= batch_size
         key = id(layer)
         watch(layer, lambda x, y, key=key: shapes.update({key: (x.shape, y.shape)}))  # type: ignore[misc]
     x = np.zeros((batch_size, *sample), dtype or floating_dtype(model))
-    with inference(False):
-        probe(x)
+    replica.forward(x)
     seen: set[int] = set()
-    return Summary(list(_rows(probe, type(model).__name__, 0, shapes, seen)), x.shape)
+    return Summary(list(_rows(replica.layer, type(model).__name__, 0, shapes, seen)), x.shape)
 
 
 def _rows(

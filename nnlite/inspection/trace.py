@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import numpy as np
 
-from nnlite.checks import check_instance
 from nnlite.inspection.equations import symbol
+from nnlite.inspection.one_step import OneStep
 from nnlite.inspection.record import Trace, TraceStep, Value
 from nnlite.inspection.structure import places, sub_layers, watch
 from nnlite.layers.base import Layer
-from nnlite.layers.containers import Sequential
-from nnlite.layers.shape import Identity, Permute, Reshape
 from nnlite.losses.base import Loss
-from nnlite.padded import masked, plain
+from nnlite.padded import plain
 from nnlite.parameter import Parameter
-from nnlite.slot import inference
 
 ACTIVATION = "go backward through the activation"
 UPSTREAM = "pass the gradient upstream"
 THROUGH_TIME = "go back through time"
-MOVES = (Identity, Reshape, Permute)  # compute nothing
 
 
 def trace(model: Layer, loss: Loss, x: Any, y: np.ndarray) -> Trace:
@@ -39,24 +34,15 @@ def trace(model: Layer, loss: Loss, x: Any, y: np.ndarray) -> Trace:
     Returns:
         The trace; print it, iterate over it, or write it with `to_html`.
     """
-    check_instance("trace: model", model, Layer)
-    check_instance("trace: loss", loss, Loss)
-    probe, criterion = copy.deepcopy(model), copy.deepcopy(loss)
-    probe.zero_grad()
-    probe.reset_state()
+    step = OneStep("trace", model, loss)
     recorder = _Recorder()
-    layers = list(places(probe))
+    layers = list(places(step.layer))
     for place, layer in layers:
-        layer.needs_input_grad = True
         recorder.attach(layer, place)
-    with inference(False):
-        prediction, weight = masked(probe.forward(x), None)
-        value = criterion(prediction, y, weight)
-        grad = criterion.backward()
-        title, result = "compute the loss gradient", Value("G", grad)
-        first = TraceStep(1, title, (), criterion, "prediction", None, result, {})
-        probe.backward(grad)
-    return Trace(layers, criterion, value, recorder.forward, [first, *recorder.backward])
+    ran = step.run(x, y)
+    title, result = "compute the loss gradient", Value("G", ran.grad)
+    first = TraceStep(1, title, (), step.loss, "prediction", None, result, {})
+    return Trace(layers, step.loss, ran.loss, recorder.forward, [first, *recorder.backward])
 
 
 class _Recorder:
@@ -89,8 +75,8 @@ class _Recorder:
                 gradient = Value(f"dL/d{symbol(layer, name)}", self._added(parameter), True)
                 number, title = 4 if name == "bias" else 3, f"compute the {name} gradient"
                 self.backward.append(step(number, title, name, g, gradient))
-            if d_x is not None and not isinstance(layer, Sequential):  # its first layer said it
-                upstream = own or inside or isinstance(layer, MOVES)
+            if d_x is not None and layer.kind != "chain":  # its first layer said it
+                upstream = own or inside or layer.kind == "rearrangement"
                 number, title = (5, UPSTREAM) if upstream else (2, ACTIVATION)
                 self.backward.append(step(number, title, "input", g, Value("dL/dx", d_x)))
 

@@ -68,7 +68,7 @@ import copy
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -82,6 +82,7 @@ from nnlite.parameter import Buffer, Parameter
 from nnlite.slot import Slot, inference
 
 Part = TypeVar("Part")
+Kind = Literal["map", "activation", "rectifier", "rearrangement", "chain"]
 
 View = dict[int, dict[str, Any]]  # by a layer's id, what `evaluation()` puts before it
 
@@ -135,6 +136,13 @@ class Layer(Slot, Constructed):
         carried: what the next batch starts from (default None).
         stateful: whether the layer carries a state from each batch to the next in training and in
             `predict`, row by row, so that all batches have the same size (default False).
+        kind: what those who look inside tell apart, one of `Kind`: "map", anything that computes
+            (default); "activation", each value by itself, where it is a bad sign when most of the
+            values lie where it is flat; "rectifier", an activation that is flat on one side on
+            purpose; "rearrangement", which moves values and computes nothing; "chain", layers one
+            after another, whose input gradient is that of the first.
+        constant_entries: entries of parameters that get no gradient on purpose, as an index by
+            the parameter's name, such as {"weight": 0} for row 0 (default: none).
     """
 
     training = _by_thread("training", True)
@@ -149,6 +157,8 @@ class Layer(Slot, Constructed):
     )
     stateful: bool = False
     carried = _by_thread("carried", None)
+    kind: Kind = "map"
+    constant_entries: ClassVar[Mapping[str, Any]] = {}
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Take `training` or `carried` in a class's body as the default value that it is."""

@@ -158,6 +158,7 @@ class Sequential(Container):
     layers. With `needs_input_grad` False, backward stops after the lowest layer with parameters.
     """
 
+    kind = "chain"
     equations: ClassVar = {"forward": "y = fₖ(… f₂(f₁(x)))", "input": "dL/dx = G Jₖ … J₂ J₁"}
 
     def __init__(self, *layers: Layer) -> None:

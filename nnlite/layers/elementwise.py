@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nnlite.layers.base import Layer
+from nnlite.layers.base import Kind, Layer
 from nnlite.ops.special import times_derivative
 
 
@@ -35,6 +35,8 @@ class Elementwise(Layer):
             def derivative(self, x):
                 return 2 * x
     """
+
+    kind: Kind = "activation"
 
     def function(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
         """(y, *what `derivative` is called with)."""

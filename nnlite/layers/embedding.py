@@ -65,6 +65,11 @@ class Embedding(Layer):
         if padding_idx is not None:
             self.weight.data[padding_idx] = 0
 
+    @property
+    def constant_entries(self) -> dict[str, int]:  # type: ignore[override]
+        """The padding vector."""
+        return {} if self.padding_idx is None else {"weight": self.padding_idx}
+
     def forward(self, x: np.ndarray) -> np.ndarray:
         """The rows of the table."""
         if not isinstance(x, np.ndarray):

@@ -27,6 +27,7 @@ class ReLU(Elementwise):
     Source       Nair & Hinton 2010
     """
 
+    kind = "rectifier"
     equations: ClassVar = {"forward": "y = max(x, 0)", "input": "dL/dx = G ⊙ [y > 0]"}
 
     def function(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -50,6 +51,7 @@ class LeakyReLU(Elementwise):
     Source       Maas et al. 2013
     """
 
+    kind = "rectifier"
     equations: ClassVar = {
         "forward": "y = x [x > 0] + a x [x ≤ 0]",
         "input": "dL/dx = G ⊙ ([x > 0] + a [x ≤ 0])",
@@ -84,6 +86,7 @@ class PReLU(Layer):
     Source       He et al. 2015, "Delving Deep into Rectifiers", equations 1 and 8
     """
 
+    kind = "rectifier"
     equations: ClassVar = {
         "forward": "y = x [x > 0] + a x [x ≤ 0]",
         "weight": "dL/da = Σ G ⊙ min(x, 0)",
@@ -126,6 +129,7 @@ class ReLU6(Elementwise):
     Source       Krizhevsky 2010, "Convolutional Deep Belief Networks on CIFAR-10"
     """
 
+    kind = "rectifier"
     equations: ClassVar = {"forward": "y = min(max(x, 0), 6)", "input": "dL/dx = G ⊙ [0 < y < 6]"}
 
     def function(self, x: np.ndarray) -> tuple[np.ndarray, ...]:

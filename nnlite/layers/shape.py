@@ -21,6 +21,7 @@ class Identity(Layer):
     Source       standard result
     """
 
+    kind = "rearrangement"
     equations: ClassVar = {"forward": "y = x", "input": "dL/dx = G"}
 
     def forward(self, x: np.ndarray) -> np.ndarray:
@@ -46,6 +47,7 @@ class Reshape(Layer):
     Source       standard result
     """
 
+    kind = "rearrangement"
     equations: ClassVar = {"forward": "y = x in the new shape", "input": "dL/dx = G in x's shape"}
 
     def __init__(self, *shape: int) -> None:
@@ -105,6 +107,7 @@ class Permute(Layer):
     Source       standard result
     """
 
+    kind = "rearrangement"
     equations: ClassVar = {"forward": "y = x, axes reordered", "input": "dL/dx = G, axes put back"}
 
     def __init__(self, *axes: int) -> None:

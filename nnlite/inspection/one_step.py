@@ -1,0 +1,102 @@
+"""A step on a copy that can be played again: what all tools that look inside a model share.
+
+None of them may change the model in hand, its gradients or its randomness. So each looks at a
+copy, which starts every run from the state that the model was in when it was copied.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nnlite.checks import check_instance
+from nnlite.layers.base import Layer
+from nnlite.losses.base import Loss
+from nnlite.padded import Padded, masked
+from nnlite.slot import inference
+
+
+class Replica:
+    """A copy of a layer that can be run again and again and always does the same.
+
+    Generators and buffers are put back before each run: dropout draws the same mask every time,
+    while statistics over the batch are computed anew, as forward defines them. Nothing is carried
+    from run to run. Every backward gives dL/dx, also where training has no use for it, and forward
+    keeps what backward needs inside `nn.inference()` too.
+
+    Attributes:
+        layer: the copy.
+    """
+
+    def __init__(self, original: Layer) -> None:
+        self.layer = copy.deepcopy(original)
+        self._layers = list(self.layer.named_layers().values())
+        for part in self._layers:
+            part.needs_input_grad = True
+        self._generators = [
+            (g, g.bit_generator.state) for _, g in self.layer.named_parts(np.random.Generator)
+        ]
+        self._buffers = [(buffer, buffer.data.copy()) for buffer in self.layer.buffers()]
+
+    def forward(self, x: Any) -> Any:
+        """y, from the state that the layer was in when it was copied."""
+        for generator, state in self._generators:
+            generator.bit_generator.state = copy.deepcopy(state)
+        for buffer, data in self._buffers:
+            buffer.data = data
+        for part in self._layers:
+            if part.carried is not None:
+                part.carried = None
+        with inference(False):
+            return x.through(self.layer) if isinstance(x, Padded) else self.layer.forward(x)
+
+    def backward(self, grad_output: Any) -> Any:
+        """What the layer's backward returns."""
+        return self.layer.backward(grad_output)
+
+
+class Ran(NamedTuple):
+    """What happened between the model's forward and its backward.
+
+    Attributes:
+        prediction: the model's output.
+        loss: the number.
+        grad: dL/dprediction.
+        loss_seconds: what the loss took, forward and backward.
+    """
+
+    prediction: np.ndarray
+    loss: float
+    grad: np.ndarray
+    loss_seconds: tuple[float, float]
+
+
+class OneStep(Replica):
+    """One training step, but for the update, on copies of a model and of its loss.
+
+    Args:
+        tool: who asks, for error messages.
+        model, loss: what to copy.
+    """
+
+    def __init__(self, tool: str, model: Layer, loss: Loss) -> None:
+        check_instance(f"{tool}: model", model, Layer)
+        check_instance(f"{tool}: loss", loss, Loss)
+        super().__init__(model)
+        self.loss = copy.deepcopy(loss)
+
+    def run(self, x: Any, y: np.ndarray) -> Ran:
+        """Steps 1 to 5 of the loop, from gradients of zero."""
+        self.layer.zero_grad()
+        prediction, weight = masked(self.forward(x), None)
+        start = time.perf_counter()
+        with inference(False):
+            value = self.loss(prediction, y, weight)
+        middle = time.perf_counter()
+        grad = self.loss.backward()
+        end = time.perf_counter()
+        self.backward(grad)
+        return Ran(prediction, value, grad, (middle - start, end - middle))
