@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 from nnlite import data, initializers, losses, metrics, optimizers, random, schedules
 from nnlite.checks import ModelWarning
+from nnlite.construction import clone
 from nnlite.core import VERSION, runtime
 from nnlite.layers import *  # noqa: F403
 from nnlite.layers import __all__ as _layers
@@ -49,7 +50,6 @@ __version__ = VERSION
 runtime.set_up()
 
 if TYPE_CHECKING:
-    from nnlite.cloning import clone  # noqa: F401
     from nnlite.files import *  # noqa: F403
     from nnlite.inspection import *  # noqa: F403
     from nnlite.inspection.audit_callback import GradientAudit  # noqa: F401
@@ -58,7 +58,6 @@ if TYPE_CHECKING:
 # These are imported when they are first asked for: a program that only runs a model, or looks
 # for a layer's documentation, starts in three quarters of the time.
 _PLACES = {
-    "nnlite.cloning": ["clone"],
     "nnlite.files": ["CheckpointError", "load_model", "save_model"],
     "nnlite.inspection": [
         "Audit",
@@ -115,6 +114,7 @@ __all__ = [
     "ModelWarning",
     "Padded",
     "Parameter",
+    "clone",
     "data",
     "inference",
     "initializers",

@@ -15,9 +15,14 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-from typing import Any
+from contextlib import nullcontext
+from typing import Any, TypeVar
 
 import numpy as np
+
+from nnlite.random import Rng, scope
+
+Thing = TypeVar("Thing")
 
 LINE = 88  # a repr that would be longer is broken up, one argument a line
 
@@ -39,6 +44,40 @@ def argument(owner: object, parameter: inspect.Parameter) -> Any:
     """The value that `owner` was given for one constructor argument."""
     value = getattr(owner, parameter.name)
     return value is not None if parameter.name == "bias" else value
+
+
+def clone(model: Thing, rng: Rng = None) -> Thing:
+    """A model like this one that has learned nothing: the same constructor calls, fresh draws.
+
+    Dtypes and shared parameters are as in `model`; weights, buffers, frozen parameters and modes
+    are as after construction. `copy.deepcopy` makes the other kind of copy, with everything.
+
+    Args:
+        model: a layer, or anything else that is described by its constructor arguments: a loss,
+            an initializer, a schedule.
+        rng: a generator or seed for the fresh draws (default: see `nn.seed`).
+
+    Raises:
+        TypeError: when a part does not keep its constructor arguments under their own names, and
+            for an optimizer or a trainer, which belong to the parameters of one model.
+    """
+    for part in (model, *getattr(model, "__dict__", {}).values()):
+        if isinstance(part, OfOneModel):
+            name = type(part).__name__
+            raise TypeError(
+                f"clone: {type(model).__name__} updates the parameters of one model, and a clone "
+                f"would update copies that no model has; clone the model, and build a new {name} "
+                "from the clone's parameters()"
+            )
+    with nullcontext() if rng is None else scope(rng):
+        made: Any = rebuild(model)
+    if isinstance(made, Constructed):
+        made._take_after(model)
+    return made
+
+
+class OfOneModel:
+    """What updates the parameters of one model, and so is never cloned: optimizers."""
 
 
 def rebuild(value: Any, memo: dict[int, Any] | None = None) -> Any:
@@ -105,6 +144,9 @@ class Constructed:
             return line
         indented = ",\n".join(texts).replace("\n", "\n  ")
         return f"{name}(\n  {indented},\n)"
+
+    def _take_after(self, original: Any) -> None:
+        """What a clone takes over besides constructor arguments."""
 
     def _argument_texts(self, parameter: inspect.Parameter) -> list[str]:
         """How one argument stands in the call; nothing when it has its default value."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import nnlite as nn
-from nnlite.inspection.structure import watch
+from nnlite.layers.structure import watch
 from nnlite.ops import threads
 
 RNG = np.random.default_rng(0)

@@ -6,8 +6,8 @@ Only classes of nnlite and those that the caller passes are ever built.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator, MutableMapping
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -16,8 +16,6 @@ from nnlite.construction import Constructed, argument, signature
 from nnlite.initializers import Initializer
 from nnlite.layers.base import Layer
 from nnlite.parameter import Buffer, Parameter
-
-Part = TypeVar("Part")
 
 
 def known_classes(custom: Iterable[type] = ()) -> dict[str, type]:
@@ -142,59 +140,3 @@ def _known(name: str, classes: dict[str, type]) -> type:
     if name not in classes:
         raise ValueError(f"it needs the class {name}; pass it in custom_layers=[{name}]")
     return classes[name]
-
-
-class Place(NamedTuple):
-    """Where a part stands: an attribute of a layer, or an entry of a list or dictionary there."""
-
-    path: str
-    part: Any
-    home: MutableMapping[Any, Any] | list[Any] | tuple[Any, ...]
-    key: Any
-
-
-def places(model: Layer, kinds: tuple[type, ...]) -> Iterator[Place]:
-    """Every place in which a part of these kinds stands, shared ones as often as they do."""
-    for path, layer in model.named_layers().items():
-        prefix = f"{path}." if path else ""
-        own = list(vars(layer).items())  # another thread may add to it meanwhile
-        public = {name: value for name, value in own if not name.startswith("_")}
-        yield from _places_in(vars(layer), public, prefix, kinds)
-
-
-def _places_in(
-    home: Any, items: dict[Any, Any], prefix: str, kinds: tuple[type, ...]
-) -> Iterator[Place]:
-    for key, value in items.items():
-        if isinstance(value, kinds):
-            yield Place(f"{prefix}{key}", value, home, key)
-        elif isinstance(value, dict):
-            yield from _places_in(value, value, f"{prefix}{key}.", kinds)
-        elif isinstance(value, list | tuple):
-            yield from _places_in(value, dict(enumerate(value)), f"{prefix}{key}.", kinds)
-
-
-SHARED = (Parameter, Buffer, np.random.Generator)
-
-
-def ties(model: Layer) -> list[list[str]]:
-    """The paths of each part that stands in several places."""
-    groups: dict[int, list[str]] = {}
-    for place in places(model, SHARED):
-        groups.setdefault(id(place.part), []).append(place.path)
-    return [paths for paths in groups.values() if len(paths) > 1]
-
-
-def tie(model: Layer, groups: list[list[str]]) -> None:
-    """Put the part of each group's first path in its other places.
-
-    Raises:
-        ValueError: when there is no such place, or it cannot be written.
-    """
-    found = {place.path: place for place in places(model, SHARED)}
-    for first, *others in groups:
-        for path in others:
-            if path not in found or first not in found or isinstance(found[path].home, tuple):
-                raise ValueError(f"{path} cannot be tied to {first}")
-            place = found[path]
-            place.home[place.key] = found[first].part  # type: ignore[index]

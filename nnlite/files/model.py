@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from nnlite.files import archive
-from nnlite.files.architecture import build, describe, known_classes, tie, ties
+from nnlite.files.architecture import build, describe, known_classes
 from nnlite.files.archive import CheckpointError
 from nnlite.files.atomic import PathLike
 from nnlite.files.tree import generator
 from nnlite.layers.base import Layer
-from nnlite.parameter import Buffer, Parameter
+from nnlite.layers.structure import arrays, tie, ties
 
 
 def save_model(model: Layer, path: PathLike) -> None:
@@ -61,9 +61,9 @@ def load_model(path: PathLike, custom_layers: Iterable[type] = ()) -> Layer:
         if not isinstance(model, Layer):
             raise ValueError(f"it holds no layer, but {model!r}")
         tie(model, content["ties"])
-        arrays = content["arrays"]
-        for name, part in parts(model).items():
-            dtype = arrays[name].dtype if name in arrays else part.dtype
+        values = content["arrays"]
+        for name, part in arrays(model).items():
+            dtype = values[name].dtype if name in values else part.dtype
             if dtype.kind == "f":
                 part.cast(dtype)
         check_model_state(model, content)
@@ -75,18 +75,13 @@ def load_model(path: PathLike, custom_layers: Iterable[type] = ()) -> Layer:
     return model
 
 
-def parts(model: Layer) -> dict[str, Parameter | Buffer]:
-    """All parameters and buffers by path, each once."""
-    return {**model.named_parameters(), **dict(model.named_parts(Buffer))}
-
-
 def model_state(model: Layer) -> dict[str, Any]:
     """Everything about a model that training changes.
 
     The arrays are the model's own, not copies: write them before the next step.
     """
     return {
-        "arrays": {path: part.data for path, part in parts(model).items()},
+        "arrays": {path: part.data for path, part in arrays(model).items()},
         "frozen": [path for path, p in model.named_parameters().items() if not p.trainable],
         "eval": [path for path, layer in model.named_layers().items() if not layer.training],
         "generators": {
@@ -106,14 +101,14 @@ def check_model_state(model: Layer, state: dict[str, Any]) -> None:
     Raises:
         ValueError, TypeError, KeyError: says what differs; the model is not touched.
     """
-    own = parts(model)
-    arrays = state["arrays"]
-    problems = [f"{path} is missing" for path in own if path not in arrays]
-    problems += [f"{path} is not a part of this model" for path in arrays if path not in own]
-    for path in own.keys() & arrays.keys():
+    own = arrays(model)
+    values = state["arrays"]
+    problems = [f"{path} is missing" for path in own if path not in values]
+    problems += [f"{path} is not a part of this model" for path in values if path not in own]
+    for path in own.keys() & values.keys():
         expected, found = (
             (own[path].shape, own[path].dtype),
-            (arrays[path].shape, arrays[path].dtype),
+            (values[path].shape, values[path].dtype),
         )
         if expected != found:
             problems.append(
@@ -134,7 +129,7 @@ def check_model_state(model: Layer, state: dict[str, Any]) -> None:
 
 def restore_model_state(model: Layer, state: dict[str, Any]) -> None:
     """Write a checked state into the model."""
-    for path, part in parts(model).items():
+    for path, part in arrays(model).items():
         part.data = state["arrays"][path]
     for path, parameter in model.named_parameters().items():
         if parameter.trainable != (path not in state["frozen"]):

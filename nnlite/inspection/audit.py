@@ -10,11 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nnlite.inspection.one_step import OneStep
-from nnlite.inspection.structure import place_name, places, sub_layers, unwatch, watch
+from nnlite.inspection.one_step import OneStep, bare
 from nnlite.layers.base import Layer
+from nnlite.layers.structure import nested, place_name, sub_layers, unwatch, watch
 from nnlite.losses.base import Loss
-from nnlite.padded import plain
 from nnlite.parameter import Parameter
 
 MOST = 5  # findings: the ones that matter
@@ -129,7 +128,7 @@ class Recorder:
 
     def __init__(self, model: Layer) -> None:
         self._parameters = model.named_parameters()
-        self._places = [(place, layer) for place, layer in places(model) if not sub_layers(layer)]
+        self._places = [(place, layer) for place, layer in nested(model) if not sub_layers(layer)]
         self._seen: dict[int, list[np.ndarray]] = {}
         self._gradients: dict[str, float] = {}
         self._ends: list[Callable[[], None]] = []
@@ -137,12 +136,10 @@ class Recorder:
             seen = self._seen.setdefault(id(layer), [])
 
             def forward(x: Any, y: Any, seen: list[np.ndarray] = seen) -> None:
-                seen[:] = [plain(y)]
+                seen[:] = [bare(y)]
 
-            def backward(
-                g: np.ndarray, d_x: np.ndarray | None, seen: list[np.ndarray] = seen
-            ) -> None:
-                seen += [g] if d_x is None else [g, d_x]
+            def backward(g: Any, d_x: Any, seen: list[np.ndarray] = seen) -> None:
+                seen += [a for a in (bare(g), bare(d_x)) if a is not None]
 
             self._ends.append(watch(layer, forward, backward))
         self._ends.append(self._until_backward(model))

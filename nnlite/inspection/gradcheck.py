@@ -19,8 +19,8 @@ from nnlite.inspection.numeric import (
 )
 from nnlite.inspection.probe import Probe, floats, random_upstream
 from nnlite.inspection.report import Diagnosis, GradientError, GradientReport, GradientRow
-from nnlite.inspection.structure import sub_layers, watch
 from nnlite.layers.base import Layer
+from nnlite.layers.structure import sub_layers, watch
 from nnlite.losses.base import Loss
 from nnlite.optimizers.sgd import SGD
 from nnlite.padded import Padded, plain

@@ -15,7 +15,7 @@ import numpy as np
 from nnlite.checks import check_instance
 from nnlite.layers.base import Layer
 from nnlite.losses.base import Loss
-from nnlite.padded import Padded, masked
+from nnlite.padded import Padded, masked, plain
 from nnlite.slot import inference
 
 
@@ -100,3 +100,8 @@ class OneStep(Replica):
         end = time.perf_counter()
         self.backward(grad)
         return Ran(prediction, value, grad, (middle - start, end - middle))
+
+
+def bare(value: Any) -> Any:
+    """The array in what a layer takes or returns: without a state beside it, or its lengths."""
+    return plain(value[0] if isinstance(value, tuple) else value)

@@ -9,12 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nnlite.inspection.one_step import OneStep
-from nnlite.inspection.structure import place_name, places, sub_layers
+from nnlite.inspection.one_step import OneStep, bare
 from nnlite.inspection.summary import format_bytes
 from nnlite.layers.base import Layer
+from nnlite.layers.structure import nested, place_name, sub_layers
 from nnlite.losses.base import Loss
-from nnlite.padded import plain
 
 SECONDS = 0.5  # of measuring
 PRODUCT = 512  # side of the matrices whose product tells how fast this machine multiplies
@@ -128,7 +127,7 @@ def profile(model: Layer, loss: Loss, x: Any, y: np.ndarray) -> Profile:
     step.layer.needs_input_grad = False  # as in training
     clocks = [
         _Clock(place_name(place, layer), layer)
-        for place, layer in places(step.layer)
+        for place, layer in nested(step.layer)
         if not sub_layers(layer)
     ]
     of_loss: list[tuple[float, float]] = []
@@ -152,27 +151,31 @@ class _Clock:
         self.layer = layer
         self.forward: list[float] = []
         self.backward: list[float] = []
-        self._shapes: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
+        self._shapes: tuple[tuple[int, ...], ...] = ((), ())
         self._bytes = 0
         forward = layer.forward
 
-        def timed_forward(x: Any) -> Any:
-            y = self._timed(self.forward, forward, x)
-            self._shapes, self._bytes = (x.shape, y.shape), plain(x).nbytes + plain(y).nbytes
+        def timed_forward(x: Any, *state: Any) -> Any:
+            y = self._timed(self.forward, forward, x, *state)
+            arrays = bare(x), bare(y)
+            self._shapes, self._bytes = (
+                tuple(a.shape for a in arrays),
+                sum(a.nbytes for a in arrays),
+            )
             return y
 
         layer.forward = timed_forward  # type: ignore[method-assign]
         backward = layer.backward
 
-        def timed_backward(grad_output: np.ndarray) -> np.ndarray | None:
+        def timed_backward(grad_output: Any) -> Any:
             return self._timed(self.backward, backward, grad_output)
 
         layer.backward = timed_backward  # type: ignore[method-assign]
 
     @staticmethod
-    def _timed(times: list[float], call: Callable[[Any], Any], array: Any) -> Any:
+    def _timed(times: list[float], call: Callable[..., Any], *values: Any) -> Any:
         start = time.perf_counter()
-        result = call(array)
+        result = call(*values)
         times.append(time.perf_counter() - start)
         return result
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from nnlite.inspection.equations import with_shapes
 from nnlite.inspection.picture import picture
-from nnlite.inspection.structure import place_name
 from nnlite.layers.base import Layer
+from nnlite.layers.structure import place_name
 from nnlite.losses.base import Loss
 
 SHOWN = 64  # arrays of up to so many values are printed whole

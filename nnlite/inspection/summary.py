@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from nnlite.checks import check_instance
-from nnlite.inspection.one_step import Replica
-from nnlite.inspection.structure import places, sub_layers, watch
+from nnlite.inspection.one_step import Replica, bare
 from nnlite.layers.base import Layer, floating_dtype
+from nnlite.layers.structure import nested, sub_layers, watch
 
 
 class SummaryRow(NamedTuple):
@@ -90,10 +90,10 @@ def summary(
     sample = (input_shape,) if isinstance(input_shape, int) else tuple(input_shape)
     replica = Replica(model)
     shapes: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {}
-    for _, layer in places(replica.layer):
+    for _, layer in nested(replica.layer):
         layer.training = layer.min_batch <= batch_size
         key = id(layer)
-        watch(layer, lambda x, y, key=key: shapes.update({key: (x.shape, y.shape)}))  # type: ignore[misc]
+        watch(layer, lambda x, y, key=key: shapes.update({key: (x.shape, bare(y).shape)}))  # type: ignore[misc]
     x = np.zeros((batch_size, *sample), dtype or floating_dtype(model))
     replica.forward(x)
     seen: set[int] = set()

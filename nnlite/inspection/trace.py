@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 
 from nnlite.inspection.equations import symbol
-from nnlite.inspection.one_step import OneStep
+from nnlite.inspection.one_step import OneStep, bare
 from nnlite.inspection.record import Trace, TraceStep, Value
-from nnlite.inspection.structure import places, sub_layers, watch
 from nnlite.layers.base import Layer
+from nnlite.layers.structure import nested, sub_layers, watch
 from nnlite.losses.base import Loss
-from nnlite.padded import plain
 from nnlite.parameter import Parameter
 
 ACTIVATION = "go backward through the activation"
@@ -36,7 +35,7 @@ def trace(model: Layer, loss: Loss, x: Any, y: np.ndarray) -> Trace:
     """
     step = OneStep("trace", model, loss)
     recorder = _Recorder()
-    layers = list(places(step.layer))
+    layers = list(nested(step.layer))
     for place, layer in layers:
         recorder.attach(layer, place)
     ran = step.run(x, y)
@@ -64,13 +63,13 @@ class _Recorder:
             return TraceStep(number, title, place, layer, key, incoming, result, shapes)
 
         def forward(x: Any, y: Any) -> None:
-            x, y = plain(x), plain(y)
+            x, y = bare(x), bare(y)
             shapes.update(x=x.shape, y=y.shape, G=y.shape)
             if not inside:
                 self.forward.append(step(0, "forward", "forward", Value("x", x), Value("y", y)))
 
-        def backward(grad_output: np.ndarray, d_x: np.ndarray | None) -> None:
-            g = Value("G", grad_output)
+        def backward(grad_output: Any, d_x: Any) -> None:
+            g, d_x = Value("G", bare(grad_output)), bare(d_x)
             for name, parameter in own.items():
                 gradient = Value(f"dL/d{symbol(layer, name)}", self._added(parameter), True)
                 number, title = 4 if name == "bias" else 3, f"compute the {name} gradient"

@@ -68,20 +68,20 @@ import copy
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, ClassVar, Literal, Self, TypeVar
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from nnlite.checks import check_whole
-from nnlite.construction import Constructed, varargs_name
+from nnlite.construction import Constructed
 from nnlite.data.batches import batches
 from nnlite.data.sources import as_source, each_input
+from nnlite.layers.structure import Node, Part, arrays, named_parts, tie, ties
 from nnlite.padded import join
 from nnlite.parameter import Buffer, Parameter
 from nnlite.slot import Slot, inference
 
-Part = TypeVar("Part")
 Kind = Literal["map", "activation", "rectifier", "rearrangement", "chain"]
 
 View = dict[int, dict[str, Any]]  # by a layer's id, what `evaluation()` puts before it
@@ -119,7 +119,7 @@ def _by_thread(name: str, default: Any) -> property:
     return property(read, write)
 
 
-class Layer(Slot, Constructed):
+class Layer(Node, Slot, Constructed):
     """y = f(x; θ), with its gradients written out. See the module's prose for the contract.
 
     Attributes:
@@ -197,7 +197,7 @@ class Layer(Slot, Constructed):
 
     def named_parts(self, kind: type[Part]) -> Iterator[tuple[str, Part]]:
         """Every part of one kind inside this layer with its path, each object once."""
-        return _walk(self, "", kind, {id(self)}, set())
+        return named_parts(self, kind)
 
     def named_parameters(self) -> dict[str, Parameter]:
         """The parameters by path, such as "2.branch.0.weight"."""
@@ -280,12 +280,15 @@ class Layer(Slot, Constructed):
 
     # -- state -----------------------------------------------------------------------------------
 
-    def _state(self) -> dict[str, Parameter | Buffer]:
-        return {**self.named_parameters(), **dict(self.named_parts(Buffer))}
+    def _take_after(self, original: Layer) -> None:
+        tie(self, ties(original))
+        dtypes = {path: part.dtype for path, part in arrays(original).items()}
+        for path, part in arrays(self).items():
+            part.cast(dtypes[path])
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of all parameters and buffers by path, each once."""
-        return {path: part.data.copy() for path, part in self._state().items()}
+        return {path: part.data.copy() for path, part in arrays(self).items()}
 
     def load_state_dict(self, state: Mapping[str, np.ndarray], strict: bool = True) -> None:
         """Write the values of `state` into the parameters and buffers.
@@ -299,7 +302,7 @@ class Layer(Slot, Constructed):
             ValueError: paths missing or unknown, a wrong shape, or values that the dtype cannot
                 hold; nothing is written then.
         """
-        own = self._state()
+        own = arrays(self)
         common = [path for path in own if path in state]
         misfits = ((path, _misfit(own[path], np.asarray(state[path]))) for path in common)
         problems = [f"{path} {misfit}" for path, misfit in misfits if misfit]
@@ -320,7 +323,7 @@ class Layer(Slot, Constructed):
         if np.dtype(dtype).kind != "f":
             raise TypeError(f"{type(self).__name__}.astype: expected floats, got {np.dtype(dtype)}")
         other = copy.deepcopy(self)
-        for part in other._state().values():
+        for part in arrays(other).values():
             part.cast(dtype)
         return other
 
@@ -442,39 +445,3 @@ def _misfit(part: Parameter | Buffer, values: np.ndarray) -> str | None:
         np.isfinite(written) == np.isfinite(values) if part.dtype.kind == "f" else written == values
     )
     return None if kept.all() else f"holds values that do not fit into {part.dtype}"
-
-
-_PARTS = (Layer, Parameter, Buffer, np.random.Generator)
-
-
-def _walk(
-    owner: Layer, prefix: str, kind: type[Part], seen: set[int], paths: set[str]
-) -> Iterator[tuple[str, Part]]:
-    """The parts among a layer's attributes, depth first, in the order of definition."""
-    cls: Any = type(owner)
-    starred = varargs_name(cls)
-    for name, value in list(vars(owner).items()):  # another thread may add to it meanwhile
-        if not name.startswith("_"):
-            # A *layers attribute adds only its indices: "2.weight", not "layers.2.weight".
-            path = prefix if name == starred else f"{prefix}{name}."
-            yield from _walk_value(value, path, kind, seen, paths)
-
-
-def _walk_value(
-    value: Any, path: str, kind: type[Part], seen: set[int], paths: set[str]
-) -> Iterator[tuple[str, Part]]:
-    if isinstance(value, _PARTS):
-        if id(value) in seen:
-            return
-        if path in paths:
-            raise ValueError(f"two parts of the model have the same path, {path[:-1]}; rename one")
-        seen.add(id(value))
-        paths.add(path)
-        if isinstance(value, kind):
-            yield path[:-1], value
-        if isinstance(value, Layer):
-            yield from _walk(value, path, kind, seen, paths)
-    elif isinstance(value, (list, tuple, dict)):
-        items = value.items() if isinstance(value, dict) else enumerate(value)
-        for key, item in items:
-            yield from _walk_value(item, f"{path}{key}.", kind, seen, paths)

@@ -20,6 +20,7 @@ import numpy as np
 from nnlite.checks import instance_hint
 from nnlite.layers.base import Layer
 from nnlite.layers.shape import Identity
+from nnlite.layers.structure import Parent
 from nnlite.padded import Padded, plain
 from nnlite.slot import keeping
 
@@ -102,14 +103,14 @@ def _nothing_from(method: str, layer: Layer, wanted: str) -> TypeError:
     return TypeError(f"{layer.label()}: {method} returned None; it must return {wanted}")
 
 
-class Container(Composite):
+class Container(Composite, Parent):
     """What containers share: their children, by place, and the place in error messages."""
 
     accepts_padded = True
 
     def children(self) -> list[tuple[str, Layer]]:
         """The layers directly inside, each with the words that name its place."""
-        raise NotImplementedError(f"{type(self).__name__} must define children()")
+        return super().children()
 
     def check_children(self) -> None:
         """Refuse what is not a layer, and a layer that stands in two places.

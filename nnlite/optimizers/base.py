@@ -26,6 +26,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nnlite.checks import check_whole, in_range
+from nnlite.construction import OfOneModel
 from nnlite.ops.threads import over_parts
 from nnlite.optimizers.groups import Group, Options, Schedule, as_groups, members_of
 from nnlite.optimizers.options import check_common, options_now, require
@@ -36,7 +37,7 @@ from nnlite.parameter import Owner, Parameter
 Vectors = tuple[np.ndarray, np.ndarray, tuple[np.ndarray, ...], tuple[np.ndarray, ...]]
 
 
-class Optimizer:
+class Optimizer(OfOneModel):
     """Step 6 of the loop: once all gradients are known, update the weights.
 
     Args:

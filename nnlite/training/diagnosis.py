@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from nnlite.layers.base import Layer
+from nnlite.layers.structure import watch
 from nnlite.padded import plain
 
 
@@ -36,7 +38,7 @@ def first_non_finite(
     for generator, state in zip(generators, generator_states, strict=False):
         generator.bit_generator.state = state
     for path, layer in probe.named_layers().items():
-        _watch(layer, path)
+        watch(layer, functools.partial(_stop_unless_finite, layer, path))
     try:
         with np.errstate(all="ignore"):
             probe(x)
@@ -45,22 +47,14 @@ def first_non_finite(
     return "all layer outputs are finite, so the loss itself is not: look at the targets"
 
 
+def _stop_unless_finite(layer: Layer, path: str, x: Any, y: Any) -> None:
+    if not _finite(y):
+        where = f"layer {path}, {layer!r}" if path else layer.label()
+        raise _Found(f"the first output that is not finite is that of {where}")
+
+
 def _finite(y: Any) -> bool:
     """Whether all of an output is finite, states beside it too."""
     if isinstance(y, tuple):
         return all(_finite(part) for part in y)
     return bool(np.isfinite(plain(y)).all())
-
-
-def _watch(layer: Layer, path: str) -> None:
-    """Let the layer's forward stop when it returns something that is not finite."""
-    forward = layer.forward
-
-    def watched(x: np.ndarray, *state: Any) -> Any:
-        y = forward(x, *state)
-        if not _finite(y):
-            where = f"layer {path}, {layer!r}" if path else layer.label()
-            raise _Found(f"the first output that is not finite is that of {where}")
-        return y
-
-    layer.forward = watched  # type: ignore[method-assign]

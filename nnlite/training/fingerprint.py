@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from nnlite.core import VERSION
-from nnlite.files.model import parts
 from nnlite.layers.base import Layer
+from nnlite.layers.structure import arrays
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
@@ -34,7 +34,7 @@ def environment() -> dict[str, Any]:
 def weights_hash(model: Layer) -> str:
     """SHA-256 of all parameters and buffers: names, types, shapes and bytes."""
     digest = hashlib.sha256()
-    for path, part in parts(model).items():
+    for path, part in arrays(model).items():
         digest.update(f"{path} {part.dtype.str} {part.shape}\n".encode())
         digest.update(np.ascontiguousarray(part.data).data)
     return digest.hexdigest()

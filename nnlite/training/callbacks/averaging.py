@@ -9,8 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 from nnlite.checks import check_whole
-from nnlite.files.model import parts
 from nnlite.layers.base import Layer
+from nnlite.layers.structure import arrays
 from nnlite.parameter import Buffer, Parameter
 from nnlite.training.callbacks.base import Callback
 from nnlite.training.state import Training
@@ -18,7 +18,7 @@ from nnlite.training.state import Training
 
 def _floating(model: Layer) -> dict[str, Parameter | Buffer]:
     """What can be averaged: floating parameters and buffers."""
-    return {path: part for path, part in parts(model).items() if part.dtype.kind == "f"}
+    return {path: part for path, part in arrays(model).items() if part.dtype.kind == "f"}
 
 
 class _Average(Callback):

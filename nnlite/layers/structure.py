@@ -1,0 +1,203 @@
+"""Parts, paths and ties: one walk for all who ask what a model is made of.
+
+What a layer owns is found by walking its attributes in the order in which they were defined,
+lists, tuples and dicts too. Names that start with `_` are not walked. The path of a part says how
+to get there, "2.branch.0.weight"; the place of a layer is the same in words.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, MutableMapping
+from threading import get_ident
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from nnlite.construction import varargs_name
+from nnlite.parameter import Buffer, Parameter
+
+
+class Node:
+    """What a layer is to those who walk through a model: it holds parts, and has two passes."""
+
+    forward: Callable[..., Any]
+    backward: Callable[..., Any]
+
+
+class Parent(Node):
+    """A node that names the places of its children itself."""
+
+    def children(self) -> list[tuple[str, Any]]:
+        """The layers directly inside, each with the words that name its place."""
+        raise NotImplementedError(f"{type(self).__name__} must define children()")
+
+
+Part = TypeVar("Part")
+Inner = TypeVar("Inner", bound=Node)
+PARTS = (Node, Parameter, Buffer, np.random.Generator)
+
+
+# -- paths -----------------------------------------------------------------------------------------
+
+
+class Place(NamedTuple):
+    """Where a part stands: an attribute of a layer, or an entry of a list or dictionary there."""
+
+    path: str
+    part: Any
+    home: MutableMapping[Any, Any] | list[Any] | tuple[Any, ...]
+    key: Any
+
+
+def places(owner: Node) -> Iterator[Place]:
+    """Every place in which a part stands, depth first, shared parts as often as they do.
+
+    What is inside a layer is walked where the layer stands first.
+    """
+    return _places_in(owner, "", {id(owner)})
+
+
+def _places_in(owner: Node, prefix: str, walked: set[int]) -> Iterator[Place]:
+    cls: Any = type(owner)
+    starred, home = varargs_name(cls), vars(owner)
+    for name, value in list(home.items()):  # another thread may add to it meanwhile
+        if not name.startswith("_"):
+            # A *layers attribute adds only its indices: "2.weight", not "layers.2.weight".
+            path = prefix if name == starred else f"{prefix}{name}."
+            yield from _places_at(path, value, home, name, walked)
+
+
+def _places_at(path: str, value: Any, home: Any, key: Any, walked: set[int]) -> Iterator[Place]:
+    if isinstance(value, PARTS):
+        yield Place(path[:-1], value, home, key)
+        if isinstance(value, Node) and id(value) not in walked:
+            walked.add(id(value))
+            yield from _places_in(value, path, walked)
+    elif isinstance(value, (list, tuple, dict)):
+        for index, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _places_at(f"{path}{index}.", item, value, index, walked)
+
+
+def named_parts(owner: Node, kind: type[Part]) -> Iterator[tuple[str, Part]]:
+    """Every part of one kind inside the owner with its path, each object once.
+
+    Raises:
+        ValueError: when two parts have the same path.
+    """
+    seen, paths = {id(owner)}, set()
+    for path, part, _, _ in places(owner):
+        if id(part) in seen:
+            continue
+        if path in paths:
+            raise ValueError(f"two parts of the model have the same path, {path}; rename one")
+        seen.add(id(part))
+        paths.add(path)
+        if isinstance(part, kind):
+            yield path, part
+
+
+def arrays(owner: Node) -> dict[str, Parameter | Buffer]:
+    """All parameters, then all buffers, by path, each once."""
+    return {**dict(named_parts(owner, Parameter)), **dict(named_parts(owner, Buffer))}
+
+
+# -- ties ------------------------------------------------------------------------------------------
+
+
+def ties(owner: Node) -> list[list[str]]:
+    """The paths of each part that stands in several places."""
+    groups: dict[int, list[str]] = {}
+    for path, part, _, _ in places(owner):
+        if not isinstance(part, Node):
+            groups.setdefault(id(part), []).append(path)
+    return [paths for paths in groups.values() if len(paths) > 1]
+
+
+def tie(owner: Node, groups: list[list[str]]) -> None:
+    """Put the part of each group's first path in its other places.
+
+    Raises:
+        ValueError: when there is no such place, or it cannot be written.
+    """
+    found = {place.path: place for place in places(owner) if not isinstance(place.part, Node)}
+    for first, *others in groups:
+        for path in others:
+            if path not in found or first not in found or isinstance(found[path].home, tuple):
+                raise ValueError(f"{path} cannot be tied to {first}")
+            place = found[path]
+            place.home[place.key] = found[first].part  # type: ignore[index]
+
+
+# -- layers in layers ------------------------------------------------------------------------------
+
+
+def sub_layers(layer: Inner) -> list[tuple[str, Inner]]:
+    """The layers directly inside, each with the words that name its place.
+
+    A container says so itself; in a layer that someone built from others they are found by path.
+    """
+    if isinstance(layer, Parent):
+        return layer.children()
+    direct: list[tuple[str, Any]] = []
+    deeper: set[int] = set()
+    for path, inner in named_parts(layer, Node):
+        if id(inner) not in deeper:
+            direct.append((path, inner))
+            deeper |= {id(below) for _, below in named_parts(inner, Node)}
+    return direct
+
+
+def nested(layer: Inner, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Inner]]:
+    """Every layer with the words on the way to it, outermost first."""
+    yield above, layer
+    for words, inner in sub_layers(layer):
+        yield from nested(inner, (*above, words))
+
+
+def place_name(place: tuple[str, ...], layer: Node) -> str:
+    """A place for people: "layer 2 › branch › Linear(64, 10)"."""
+    return " › ".join([*place, type(layer).__name__ if sub_layers(layer) else repr(layer)])
+
+
+# -- what layers do --------------------------------------------------------------------------------
+
+
+def watch(
+    layer: Node,
+    after_forward: Callable[[Any, Any], None] | None = None,
+    after_backward: Callable[[Any, Any], None] | None = None,
+) -> Callable[[], None]:
+    """Be told of every forward (x, y) and backward (G, dL/dx) of this instance.
+
+    Only in the thread that calls `watch`: another one may be predicting with the same layer.
+    These are what the layer takes and returns: x and y may be `Padded`, and all but x have the
+    state of a recurrent layer beside them, where it returns that too.
+
+    Returns:
+        A function that ends it, and leaves the instance as it was.
+    """
+    forward, backward, thread = layer.forward, layer.backward, get_ident()
+
+    @functools.wraps(forward)
+    def watched_forward(x: Any, *state: Any) -> Any:
+        y = forward(x, *state)
+        if after_forward is not None and get_ident() == thread:
+            after_forward(x, y)
+        return y
+
+    @functools.wraps(backward)
+    def watched_backward(grad_output: Any) -> Any:
+        d_x = backward(grad_output)
+        if after_backward is not None:
+            after_backward(grad_output, d_x)
+        return d_x
+
+    layer.forward, layer.backward = watched_forward, watched_backward
+    return lambda: unwatch(layer)
+
+
+def unwatch(layer: Node) -> None:
+    """Give the instance the methods of its class again."""
+    for name in ("forward", "backward"):
+        vars(layer).pop(name, None)
