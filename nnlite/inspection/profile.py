@@ -158,10 +158,8 @@ class _Clock:
         def timed_forward(x: Any, *state: Any) -> Any:
             y = self._timed(self.forward, forward, x, *state)
             arrays = bare(x), bare(y)
-            self._shapes, self._bytes = (
-                tuple(a.shape for a in arrays),
-                sum(a.nbytes for a in arrays),
-            )
+            self._shapes = tuple(a.shape for a in arrays)
+            self._bytes = sum(a.nbytes for a in arrays)
             return y
 
         layer.forward = timed_forward  # type: ignore[method-assign]

@@ -93,7 +93,7 @@ def summary(
     for _, layer in nested(replica.layer):
         layer.training = layer.min_batch <= batch_size
         key = id(layer)
-        watch(layer, lambda x, y, key=key: shapes.update({key: (x.shape, bare(y).shape)}))  # type: ignore[misc]
+        watch(layer, lambda x, y, key=key: shapes.update({key: (bare(x).shape, bare(y).shape)}))  # type: ignore[misc]
     x = np.zeros((batch_size, *sample), dtype or floating_dtype(model))
     replica.forward(x)
     seen: set[int] = set()

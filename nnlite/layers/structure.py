@@ -36,6 +36,7 @@ class Parent(Node):
 Part = TypeVar("Part")
 Inner = TypeVar("Inner", bound=Node)
 PARTS = (Node, Parameter, Buffer, np.random.Generator)
+HOLDING = (*PARTS, list, tuple, dict)  # what is worth a look; most attributes are numbers
 
 
 # -- paths -----------------------------------------------------------------------------------------
@@ -62,7 +63,7 @@ def _places_in(owner: Node, prefix: str, walked: set[int]) -> Iterator[Place]:
     cls: Any = type(owner)
     starred, home = varargs_name(cls), vars(owner)
     for name, value in list(home.items()):  # another thread may add to it meanwhile
-        if not name.startswith("_"):
+        if isinstance(value, HOLDING) and not name.startswith("_"):
             # A *layers attribute adds only its indices: "2.weight", not "layers.2.weight".
             path = prefix if name == starred else f"{prefix}{name}."
             yield from _places_at(path, value, home, name, walked)
