@@ -670,3 +670,46 @@ def test_a_gradient_check_of_a_layer_that_returns_its_state(cell):
     for layer in (of(cell, return_state=True), nn.Bidirectional(of(cell, return_state=True))):
         for x in (sequences(), nn.Padded(sequences(), [2, 5, 1])):
             nn.check_gradients(layer, x)
+
+
+def remembering(rows):
+    """Sequences cut into steps: the target is the input of the step before, 16 rows away."""
+    x = np.random.default_rng(0).standard_normal((rows, 1, 1)).astype(np.float32)
+    return x, np.roll(x[:, 0], 16, axis=0)
+
+
+def stateful_trainer():
+    nn.seed(0)
+    model = nn.Sequential(nn.LSTM(1, 16, stateful=True), nn.LastStep(), nn.Linear(16, 1))
+    return nn.Trainer(model, nn.MSELoss(), nn.Adam(model.parameters(), lr=0.01))
+
+
+def test_validation_of_a_stateful_layer_carries_on_as_training_does():
+    x, y = remembering(16 * 20)
+    trainer = stateful_trainer()
+    history = trainer.fit(
+        x, y, epochs=60, batch_size=16, shuffle=False, validation_data=(x, y), verbose=False
+    )
+    final = history["val_loss"][-1]
+    assert trainer.evaluate(x, y, batch_size=16)["loss"] == pytest.approx(final)
+    # in other batches, a row would continue another one
+    assert final < 0.5 < trainer.evaluate(x, y, batch_size=64)["loss"]
+
+
+@pytest.mark.parametrize(
+    ("call", "where"),
+    [
+        (lambda t, x, y: t.fit(x, y, batch_size=16), "fit: LSTM"),
+        (lambda t, x, y: t.fit(x[:32], y[:32], validation_data=(x, y), batch_size=16),
+         "fit: validation: LSTM"),
+        (lambda t, x, y: t.evaluate(x, y, batch_size=16), "evaluate: LSTM"),
+        (lambda t, x, y: t.model.predict(x, batch_size=16), "LSTM"),
+    ],
+)  # fmt: skip
+def test_uneven_batches_of_a_stateful_layer_are_refused_before_anything_runs(call, where):
+    trainer, (x, y) = stateful_trainer(), remembering(300)
+    before = trainer.fingerprint()
+    with pytest.raises(ValueError, match=rf"{where}.*stateful.* such as 15") as raised:
+        call(trainer, x, y)
+    assert str(raised.value).startswith(where)
+    assert trainer.fingerprint() == before

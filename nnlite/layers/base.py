@@ -412,8 +412,12 @@ def floating_dtype(layer: Layer) -> np.dtype[Any]:
     return next(floating, np.dtype(np.float32))
 
 
-def check_even_batches(model: Layer, rows: int, batch_size: int) -> None:
+def check_even_batches(model: Layer, rows: int, batch_size: int, where: str = "") -> None:
     """Refuse a last batch that is smaller than the others when a layer carries its state there.
+
+    Args:
+        model, rows, batch_size: what would run.
+        where: the beginning of the error.
 
     Raises:
         ValueError: says which batch sizes fit.
@@ -426,9 +430,10 @@ def check_even_batches(model: Layer, rows: int, batch_size: int) -> None:
         if layer.stateful:
             fits = max(size for size in range(1, batch_size) if rows % size == 0)
             raise ValueError(
-                f"{layer!r} is stateful: row i of a batch continues row i of the batch before, so "
-                f"all batches need the same size, but {rows} rows in batches of {batch_size} leave "
-                f"{left}; choose a batch_size that divides {rows}, such as {fits}"
+                f"{where}{layer!r} is stateful: row i of a batch continues row i of the batch "
+                f"before, so all batches need the same size, but {rows} rows in batches of "
+                f"{batch_size} leave {left}; choose a batch_size that divides {rows}, such as "
+                f"{fits}"
             )
 
 

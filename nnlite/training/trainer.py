@@ -14,7 +14,7 @@ import numpy as np
 from nnlite.checks import check_instance, check_instances, check_whole, is_number
 from nnlite.construction import Constructed
 from nnlite.files.atomic import PathLike
-from nnlite.layers.base import Layer
+from nnlite.layers.base import Layer, check_even_batches
 from nnlite.losses.base import Loss
 from nnlite.metrics import Metric
 from nnlite.optimizers.base import Optimizer
@@ -213,6 +213,10 @@ class Trainer(Constructed):
             check_batches(self.model, train.rows, batch_size, drop_last)
         if held_out is None:
             check_validation(callbacks)
+        elif held_out.rows is not None:
+            check_even_batches(
+                self.model, held_out.rows, validation_batch_size, "fit: validation: "
+            )
 
         # nothing has changed until here
         if state is not None:
@@ -331,6 +335,8 @@ class Trainer(Constructed):
         """
         parts = self.model, copy.deepcopy(self.loss)
         data = as_dataset(*parts, x, y, sample_weight, measures=self.measures)
+        if data.rows is not None:
+            check_even_batches(self.model, data.rows, batch_size, "evaluate: ")
         return self._measure(data, batch_size)
 
     # -- what the loop is made of ----------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nnlite.data.sources import Rows
-from nnlite.layers.base import Layer
+from nnlite.layers.base import Layer, check_even_batches
 from nnlite.losses.base import Loss
 from nnlite.padded import Padded
 
@@ -52,6 +52,8 @@ def check_batches(model: Layer, rows: int, batch_size: int, drop_last: bool) -> 
         raise ValueError(
             f"fit: {rows} samples with batch_size={batch_size} and drop_last leave no batch"
         )
+    if not drop_last:
+        check_even_batches(model, rows, batch_size, "fit: ")
     last = batch_size if drop_last else rows % batch_size or batch_size
     for path, layer in model.named_layers().items():
         trains = layer.training or not model.training  # of a whole model in eval mode all will
