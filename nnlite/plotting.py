@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,12 +45,13 @@ def draw_matrix(
 
 
 def draw_lr_range(found: LRRange, path: str | None) -> None:
-    """The loss over the learning rate, and the suggestion."""
+    """The loss over the learning rate, and the suggestion where there is one."""
     plt = _pyplot()
     figure, axes = plt.subplots(layout="constrained")
     axes.plot(found.lrs, found.losses, alpha=0.3, label="loss")
     axes.plot(found.lrs, found.smoothed, label="smoothed")
-    axes.axvline(found.suggestion, linestyle="--", label=f"suggestion {found.suggestion:.1e}")
+    with suppress(ValueError):  # nothing fell: the picture shows it
+        axes.axvline(found.suggestion, linestyle="--", label=f"suggestion {found.suggestion:.1e}")
     axes.set(xscale="log", xlabel="learning rate", ylabel="loss")
     axes.legend()
     finish(figure, path)

@@ -69,9 +69,114 @@ def test_it_repeats():
     np.testing.assert_array_equal(first.losses, second.losses)
 
 
-def test_running_means_have_no_bias():
-    found = nn.training.lr_range.LRRange(np.geomspace(1, 10, 5), np.full(5, 3.0))
+LRS = np.geomspace(1e-6, 10, 100)
+
+
+def curve(losses, lrs=LRS):
+    return nn.training.lr_range.LRRange(lrs[: len(losses)], np.asarray(losses, float))
+
+
+def valley(lowest, lrs=LRS):
+    """From 2.3 down to 0.3 at the rate `lowest`, and up steeply beyond, as losses do."""
+    away = np.log10(lrs / lowest)
+    return 2.3 - 2 * np.exp(-(away**2)) + 10 * np.maximum(away, 0) ** 2
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_means_have_no_bias(count):
+    found = curve(np.full(count, 3.0), np.geomspace(1, 10, count))
     np.testing.assert_allclose(found.smoothed, 3.0)
+
+
+@pytest.mark.parametrize("steps", [50, 100, 300])
+def test_the_smoothed_loss_is_the_mean_within_a_factor_of_two(steps):
+    lrs = np.geomspace(1e-6, 10, steps)
+    losses = np.random.default_rng(0).standard_normal(steps)
+    near = np.abs(np.log(lrs[:, None] / lrs)) < np.log(2) + 0.5 * np.log(lrs[1] / lrs[0])
+    np.testing.assert_allclose(curve(losses, lrs).smoothed, (near @ losses) / near.sum(axis=1))
+
+
+@pytest.mark.parametrize("steps", [50, 100, 300])
+@pytest.mark.parametrize("lowest", [1e-4, 1e-2, 1.0])
+@pytest.mark.parametrize("noise", [0.0, 0.05, 0.3])
+def test_a_tenth_of_the_rate_of_the_lowest_loss_is_suggested(steps, lowest, noise):
+    lrs = np.geomspace(1e-6, 10, steps)
+    losses = valley(lowest, lrs) + noise * np.random.default_rng(0).standard_normal(steps)
+    found = curve(losses[: np.searchsorted(losses > 8, True)], lrs)
+    assert lowest / 40 < found.suggestion < lowest / 5
+
+
+def test_a_loss_that_rose_and_falls_again_does_not_count():
+    """As Adam's does beyond its limit: the steepest fall of all is the one from a spike."""
+    losses = valley(1e-2)
+    losses[65:] = np.resize([6.0, 2.5], 35)
+    assert 1e-4 < curve(losses).suggestion < 2e-3
+
+
+def test_a_loss_that_falls_to_the_end_suggests_a_tenth_of_it():
+    losses = np.linspace(2.3, 0.3, 100)
+    assert curve(losses).suggestion == pytest.approx(LRS[-1] / 10)
+    assert curve(-1 - np.arange(100)).suggestion == pytest.approx(1.0)  # losses below 0 too
+
+
+NOISE = 0.3 * np.random.default_rng(0).standard_normal(100)
+
+
+@pytest.mark.parametrize(
+    ("losses", "words"),
+    [
+        (np.full(100, 0.1), "did not fall between lr 1e-06 and 10 .*a larger max_lr if it stayed"),
+        (2.3 + NOISE, r"with noise of 0\.\d+\).*a larger batch_size if it is noisy"),
+        (2.3 + np.linspace(0, 9, 100), "a smaller min_lr"),
+        (2.3 + np.linspace(0, 9, 100) + NOISE, "a smaller min_lr"),
+        (2.3 - np.linspace(0, 0.01, 100), r"from 2\.3 to 2\.29 at best"),
+        (
+            np.r_[np.linspace(2.3, 0.3, 12), np.full(88, 3.0)],
+            "lowest at lr .*e-06, and a tenth of it.* try a smaller min_lr",
+        ),
+        ([2.3, 2.3, 2.3], "did not fall"),
+        ([2.3, 2.0, 1.0], "a smaller min_lr"),
+    ],
+    ids=["level", "noise", "rising", "noisily rising", "hardly", "at once", "short", "short fall"],
+)
+def test_nothing_is_suggested_where_nothing_was_found(losses, words):
+    with pytest.raises(ValueError, match=f"^lr_range_test: the loss .*{words}"):
+        curve(losses).suggestion  # noqa: B018
+
+
+@pytest.mark.parametrize("optimizer", [nn.Adam, nn.SGD])
+@pytest.mark.parametrize("seed", [0, 9, 17, 34, 37])
+def test_digits_train_at_the_suggestion(optimizer, seed):
+    x, y = nn.data.load_digits()
+    nn.seed(seed)
+    model = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
+    t = nn.Trainer(
+        model, nn.CrossEntropyLoss(), optimizer(model.parameters()), metrics=[nn.Accuracy()]
+    )
+    found = nn.lr_range_test(t, x, y)
+    assert found.lrs[0] < found.suggestion < found.lrs[found.smoothed.argmin()]
+    t.optimizer.lr = found.suggestion
+    assert t.fit(x, y, 3, verbose=False)["accuracy"][-1] > 0.85
+
+
+def test_losses_that_are_not_finite_end_the_test():
+    class Fails(nn.MSELoss):
+        def __init__(self, calls):
+            self.calls = calls
+
+        def function(self, prediction, target):
+            self.calls -= 1
+            values, *saved = super().function(prediction, target)
+            return values if self.calls >= 0 else values * np.nan, *saved
+
+    def found(calls):
+        model = nn.Linear(2, 1, rng=0)
+        t = nn.Trainer(model, Fails(calls), nn.SGD(model.parameters()), rng=0)
+        return nn.lr_range_test(t, X, X[:, :1])
+
+    assert len(found(40).losses) == 40
+    with pytest.raises(RuntimeError, match="shot up after 2 steps; try a min_lr below 1e-06"):
+        found(2)
 
 
 def test_batches_may_be_larger_than_the_data():
@@ -110,7 +215,7 @@ def test_layers_in_eval_mode_stay_there():
     ("arguments", "error", "match"),
     [
         ({"min_lr": 0}, ValueError, "expected 0 < min_lr < max_lr, got 0"),
-        ({"min_lr": 2.0}, ValueError, r"got 2\.0 and 1\.0"),
+        ({"min_lr": 20.0}, ValueError, r"got 20\.0 and 10\.0"),
         ({"steps": 5}, ValueError, "steps must be a whole number ≥ 10"),
         ({"batch_size": 0}, ValueError, "batch_size"),
         ({"x": X[:, :1]}, ValueError, r"Linear\(2, 16\)"),
@@ -126,6 +231,8 @@ def test_the_plot(tmp_path):
     matplotlib = pytest.importorskip("matplotlib")
     matplotlib.use("Agg")
     path = tmp_path / "range.png"
-    nn.lr_range_test(trainer(), X, Y).plot(str(path))
-    assert path.stat().st_size > 5000
+    for found in (nn.lr_range_test(trainer(), X, Y), curve(np.full(100, 0.1))):
+        found.plot(str(path))
+        assert path.stat().st_size > 5000
+        path.unlink()
     assert not matplotlib.pyplot.get_fignums()
