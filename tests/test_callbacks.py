@@ -243,10 +243,11 @@ class Steps(nn.Callback):
         self._epochs.append(weights(trainer))
 
 
+@pytest.mark.parametrize("decay", [0.0, 0.3, 0.999])
 @pytest.mark.parametrize("first", [True, False])
-def test_ema_is_in_place_for_validation_only(first):
+def test_ema_is_in_place_for_validation_only(first, decay):
     trainer = new()
-    steps, ema = Steps(), nn.EMA(0.8)
+    steps, ema = Steps(), nn.EMA(decay)
     mean = {name: value.astype(np.float64) for name, value in weights(trainer).items()}
     fit(trainer, *([ema, steps] if first else [steps, ema]), epochs=2, validation_data=(X, Y))
     twin = new()
@@ -256,13 +257,39 @@ def test_ema_is_in_place_for_validation_only(first):
     for ours, theirs in zip(steps._steps, plain._steps, strict=True):
         assert_equal(ours, theirs)  # the average never enters the training
     averages = []
-    for step in steps._steps:
-        mean = {name: 0.8 * mean[name] + 0.2 * step[name] for name in mean}
+    for t, step in enumerate(steps._steps, start=1):
+        d = min(decay, (1 + t) / (10 + t))  # as TensorFlow's with num_updates
+        mean = {name: d * mean[name] + (1 - d) * step[name] for name in mean}
         averages.append(mean)
     for name in mean:
         np.testing.assert_allclose(steps._validated[0][name], averages[1][name], atol=1e-6)
         np.testing.assert_allclose(weights(trainer)[name], averages[3][name], atol=1e-6)
     assert_equal(steps._epochs[0], steps._steps[1])
+
+
+def test_ema_soon_forgets_the_untrained_weights():
+    x, y = nn.data.load_digits()
+    accuracies = []
+    for callbacks in ([], [nn.EMA()]):
+        nn.seed(0)
+        net = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
+        metrics = [nn.Accuracy()]
+        trainer = nn.Trainer(net, nn.CrossEntropyLoss(), nn.Adam(net.parameters()), metrics)
+        trainer.fit(x, y, 5, callbacks=callbacks, verbose=False)
+        accuracies.append(trainer.evaluate(x, y)["accuracy"])
+    assert accuracies[0] > 0.9
+    assert accuracies[1] > accuracies[0] - 0.01
+
+
+def test_a_second_fit_averages_anew():
+    trainer, steps, ema = new(), Steps(), nn.EMA()
+    for _ in range(2):
+        fit(trainer, steps, ema, epochs=2)
+    assert ema.count == 4
+    averaged, last = weights(trainer), steps._steps[-1]
+    ema.on_fit_begin(trainer)
+    assert ema.count == 0
+    assert any((averaged[name] != last[name]).any() for name in last)
 
 
 @pytest.mark.parametrize("first", [True, False])
@@ -308,7 +335,8 @@ def test_running_statistics_are_averaged_and_counters_are_not():
     net = nn.Sequential(Counting(), nn.Linear(5, 2))
     trainer = nn.Trainer(net, nn.CrossEntropyLoss(), nn.SGD(net.parameters()))
     fit(trainer, nn.EMA(0.5), batch_size=32)
-    assert net[0].mean.data == 0.25 * 0 + 0.25 * 1 + 0.5 * 2
+    after_1 = 2 / 11 * 0 + 9 / 11 * 1
+    assert net[0].mean.data == pytest.approx(3 / 12 * after_1 + 9 / 12 * 2)
     assert net[0].count.data == 2
 
 

@@ -46,13 +46,19 @@ class _Average(Callback):
 
 
 class EMA(_Average):
-    """An exponential moving average of the weights: a ← d a + (1 − d) w after every step.
+    """An exponential moving average of the weights, updated after every step.
+
+    Rule         a₀ = w₀,  aₜ = dₜ aₜ₋₁ + (1 − dₜ) wₜ,  dₜ = min(decay, (1 + t) / (10 + t))
+                 after step t = 1, 2, …; dₜ rises with t, so that the untrained w₀ is soon
+                 forgotten: its share Π dₜ falls as t⁻⁹ until the decay is reached, by a decay of
+                 0.999 after 9,000 steps. Until then the average is over about the last t/9 steps.
+    Args         decay: the largest dₜ, 0 ≤ decay < 1 (default 0.999); the average is then over
+                 about the last 1/(1 − decay) steps
+    Raises       ValueError: for a decay out of range
+    Source       TensorFlow's `ExponentialMovingAverage` with `num_updates`
 
     The average is in the model while it is validated (and while best weights are taken), and when
     `fit` ends, unless it ends with restored best weights. Running statistics are averaged too.
-
-    Args:
-        decay: d, 0 ≤ d < 1 (default 0.999); it averages over about 1/(1 − d) steps.
     """
 
     def __init__(self, decay: float = 0.999) -> None:
@@ -60,17 +66,21 @@ class EMA(_Average):
         if not 0 <= decay < 1:
             raise ValueError(f"EMA: decay must be at least 0 and below 1, got {decay}")
         self.decay = decay
+        self.count = 0
 
     def on_fit_begin(self, trainer: Training) -> None:
         """Begin with the weights as they are."""
         super().on_fit_begin(trainer)
         self.average = {path: part.data.copy() for path, part in self._parts.items()}
+        self.count = 0
 
     def on_step_end(self, trainer: Training) -> None:
         """One step of the average."""
+        self.count += 1
+        decay = min(self.decay, (1 + self.count) / (10 + self.count))
         for path, part in self._parts.items():
             mean = self.average[path]
-            mean += (1 - self.decay) * (part.data - mean)
+            mean += (1 - decay) * (part.data - mean)
 
     @contextmanager
     def around_validation(self, trainer: Training) -> Iterator[None]:
