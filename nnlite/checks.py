@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import sys
+import warnings
 from collections.abc import Container
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -13,6 +16,15 @@ BATCHED = range(2, 65)  # the numbers of axes of (N, …, C), up to NumPy's larg
 
 class ModelWarning(UserWarning):
     """Something that is allowed but hardly ever meant; the message says what to do instead."""
+
+
+def warn(message: str) -> None:
+    """Warn with a `ModelWarning` that points at the line of the program that called nnlite."""
+    frame: FrameType | None = sys._getframe()
+    level = 0
+    while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] == "nnlite":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, ModelWarning, stacklevel=level + 1)
 
 
 def is_whole(value: object) -> bool:

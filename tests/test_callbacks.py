@@ -149,7 +149,6 @@ def test_a_lambda_must_be_callable():
         ([3, 2, 1, 2, 0, 4, 5], {"patience": 2}, 7, 5),
         ([3, 2.9, 2.8, 2.7], {"patience": 2, "min_delta": 0.5}, 3, 1),
         ([3, math.nan, 2, math.nan, math.nan, 1], {"patience": 2}, 5, 3),
-        ([math.nan, 2, 1], {"patience": 2}, 3, 3),
         ([1, 2, 3, 2, 1], {"patience": 2, "mode": "max"}, 5, 3),
         ([3, 2, 1, 0.5], {"patience": 2, "baseline": 0.1}, 2, 2),
         ([3, 2, 1, 0.5], {"patience": 2, "baseline": 2.5}, 4, 4),
@@ -163,6 +162,31 @@ def test_early_stopping(values, options, epochs, best):
     history = fit(trainer, stopping, record, epochs=len(values), validation_data=(X, Y))
     assert history.epochs == epochs
     assert_equal(weights(trainer), seen[best - 1])
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [
+        nn.EarlyStopping("val_scripted", patience=4),
+        nn.ReduceLROnPlateau("val_scripted"),
+        nn.Checkpoint("gone.npz", best_only=True, monitor="val_scripted"),
+    ],
+    ids=lambda c: type(c).__name__,
+)
+def test_a_number_that_is_nan_from_the_start_is_told_once(callback, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for values in ([math.nan, math.nan, 2], [math.nan] * 3):  # each run tells it anew
+        match = r"\('?.*val_scripted.*\): 'val_scripted' is NaN from the start.*with monitor="
+        with pytest.warns(nn.ModelWarning, match=match) as told:
+            fit(scripted(values), callback, epochs=3, validation_data=(X, Y))
+        (warning,) = told
+        assert warning.filename == __file__
+        assert callback.best == (None if math.isnan(values[-1]) else 2)
+
+
+def test_a_number_that_becomes_nan_is_not_told():
+    fit(scripted([3, math.nan]), nn.EarlyStopping("val_scripted", patience=2),
+        epochs=2, validation_data=(X, Y))  # fmt: skip
 
 
 def test_a_second_fit_begins_to_watch_anew():

@@ -100,8 +100,28 @@ def test_loading_keeps_what_is_not_finite():
 
 def test_loading_loosely():
     net = model()
-    net.load_state_dict({"0.bias": np.full(4, 7.0), "other": np.ones(1)}, strict=False)
+    paths = list(net.state_dict())
+    left = net.load_state_dict({"0.bias": np.full(4, 7.0), "other": np.ones(1)}, strict=False)
     assert (net[0].bias.data == 7).all()
+    assert left.unexpected_keys == ["other"]
+    assert left.missing_keys == [path for path in paths if path != "0.bias"]
+    assert net.load_state_dict(net.state_dict()) == ([], [])
+    with pytest.raises(ValueError, match=r"0\.bias has shape \(3,\) instead of \(4,\)"):
+        net.load_state_dict({"0.bias": np.ones(3)}, strict=False)
+
+
+def test_loading_nothing_is_told():
+    net = model()
+    before = net.state_dict()
+    renamed = {f"net.{path}": value for path, value in before.items()}
+    words = r"nothing was loaded: the state has net\.0\.\w+, .*, and the model 0\.\w+.*rename"
+    with pytest.warns(nn.ModelWarning, match=words) as told:
+        left = net.load_state_dict(renamed, strict=False)
+    assert [warning.filename for warning in told] == [__file__]
+    assert left == (list(before), list(renamed))
+    with pytest.warns(nn.ModelWarning, match="the state has no paths"):
+        net.load_state_dict({}, strict=False)
+    assert nn.ReLU().load_state_dict({}, strict=False) == ([], [])  # there is nothing to load
 
 
 def test_modes_recurse_and_are_restored_one_by_one():

@@ -118,6 +118,11 @@ def test_what_is_not_floating_is_told_how_to_become_it(value):
     assert text.endswith("convert with np.asarray(x, np.float32)")
 
 
+def test_bytes_are_told_their_scale():
+    text = message(TypeError, lambda: nn.Linear(3, 2)(np.ones((2, 3), np.uint8)))
+    assert text.endswith("got dtype uint8; convert with np.asarray(x, np.float32) / 255")
+
+
 def test_one_sample_is_not_a_batch():
     model = nn.Sequential(nn.Linear(3, 2))
     text = message(ValueError, lambda: model.predict(X[0]))

@@ -68,12 +68,12 @@ import copy
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from nnlite.checks import check_whole
+from nnlite.checks import check_whole, warn
 from nnlite.construction import Constructed
 from nnlite.data.batches import batches
 from nnlite.data.sources import as_source, each_input
@@ -119,6 +119,18 @@ def _by_thread(name: str, default: Any) -> property:
     return property(read, write)
 
 
+class IncompatibleKeys(NamedTuple):
+    """What `load_state_dict` left alone, as in PyTorch.
+
+    Attributes:
+        missing_keys: paths of the model that the state does not have.
+        unexpected_keys: paths of the state that the model does not have.
+    """
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+
 class Layer(Node, Slot, Constructed):
     """y = f(x; θ), with its gradients written out. See the module's prose for the contract.
 
@@ -157,6 +169,7 @@ class Layer(Node, Slot, Constructed):
     )
     stateful: bool = False
     carried = _by_thread("carried", None)
+    _frozen: bool = False
     kind: Kind = "map"
     constant_entries: ClassVar[Mapping[str, Any]] = {}
 
@@ -237,7 +250,10 @@ class Layer(Node, Slot, Constructed):
 
     def train(self, mode: bool = True) -> Self:
         """Put this layer and all inside it in training mode (or in eval mode); returns itself."""
+        trained = self.training
         for layer in self.named_layers().values():
+            # in eval mode before the rest of the model: `fit` warns when it is about to undo that
+            layer._frozen = not mode and not layer.training and (trained or layer._frozen)
             layer.training = mode
         return self
 
@@ -290,7 +306,9 @@ class Layer(Node, Slot, Constructed):
         """Copies of all parameters and buffers by path, each once."""
         return {path: part.data.copy() for path, part in arrays(self).items()}
 
-    def load_state_dict(self, state: Mapping[str, np.ndarray], strict: bool = True) -> None:
+    def load_state_dict(
+        self, state: Mapping[str, np.ndarray], strict: bool = True
+    ) -> IncompatibleKeys:
         """Write the values of `state` into the parameters and buffers.
 
         Args:
@@ -298,21 +316,38 @@ class Layer(Node, Slot, Constructed):
             strict: whether every path must be there and no other (default True); with False,
                 what is on one side only is left alone.
 
+        Returns:
+            `missing_keys`, the paths that only the model has, and `unexpected_keys`, those that
+            only the state has; with `strict` both are empty.
+
         Raises:
-            ValueError: paths missing or unknown, a wrong shape, or values that the dtype cannot
-                hold; nothing is written then.
+            ValueError: paths missing or unknown (with `strict`), a wrong shape, or values that
+                the dtype cannot hold (always: leave such a path out of the state to skip it);
+                nothing is written then.
+
+        Warns:
+            ModelWarning: when nothing at all was loaded.
         """
         own = arrays(self)
         common = [path for path in own if path in state]
         misfits = ((path, _misfit(own[path], np.asarray(state[path]))) for path in common)
         problems = [f"{path} {misfit}" for path, misfit in misfits if misfit]
+        missing = [path for path in own if path not in state]
+        unexpected = [path for path in state if path not in own]
         if strict:
-            problems += [f"{path} is missing" for path in own if path not in state]
-            problems += [f"{path} is not a part of this model" for path in state if path not in own]
+            problems += [f"{path} is missing" for path in missing]
+            problems += [f"{path} is not a part of this model" for path in unexpected]
+        where = f"{type(self).__name__}.load_state_dict"
         if problems:
-            raise ValueError(f"{type(self).__name__}.load_state_dict: " + "; ".join(problems))
+            raise ValueError(f"{where}: " + "; ".join(problems))
         for path in common:
             np.copyto(own[path].data, state[path], casting="unsafe")
+        if own and not common:
+            warn(
+                f"{where}: nothing was loaded: the state has {_few(unexpected)}, and the model "
+                f"{_few(missing)}; rename the state's paths to the model's"
+            )
+        return IncompatibleKeys(missing, unexpected)
 
     def astype(self, dtype: DTypeLike) -> Self:
         """A copy with floating parameters and buffers in another dtype, as NumPy's `astype`.
@@ -383,9 +418,10 @@ class Layer(Node, Slot, Constructed):
         self.check_array(x)
         # half precision overflows in the mean of an image
         kind = "floating-point" if x.dtype.kind != "f" else "float32 or float64"
+        scale = " / 255" if x.dtype == np.uint8 else ""  # an image
         raise TypeError(
             f"{self!r}: expected {kind} input, got dtype {x.dtype}; "
-            "convert with np.asarray(x, np.float32)"
+            f"convert with np.asarray(x, np.float32){scale}"
         )
 
     def check_grad_output(self, grad_output: np.ndarray, shape: tuple[int, ...]) -> None:
@@ -404,6 +440,11 @@ class Layer(Node, Slot, Constructed):
             raise ValueError(
                 f"{self!r}: backward expected dL/dy in y's shape {shape}, got {grad_output.shape}"
             )
+
+
+def _few(paths: list[str]) -> str:
+    """The first paths of a list, for a message."""
+    return (", ".join(paths[:3]) + (", …" if len(paths) > 3 else "")) or "no paths"
 
 
 def floating_dtype(layer: Layer) -> np.dtype[Any]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Any, ClassVar, Literal
 
-from nnlite.checks import check_whole
+from nnlite.checks import check_whole, warn
 from nnlite.training.callbacks.base import Callback
 from nnlite.training.state import Training
 
@@ -21,6 +21,8 @@ class Monitor(Callback):
         mode: "min", "max", or "auto": what is better for the metric of that name (a smaller loss).
         min_delta: how much better it has to be to count, ≥ 0.
     """
+
+    _warned: bool = False
 
     def __init__(self, monitor: str, mode: Mode, min_delta: float) -> None:
         if mode not in ("auto", "min", "max"):
@@ -42,17 +44,27 @@ class Monitor(Callback):
     def on_fit_begin(self, trainer: Training) -> None:
         """Forget earlier runs."""
         self.best = None
+        self._warned = False
 
     def measured(self, trainer: Training) -> float:
         """The epoch's value.
 
         Raises:
             ValueError: when there is no such number.
+
+        Warns:
+            ModelWarning: once, when it is NaN and never was anything else.
         """
         value = trainer.results.get(self.monitor)
         if not isinstance(value, float):
             there = [name for name, value in trainer.results.items() if isinstance(value, float)]
             raise ValueError(f"{self!r}: {self.monitor!r} was not measured; there are {there}")
+        if math.isnan(value) and self.best is None and not self._warned:
+            self._warned = True
+            warn(
+                f"{self!r}: {self.monitor!r} is NaN from the start, and NaN never counts as "
+                "better: look for what makes it NaN, or watch another number with monitor="
+            )
         return value
 
     def better(self, trainer: Training, value: float, than: float | None) -> bool:
