@@ -61,6 +61,7 @@ def calls(draw):
     return x, y, options, dtype
 
 
+@pytest.mark.filterwarnings("ignore:all sample weights:nnlite.ModelWarning")  # fit works then
 @settings(
     max_examples=300, deadline=None, derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

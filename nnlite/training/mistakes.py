@@ -1,0 +1,336 @@
+"""Mistakes that are legal but hardly ever meant, looked for before the first update.
+
+Each function looks for one of them and returns what to say, or None. They look at the model's
+structure, at its buffers and arrays, and at the first rows of data; nothing is changed.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from nnlite.checks import warn
+from nnlite.construction import Constructed
+from nnlite.data.sources import Rows, rows_of
+from nnlite.layers.activations import Sigmoid
+from nnlite.layers.base import Layer, floating_dtype
+from nnlite.layers.containers import Concat, Container, Sequential
+from nnlite.layers.conv_base import Convolution
+from nnlite.layers.linear import Linear
+from nnlite.layers.rectifiers import HardSigmoid, ReLU, ReLU6
+from nnlite.layers.recurrent.base import Recurrent
+from nnlite.layers.softmax import Softmax
+from nnlite.layers.structure import unwatch, watch
+from nnlite.losses.base import Loss
+from nnlite.losses.binary import BCEWithLogitsLoss
+from nnlite.losses.classification import CrossEntropyLoss, FocalLoss, KLDivLoss, NLLLoss
+from nnlite.optimizers.base import Optimizer
+from nnlite.padded import Padded, plain
+from nnlite.parameter import Buffer
+from nnlite.training.fingerprint import environment
+
+ROWS = 100  # of the data whose values are looked at
+BYTE = 255  # the largest value of an image of bytes
+SQUASHES = (Softmax, Sigmoid, HardSigmoid, ReLU, ReLU6)  # what should not come before a logit loss
+ARITHMETIC = (Linear, Convolution, Recurrent)  # first layers that take inputs as they are
+WEIGHT_NAMES = {"w", "weight", "weights", "b", "bias"}
+
+
+def warn_of_mistakes(
+    model: Layer, loss: Loss, x: Any = None, y: Any = None, weight: np.ndarray | None = None
+) -> None:
+    """Warn of each mistake once; `fit` calls it before it puts the model in training mode.
+
+    Args:
+        model, loss: what is about to be trained.
+        x, y, weight: all the data, checked and prepared as it will be fed (default None: not at
+            hand; see `warn_of_data`).
+    """
+    _warn(squashed_logits(model, loss), raw_weights(model), about_to_unfreeze(model))
+    if x is not None:
+        warn_of_data(model, loss, x, y, weight)
+
+
+def warn_of_data(
+    model: Layer,
+    loss: Loss,
+    x: Any,
+    y: Any,
+    weight: np.ndarray | None = None,
+    complete: bool = True,
+) -> None:
+    """The part of `warn_of_mistakes` that looks at data; for a stream, at its first batch.
+
+    Args:
+        model, loss: what is about to be trained.
+        x, y, weight: prepared as they will be fed.
+        complete: whether this is all the data (default True), and not one batch of many.
+    """
+    first = rows_of(x, slice(1))  # all that is at hand of rows that load one by one
+    with np.errstate(all="ignore"):  # what overflows is `fit`'s to tell
+        with model.evaluation():
+            prediction = model(first)
+        if not isinstance(plain(prediction), np.ndarray):  # which the loss refuses
+            return
+        _warn(
+            not_log_probabilities(loss, prediction),
+            widening_layer(model, first, prediction),
+            unscaled_inputs(model, x),
+            nothing_to_learn(loss, prediction, y, weight) if complete else None,
+        )
+
+
+def _warn(*messages: str | None) -> None:
+    for message in messages:
+        if message is not None:
+            warn(message)
+
+
+# -- the model and its loss ------------------------------------------------------------------------
+
+
+def squashed_logits(model: Layer, loss: Loss) -> str | None:
+    """An activation between the scores and a loss that takes raw scores.
+
+    `LogSoftmax` before `CrossEntropyLoss` is harmless: log-softmax of a log-softmax is itself.
+    """
+    if not isinstance(loss, CrossEntropyLoss | FocalLoss | BCEWithLogitsLoss):
+        return None
+    last = list(last_layers(model))
+    if not last or not all(isinstance(layer, SQUASHES) for _, layer in last):
+        return None
+    path, layer = last[0]
+    own = "sigmoid" if isinstance(loss, BCEWithLogitsLoss) else "softmax"
+    return (
+        f"the model ends in {_named(path, layer)}, but {type(loss).__name__} takes raw scores, "
+        f"which may have any sign and size, and has a {own} of its own: remove the layer; for "
+        f"probabilities apply nn.{own.capitalize()}() to what predict returns"
+    )
+
+
+def last_layers(layer: Layer, path: str = "") -> Iterator[tuple[str, Layer]]:
+    """The layers whose outputs are the model's, as they are or rearranged, with their paths.
+
+    A sum of layers, or a container that is not known, counts as one layer.
+    """
+    if isinstance(layer, Sequential):
+        for index in range(len(layer) - 1, -1, -1):
+            if layer.layers[index].kind != "rearrangement":
+                yield from last_layers(layer.layers[index], _joined(path, index))
+                return
+    elif isinstance(layer, Concat):
+        for index, branch in enumerate(layer.branches):
+            yield from last_layers(branch, _joined(path, index))
+    else:
+        yield path, layer
+
+
+def not_log_probabilities(loss: Loss, prediction: Any) -> str | None:
+    """Predictions that are no log-probabilities, before a loss that takes those."""
+    if not isinstance(loss, NLLLoss | KLDivLoss):
+        return None
+    padded = isinstance(prediction, Padded)
+    rows = prediction.data[prediction.mask] if padded else prediction
+    if rows.ndim < 2:  # which the loss refuses
+        return None
+    total = np.exp(rows.astype(np.float64)).sum(axis=-1)
+    off = float(total.flat[np.abs(total - 1).argmax()])
+    if not abs(off - 1) > 0.01:  # NaN is another mistake
+        return None
+    advice = "; or use CrossEntropyLoss, which takes raw scores" * isinstance(loss, NLLLoss)
+    return (
+        f"{type(loss).__name__} takes log-probabilities, but the exponentials of the model's "
+        f"outputs sum to {off:.3g} in a row instead of 1: end the model in LogSoftmax(){advice}"
+    )
+
+
+def raw_weights(model: Layer) -> str | None:
+    """A plain array where a parameter is meant, in a layer that has none."""
+    for path, layer in model.named_layers().items():
+        if layer.has_parameters():
+            continue
+        for name, value in vars(layer).items():
+            raw = isinstance(value, np.ndarray) and value.dtype.kind == "f"
+            if raw and name.lower() in WEIGHT_NAMES:
+                return (
+                    f"{name} of {_named(path, layer)} is a plain array, which is neither trained "
+                    f"nor saved: write self.{name} = nn.Parameter(...), or nn.Buffer(...) if it "
+                    "is to stay as it is"
+                )
+    return None
+
+
+def about_to_unfreeze(model: Layer) -> str | None:
+    """Layers in eval mode by hand, in a model that was put there as a whole afterwards.
+
+    `fit` puts a model that is in eval mode as a whole in training mode, and them with it.
+    """
+    layers = model.named_layers()
+    frozen = [path for path, layer in layers.items() if layer._frozen and _has_modes(layer)]
+    if model.training or not frozen:
+        return None
+    path = frozen[0]
+    more = f" and {len(frozen) - 1} more" if len(frozen) > 1 else ""
+    return (
+        f"{_named(path, layers[path])}{more} was in eval mode before model.eval(); fit puts the "
+        "whole model in training mode, which ends that: call model.train() before fit, and then "
+        "eval() of the layers that are to stay frozen"
+    )
+
+
+# -- the data --------------------------------------------------------------------------------------
+
+
+def unscaled_inputs(model: Layer, x: Any) -> str | None:
+    """Images of bytes as floats, 0 to 255, that no layer brings to scale."""
+    first = model
+    while isinstance(first, Container):
+        layers = [layer for _, layer in first.children() if layer.kind != "rearrangement"]
+        if not layers:
+            return None
+        first = layers[0]
+    if not isinstance(first, ARITHMETIC):
+        return None
+    for source in _inputs(x):
+        values = plain(source[: 1 if isinstance(source, Rows) else ROWS])
+        if values.dtype.kind != "f" or not BYTE - 5 <= values.max() <= BYTE or values.min() < 0:
+            continue
+        if (values == np.rint(values)).all():
+            return (
+                f"x holds whole numbers from {values.min():.0f} to {values.max():.0f}, as images "
+                "of bytes do, and weights are drawn for inputs of about unit size: use x / 255, "
+                "in predict and evaluate too"
+            )
+    return None
+
+
+def widening_layer(model: Layer, x: Any, prediction: Any) -> str | None:
+    """A layer that makes float64 of float32."""
+    if floating_dtype(model) != np.float32 or _is_wide(x) or not _is_wide(prediction):
+        return None
+    layers, wide = model.named_layers(), list[str]()  # paths in the order in which layers return
+    try:
+        for path, layer in layers.items():
+            watch(layer, functools.partial(_note_wide, wide, path))
+        with model.evaluation():
+            model(x)
+    finally:
+        for layer in layers.values():
+            unwatch(layer)
+    first = _named(wide[0], layers[wide[0]])
+    return (
+        f"{first} turns float32 into float64, and everything after it takes twice the time and "
+        "memory: keep its constants Python floats or float32 arrays, without NumPy's float64 "
+        "numbers, or return y.astype(x.dtype)"
+    )
+
+
+def nothing_to_learn(loss: Loss, prediction: Any, y: Any, weight: np.ndarray | None) -> str | None:
+    """Weights and ignored targets that leave no row to learn from, so that the loss is 0."""
+    if weight is not None and not weight.any():
+        return (
+            "all sample weights (times class weights) are 0, so the loss is 0 and nothing is "
+            "learned: look at sample_weight and class_weight"
+        )
+    if not isinstance(y, np.ndarray):  # rows that are loaded one by one
+        return None
+    one = plain(prediction)[:1]
+    counts = loss.counts(np.broadcast_to(one, (len(y), *one.shape[1:])), y)
+    if counts is None:
+        return None
+    if weight is not None:
+        axes = max(weight.ndim, counts.ndim)
+        first, second = (a.reshape(a.shape + (1,) * (axes - a.ndim)) for a in (counts, weight))
+        counts = first * second
+    if counts.any():
+        return None
+    return (
+        f"no target counts for {loss!r}, so the loss is 0 and nothing is learned: all are "
+        "ignored or have weight 0; look at y, ignore_index and the weights"
+    )
+
+
+# -- resumed runs ----------------------------------------------------------------------------------
+
+
+def description(loss: Loss, optimizer: Optimizer) -> dict[str, Any]:
+    """What a script chose and a file does not bring back, as plain values, to compare later."""
+    now = environment()
+    return {
+        "loss": repr(loss),
+        "lr": [_number_or_name(group["lr"]) for group in optimizer.groups],
+        **{name: now[name] for name in ("threads", "cores", "blas", "numpy", "nnlite")},
+    }
+
+
+def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What is different in two descriptions, in plain words; entries that one lacks are passed by.
+
+    Args:
+        saved: what a file says.
+        now: what the present script says.
+    """
+    return [
+        f"{name} {_words(saved[name])} in the file, {_words(now[name])} now"
+        for name in saved
+        if name in now and saved[name] != now[name]
+    ]
+
+
+def warn_of_differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Warn, once, when a run goes on under another description than it was saved with."""
+    found = differences(saved, now)
+    if not found:
+        return
+    kept = " A number saved as lr goes on: to change it, set optimizer.lr after load."
+    warn(
+        f"the resumed run differs from the saved one: {'; '.join(found)}. Make them the same to "
+        f"repeat the run bit for bit.{kept * (saved.get('lr') != now.get('lr'))}"
+    )
+
+
+def _number_or_name(lr: Any) -> Any:
+    if not callable(lr):
+        return lr
+    return repr(lr) if isinstance(lr, Constructed) else getattr(lr, "__name__", type(lr).__name__)
+
+
+def _words(value: Any) -> str:
+    """A value without brackets."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}={own}" for name, own in value.items()) or "not set"
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return str(value)
+
+
+def _inputs(x: Any) -> tuple[Any, ...]:
+    """The arrays of a model's input, several or one."""
+    return x if isinstance(x, tuple) else (x,)
+
+
+def _note_wide(wide: list[str], path: str, x: Any, y: Any) -> None:
+    if _is_wide(y):
+        wide.append(path)
+
+
+def _is_wide(y: Any) -> bool:
+    """Whether there is float64 in a layer's input or output."""
+    return any(plain(part).dtype == np.float64 for part in _inputs(y))
+
+
+def _has_modes(layer: Layer) -> bool:
+    """Whether it works otherwise in training: by statistics that it keeps, or by chance."""
+    return any(isinstance(value, Buffer | np.random.Generator) for value in vars(layer).values())
+
+
+def _joined(path: str, index: int) -> str:
+    return f"{path}.{index}" if path else str(index)
+
+
+def _named(path: str, layer: Layer) -> str:
+    """The layer and its place."""
+    return f"layer {path}, {layer.label()}" if path else layer.label()
