@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from nnlite.training.lr_range import LRRange
 
 
 def _pyplot() -> Any:
@@ -44,14 +40,20 @@ def draw_matrix(
     finish(figure, path)
 
 
-def draw_lr_range(found: LRRange, path: str | None) -> None:
+def draw_lr_range(
+    lrs: np.ndarray,
+    losses: np.ndarray,
+    smoothed: np.ndarray,
+    suggestion: float | None,
+    path: str | None,
+) -> None:
     """The loss over the learning rate, and the suggestion where there is one."""
     plt = _pyplot()
     figure, axes = plt.subplots(layout="constrained")
-    axes.plot(found.lrs, found.losses, alpha=0.3, label="loss")
-    axes.plot(found.lrs, found.smoothed, label="smoothed")
-    with suppress(ValueError):  # nothing fell: the picture shows it
-        axes.axvline(found.suggestion, linestyle="--", label=f"suggestion {found.suggestion:.1e}")
+    axes.plot(lrs, losses, alpha=0.3, label="loss")
+    axes.plot(lrs, smoothed, label="smoothed")
+    if suggestion is not None:
+        axes.axvline(suggestion, linestyle="--", label=f"suggestion {suggestion:.1e}")
     axes.set(xscale="log", xlabel="learning rate", ylabel="loss")
     axes.legend()
     finish(figure, path)

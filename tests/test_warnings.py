@@ -367,3 +367,56 @@ def test_differences_are_told_once():
     assert [warning.filename for warning in caught] == [__file__]
     with pytest.warns(nn.ModelWarning, match="loss Cross.* bit for bit.$"):
         mistakes.warn_of_differences(describe(), describe(BCE))
+
+
+def squashed_trainer(lr=0.01, loss=None, last=nn.Softmax):
+    nn.seed(0)
+    model = nn.Sequential(nn.Linear(4, 3), *([] if last is None else [last()]))
+    optimizer = nn.Adam(model.parameters(), lr=lr)
+    return nn.Trainer(model, loss or nn.CrossEntropyLoss(), optimizer)
+
+
+def rows(count=40):
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((count, 4)).astype(np.float32), rng.integers(0, 3, count)
+
+
+def test_fit_warns_once_before_the_first_update():
+    x, y = rows()
+    with pytest.warns(nn.ModelWarning, match="the model ends in layer 1, Softmax") as caught:
+        squashed_trainer().fit(x, y, epochs=3, verbose=False)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+
+
+def test_fit_warns_of_what_the_first_batch_of_a_stream_shows():
+    _, y = rows()
+    images = np.tile(np.arange(0, 256, 85, dtype=np.float32), (40, 1))
+
+    def stream(rng):
+        yield images, y
+        yield images, y
+
+    with pytest.warns(nn.ModelWarning, match="x holds whole numbers from 0 to 255") as caught:
+        squashed_trainer(last=None).fit(stream, epochs=2, verbose=False)
+    assert len(caught) == 1
+
+
+@pytest.mark.parametrize("how", ["load", "resume"])
+def test_a_script_that_differs_from_the_file_is_told(how, tmp_path):
+    x, y = rows()
+    path = tmp_path / "run.npz"
+    first = squashed_trainer(last=None)
+    first.fit(x, y, epochs=1, verbose=False, callbacks=[nn.Checkpoint(path)])
+    other = squashed_trainer(lr=0.5, loss=nn.CrossEntropyLoss(label_smoothing=0.1), last=None)
+
+    def go_on():
+        if how == "load":
+            other.load(path)
+        other.fit(x, y, epochs=2, verbose=False, resume=path if how == "resume" else None)
+
+    words = r"loss CrossEntropyLoss\(\) in the file, .*; lr 0.01 in the file, 0.5 now"
+    with pytest.warns(nn.ModelWarning, match=words) as caught:
+        go_on()
+    assert len(caught) == 1
+    assert other.optimizer.lr == 0.01

@@ -96,7 +96,11 @@ class LRRange:
         """
         from nnlite.plotting import draw_lr_range
 
-        draw_lr_range(self, path)
+        try:
+            suggestion: float | None = self.suggestion
+        except ValueError:  # nothing fell, as the picture shows
+            suggestion = None
+        draw_lr_range(self.lrs, self.losses, self.smoothed, suggestion, path)
 
 
 def lr_range_test(

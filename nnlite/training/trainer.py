@@ -40,6 +40,7 @@ from nnlite.training.fingerprint import environment, weights_hash
 from nnlite.training.history import History
 from nnlite.training.interrupt import Interrupt
 from nnlite.training.measures import Measures
+from nnlite.training.mistakes import description, warn_of_differences, warn_of_mistakes
 from nnlite.training.progress import progress
 from nnlite.training.state import RunState
 
@@ -218,9 +219,11 @@ class Trainer(Constructed):
                 self.model, held_out.rows, validation_batch_size, "fit: validation: "
             )
 
+        warn_of_mistakes(self.model, self.loss, *(train if isinstance(train, ArrayDataset) else ()))
+
         # nothing has changed until here
         if state is not None:
-            checkpoint.restore(self, state)
+            self._restore(state)
         run, self._place = self.run, None
         if not run.resumed:
             self.rng.bit_generator.state = rng.bit_generator.state
@@ -471,8 +474,13 @@ class Trainer(Constructed):
             FileNotFoundError: when there is no such file.
             CheckpointError: when it is damaged or does not fit; nothing has changed then.
         """
-        checkpoint.restore(self, checkpoint.read(path, self))
+        self._restore(checkpoint.read(path, self))
         self._callbacks, self._place = CallbackList(), None
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        """Take over a state that was checked; what the script has otherwise is said first."""
+        warn_of_differences(checkpoint.setup_of(state), description(self.loss, self.optimizer))
+        checkpoint.restore(self, state)
 
     def callback_states(self) -> dict[str, dict[str, Any]]:
         """What the callbacks of the run remember, by name, and those that a file told of."""

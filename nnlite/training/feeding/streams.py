@@ -18,6 +18,7 @@ from nnlite.training.class_weight import ClassWeight
 from nnlite.training.feeding.batch import Batch
 from nnlite.training.feeding.checks import check_same_rows, unpadded
 from nnlite.training.feeding.weights import weights_of
+from nnlite.training.mistakes import warn_of_data
 
 
 class StreamDataset:
@@ -92,6 +93,7 @@ class StreamDataset:
                     f"{name} has {len(y)} samples, but layer {path}, {layer!r}, needs "
                     f"{layer.min_batch}; leave it out or join it to another one"
                 )
+        seen = self._one is not None
         if self._one is None:
             with self.model.evaluation():
                 self._one = plain(self.model(rows_of(x, slice(1))))
@@ -103,4 +105,6 @@ class StreamDataset:
             self._one,
             getattr(self.loss, "ignore_index", None),
         )
+        if not seen:
+            warn_of_data(self.model, self.loss, x, y, weight, complete=False)
         return Batch(x, y, weight)
