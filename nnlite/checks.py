@@ -27,6 +27,18 @@ def warn(message: str) -> None:
     warnings.warn(message, ModelWarning, stacklevel=level + 1)
 
 
+def as_array(name: str, values: Any) -> np.ndarray:
+    """What NumPy makes of the values.
+
+    Raises:
+        ValueError: when they do not form an array, such as rows of different lengths.
+    """
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name} must be an array: {error}") from None
+
+
 def is_whole(value: object) -> bool:
     """Whether it is an integer, of Python or NumPy, and not a bool."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool)

@@ -8,6 +8,8 @@ differ from plain values:
 - `bias=True` asks for a parameter, and the attribute of that name *is* the parameter, or None;
   both read back as the flag.
 - `*layers` is kept as the tuple `layers`.
+
+The constructors of nnlite's own classes are checked before they run (see `arguments.py`).
 """
 
 from __future__ import annotations
@@ -18,8 +20,7 @@ import inspect
 from contextlib import nullcontext
 from typing import Any, TypeVar
 
-import numpy as np
-
+from nnlite.arguments import check_constructor, checked, shown
 from nnlite.random import Rng, scope
 
 Thing = TypeVar("Thing")
@@ -46,6 +47,7 @@ def argument(owner: object, parameter: inspect.Parameter) -> Any:
     return value is not None if parameter.name == "bias" else value
 
 
+@checked
 def clone(model: Thing, rng: Rng = None) -> Thing:
     """A model like this one that has learned nothing: the same constructor calls, fresh draws.
 
@@ -69,10 +71,14 @@ def clone(model: Thing, rng: Rng = None) -> Thing:
                 f"would update copies that no model has; clone the model, and build a new {name} "
                 "from the clone's parameters()"
             )
+    if not isinstance(model, Constructed):
+        raise TypeError(
+            "clone: model must be a layer, or something else that is described by its constructor "
+            f"arguments, got {shown(model)}"
+        )
     with nullcontext() if rng is None else scope(rng):
         made: Any = rebuild(model)
-    if isinstance(made, Constructed):
-        made._take_after(model)
+    made._take_after(model)
     return made
 
 
@@ -135,6 +141,10 @@ def remembered(owner: object) -> dict[str, Any]:
 class Constructed:
     """An object that prints as the call that makes it: `Linear(64, 10)`, `Adam(lr=0.01)`."""
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        check_constructor(cls)
+
     def __repr__(self) -> str:
         cls: Any = type(self)
         texts = [text for p in signature(cls) for text in self._argument_texts(p)]
@@ -153,24 +163,13 @@ class Constructed:
         try:
             value = argument(self, parameter)
             if parameter.kind is parameter.VAR_POSITIONAL:
-                return [_text(item) for item in value]
+                return [shown(item) for item in value]
             if parameter.kind is parameter.VAR_KEYWORD:
-                return [f"{key}={_text(item)}" for key, item in value.items()]
+                return [f"{key}={shown(item)}" for key, item in value.items()]
         except Exception:  # a class that does not follow the convention still has a repr
             return [f"{parameter.name}=?"]
         if parameter.default is parameter.empty:
-            return [_text(value)]
+            return [shown(value)]
         # Compared as text: an array, or a value whose == raises, must not break a repr.
-        text = _text(value)
-        return [] if text == _text(parameter.default) else [f"{parameter.name}={text}"]
-
-
-def _text(value: object) -> str:
-    if isinstance(value, np.ndarray):
-        return f"array{value.shape}"
-    if inspect.isroutine(value) or isinstance(value, type):
-        return value.__name__
-    try:
-        return repr(value)
-    except Exception:  # repr is used inside error messages and never raises
-        return f"<{type(value).__name__}>"
+        text = shown(value)
+        return [] if text == shown(parameter.default) else [f"{parameter.name}={text}"]

@@ -13,11 +13,11 @@ layer, forward (1/fan_in), backward (1/fan_out) or in between.
 from __future__ import annotations
 
 import math
+import sys
 from typing import Literal
 
 import numpy as np
 
-from nnlite.checks import instance_hint
 from nnlite.construction import Constructed
 from nnlite.random import Rng, as_generator
 
@@ -43,6 +43,8 @@ class Initializer(Constructed):
 
     def __call__(self, shape: Shape, rng: Rng = None) -> np.ndarray:
         """An array of `shape`; `rng` as everywhere (a generator, a seed, or None)."""
+        if 8 * math.prod(shape) > sys.maxsize:  # NumPy cannot even ask for it
+            raise MemoryError(f"{self!r}: there is no room for an array with shape {shape}")
         return self.draw(shape, as_generator(rng))
 
     def draw(self, shape: Shape, rng: np.random.Generator) -> np.ndarray:
@@ -54,14 +56,8 @@ def first_values(initializer: Initializer, shape: Shape, rng: Rng = None) -> np.
     """What the initializer draws, for a layer's parameter of this shape.
 
     Raises:
-        TypeError: when it is no initializer.
         ValueError: when it returns another shape.
     """
-    if isinstance(initializer, type) or not callable(initializer):
-        raise TypeError(
-            "expected an initializer such as nn.initializers.He(), got "
-            f"{initializer!r}{instance_hint(initializer)}"
-        )
     values = np.asarray(initializer(shape, rng))
     if values.shape != shape:
         raise ValueError(f"{initializer!r}: expected values of shape {shape}, got {values.shape}")
@@ -91,7 +87,6 @@ class Normal(Initializer):
     """N(mean, std²)."""
 
     def __init__(self, std: float = 0.01, mean: float = 0.0) -> None:
-        _check_positive("std", std)
         self.std = std
         self.mean = mean
 
@@ -104,7 +99,7 @@ class Uniform(Initializer):
     """U(low, high)."""
 
     def __init__(self, low: float = -0.05, high: float = 0.05) -> None:
-        if not low <= high:
+        if low > high:
             raise ValueError(f"Uniform: low must not be above high, got {low} and {high}")
         self.low = low
         self.high = high
@@ -122,7 +117,6 @@ class TruncatedNormal(Initializer):
     """
 
     def __init__(self, std: float = 0.01, mean: float = 0.0) -> None:
-        _check_positive("std", std)
         self.std = std
         self.mean = mean
 
@@ -138,9 +132,6 @@ class _Scaled(Initializer):
     """Zero mean and Var[w] = gain² · `variance(fan_in, fan_out)`, uniform or normal."""
 
     def __init__(self, distribution: Distribution = "uniform", gain: float = 1.0) -> None:
-        if distribution not in ("uniform", "normal"):
-            raise ValueError(f'distribution must be "uniform" or "normal", got {distribution!r}')
-        _check_positive("gain", gain)
         self.distribution = distribution
         self.gain = gain
 
@@ -214,7 +205,6 @@ class Orthogonal(Initializer):
     """
 
     def __init__(self, gain: float = 1.0) -> None:
-        _check_positive("gain", gain)
         self.gain = gain
 
     def draw(self, shape: Shape, rng: np.random.Generator) -> np.ndarray:
@@ -224,8 +214,3 @@ class Orthogonal(Initializer):
         q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
         q *= np.sign(np.diag(r))
         return self.gain * (q if rows >= columns else q.T).reshape(shape)
-
-
-def _check_positive(name: str, value: float) -> None:
-    if not value > 0:
-        raise ValueError(f"{name} must be positive, got {value}")

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from nnlite.checks import as_array
+
 ONE_FEATURE = "data[..., None], (N, T, 1), to have one feature in each time step"
 
 
@@ -28,8 +30,8 @@ class Padded:
     """
 
     def __init__(self, data: ArrayLike, lengths: ArrayLike) -> None:
-        self.data = np.asarray(data)
-        given = np.asarray(lengths)
+        self.data = as_array("Padded: data", data)
+        given = as_array("Padded: lengths", lengths)
         if given.dtype.kind not in "iu":
             raise TypeError(f"Padded: lengths must be integers, got dtype {given.dtype}")
         self.lengths = given.astype(np.intp, copy=False)  # signed: layers count back from the end

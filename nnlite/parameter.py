@@ -8,20 +8,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from nnlite.arguments import REFUSED, DType
+from nnlite.checks import as_array
 
-def own_array(data: ArrayLike, dtype: DTypeLike | None = None) -> np.ndarray:
+DTYPE = DType()
+
+
+def own_array(owner: str, data: ArrayLike, dtype: DTypeLike | None = None) -> np.ndarray:
     """A fresh contiguous array of `data`; floats become float32 unless `dtype` says otherwise.
 
     Raises:
         TypeError: when `data` does not hold numbers.
+        ValueError: when they do not form an array, or do not fit into the dtype.
     """
-    array = np.asarray(data)
+    array = as_array(f"{owner}: data", data)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{owner}: expected an array of numbers, got dtype {array.dtype}")
     if dtype is None:
         dtype = np.float32 if array.dtype.kind == "f" else array.dtype
-    for kind in (array.dtype, np.dtype(dtype)):
-        if kind.kind not in "fiub":
-            raise TypeError(f"expected an array of numbers, got dtype {kind}")
-    return np.array(array, dtype=dtype, order="C")
+    elif DTYPE.take(dtype) is REFUSED:
+        raise DTYPE.refusal(f"{owner}: dtype", dtype)
+    try:
+        with np.errstate(over="raise", invalid="raise"):
+            return np.array(array, dtype=dtype, order="C")
+    except FloatingPointError:
+        name = np.dtype(dtype)
+        raise ValueError(f"{owner}: data holds values that do not fit into {name}") from None
 
 
 class Owner:
@@ -41,7 +53,7 @@ class _Owned:
     """An array that is written in place, always, and never swapped for another."""
 
     def __init__(self, data: ArrayLike, dtype: DTypeLike | None = None) -> None:
-        self._data = own_array(data, dtype)
+        self._data = own_array(type(self).__name__, data, dtype)
 
     @property
     def data(self) -> np.ndarray:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from nnlite.arguments import checked
 from nnlite.checks import check_whole, is_whole
 
 __all__ = ["Rng", "scope", "seed"]
@@ -35,6 +36,7 @@ class _Scopes(threading.local):
 _scopes = _Scopes()
 
 
+@checked
 def seed(value: int) -> None:
     """Make everything drawn from here on reproducible.
 
@@ -49,9 +51,10 @@ def seed(value: int) -> None:
         ValueError: for anything else.
     """
     global _root
-    _root = np.random.SeedSequence(check_whole("seed", value, least=0))
+    _root = np.random.SeedSequence(value)
 
 
+@checked
 @contextmanager
 def scope(rng: Rng) -> Iterator[None]:
     """A context in which whatever draws begins from a seed of its own.

@@ -6,6 +6,8 @@ import threading
 from contextlib import ContextDecorator
 from typing import Any
 
+from nnlite.arguments import check_constructor
+
 
 class _Contexts(threading.local):
     """The `inference` contexts that this thread is inside of, the innermost last."""
@@ -17,6 +19,7 @@ class _Contexts(threading.local):
 _contexts = _Contexts()
 
 
+@check_constructor
 class inference(ContextDecorator):
     """A context in which layers and losses keep nothing for backward.
 

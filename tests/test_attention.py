@@ -225,7 +225,7 @@ def test_decoding_needs_a_causal_layer():
         (lambda: nn.MultiHeadAttention(6, 4), "num_heads must divide d_model, got 4 heads for 6"),
         (lambda: nn.MultiHeadAttention(6, 0), "num_heads must be a whole number"),
         (lambda: nn.MultiHeadAttention(6.0, 2), "d_model must be a whole number"),
-        (lambda: nn.MultiHeadAttention(6, 2, dropout=1.0), "dropout must be a number, at least 0"),
+        (lambda: nn.MultiHeadAttention(6, 2, dropout=1.0), r"dropout must be a number in \[0, 1\)"),
         (lambda: nn.PositionalEncoding(0), "d_model must be a whole number"),
         (lambda: nn.LearnedPositionalEmbedding(0, 4), "max_length must be a whole number"),
         (lambda: nn.LearnedPositionalEmbedding(4, -1), "d_model must be a whole number"),

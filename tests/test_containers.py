@@ -154,7 +154,7 @@ def test_the_same_layer_twice_is_refused(make):
 
 @pytest.mark.parametrize("thing", [nn.ReLU, "relu", None, np.tanh])
 def test_what_is_not_a_layer_is_refused(thing):
-    with pytest.raises(TypeError, match="expected a Layer"):
+    with pytest.raises(TypeError, match=r"layers\[1\] must be a Layer"):
         nn.Sequential(nn.Identity(), thing)
 
 

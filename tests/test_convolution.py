@@ -213,7 +213,7 @@ def test_multiply_adds(cls):
 def test_an_initializer_of_another_shape_is_refused(cls):
     with pytest.raises(ValueError, match="expected values of shape"):
         cls(3, 4, 2, bias_init=lambda shape, rng: np.zeros(3))
-    with pytest.raises(TypeError, match="expected an initializer"):
+    with pytest.raises(TypeError, match="weight_init must be an initializer"):
         cls(3, 4, 2, weight_init=nn.initializers.He)
 
 
@@ -259,10 +259,10 @@ def test_first_values_are_pytorchs():
         (lambda: nn.Conv2d(3, 4, 3, stride=2, padding="same"), "needs a stride of 1"),
         (
             lambda: nn.Conv2d(3, 4, 3, padding=np.array([1, 1])),
-            r"or a tuple of 2, got array\(\[1, 1\]\)",
+            r"or a tuple of them .*, got array\(2,\)",
         ),
-        (lambda: nn.Conv2d(3, 4, 3, algorithm="fast"), "must be one of 'auto', 'direct'"),
-        (lambda: nn.Conv2d(3, 4, 3, algorithm=["direct"]), "must be one of 'auto', 'direct'"),
+        (lambda: nn.Conv2d(3, 4, 3, algorithm="fast"), 'algorithm must be "auto", "direct"'),
+        (lambda: nn.Conv2d(3, 4, 3, algorithm=["direct"]), 'algorithm must be "auto", "direct"'),
         (lambda: nn.Conv2d(3, 4, 3, algorithm="pointwise"), "for kernels of size 1"),
         (lambda: nn.Conv2d(3, 4, 3, stride=2, algorithm="winograd"), "for kernels of 3×3 with"),
         (lambda: nn.Conv2d(4, 4, 3, algorithm="depthwise"), "for as many groups as channels"),

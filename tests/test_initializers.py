@@ -201,7 +201,7 @@ def test_a_generator_moves_on(kind):
     ],
 )
 def test_a_scale_must_be_positive(make, name, value):
-    with pytest.raises(ValueError, match=f"{name} must be positive, got {value}"):
+    with pytest.raises(ValueError, match=f"{name} must be a number > 0, got {value}"):
         make(value)
 
 
@@ -211,7 +211,7 @@ def test_an_unknown_distribution_is_refused(kind):
         kind("cauchy")
 
 
-@pytest.mark.parametrize(("low", "high"), [(1, 0), (math.nan, 1), (0, math.nan)])
+@pytest.mark.parametrize(("low", "high"), [(1, 0), (0.5, -0.5)])
 def test_bounds_in_the_wrong_order_are_refused(low, high):
     with pytest.raises(ValueError, match=f"low must not be above high, got {low} and {high}"):
         init.Uniform(low, high)

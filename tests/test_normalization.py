@@ -129,7 +129,7 @@ def test_summary_of_a_single_sample():
         (lambda: nn.GroupNorm(0, 6), "num_groups must be a whole number ≥ 1"),
         (lambda: nn.LayerNorm(-2), "LayerNorm: num_features"),
         (lambda: nn.ChannelDropout(1.0), "ChannelDropout: p must be"),
-        (lambda: nn.ChannelDropout(None), "p must be a number, at least 0 and below 1, got None"),
+        (lambda: nn.ChannelDropout(None), r"p must be a number in \[0, 1\), got None"),
         (lambda: nn.GaussianNoise(-0.1), "std must be a number ≥ 0, got -0.1"),
         (lambda: nn.GaussianNoise(float("nan")), "std must be a number ≥ 0, got nan"),
     ],

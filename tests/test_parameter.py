@@ -50,7 +50,7 @@ def test_what_is_not_a_number_is_refused(kind, data):
 @both
 @pytest.mark.parametrize("dtype", [object, str, complex])
 def test_a_dtype_that_is_not_a_number_is_refused(kind, dtype):
-    with pytest.raises(TypeError, match="expected an array of numbers, got dtype"):
+    with pytest.raises(TypeError, match="dtype must be a dtype of numbers"):
         kind([1.0], dtype=dtype)
 
 

@@ -152,7 +152,7 @@ def test_zero_padding_takes_integers():
     [
         (lambda: nn.MaxPool2d(0), "MaxPool2d: kernel_size must be a whole number ≥ 1"),
         (lambda: nn.MaxPool2d((2, 2, 2)), r"tuple of 2, got \(2, 2, 2\)"),
-        (lambda: nn.AvgPool1d(2, 0), "AvgPool1d: stride must be a whole number ≥ 1, got 0"),
+        (lambda: nn.AvgPool1d(2, 0), "AvgPool1d: stride must be a whole number ≥ 1 .*, got 0"),
         (lambda: nn.AvgPool1d(2.0), "AvgPool1d: kernel_size"),
         (lambda: nn.MaxPool1d(3, padding=2), "padding must be at most half of kernel_size"),
         (lambda: nn.MaxPool1d(3, padding=-1), "padding must be a whole number ≥ 0"),
@@ -163,7 +163,7 @@ def test_zero_padding_takes_integers():
         ),
         (lambda: nn.AdaptiveAvgPool2d(0), "output_size must be a whole number ≥ 1"),
         (lambda: nn.Upsample2d(1.5), "scale_factor must be a whole number ≥ 1"),
-        (lambda: nn.Upsample2d(2, "cubic"), "mode must be 'nearest' or 'bilinear'"),
+        (lambda: nn.Upsample2d(2, "cubic"), 'mode must be "nearest" or "bilinear"'),
         (lambda: nn.ZeroPad2d((1, 2)), "tuple of 4"),
         (lambda: nn.ZeroPad2d(-1), "padding must be a whole number ≥ 0"),
     ],

@@ -474,10 +474,14 @@ def test_a_state_carried_across_a_changed_batch_size():
         (lambda: nn.LSTM(0, 3), ValueError, "LSTM: input_size must be a whole number ≥ 1, got 0"),
         (lambda: nn.GRU(3, 2.5), ValueError, "GRU: hidden_size must be a whole number"),
         (lambda: nn.RNN(3, 3, num_layers=0), ValueError, "num_layers"),
-        (lambda: nn.RNN(3, 3, num_layers=2, dropout=1.0), ValueError, "at least 0 and below 1"),
+        (
+            lambda: nn.RNN(3, 3, num_layers=2, dropout=1.0),
+            ValueError,
+            r"dropout must be .* in \[0, 1\)",
+        ),
         (lambda: nn.RNN(3, 3, nonlinearity="sin"), ValueError, "nonlinearity"),
-        (lambda: nn.Bidirectional(nn.Linear(3, 3)), TypeError, "expected an RNN, LSTM or GRU"),
-        (lambda: nn.Bidirectional(nn.LSTM), TypeError, "expected an RNN, LSTM or GRU"),
+        (lambda: nn.Bidirectional(nn.Linear(3, 3)), TypeError, "layer must be an RNN, LSTM or GRU"),
+        (lambda: nn.Bidirectional(nn.LSTM), TypeError, "layer must be an RNN, LSTM or GRU"),
         (lambda: nn.Bidirectional(nn.GRU(3, 3, stateful=True)), ValueError, "stateful"),
         (
             lambda: nn.Bidirectional(nn.GRU(3, 3), nn.GRU(3, 3, return_sequences=False)),
@@ -579,7 +583,7 @@ def test_a_pass_that_stops_half_way_leaves_nothing(method):
 
 def test_an_initializer_that_is_none_is_refused():
     for make in (nn.Embedding, nn.LearnedPositionalEmbedding):
-        with pytest.raises(TypeError, match="expected an initializer"):
+        with pytest.raises(TypeError, match="weight_init must be an initializer"):
             make(4, 2, weight_init=nn.initializers.Normal)
         with pytest.raises(ValueError, match=r"expected values of shape \(4, 2\)"):
             make(4, 2, weight_init=lambda shape, rng: np.zeros(3))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from nnlite.checks import check_whole
 from nnlite.inspection.audit import Audit, AuditRow, Finding, Recorder, explain, sizes_of
 from nnlite.training.callbacks import Callback
 from nnlite.training.state import Training
@@ -28,7 +27,7 @@ class GradientAudit(Callback):
     """
 
     def __init__(self, every_epochs: int = 1, verbose: bool = True) -> None:
-        self.every_epochs = check_whole("GradientAudit: every_epochs", every_epochs)
+        self.every_epochs = every_epochs
         self.verbose = verbose
         self._audits: list[Audit] = []
         self._recorder: Recorder | None = None

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nnlite.checks import check_probability, check_whole
 from nnlite.initializers import Glorot, Zeros
 from nnlite.layers.base import Layer
 from nnlite.layers.containers import Container, whole_or_nothing
@@ -72,14 +71,11 @@ class MultiHeadAttention(Container, Continuing):
         bias: bool = True,
         rng: Rng = None,
     ) -> None:
-        check_whole("d_model", d_model)
-        check_whole("num_heads", num_heads)
         if d_model % num_heads:
             raise ValueError(
                 f"MultiHeadAttention: num_heads must divide d_model, got {num_heads} heads "
                 f"for {d_model} features"
             )
-        check_probability("MultiHeadAttention: dropout", dropout)
         self.d_model = d_model
         self.num_heads = num_heads
         self.dropout = dropout

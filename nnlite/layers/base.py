@@ -73,7 +73,8 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 import numpy as np
 from numpy.typing import DTypeLike
 
-from nnlite.checks import check_whole, warn
+from nnlite.arguments import checked
+from nnlite.checks import warn
 from nnlite.construction import Constructed
 from nnlite.data.batches import batches
 from nnlite.data.sources import as_source, each_input
@@ -364,6 +365,7 @@ class Layer(Node, Slot, Constructed):
 
     # -- use -------------------------------------------------------------------------------------
 
+    @checked
     def predict(self, x: Any, batch_size: int = 256) -> Any:
         """The outputs for all of `x`, batch by batch, in eval mode and without keeping anything.
 
@@ -463,7 +465,6 @@ def check_even_batches(model: Layer, rows: int, batch_size: int, where: str = ""
     Raises:
         ValueError: says which batch sizes fit.
     """
-    batch_size = check_whole("batch_size", batch_size)
     left = rows % batch_size
     if rows <= batch_size or left == 0:
         return

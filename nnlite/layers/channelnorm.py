@@ -24,7 +24,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nnlite.checks import BATCHED, check_not_negative, check_whole, in_range, layout_hint
+from nnlite.checks import BATCHED, layout_hint
 from nnlite.layers.base import Layer
 from nnlite.ops.channels import (
     combine,
@@ -44,9 +44,8 @@ class ChannelNorm(Layer):
     weight: Parameter | None
     bias: Parameter | None
 
-    def __init__(self, channels: int, eps: float, affine: bool, name: str = "num_features") -> None:
-        self._channels = check_whole(f"{type(self).__name__}: {name}", channels)
-        check_not_negative(f"{type(self).__name__}: eps", eps)
+    def __init__(self, channels: int, eps: float, affine: bool) -> None:
+        self._channels = channels
         self.eps = eps
         self.affine = affine
         self.weight = Parameter(np.ones(channels)) if affine else None
@@ -155,10 +154,6 @@ class BatchNorm(ChannelNorm):
         self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True
     ) -> None:
         super().__init__(num_features, eps, affine)
-        if not in_range(momentum) or momentum > 1:
-            raise ValueError(
-                f"{type(self).__name__}: momentum must be a number in [0, 1], got {momentum!r}"
-            )
         self.num_features = num_features
         self.momentum = momentum
         self.running_mean = Buffer(np.zeros(num_features))
@@ -292,8 +287,7 @@ class GroupNorm(ChannelNorm):
     def __init__(
         self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True
     ) -> None:
-        super().__init__(num_channels, eps, affine, "num_channels")
-        check_whole(f"{type(self).__name__}: num_groups", num_groups)
+        super().__init__(num_channels, eps, affine)
         if num_channels % num_groups:
             raise ValueError(
                 f"GroupNorm: num_groups must divide num_channels, got {num_groups} and "

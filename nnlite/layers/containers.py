@@ -17,7 +17,6 @@ from typing import Any, ClassVar, NoReturn, TypeVar, overload
 
 import numpy as np
 
-from nnlite.checks import instance_hint
 from nnlite.layers.base import Layer
 from nnlite.layers.shape import Identity
 from nnlite.layers.structure import Parent
@@ -113,19 +112,12 @@ class Container(Composite, Parent):
         return super().children()
 
     def check_children(self) -> None:
-        """Refuse what is not a layer, and a layer that stands in two places.
+        """Refuse a layer that stands in two places.
 
         A layer has one slot, so a second forward would overwrite what the first one saved.
         """
         seen: dict[int, str] = {}
         for place, child in self.children():
-            if not isinstance(child, Layer):
-                hint = instance_hint(child)
-                if isinstance(child, list | tuple):
-                    hint = f"; write {type(self).__name__}(*layers) to pass a list of layers"
-                raise TypeError(
-                    f"{type(self).__name__} {place}: expected a Layer, got {child!r}{hint}"
-                )
             for layer in child.named_layers().values():
                 if id(layer) in seen:
                     tie = ", and to tie their weights share the Parameter: second.weight = first"

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from nnlite.checks import check_sizes, check_whole, layout_hint
+from nnlite.checks import check_sizes, layout_hint
 from nnlite.initializers import Initializer, Uniform, first_values
 from nnlite.layers.base import Layer
 from nnlite.ops.convolution import ALGORITHMS, AlgorithmName, check_algorithm, choose_algorithm
@@ -46,8 +46,6 @@ class Convolution(Layer):
     ) -> None:
         """Check the arguments, and bring them into the form that the algorithms take."""
         name = type(self).__name__
-        for what in ("in_channels", "out_channels", "groups"):
-            check_whole(f"{name}: {what}", getattr(self, what))
         if self.in_channels % groups or self.out_channels % groups:
             raise ValueError(
                 f"{name}: groups must divide the channels, got {groups} groups for "
@@ -70,8 +68,6 @@ class Convolution(Layer):
         """The padding as ((top, bottom), (left, right))."""
         name = f"{type(self).__name__}: padding"
         if isinstance(padding, str):
-            if padding not in ("same", "valid"):
-                raise ValueError(f'{name} must be numbers, "same" or "valid", got {padding!r}')
             if padding == "valid":
                 return (0, 0), (0, 0)
             if geometry.stride != (1, 1):

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from nnlite.arguments import checked
 from nnlite.layers.base import Layer
 
 
@@ -40,6 +41,7 @@ class Continuing(Layer):
     """
 
 
+@checked
 @contextmanager
 def decoding(model: Layer) -> Iterator[None]:
     """A context in which each forward continues the sequences where the one before ended.

@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nnlite.checks import check_not_negative, check_probability
 from nnlite.layers.base import Layer
 from nnlite.random import Rng, as_generator
 
@@ -31,7 +30,6 @@ class Dropout(Layer):
     equations: ClassVar = {"forward": "y = x ⊙ m", "input": "dL/dx = G ⊙ m"}
 
     def __init__(self, p: float = 0.5, rng: Rng = None) -> None:
-        check_probability(f"{type(self).__name__}: p", p)
         self.p = p
         self.rng = as_generator(rng)
 
@@ -115,7 +113,6 @@ class GaussianNoise(Layer):
     equations: ClassVar = {"forward": "y = x + n", "input": "dL/dx = G"}
 
     def __init__(self, std: float, rng: Rng = None) -> None:
-        check_not_negative("GaussianNoise: std", std)
         self.std = std
         self.rng = as_generator(rng)
 

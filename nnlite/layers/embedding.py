@@ -6,7 +6,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from nnlite.checks import check_whole, is_whole
 from nnlite.initializers import Initializer, Normal, first_values
 from nnlite.layers.base import Layer
 from nnlite.parameter import Parameter
@@ -48,11 +47,7 @@ class Embedding(Layer):
         weight_init: Initializer | None = None,
         rng: Rng = None,
     ) -> None:
-        check_whole("num_embeddings", num_embeddings)
-        check_whole("embedding_dim", embedding_dim)
-        if padding_idx is not None and not (
-            is_whole(padding_idx) and 0 <= padding_idx < num_embeddings
-        ):
+        if padding_idx is not None and padding_idx >= num_embeddings:
             raise ValueError(
                 f"Embedding: padding_idx must be in 0 … {num_embeddings - 1}, got {padding_idx!r}"
             )

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from nnlite.checks import BATCHED, check_not_negative, check_whole, layout_hint
+from nnlite.checks import BATCHED, layout_hint
 from nnlite.layers.base import Layer
 from nnlite.ops.products import sum_rows
 from nnlite.parameter import Parameter
@@ -24,9 +24,6 @@ class FeatureNorm(Layer):
     bias: Parameter | None = None
 
     def __init__(self, num_features: int, eps: float | None, affine: bool) -> None:
-        check_whole(f"{type(self).__name__}: num_features", num_features)
-        if eps is not None:
-            check_not_negative(f"{type(self).__name__}: eps", eps)
         self.num_features = num_features
         self.eps = eps
         self.affine = affine

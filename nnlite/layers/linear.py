@@ -7,7 +7,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from nnlite.checks import check_whole
 from nnlite.initializers import Initializer, Uniform, first_values
 from nnlite.layers.base import Layer
 from nnlite.ops.products import sum_rows, times, times_transposed, transposed_times
@@ -54,8 +53,6 @@ class Linear(Layer):
         bias_init: Initializer | None = None,
         rng: Rng = None,
     ) -> None:
-        for name, size in (("in_features", in_features), ("out_features", out_features)):
-            check_whole(name, size)
         rng = as_generator(rng)
         default = Uniform(-1 / math.sqrt(in_features), 1 / math.sqrt(in_features))
         self.in_features = in_features

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nnlite.checks import check_flag, check_sizes, sample_hint
+from nnlite.checks import check_sizes, sample_hint
 from nnlite.layers.base import Layer
 from nnlite.ops.windows import (
     Windows,
@@ -54,7 +54,6 @@ class Pool(Layer):
         self.padding = padding
         self.ceil_mode = ceil_mode
         name = type(self).__name__
-        check_flag(f"{name}: ceil_mode", ceil_mode)
         kernel = check_sizes(f"{name}: kernel_size", kernel_size, self.spatial)
         strides = check_sizes(
             f"{name}: stride", kernel_size if stride is None else stride, self.spatial
@@ -150,7 +149,6 @@ class AvgPool(Pool):
         count_include_pad: bool = True,
     ) -> None:
         super().__init__(kernel_size, stride, padding, ceil_mode)
-        check_flag(f"{type(self).__name__}: count_include_pad", count_include_pad)
         self.count_include_pad = count_include_pad
 
     def forward(self, x: np.ndarray | Padded) -> Any:

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nnlite.checks import check_whole
 from nnlite.initializers import Initializer, Normal, first_values
 from nnlite.layers.decoding import Continuing
 from nnlite.parameter import Parameter
@@ -53,7 +52,6 @@ class PositionalEncoding(_Positions):
     equations: ClassVar = {"forward": "y_t = x_t + P_t", "input": "dL/dx = G"}
 
     def __init__(self, d_model: int) -> None:
-        check_whole("d_model", d_model)
         self.d_model = d_model
 
     def rows(self, start: int, stop: int, dtype: np.dtype[Any]) -> np.ndarray:
@@ -108,8 +106,6 @@ class LearnedPositionalEmbedding(_Positions):
         weight_init: Initializer | None = None,
         rng: Rng = None,
     ) -> None:
-        check_whole("max_length", max_length)
-        check_whole("d_model", d_model)
         self.max_length = max_length
         self.d_model = d_model
         self.weight_init = weight_init

@@ -9,7 +9,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from nnlite.checks import check_whole
 from nnlite.layers.base import Layer
 from nnlite.layers.elementwise import Elementwise
 from nnlite.ops.special import expm1_negative, relu
@@ -94,7 +93,6 @@ class PReLU(Layer):
     }
 
     def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
-        check_whole("PReLU: num_parameters", num_parameters)
         self.num_parameters = num_parameters
         self.init = init
         self.weight = Parameter(np.full(num_parameters, float(init)))
@@ -189,8 +187,6 @@ class ELU(_Exponential):
     }
 
     def __init__(self, alpha: float = 1.0) -> None:
-        if not alpha > 0:
-            raise ValueError(f"ELU: alpha must be positive, got {alpha}")
         self.alpha = alpha
 
 
@@ -231,8 +227,6 @@ class CELU(_Exponential):
     }
 
     def __init__(self, alpha: float = 1.0) -> None:
-        if not alpha > 0:
-            raise ValueError(f"CELU: alpha must be positive, got {alpha}")
         self.alpha = alpha
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -73,9 +73,9 @@ class Upsample2d(AxisMaps):
     instead_of_padded = "ConvTranspose2d"
     equations: ClassVar = {"forward": "Y = A_H X A_Wᵀ", "input": "dL/dX = A_Hᵀ G A_W"}
 
-    def __init__(self, scale_factor: Size, mode: str = "nearest") -> None:
-        if mode not in ("nearest", "bilinear"):
-            raise ValueError(f"Upsample2d: mode must be 'nearest' or 'bilinear', got {mode!r}")
+    def __init__(
+        self, scale_factor: Size, mode: Literal["nearest", "bilinear"] = "nearest"
+    ) -> None:
         self.scale_factor = scale_factor
         self.mode = mode
         self._factors = check_sizes("Upsample2d: scale_factor", scale_factor, 2)

@@ -7,7 +7,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from nnlite.checks import check_whole
 from nnlite.layers.base import Layer
 
 
@@ -51,9 +50,8 @@ class Reshape(Layer):
     equations: ClassVar = {"forward": "y = x in the new shape", "input": "dL/dx = G in x's shape"}
 
     def __init__(self, *shape: int) -> None:
-        for size in shape:
-            if size != -1:
-                check_whole("Reshape: each size (or −1)", size)
+        if 0 in shape:
+            raise ValueError(f"Reshape: each size must be a whole number ≥ 1, or −1, got {shape}")
         if shape.count(-1) > 1:
             raise ValueError(f"Reshape: only one size can be −1, got {shape}")
         self.shape = shape

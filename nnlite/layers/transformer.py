@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from nnlite.checks import check_whole
 from nnlite.layers.activations import GELU
 from nnlite.layers.attention import MultiHeadAttention
 from nnlite.layers.base import Layer
@@ -55,7 +54,6 @@ class TransformerLayer(Sequential):
         causal: bool = False,
         rng: Rng = None,
     ) -> None:
-        check_whole("d_ff", d_ff)
         self.d_model = d_model
         self.num_heads = num_heads
         self.d_ff = d_ff

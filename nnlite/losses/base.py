@@ -31,6 +31,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from nnlite.checks import as_array
 from nnlite.construction import Constructed
 from nnlite.padded import Padded, masked
 from nnlite.slot import Slot
@@ -60,10 +61,6 @@ class Loss(Slot, Constructed):
     denominator: float = 1.0
 
     def __init__(self, reduction: Reduction = "mean") -> None:
-        if reduction not in ("mean", "sum"):
-            raise ValueError(
-                f'{type(self).__name__}: reduction must be "mean" or "sum", got {reduction!r}'
-            )
         self.reduction = reduction
 
     # -- what a subclass writes ------------------------------------------------------------------
@@ -196,7 +193,7 @@ class Loss(Slot, Constructed):
                 f"{self!r}: target must be an array, got Padded; pass its data: the prediction "
                 "says where sequences end"
             )
-        target = np.asarray(target)
+        target = as_array(f"{self!r}: target", target)
         if target.dtype.kind not in "fiub":
             raise TypeError(f"{self!r}: target must be numeric, got dtype {target.dtype}")
         if prediction.size == 0:

@@ -78,8 +78,6 @@ class BCEWithLogitsLoss(Loss):
         self, pos_weight: float | np.ndarray | None = None, reduction: Reduction = "mean"
     ) -> None:
         super().__init__(reduction)
-        if pos_weight is not None and not np.all(np.asarray(pos_weight) >= 0):
-            raise ValueError(f"BCEWithLogitsLoss: pos_weight must be ≥ 0, got {pos_weight}")
         self.pos_weight = pos_weight
 
     def check(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:

@@ -27,12 +27,6 @@ class _ClassLoss(Loss):
         reduction: Reduction = "mean",
     ) -> None:
         super().__init__(reduction)
-        if weight is not None:
-            values = np.asarray(weight)
-            if values.ndim != 1 or values.dtype.kind not in "fiu" or not (values >= 0).all():
-                raise ValueError(
-                    f"{type(self).__name__}: weight must be one number ≥ 0 per class, got {weight}"
-                )
         self.weight = weight
         self.ignore_index = ignore_index
 
@@ -182,10 +176,6 @@ class CrossEntropyLoss(_ClassLoss):
         reduction: Reduction = "mean",
     ) -> None:
         super().__init__(weight, ignore_index, reduction)
-        if not 0 <= label_smoothing <= 1:
-            raise ValueError(
-                f"CrossEntropyLoss: label_smoothing must be in [0, 1], got {label_smoothing}"
-            )
         self.label_smoothing = label_smoothing
 
     def check(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -262,8 +252,6 @@ class FocalLoss(_ClassLoss):
         reduction: Reduction = "mean",
     ) -> None:
         super().__init__(weight, ignore_index, reduction)
-        if not gamma >= 0:
-            raise ValueError(f"FocalLoss: gamma must be ≥ 0, got {gamma}")
         self.gamma = gamma
 
     def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:

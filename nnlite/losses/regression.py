@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -79,8 +78,6 @@ class HuberLoss(Loss):
 
     def __init__(self, delta: float = 1.0, reduction: Reduction = "mean") -> None:
         super().__init__(reduction)
-        if not 0 < delta < math.inf:
-            raise ValueError(f"HuberLoss: delta must be positive and finite, got {delta}")
         self.delta = delta
 
     def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
@@ -152,8 +149,6 @@ class PoissonNLLLoss(Loss):
         self, log_input: bool = True, eps: float = 1e-8, reduction: Reduction = "mean"
     ) -> None:
         super().__init__(reduction)
-        if not 0 <= eps < math.inf:
-            raise ValueError(f"PoissonNLLLoss: eps must be ≥ 0 and finite, got {eps}")
         self.log_input = log_input
         self.eps = eps
 

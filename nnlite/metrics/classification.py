@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from nnlite.checks import check_flag, check_whole, is_number, is_whole
 from nnlite.metrics.base import Mean, Metric, spread
 
 IGNORED = -100  # as the default `ignore_index` of the losses
@@ -59,12 +58,6 @@ class ClassMetric(Following):
         multi_label: bool | None = None,
         ignore_index: int = IGNORED,
     ) -> None:
-        name = type(self).__name__
-        if threshold is not None and not is_number(threshold):
-            raise ValueError(f"{name}: threshold must be a number, got {threshold!r}")
-        if multi_label is not None:
-            check_flag(f"{name}: multi_label", multi_label)
-        check_class(f"{name}: ignore_index", ignore_index)
         self.threshold = threshold
         self.multi_label = multi_label
         self.ignore_index = ignore_index
@@ -125,8 +118,8 @@ class TopKAccuracy(Following, Mean):
 
     def __init__(self, k: int = 5, ignore_index: int = IGNORED) -> None:
         super().__init__()
-        self.k = check_whole("TopKAccuracy: k", k)
-        self.ignore_index = check_class("TopKAccuracy: ignore_index", ignore_index)
+        self.k = k
+        self.ignore_index = ignore_index
 
     def update(
         self, prediction: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None = None
@@ -385,17 +378,6 @@ def sized(metric: Metric, counts: np.ndarray, shape: tuple[int, ...]) -> np.ndar
             f"{shape}, before {counts.shape}); call reset() in between"
         )
     return counts
-
-
-def check_class(name: str, value: int) -> int:
-    """Refuse what is no whole number.
-
-    Raises:
-        ValueError: names the value.
-    """
-    if not is_whole(value):
-        raise ValueError(f"{name} must be a whole number, got {value!r}")
-    return value
 
 
 def _within(values: np.ndarray, high: int) -> bool:

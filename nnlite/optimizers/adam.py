@@ -8,7 +8,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from nnlite.checks import in_range
 from nnlite.optimizers.adaptive import running_mean, running_square
 from nnlite.optimizers.base import Optimizer, Vectors
 from nnlite.optimizers.groups import Group, Options, Schedule
@@ -145,12 +144,6 @@ class NAdam(_Moments):
             betas=betas, eps=eps, momentum_decay=momentum_decay,
         )  # fmt: skip
         self._products: dict[tuple[float, float], tuple[int, float]] = {}
-
-    def check_options(self, options: Options) -> None:
-        """ψ may not be negative: μ would grow."""
-        super().check_options(options)
-        decay = options["momentum_decay"]
-        self.require("momentum_decay", decay, in_range(decay), "a number ≥ 0")
 
     def update(self, vectors: Vectors, options: Options, k: int) -> None:
         """One step along a mix of the gradient and the mean ahead."""

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nnlite.checks import in_range
 from nnlite.optimizers.base import Optimizer, Vectors
 from nnlite.optimizers.groups import Group, Options, Schedule
 from nnlite.parameter import Parameter
@@ -42,12 +41,6 @@ class Adagrad(Optimizer):
             parameters, lr, weight_decay, clip_norm, clip_value,
             lr_decay=lr_decay, initial_accumulator_value=initial_accumulator_value, eps=eps,
         )  # fmt: skip
-
-    def check_options(self, options: Options) -> None:
-        """Neither decay nor first sum may be negative."""
-        super().check_options(options)
-        for name in ("lr_decay", "initial_accumulator_value"):
-            self.require(name, options[name], in_range(options[name]), "a number ≥ 0")
 
     def state_names(self, options: Options) -> tuple[str, ...]:
         """The sum s."""
@@ -94,11 +87,6 @@ class Adadelta(Optimizer):
         clip_value: float | None = None,
     ) -> None:
         super().__init__(parameters, lr, weight_decay, clip_norm, clip_value, rho=rho, eps=eps)
-
-    def check_options(self, options: Options) -> None:
-        """Ρ is a share."""
-        super().check_options(options)
-        self.require("rho", options["rho"], in_range(options["rho"], 0, 1), "a number in [0, 1)")
 
     def state_names(self, options: Options) -> tuple[str, ...]:
         """The running squares v of gradients and u of updates."""
@@ -149,13 +137,6 @@ class RMSprop(Optimizer):
             parameters, lr, weight_decay, clip_norm, clip_value,
             alpha=alpha, eps=eps, momentum=momentum, centered=centered,
         )  # fmt: skip
-
-    def check_options(self, options: Options) -> None:
-        """Α is a share."""
-        super().check_options(options)
-        self.require(
-            "alpha", options["alpha"], in_range(options["alpha"], 0, 1), "a number in [0, 1)"
-        )
 
     def state_names(self, options: Options) -> tuple[str, ...]:
         """The running square v, and where asked for the running mean m and the momentum b."""

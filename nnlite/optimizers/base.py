@@ -25,11 +25,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from nnlite.arguments import arguments_of, check_constructor
 from nnlite.checks import check_whole, in_range
 from nnlite.construction import OfOneModel
 from nnlite.ops.threads import over_parts
 from nnlite.optimizers.groups import Group, Options, Schedule, as_groups, members_of
-from nnlite.optimizers.options import check_common, options_now, require
+from nnlite.optimizers.options import options_now
 from nnlite.optimizers.packing import Chunk, Pack, pack_parameters, scratch_vectors
 from nnlite.optimizers.state import checked_state, copied_state
 from nnlite.parameter import Owner, Parameter
@@ -37,6 +38,7 @@ from nnlite.parameter import Owner, Parameter
 Vectors = tuple[np.ndarray, np.ndarray, tuple[np.ndarray, ...], tuple[np.ndarray, ...]]
 
 
+@check_constructor
 class Optimizer(OfOneModel):
     """Step 6 of the loop: once all gradients are known, update the weights.
 
@@ -63,6 +65,10 @@ class Optimizer(OfOneModel):
         TypeError: what is not a `Parameter`, or one of integers.
     """
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        check_constructor(cls)
+
     decoupled: ClassVar[bool] = False  # whether weight decay bypasses the gradient
     scratch_arrays: ClassVar[int] = 1  # how many work vectors `update` wants
 
@@ -78,12 +84,9 @@ class Optimizer(OfOneModel):
         self.defaults = {"lr": lr, "weight_decay": weight_decay, **options}
         self.groups = as_groups(self._name, parameters, self.defaults)
         for group in self.groups:
-            self.check_options(group)
+            group.update(self._checked(group))
         self.clip_norm = clip_norm
         self.clip_value = clip_value
-        for name, limit in (("clip_norm", clip_norm), ("clip_value", clip_value)):
-            ok = limit is None or (in_range(limit) and limit > 0)
-            self.require(name, limit, ok, "a number > 0 or None")
         self.steps = 0
         self.lr_scale = 1.0
         self.grad_norm: float | None = None
@@ -114,12 +117,7 @@ class Optimizer(OfOneModel):
         return ()
 
     def check_options(self, options: Options) -> None:
-        """Refuse options out of range; a subclass adds its own."""
-        check_common(self._name, options)
-
-    def require(self, name: str, value: object, ok: bool, wanted: str) -> None:
-        """Raise a ValueError that names the option, unless `ok`."""
-        require(self._name, name, value, ok, wanted)
+        """Refuse options that do not go together; each by itself is in its range by then."""
 
     # -- use -------------------------------------------------------------------------------------
 
@@ -167,9 +165,9 @@ class Optimizer(OfOneModel):
 
     @lr.setter
     def lr(self, value: float | Schedule) -> None:
-        self.check_options({**self.groups[0], "lr": value})
+        checked = self._checked({**self.groups[0], "lr": value})
         for group in self.groups:
-            group["lr"] = value
+            group["lr"] = checked["lr"]
 
     def state_dict(self) -> dict[str, Any]:
         """What the rule remembers: per parameter, in the order of the groups, copied.
@@ -200,7 +198,8 @@ class Optimizer(OfOneModel):
             raise ValueError(f"{self._name}: the state has no {', '.join(sorted(missing))}")
         lr_scale, loaded = state["lr_scale"], state["parameters"]
         check_whole(f"{self._name}: steps", state["steps"], least=0)
-        self.require("lr_scale", lr_scale, in_range(lr_scale), "a number ≥ 0")
+        if not in_range(lr_scale):
+            raise ValueError(f"{self._name}: lr_scale must be a number ≥ 0, got {lr_scale!r}")
         if len(loaded) != len(self._members):
             raise ValueError(
                 f"{self._name}: state of {len(loaded)} parameters for {len(self._members)}"
@@ -252,6 +251,17 @@ class Optimizer(OfOneModel):
         for pack in self._packs:
             for index in pack.members:
                 self._states[index]["steps"] = pack.steps
+
+    def _checked(self, group: Options) -> Options:
+        """The group's options, each checked as the constructor's argument of that name."""
+        owner = next(cls for cls in type(self).__mro__ if cls.__module__.startswith("nnlite."))
+        arguments = arguments_of(owner)
+        options = {
+            name: arguments.one(self._name, name, value) if name in arguments.kinds else value
+            for name, value in group.items()
+        }
+        self.check_options(options)
+        return options
 
     def _options_now(self, group: Options) -> Options:
         return options_now(self._name, group, self.steps, self.lr_scale)

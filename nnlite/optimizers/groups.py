@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
+from nnlite.arguments import shown
 from nnlite.parameter import Parameter
 
 Schedule = Callable[[int], float]
@@ -20,11 +23,7 @@ def as_groups(optimizer: str, parameters: Any, defaults: Options) -> list[dict[s
         parameters: as the optimizer was given them.
         defaults: the options of a group that does not set them.
     """
-    if isinstance(parameters, Parameter):
-        raise TypeError("expected a list of Parameters, got a single one; wrap it in [ ]")
-    if callable(parameters):
-        raise TypeError("expected a list of Parameters, got a function; add ()")
-    items = list(parameters)
+    items = _listed(f"{optimizer}: parameters", parameters)
     if not items or not all(isinstance(item, Mapping) for item in items):
         items = [{"params": items}]
     return [_group(optimizer, item, defaults) for item in items]
@@ -41,11 +40,30 @@ def _group(optimizer: str, given: Group, defaults: Options) -> dict[str, Any]:
             raise ValueError(f"{optimizer}: a group has no option {name!r}{hint}")
     if "params" not in given:
         raise ValueError(f'{optimizer}: a group needs "params", got {sorted(given)}')
-    if isinstance(given["params"], Parameter):
-        raise TypeError(
-            f'{optimizer}: "params" must be a list of Parameters, got a single one; wrap it in [ ]'
-        )
-    return {**defaults, **given, "params": list(given["params"])}
+    params = _listed(f'{optimizer}: a group\'s "params"', given["params"])
+    return {**defaults, **given, "params": params}
+
+
+def _listed(name: str, values: Any) -> list[Any]:
+    """What is there to walk through, as a list.
+
+    Raises:
+        TypeError: for anything else; says how to get the list that was meant.
+    """
+    single = isinstance(values, Parameter)
+    model = hasattr(values, "parameters")  # a Sequential's items would be its layers
+    single_array = isinstance(values, np.ndarray)
+    if isinstance(values, Iterable) and not (
+        single or single_array or model or isinstance(values, type)
+    ):
+        return list(values)
+    if single:
+        hint = "; wrap it in [ ]"
+    elif model:
+        hint = "; pass its parameters: model.parameters()"
+    else:
+        hint = "; add ()" if callable(values) else ""
+    raise TypeError(f"{name} must be a list of Parameters, got {shown(values)}{hint}")
 
 
 def members_of(

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from nnlite.checks import in_range
 from nnlite.optimizers.base import Optimizer, Vectors
 from nnlite.optimizers.groups import Group, Options, Schedule
 from nnlite.parameter import Parameter
@@ -45,10 +44,7 @@ class SGD(Optimizer):
         )  # fmt: skip
 
     def check_options(self, options: Options) -> None:
-        """Dampening is a number; Nesterov's form is only defined without it, with momentum."""
-        super().check_options(options)
-        dampening = options["dampening"]
-        self.require("dampening", dampening, in_range(dampening), "a number ≥ 0")
+        """Nesterov's form is only defined without dampening, with momentum."""
         if options["nesterov"] and (options["momentum"] == 0 or options["dampening"] != 0):
             raise ValueError("SGD: nesterov needs momentum > 0 and dampening 0")
 

@@ -25,7 +25,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nnlite.checks import check_probability, check_whole
 from nnlite.initializers import Orthogonal, Uniform
 from nnlite.layers.containers import Composite, whole_or_nothing
 from nnlite.layers.dropout import Dropout
@@ -67,13 +66,6 @@ class Recurrent(Composite):
         stateful: bool = False,
         rng: Rng = None,
     ) -> None:
-        for name, size in (
-            ("input_size", input_size),
-            ("hidden_size", hidden_size),
-            ("num_layers", num_layers),
-        ):
-            check_whole(f"{type(self).__name__}: {name}", size)
-        check_probability(f"{type(self).__name__}: dropout", dropout)
         rng = as_generator(rng)
         gates = len(self.gate_scales)
         uniform = Uniform(-1 / math.sqrt(hidden_size), 1 / math.sqrt(hidden_size))

@@ -53,9 +53,6 @@ class Bidirectional(Container):
     ) -> None:
         self.layer = layer
         self.reverse = reverse
-        for given in (layer, reverse):
-            if given is not None and not isinstance(given, Recurrent):
-                raise TypeError(f"Bidirectional: expected an RNN, LSTM or GRU, got {given!r}")
         self.backwards = _like(layer, rng) if reverse is None else reverse
         self.check_children()
         for option in ("return_sequences", "return_state"):

@@ -66,8 +66,6 @@ class RNN(Recurrent):
         nonlinearity: Literal["tanh", "relu"] = "tanh",
         rng: Rng = None,
     ) -> None:
-        if nonlinearity not in ("tanh", "relu"):
-            raise ValueError(f'RNN: nonlinearity must be "tanh" or "relu", got {nonlinearity!r}')
         self.nonlinearity = nonlinearity
         super().__init__(
             input_size, hidden_size, num_layers, bias, dropout,

@@ -8,7 +8,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from nnlite.checks import check_whole
 from nnlite.layers.base import Layer
 from nnlite.layers.structure import arrays
 from nnlite.parameter import Buffer, Parameter
@@ -63,8 +62,6 @@ class EMA(_Average):
 
     def __init__(self, decay: float = 0.999) -> None:
         super().__init__()
-        if not 0 <= decay < 1:
-            raise ValueError(f"EMA: decay must be at least 0 and below 1, got {decay}")
         self.decay = decay
         self.count = 0
 
@@ -106,7 +103,7 @@ class SWA(_Average):
 
     def __init__(self, start: int = 0) -> None:
         super().__init__()
-        self.start = check_whole("SWA: start", start, least=0)
+        self.start = start
         self.count = 0
 
     def on_fit_begin(self, trainer: Training) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from nnlite.files.atomic import PathLike, atomic_write
-from nnlite.training.callbacks.base import Callback
+from nnlite.training.callbacks.base import Callback, check_folder
 from nnlite.training.history import History
 from nnlite.training.state import Training
 
@@ -32,6 +32,10 @@ class _Logger(Callback):
     def text(self, history: History) -> str:
         """What the file holds."""
         raise NotImplementedError
+
+    def on_fit_begin(self, trainer: Training) -> None:
+        """Find a wrong path now, not after an epoch."""
+        check_folder(self, self.path)
 
     def on_epoch_end(self, trainer: Training) -> None:
         """Write the file anew."""

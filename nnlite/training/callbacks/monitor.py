@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Any, ClassVar, Literal
 
-from nnlite.checks import check_whole, warn
+from nnlite.checks import warn
 from nnlite.training.callbacks.base import Callback
 from nnlite.training.state import Training
 
@@ -25,12 +25,6 @@ class Monitor(Callback):
     _warned: bool = False
 
     def __init__(self, monitor: str, mode: Mode, min_delta: float) -> None:
-        if mode not in ("auto", "min", "max"):
-            raise ValueError(
-                f'{type(self).__name__}: mode must be "auto", "min" or "max": {mode!r}'
-            )
-        if not 0 <= min_delta < math.inf:
-            raise ValueError(f"{type(self).__name__}: min_delta must be ≥ 0, got {min_delta}")
         self.monitor = monitor
         self.mode = mode
         self.min_delta = min_delta
@@ -120,7 +114,7 @@ class EarlyStopping(Monitor):
         baseline: float | None = None,
     ) -> None:
         super().__init__(monitor, mode, min_delta)
-        self.patience = check_whole("EarlyStopping: patience", patience, least=0)
+        self.patience = patience
         self.baseline = baseline
         self.wait = 0
         self.best_weights: dict[str, Any] | None = None
@@ -186,13 +180,9 @@ class ReduceLROnPlateau(Monitor):
         min_lr: float = 0.0,
     ) -> None:
         super().__init__(monitor, mode, min_delta)
-        if not 0 < factor < 1:
-            raise ValueError(f"ReduceLROnPlateau: factor must be between 0 and 1, got {factor}")
-        if not 0 <= min_lr < math.inf:
-            raise ValueError(f"ReduceLROnPlateau: min_lr must be ≥ 0, got {min_lr}")
         self.factor = factor
-        self.patience = check_whole("ReduceLROnPlateau: patience", patience, least=0)
-        self.cooldown = check_whole("ReduceLROnPlateau: cooldown", cooldown, least=0)
+        self.patience = patience
+        self.cooldown = cooldown
         self.min_lr = min_lr
         self.wait = 0
         self.cooling = 0

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nnlite.checks import check_whole
 from nnlite.files.atomic import PathLike
-from nnlite.training.callbacks.base import Callback
+from nnlite.training.callbacks.base import Callback, check_folder
 from nnlite.training.callbacks.monitor import Mode, Monitor
 from nnlite.training.state import Training
 
@@ -43,10 +42,6 @@ class Checkpoint(Monitor):
         mode: Mode = "auto",
     ) -> None:
         super().__init__(monitor, mode, min_delta=0.0)
-        if every_steps is not None:
-            check_whole("Checkpoint: every_steps", every_steps)
-        if every_epochs is not None:
-            check_whole("Checkpoint: every_epochs", every_epochs)
         if every_steps is not None and (every_epochs is not None or best_only):
             raise ValueError(
                 "Checkpoint: every_steps goes with neither every_epochs nor best_only, which "
@@ -56,7 +51,7 @@ class Checkpoint(Monitor):
         self.every_steps = every_steps
         self.every_epochs = every_epochs
         self.best_only = best_only
-        self.keep = check_whole("Checkpoint: keep", keep)
+        self.keep = keep
 
     @property
     def needs_validation(self) -> bool:
@@ -66,9 +61,7 @@ class Checkpoint(Monitor):
     def on_fit_begin(self, trainer: Training) -> None:
         """Find a wrong path now, not after an hour."""
         super().on_fit_begin(trainer)
-        folder = Path(self.path).parent
-        if not folder.is_dir():
-            raise ValueError(f"{self!r}: there is no folder {folder}")
+        check_folder(self, self.path)
 
     def on_step_end(self, trainer: Training) -> None:
         """Ask, every so many updates."""
