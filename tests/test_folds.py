@@ -59,7 +59,7 @@ def test_folds_follow_the_seed():
     ("function", "arguments", "error", "match"),
     [
         (k_fold, (10, 1), ValueError, "folds must be a whole number ≥ 2, got 1"),
-        (k_fold, (3, 5), ValueError, "rows must be a whole number ≥ 5, got 3"),
+        (k_fold, (3, 5), ValueError, "5 folds need as many rows, got 3"),
         (k_fold, (10, 2.5), ValueError, r"got 2\.5"),
         (k_fold, (np.arange(10), 2), ValueError, "rows must be a whole number"),
         (stratified_k_fold, ([0, 1, 0, 1], 1), ValueError, "≥ 2, got 1"),

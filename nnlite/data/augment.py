@@ -15,13 +15,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from nnlite.checks import check_whole
+from nnlite.arguments import checked
+from nnlite.checks import check_sizes
 from nnlite.data.batches import check_lengths
 from nnlite.random import Rng, as_generator
 
 __all__ = ["crop", "cutout", "flip", "mixup", "noise", "shift"]
 
 
+@checked
 def flip(x: np.ndarray, p: float = 0.5, axis: int = 2, rng: Rng = None) -> np.ndarray:
     """Mirror each image with probability p.
 
@@ -35,14 +37,13 @@ def flip(x: np.ndarray, p: float = 0.5, axis: int = 2, rng: Rng = None) -> np.nd
         TypeError, ValueError: for what is not a batch of images, or arguments out of range.
     """
     _check_images("flip", x)
-    if not 0 <= p <= 1:
-        raise ValueError(f"flip: p must be in [0, 1], got {p}")
     if axis not in (1, 2):
         raise ValueError(f"flip: axis must be 1 (top and bottom) or 2 (left and right), got {axis}")
     chosen = as_generator(rng).random(len(x)) < p
     return np.where(chosen[:, None, None, None], np.flip(x, axis), x)
 
 
+@checked
 def shift(x: np.ndarray, pixels: int, rng: Rng = None) -> np.ndarray:
     """Move each image by up to so many pixels along both axes; zeros come in at the edges.
 
@@ -55,10 +56,10 @@ def shift(x: np.ndarray, pixels: int, rng: Rng = None) -> np.ndarray:
         TypeError, ValueError: for what is not a batch of images, or pixels that are negative.
     """
     _check_images("shift", x)
-    check_whole("shift: pixels", pixels, least=0)
     return _cut(x, x.shape[1:3], pixels, as_generator(rng))
 
 
+@checked
 def crop(
     x: np.ndarray, size: int | tuple[int, int], padding: int = 0, rng: Rng = None
 ) -> np.ndarray:
@@ -77,10 +78,9 @@ def crop(
         TypeError, ValueError: for what is not a batch of images, or a window that does not fit.
     """
     _check_images("crop", x)
-    check_whole("crop: padding", padding, least=0)
-    height, width = (size, size) if not isinstance(size, tuple) else size
+    height, width = check_sizes("crop: size", size, 2)
     for wanted, there in ((height, x.shape[1]), (width, x.shape[2])):
-        if check_whole("crop: size", wanted) > there + 2 * padding:
+        if wanted > there + 2 * padding:
             raise ValueError(
                 f"crop: a window of ({height}, {width}) does not fit images {x.shape[1:3]} with "
                 f"padding {padding}"
@@ -88,6 +88,7 @@ def crop(
     return _cut(x, (height, width), padding, as_generator(rng))
 
 
+@checked
 def noise(x: np.ndarray, std: float, rng: Rng = None) -> np.ndarray:
     """Add normal noise to every value.
 
@@ -103,12 +104,11 @@ def noise(x: np.ndarray, std: float, rng: Rng = None) -> np.ndarray:
     if not isinstance(x, np.ndarray) or x.dtype.kind != "f":
         got = getattr(x, "dtype", type(x).__name__)
         raise TypeError(f"noise: expected an array of floats, got {got}")
-    if not 0 <= std < np.inf:
-        raise ValueError(f"noise: std must be finite and ≥ 0, got {std}")
     drawn = as_generator(rng).standard_normal(x.shape, np.float64 if x.itemsize == 8 else "f4")
     return x + (std * drawn).astype(x.dtype, copy=False)
 
 
+@checked
 def cutout(x: np.ndarray, size: int, rng: Rng = None) -> np.ndarray:
     """Set a square of each image to zero; its centre is any pixel, so it may stick out.
 
@@ -123,7 +123,6 @@ def cutout(x: np.ndarray, size: int, rng: Rng = None) -> np.ndarray:
     Source: DeVries & Taylor 2017.
     """
     _check_images("cutout", x)
-    check_whole("cutout: size", size)
     rng = as_generator(rng)
     inside = []  # (N, H) and (N, W): the rows and the columns of the square
     for length in x.shape[1:3]:
@@ -134,6 +133,7 @@ def cutout(x: np.ndarray, size: int, rng: Rng = None) -> np.ndarray:
     return np.where(hole[..., None], x.dtype.type(0), x)
 
 
+@checked
 def mixup(
     x: np.ndarray, y: np.ndarray, alpha: float = 0.2, rng: Rng = None
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -160,8 +160,6 @@ def mixup(
                 f"mixup: {name} must hold floats, got dtype {values.dtype}; "
                 "classes go through one_hot first"
             )
-    if not 0 < alpha < np.inf:
-        raise ValueError(f"mixup: alpha must be a number > 0, got {alpha}")
     rng = as_generator(rng)
     share, partner = rng.beta(alpha, alpha, len(x)), rng.permutation(len(x))
     return _mixed(x, share, partner), _mixed(y, share, partner)

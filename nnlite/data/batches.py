@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from nnlite.checks import check_whole
-from nnlite.data.sources import Rows, as_rows, is_stream
+from nnlite.arguments import checked
+from nnlite.data.sources import Rows, as_rows, is_stream, one_pass
 from nnlite.padded import Padded
 from nnlite.random import Rng, as_generator
 
@@ -28,6 +28,7 @@ def check_lengths(*values: Any) -> list[Any]:
     return arrays
 
 
+@checked
 def batches(
     *arrays: Any,
     batch_size: int = 32,
@@ -58,10 +59,9 @@ def batches(
         TypeError: for a generator, which could be walked through once only; at the call.
     """
     if len(arrays) == 1 and is_stream(arrays[0]):
-        return iter(arrays[0](as_generator(rng)))
+        return one_pass("batches: data", arrays[0], as_generator(rng))
     checked = check_lengths(*arrays)
     rows = len(checked[0])
-    batch_size = check_whole("batch_size", batch_size)
     order = as_generator(rng).permutation(rows) if shuffle else None
     stop = rows - rows % batch_size if drop_last else rows
     return walk(checked, order, range(0, stop, batch_size))

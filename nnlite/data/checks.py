@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from nnlite.checks import as_array
 from nnlite.padded import Padded
 
 
@@ -17,10 +18,7 @@ def as_numbers(name: str, values: Any) -> np.ndarray:
         TypeError: for strings, objects and anything else that is not a number.
         ValueError: when there is no row, or rows differ in length.
     """
-    try:
-        array = np.asarray(values)
-    except ValueError as error:  # rows of different lengths
-        raise ValueError(f"{name} must be an array: {error}") from None
+    array = as_array(name, values)
     if array.dtype.kind not in "fiub":
         hint = "; number class names with np.unique(y, return_inverse=True)[1]"
         names = name.endswith("y") and array.dtype.kind in "OUST"

@@ -12,7 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from nnlite.arguments import checked
 
+
+@checked
 def load_digits(flatten: bool = True) -> tuple[np.ndarray, np.ndarray]:
     """1,797 handwritten digits, 8 × 8 pixels, with their classes 0 to 9.
 

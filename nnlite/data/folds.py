@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from nnlite.checks import check_whole
+from nnlite.arguments import checked
 from nnlite.data.checks import as_numbers
 from nnlite.random import Rng, as_generator
 
 Folds = list[tuple[np.ndarray, np.ndarray]]
 
 
+@checked
 def k_fold(
     rows: int,
     folds: int = 5,
@@ -37,14 +38,15 @@ def k_fold(
     Raises:
         ValueError: for fewer than 2 folds, or fewer rows than folds.
     """
-    check_whole("k_fold: folds", folds, least=2)
-    check_whole("k_fold: rows", rows, least=folds)
+    if rows < folds:
+        raise ValueError(f"k_fold: {folds} folds need as many rows, got {rows}")
     order = as_generator(rng).permutation(rows) if shuffle else np.arange(rows)
     fold = np.empty(rows, np.int64)
     fold[order] = np.arange(rows) * folds // rows  # stretches whose sizes differ by at most one
     return _parts(fold, folds)
 
 
+@checked
 def stratified_k_fold(classes: np.ndarray, folds: int = 5, rng: Rng = None) -> Folds:
     """Folds that all have the classes in the same proportions, to within one row a class.
 
@@ -61,7 +63,6 @@ def stratified_k_fold(classes: np.ndarray, folds: int = 5, rng: Rng = None) -> F
         ValueError: for another shape than (N,), fewer than 2 folds, or a class with fewer members
             than there are folds.
     """
-    check_whole("stratified_k_fold: folds", folds, least=2)
     classes = as_numbers("classes", classes)
     if classes.ndim != 1:
         raise ValueError(f"stratified_k_fold: expected classes (N,), got shape {classes.shape}")

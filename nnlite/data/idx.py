@@ -16,10 +16,13 @@ from typing import IO
 
 import numpy as np
 
+from nnlite.arguments import checked
+
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 BLOCK = 1 << 20  # how much is read at a time, so that a false size allocates nothing
 
 
+@checked
 def load_idx(path: str | PathLike[str]) -> np.ndarray:
     """The array in an IDX file, plain or compressed with gzip (told by content, not by name).
 

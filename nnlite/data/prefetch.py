@@ -9,7 +9,7 @@ from contextlib import closing, nullcontext
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from nnlite.checks import check_whole
+from nnlite.arguments import checked, shown
 
 Item = TypeVar("Item")
 
@@ -23,6 +23,7 @@ class _Failed:
         self.error = error
 
 
+@checked
 def prefetch(source: Iterable[Item], ahead: int = 2) -> Generator[Item, None, None]:
     """The items of a slow source, loaded by a thread of its own, in their order.
 
@@ -47,8 +48,14 @@ def prefetch(source: Iterable[Item], ahead: int = 2) -> Generator[Item, None, No
         ValueError: when `ahead` is not a whole number ≥ 1; at the call.
         TypeError: when the source cannot be walked through; at the call.
     """
-    check_whole("prefetch: ahead", ahead)
-    return _walk(iter(source), ahead)
+    try:
+        items = iter(source)
+    except TypeError:
+        raise TypeError(
+            f"prefetch: source must be something to walk through, such as a generator, "
+            f"got {shown(source)}"
+        ) from None
+    return _walk(items, ahead)
 
 
 def _walk(items: Iterator[Item], ahead: int) -> Generator[Item, None, None]:

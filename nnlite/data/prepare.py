@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from nnlite.checks import check_whole
+from nnlite.arguments import checked
 from nnlite.data.checks import as_numbers, check_finite
 
 
+@checked
 def one_hot(y: np.ndarray, num_classes: int | None = None) -> np.ndarray:
     """Classes as rows with a single 1.
 
@@ -24,8 +25,6 @@ def one_hot(y: np.ndarray, num_classes: int | None = None) -> np.ndarray:
         TypeError: when the classes are not integers.
         ValueError: for a class that is negative or not below C; the first one is named.
     """
-    if num_classes is not None:
-        check_whole("num_classes", num_classes)
     y = as_numbers("y", y)
     if y.dtype.kind not in "iu":
         raise TypeError(f"y must hold integer classes, got dtype {y.dtype}")

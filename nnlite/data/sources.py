@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
+from nnlite.arguments import REFUSED, Called
+from nnlite.checks import as_array
 from nnlite.data.checks import as_input
 from nnlite.padded import Padded
 
+STREAM = Called(1, "data or a generator function f(rng)")
 BLOCK = 1 << 20  # bytes of a memory-mapped file that are read at a time to check it
 
 
@@ -63,7 +66,24 @@ class Rows:
 
 def is_stream(values: Any) -> bool:
     """Whether it is a generator function, to be called for each pass over its data."""
-    return callable(values) and not hasattr(values, "__len__")
+    return callable(values) and not isinstance(values, type) and not hasattr(values, "__len__")
+
+
+def one_pass(name: str, make: Any, rng: np.random.Generator) -> Iterator[Any]:
+    """What a generator function makes of `rng`.
+
+    Raises:
+        TypeError: when it is not called with one argument, or returns nothing to walk through.
+    """
+    if STREAM.take(make) is REFUSED:
+        raise STREAM.refusal(name, make)
+    made = make(rng)
+    if not isinstance(made, Iterable):
+        raise TypeError(
+            f"{name}: expected a generator function f(rng), got a function that returns "
+            f"{type(made).__name__}"
+        )
+    return iter(made)
 
 
 def as_rows(values: Any) -> Any:
@@ -84,7 +104,7 @@ def as_rows(values: Any) -> Any:
     lazy = hasattr(values, "__len__") and hasattr(values, "__getitem__")
     if lazy and not isinstance(values, list | tuple) and not hasattr(values, "__array__"):
         return Rows(values)
-    return np.asarray(values)
+    return as_array("data", values)
 
 
 def as_source(name: str, values: Any, dtype: DTypeLike | None = None) -> Any:

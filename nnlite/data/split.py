@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from nnlite.arguments import checked
 from nnlite.checks import is_whole
 from nnlite.data.batches import check_lengths
 from nnlite.data.checks import as_numbers
 from nnlite.random import Rng, as_generator
 
 
+@checked
 def train_test_split(
     *arrays: Any,
     test_size: float = 0.25,
@@ -60,8 +62,8 @@ def train_test_split(
 
 
 def _test_rows(rows: int, test_size: float) -> int:
-    share = isinstance(test_size, (float, np.floating))
-    test_rows = round(rows * test_size) if share and 0 < test_size < 1 else test_size
+    share = isinstance(test_size, float) and test_size < 1
+    test_rows = round(rows * test_size) if share else test_size
     if not is_whole(test_rows) or not 0 < test_rows < rows:
         raise ValueError(
             f"test_size={test_size} of {rows} rows leaves one part empty; it must be a share "

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nnlite.data.checks import as_input
-from nnlite.data.sources import each_input, rows_of
+from nnlite.data.sources import each_input, one_pass, rows_of
 from nnlite.layers.base import Layer, floating_dtype
 from nnlite.losses.base import Loss
 from nnlite.padded import plain
@@ -63,13 +63,8 @@ class StreamDataset:
             TypeError: when `make` returns nothing to walk through, or a batch holds no numbers.
             ValueError: for a batch that is wrong, or when there is none; it is named.
         """
-        made = self.make(np.random.default_rng(0 if order is None else order))
-        if not isinstance(made, Iterable):
-            raise TypeError(
-                f"{self.name}data: expected a generator function f(rng), got a function that "
-                f"returns {type(made).__name__}"
-            )
-        items: Any = iter(made)
+        rng = np.random.default_rng(0 if order is None else order)
+        items: Any = one_pass(f"{self.name}data", self.make, rng)
         number = 0
         with closing(items) if hasattr(items, "close") else nullcontext():
             for number, batch in enumerate(itertools.islice(items, skip, None), start=skip + 1):
