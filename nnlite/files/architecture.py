@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from nnlite import initializers, layers
+from nnlite.arguments import shown
 from nnlite.construction import Constructed, argument, signature
 from nnlite.initializers import Initializer
 from nnlite.layers.base import Layer
@@ -33,6 +34,8 @@ def known_classes(custom: Iterable[type] = ()) -> dict[str, type]:
     }
     if inspect.isclass(custom):
         raise TypeError(f"custom_layers: expected a list of classes: [{custom.__name__}]")
+    if not isinstance(custom, Iterable) or isinstance(custom, np.ndarray):
+        raise TypeError(f"custom_layers: expected a list of classes, got {shown(custom)}")
     for cls in custom:
         if not (inspect.isclass(cls) and issubclass(cls, Constructed)):
             raise TypeError(f"custom_layers: expected classes of layers, got {cls!r}")

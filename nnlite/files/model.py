@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nnlite.arguments import checked
 from nnlite.files import archive
 from nnlite.files.architecture import build, describe, known_classes
 from nnlite.files.archive import CheckpointError
@@ -17,6 +18,7 @@ from nnlite.layers.base import Layer
 from nnlite.layers.structure import arrays, tie, ties
 
 
+@checked
 def save_model(model: Layer, path: PathLike) -> None:
     """Write a model to a file: its architecture, weights, buffers and generators.
 
@@ -42,6 +44,7 @@ def save_model(model: Layer, path: PathLike) -> None:
     archive.write(path, "model", content)
 
 
+@checked
 def load_model(path: PathLike, custom_layers: Iterable[type] = ()) -> Layer:
     """Build the model in a file of `save_model`.
 

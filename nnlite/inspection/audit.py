@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nnlite.arguments import checked
 from nnlite.inspection.one_step import OneStep, bare
 from nnlite.layers.base import Layer
 from nnlite.layers.structure import nested, place_name, sub_layers, unwatch, watch
@@ -97,6 +98,7 @@ def _ratio_text(row: AuditRow) -> str:
     return f"{max(ratios):.1e}" if ratios else "-"
 
 
+@checked
 def audit(model: Layer, loss: Loss, x: Any, y: np.ndarray) -> Audit:
     """Look at one training step from inside, on a copy.
 
@@ -112,7 +114,7 @@ def audit(model: Layer, loss: Loss, x: Any, y: np.ndarray) -> Audit:
     Returns:
         The audit; print it, or read `findings`.
     """
-    step = OneStep("audit", model, loss)
+    step = OneStep(model, loss)
     recorder = Recorder(step.layer)
     with np.errstate(all="ignore"):
         step.run(x, y)

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from nnlite.checks import check_instance
+from nnlite.arguments import checked
+from nnlite.data.checks import as_numbers
 from nnlite.inspection import contract
 from nnlite.inspection.diagnosis import diagnose
 from nnlite.inspection.evidence import Evidence, close
@@ -30,6 +31,7 @@ FEW = 3  # samples of the small batch in which a mistake is looked for
 JACOBIAN = 600  # largest number of outputs, and of entries, for which Jacobians are compared
 
 
+@checked
 def check_gradients(
     layer: Layer,
     x: np.ndarray | Padded,
@@ -69,12 +71,9 @@ def check_gradients(
         ValueError: when only one of `loss` and `target` is given, or x is empty.
         TypeError: when x does not hold numbers, or layer is no layer.
     """
-    check_instance("check_gradients: layer", layer, Layer)
     if (loss is None) != (target is None):
         raise ValueError("check_gradients: give loss and target together")
-    x = x if isinstance(x, Padded) else np.asarray(x)
-    if x.dtype.kind not in "fiub":
-        raise TypeError(f"check_gradients: x must hold numbers, got dtype {x.dtype}")
+    x = x if isinstance(x, Padded) else as_numbers("check_gradients: x", x)
     if plain(x).size == 0:
         raise ValueError(f"check_gradients: x is empty, shape {x.shape}")
     with inference(False):  # losses keep what their backward needs

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from nnlite.checks import check_instance
+from nnlite.arguments import checked
+from nnlite.data.checks import as_numbers
 from nnlite.inspection.evidence import CLOSE
 from nnlite.inspection.numeric import TOLERANCE, jacobian_by_differences
 from nnlite.inspection.probe import Probe, floats
@@ -62,6 +63,7 @@ class Jacobian:
         draw_matrix(self.matrix, f"{self.layer}: {self.structure}", "input", "output", path)
 
 
+@checked
 def jacobian(layer: Layer, x: np.ndarray, check: bool = False) -> Jacobian:
     """The matrix of all ∂yᵢ/∂xⱼ, row by row: backward of one unit of upstream gradient each.
 
@@ -78,8 +80,7 @@ def jacobian(layer: Layer, x: np.ndarray, check: bool = False) -> Jacobian:
         ValueError: when x is empty, or the matrix would have more than 16 million entries.
         GradientError: with `check`, when backward and differences disagree.
     """
-    check_instance("jacobian: layer", layer, Layer)
-    x = np.asarray(x)
+    x = as_numbers("jacobian: x", x)
     if x.dtype.kind != "f":
         raise TypeError(f"jacobian: x must hold floats, got dtype {x.dtype}")
     if x.size == 0:

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nnlite.checks import check_instance
 from nnlite.layers.base import Layer
 from nnlite.losses.base import Loss
 from nnlite.padded import Padded, masked, plain
@@ -78,13 +77,10 @@ class OneStep(Replica):
     """One training step, but for the update, on copies of a model and of its loss.
 
     Args:
-        tool: who asks, for error messages.
         model, loss: what to copy.
     """
 
-    def __init__(self, tool: str, model: Layer, loss: Loss) -> None:
-        check_instance(f"{tool}: model", model, Layer)
-        check_instance(f"{tool}: loss", loss, Loss)
+    def __init__(self, model: Layer, loss: Loss) -> None:
         super().__init__(model)
         self.loss = copy.deepcopy(loss)
 

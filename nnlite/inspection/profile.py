@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nnlite.arguments import checked
 from nnlite.inspection.one_step import OneStep, bare
 from nnlite.inspection.summary import format_bytes
 from nnlite.layers.base import Layer
@@ -112,6 +113,7 @@ def _microseconds(seconds: float) -> str:
     return f"{1e6 * seconds:,.0f} µs"
 
 
+@checked
 def profile(model: Layer, loss: Loss, x: Any, y: np.ndarray) -> Profile:
     """Time forward and backward of every layer, on a copy, over half a second of steps.
 
@@ -123,7 +125,7 @@ def profile(model: Layer, loss: Loss, x: Any, y: np.ndarray) -> Profile:
     Returns:
         The profile; print it.
     """
-    step = OneStep("profile", model, loss)
+    step = OneStep(model, loss)
     step.layer.needs_input_grad = False  # as in training
     clocks = [
         _Clock(place_name(place, layer), layer)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from nnlite.checks import check_instance
+from nnlite.arguments import checked
 from nnlite.inspection.one_step import Replica, bare
 from nnlite.layers.base import Layer, floating_dtype
 from nnlite.layers.structure import nested, sub_layers, watch
@@ -63,6 +63,7 @@ class Summary:
         return "\n".join([lines[0], rule, *lines[1:], rule, foot])
 
 
+@checked
 def summary(
     model: Layer,
     input_shape: int | tuple[int, ...],
@@ -86,7 +87,6 @@ def summary(
     Raises:
         ValueError: when the shape does not fit; the message names the layer.
     """
-    check_instance("summary: model", model, Layer)
     sample = (input_shape,) if isinstance(input_shape, int) else tuple(input_shape)
     replica = Replica(model)
     shapes: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {}

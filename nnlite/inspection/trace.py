@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from nnlite.arguments import checked
 from nnlite.inspection.equations import symbol
 from nnlite.inspection.one_step import OneStep, bare
 from nnlite.inspection.record import Trace, TraceStep, Value
@@ -19,6 +20,7 @@ UPSTREAM = "pass the gradient upstream"
 THROUGH_TIME = "go back through time"
 
 
+@checked
 def trace(model: Layer, loss: Loss, x: Any, y: np.ndarray) -> Trace:
     """Run one training step on a copy, and write down everything that it computes.
 
@@ -33,7 +35,7 @@ def trace(model: Layer, loss: Loss, x: Any, y: np.ndarray) -> Trace:
     Returns:
         The trace; print it, iterate over it, or write it with `to_html`.
     """
-    step = OneStep("trace", model, loss)
+    step = OneStep(model, loss)
     recorder = _Recorder()
     layers = list(nested(step.layer))
     for place, layer in layers:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nnlite.checks import check_whole
+from nnlite.arguments import checked
 from nnlite.padded import masked
 from nnlite.training.feeding import Batch, Dataset, as_dataset
 from nnlite.training.state import Training
@@ -103,6 +103,7 @@ class LRRange:
         draw_lr_range(self.lrs, self.losses, self.smoothed, suggestion, path)
 
 
+@checked
 def lr_range_test(
     trainer: Training,
     x: Any,
@@ -135,10 +136,8 @@ def lr_range_test(
 
     Source: Smith 2017, "Cyclical Learning Rates", section 3.3; the range is that of fastai.
     """
-    if not 0 < min_lr < max_lr < math.inf:
+    if min_lr >= max_lr:
         raise ValueError(f"lr_range_test: expected 0 < min_lr < max_lr, got {min_lr} and {max_lr}")
-    check_whole("lr_range_test: steps", steps, least=10)
-    check_whole("lr_range_test: batch_size", batch_size)
     model, loss, optimizer, rng = copy.deepcopy(
         (trainer.model, trainer.loss, trainer.optimizer, trainer.rng)
     )

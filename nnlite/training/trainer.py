@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nnlite.checks import check_instance, check_instances, check_whole, is_number
+from nnlite.arguments import checked
 from nnlite.construction import Constructed
 from nnlite.files.atomic import PathLike
 from nnlite.layers.base import Layer, check_even_batches
@@ -92,13 +92,6 @@ class Trainer(Constructed):
         metrics: Sequence[Metric] = (),
         rng: Rng = None,
     ) -> None:
-        for name, value, kind in (
-            ("model", model, Layer),
-            ("loss", loss, Loss),
-            ("optimizer", optimizer, Optimizer),
-        ):
-            check_instance(f"Trainer: {name}", value, kind)
-        check_instances("Trainer: metrics", metrics, Metric)
         own = {id(parameter) for parameter in model.parameters()}
         if not any(id(parameter) in own for parameter in optimizer.parameters):
             raise ValueError(
@@ -121,6 +114,7 @@ class Trainer(Constructed):
 
     # -- the loop --------------------------------------------------------------------------------
 
+    @checked
     def fit(
         self,
         x: Any,
@@ -180,14 +174,6 @@ class Trainer(Constructed):
         """
         if validation_batch_size is None:
             validation_batch_size = batch_size
-        for name, value in (
-            ("epochs", epochs),
-            ("batch_size", batch_size),
-            ("validation_batch_size", validation_batch_size),
-            ("accumulate", accumulate),
-        ):
-            check_whole(f"fit: {name}", value)
-        check_instances("fit: callbacks", callbacks, Callback)
         train, held_out = self._data(
             x, y, sample_weight, class_weight, validation_data, validation_split, drop_last
         )
@@ -323,6 +309,7 @@ class Trainer(Constructed):
         self.optimizer.step(grad_scale=1 / total if mean and total else 1.0)
         self.optimizer.zero_grad()
 
+    @checked
     def evaluate(
         self, x: Any, y: Any = None, batch_size: int = 256, sample_weight: Any = None
     ) -> dict[str, Any]:
@@ -355,10 +342,6 @@ class Trainer(Constructed):
         drop_last: bool,
     ) -> tuple[Dataset, Dataset | None]:
         """The data to train on, and to validate with; a split is not drawn yet."""
-        if not is_number(validation_split) or not 0 <= validation_split < 1:
-            raise ValueError(
-                f"fit: validation_split must be a share in [0, 1), got {validation_split!r}"
-            )
         if validation_data is not None and validation_split:
             raise ValueError("fit: give validation_data or validation_split, not both")
         parts = self.model, self.loss
@@ -437,6 +420,7 @@ class Trainer(Constructed):
 
     # -- files -----------------------------------------------------------------------------------
 
+    @checked
     def save(self, path: PathLike, keep: int = 1) -> None:
         """Write the whole state of the training to a file; see `Checkpoint` to do it regularly.
 
@@ -454,7 +438,6 @@ class Trainer(Constructed):
             TypeError: when a callback or metric remembers what no file can hold.
             CheckpointError: when the file cannot be written; the old one is unchanged then.
         """
-        check_whole("save: keep", keep)
         if self._callbacks.telling:
             self._callbacks.ask_for(path, keep)
             return
@@ -464,6 +447,7 @@ class Trainer(Constructed):
             state = place  # nothing was trained since
         checkpoint.write(path, state, keep)
 
+    @checked
     def load(self, path: PathLike) -> None:
         """Take over everything from a file of `save`; the next `fit` goes on with the saved call.
 
