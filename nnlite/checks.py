@@ -89,31 +89,6 @@ def sample_hint(shape: tuple[int, ...], ranks: Container[int]) -> str:
     return "; a single sample needs its batch axis: x[None]" if lacks else ""
 
 
-def check_instance(name: str, value: object, kind: type[Any]) -> None:
-    """Refuse what is not an instance of `kind`.
-
-    Raises:
-        TypeError: says what it is, and how to get an instance where a class was given.
-    """
-    if not isinstance(value, kind):
-        article = "an" if kind.__name__[0] in "AEIOU" else "a"
-        raise TypeError(
-            f"{name} must be {article} {kind.__name__}, got {value!r}{instance_hint(value)}"
-        )
-
-
-def check_instances(name: str, values: object, kind: type[Any]) -> None:
-    """Refuse what is not a list or tuple of instances of `kind`.
-
-    Raises:
-        TypeError: names the entry that is not one.
-    """
-    if not isinstance(values, list | tuple):
-        raise TypeError(f"{name} must be a list, got {values!r}; put it in [ ]")
-    for index, value in enumerate(values):
-        check_instance(f"{name}[{index}]", value, kind)
-
-
 def check_whole(name: str, value: int, least: int = 1) -> int:
     """The value as a Python integer.
 
@@ -123,36 +98,6 @@ def check_whole(name: str, value: int, least: int = 1) -> int:
     if not is_whole(value) or value < least:
         raise ValueError(f"{name} must be a whole number ≥ {least}, got {value!r}")
     return int(value)
-
-
-def check_probability(name: str, value: float) -> None:
-    """Refuse what is no probability of dropping a value.
-
-    Raises:
-        ValueError: when it is no number, below 0, or 1 and above.
-    """
-    if not in_range(value, below=1):
-        raise ValueError(f"{name} must be a number, at least 0 and below 1, got {value!r}")
-
-
-def check_not_negative(name: str, value: float) -> None:
-    """Refuse what is no finite number ≥ 0.
-
-    Raises:
-        ValueError: names the value.
-    """
-    if not in_range(value):
-        raise ValueError(f"{name} must be a number ≥ 0, got {value!r}")
-
-
-def check_flag(name: str, value: bool) -> None:
-    """Refuse what is neither True nor False, such as an argument in another one's place.
-
-    Raises:
-        ValueError: names the value.
-    """
-    if not isinstance(value, bool):
-        raise ValueError(f"{name} must be True or False, got {value!r}")
 
 
 def check_axis(owner: object, axis: int, shape: tuple[int, ...]) -> None:
