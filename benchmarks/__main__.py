@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -168,6 +171,19 @@ class Suite:
             f"file's name and nothing changed, {damaged.harmless} loaded with equal content"
         )
         self.results["reliability"] = {"kills": killed._asdict(), "damages": damaged._asdict()}
+
+    def hostile(self) -> None:
+        """Every argument of every public class and function with values that make no sense."""
+        command = [sys.executable, "-m", "benchmarks.hostile"]
+        *wrong, counts = subprocess.run(
+            command, stdout=subprocess.PIPE, text=True, check=True, cwd=turns.ROOT
+        ).stdout.splitlines()
+        print("\n".join(wrong))
+        found = json.loads(counts)
+        print(
+            f"{sum(found.values()):,} calls: " + ", ".join(f"{n:,} {k}" for k, n in found.items())
+        )
+        self.results["hostile"] = found
 
     def digits(self) -> None:
         """The main job: accuracy and time of examples/03_digits.py."""
