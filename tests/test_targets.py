@@ -10,6 +10,9 @@ import pytest
 import nnlite as nn
 from nnlite.training.class_weight import balanced, of_classes
 
+# predictions that no model would give, and rows that do not count, are what is tested here
+pytestmark = pytest.mark.filterwarnings("ignore::nnlite.checks.ModelWarning")
+
 LABELS = np.array([[1, 1, 0], [1, 1, 0]])
 SCORES = np.where(LABELS > 0, 2.0, -2.0)
 BINARY = [nn.Accuracy, nn.Precision, nn.Recall, nn.F1]
@@ -347,8 +350,8 @@ def test_classes_that_are_no_whole_numbers():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"threshold": "0.5"}, "threshold must be a number, got '0.5'"),
-        ({"multi_label": 1}, "multi_label must be True or False, got 1"),
+        ({"threshold": "0.5"}, "threshold must be a number or None, got '0.5'"),
+        ({"multi_label": 1}, "multi_label must be True or False or None, got 1"),
         ({"ignore_index": 0.5}, "ignore_index must be a whole number, got 0.5"),
     ],
 )
@@ -581,3 +584,41 @@ def test_class_weights_of_rows_whose_class_is_ignored_as_an_integer():
     np.testing.assert_array_equal(
         of_classes(np.arange(3), np.zeros((3, 3)), [2, 3, 4], 0), [1, 3, 4]
     )
+
+
+def test_balanced_weights_of_training_are_those_of_validation():
+    x = np.eye(4, dtype=np.float32)
+    y, one_class = np.array([0, 0, 0, 1]), np.array([1, 1, 1, 1])
+    options = {"epochs": 1, "verbose": False}
+    losses = [
+        trainer(nn.CrossEntropyLoss()).fit(
+            x, y, validation_data=(x, y_held_out), class_weight=weight, **options
+        )["val_loss"]
+        for weight in ("balanced", {0: 2 / 3, 1: 2.0})
+        for y_held_out in (y[::-1], one_class)
+    ]
+    assert losses[:2] == losses[2:]
+
+
+def test_balanced_weights_of_padded_sequences_count_real_steps():
+    x = nn.Padded(np.zeros((2, 3, 4), np.float32), [1, 3])
+    y = np.array([[1, 0, 0], [0, 0, 1]])  # of real steps two of each class
+    losses = [
+        trainer(nn.CrossEntropyLoss()).fit(x, y, epochs=1, verbose=False, class_weight=weight)
+        for weight in ("balanced", {0: 1.0, 1: 1.0})
+    ]
+    assert losses[0]["loss"] == losses[1]["loss"]
+
+
+def test_a_stream_cannot_be_balanced():
+    with pytest.raises(ValueError, match="needs all targets at once; for a generator function"):
+        trainer(nn.CrossEntropyLoss()).fit(lambda rng: iter(()), class_weight="balanced")
+
+
+def test_metrics_are_asked_about_what_is_real_of_padded_targets():
+    nn.seed(0)
+    model = nn.Sequential(nn.Linear(4, 3))
+    x = nn.Padded(np.zeros((1, 3, 4), np.float32), [2])
+    y = np.array([[[1, 0, 0], [0, 1, 0], [0, 0, 0]]], np.float32)  # the last step is padding
+    t = nn.Trainer(model, nn.MSELoss(), nn.Adam(model.parameters()), metrics=[nn.Accuracy()])
+    assert t.fit(x, y, epochs=1, verbose=False)["accuracy"][0] in (0.0, 0.5, 1.0)

@@ -153,8 +153,8 @@ class Trainer(Constructed):
             validation_batch_size: samples per batch there (default None: batch_size).
             callbacks: called at their moments, in this order.
             sample_weight: one weight per sample (default: all 1).
-            class_weight: weights by class, a mapping or a list; they multiply the sample weights,
-                in validation too.
+            class_weight: weights by class, a mapping or a list, or "balanced", which lets all
+                classes of y count the same; they multiply the sample weights, in validation too.
             shuffle: whether each epoch has an order of its own (default True).
             drop_last: whether to leave out a last batch that is not full (default False).
             accumulate: how many batches make one update, exact for uneven ones (default 1).
@@ -205,7 +205,8 @@ class Trainer(Constructed):
                 self.model, held_out.rows, validation_batch_size, "fit: validation: "
             )
 
-        warn_of_mistakes(self.model, self.loss, *(train if isinstance(train, ArrayDataset) else ()))
+        data = train[:3] if isinstance(train, ArrayDataset) else ()
+        warn_of_mistakes(self.model, self.loss, *data)
 
         # nothing has changed until here
         if state is not None:
@@ -348,6 +349,8 @@ class Trainer(Constructed):
         train = as_dataset(*parts, x, y, sample_weight, class_weight, measures=self.measures)
         if isinstance(train, StreamDataset) and (validation_split or drop_last):
             raise ValueError("fit: validation_split and drop_last need data with a length")
+        if isinstance(train, ArrayDataset):
+            class_weight = train.class_weight  # "balanced" means as in training
         return train, validation_dataset(*parts, validation_data, class_weight, self.measures)
 
     def _batches_left(

@@ -35,6 +35,10 @@ def concat(x, weight, bias, *weights):
     return torch.cat([linear(x, weight, bias), x, mlp(x, *weights)], -1)
 
 
+def parallel(x, weight, bias, *weights):
+    return torch.cat([linear(x[..., :2], weight, bias), mlp(x[..., 2:], *weights)], -1)
+
+
 def add(x, w1, b1, *weights):
     return linear(x, w1, b1) + mlp(x, *weights[:4]) + linear(x, *weights[4:])
 
@@ -94,6 +98,8 @@ REFERENCE = {
     "Residual shortcut": with_shortcut,
     "Concat": concat,
     "Concat one": linear,
+    "Parallel": parallel,
+    "Join": identity,
     "Add": add,
     "Add one": identity,
 }

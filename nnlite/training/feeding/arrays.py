@@ -12,11 +12,11 @@ from nnlite.data.sources import as_source, each_input, rows_of
 from nnlite.data.split import train_test_split
 from nnlite.layers.base import Layer, floating_dtype
 from nnlite.losses.base import Loss
-from nnlite.padded import plain
-from nnlite.training.class_weight import ClassWeight
+from nnlite.padded import Padded, masked, plain
+from nnlite.training.class_weight import ClassWeight, balanced
 from nnlite.training.feeding.batch import Batch
 from nnlite.training.feeding.checks import about, check_same_rows, check_targets, unpadded
-from nnlite.training.feeding.weights import weights_of
+from nnlite.training.feeding.weights import ignored_class, like, weights_of
 from nnlite.training.measures import Measures
 
 
@@ -26,6 +26,7 @@ class ArrayDataset(NamedTuple):
     x: Any  # (N, …), `Padded`, `Rows`, or a tuple of them
     y: Any  # (N, …)
     weight: np.ndarray | None = None
+    class_weight: ClassWeight | None = None  # the numbers behind "balanced"
 
     @classmethod
     def checked(
@@ -57,18 +58,19 @@ class ArrayDataset(NamedTuple):
         check_same_rows(f"{name}x", x, f"{name}y", y)
         with model.evaluation():
             with about(f"{name}x", x):
-                one = plain(model(rows_of(x, slice(1))))
+                prediction = model(rows_of(x, slice(1)))
+            one = plain(prediction)
             with about(f"{name}y", y):
                 check_targets(loss, one, y)
-            ignored = getattr(loss, "ignore_index", None)
-            weight = weights_of(
-                f"{name}sample_weight", y, sample_weight, class_weight, one, ignored
-            )
+            if isinstance(class_weight, str) and class_weight == "balanced":
+                mask = x.mask if isinstance(prediction, Padded) else None
+                class_weight = balanced(y[:], like(one, y), ignored_class(loss), mask)
+            weight = weights_of(f"{name}sample_weight", y, sample_weight, class_weight, one, loss)
             if measures is not None:
-                one_weight = None if weight is None else weight[:1]
+                one, one_weight = masked(prediction, None if weight is None else weight[:1])
                 value = loss(one, y[:1], one_weight)
                 measures.fresh().add(value, loss, one, y[:1], one_weight)
-        return cls(x, y, weight)
+        return cls(x, y, weight, class_weight)
 
     @property
     def rows(self) -> int:
@@ -99,7 +101,8 @@ class ArrayDataset(NamedTuple):
     def part(self, numbers: np.ndarray) -> ArrayDataset:
         """Some of the rows."""
         weight = None if self.weight is None else self.weight[numbers]
-        return ArrayDataset(rows_of(self.x, numbers), rows_of(self.y, numbers), weight)
+        x, y = rows_of(self.x, numbers), rows_of(self.y, numbers)
+        return ArrayDataset(x, y, weight, self.class_weight)
 
     def split(self, fraction: float, rng: np.random.Generator) -> tuple[ArrayDataset, ArrayDataset]:
         """A shuffled (training, validation) split."""

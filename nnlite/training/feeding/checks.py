@@ -12,6 +12,7 @@ from nnlite.data.sources import Rows
 from nnlite.layers.base import Layer, check_even_batches
 from nnlite.losses.base import Loss
 from nnlite.padded import Padded
+from nnlite.training.feeding.weights import like
 
 
 def unpadded(name: str, y: Any) -> Any:
@@ -39,7 +40,7 @@ def check_targets(loss: Loss, one: np.ndarray, y: Any) -> None:
     for rows in y.blocks() if isinstance(y, Rows) else [slice(len(y))]:
         targets = y[rows]
         try:
-            loss.check(np.broadcast_to(one[:1], (len(targets), *one.shape[1:])), targets)
+            loss.check(like(one, targets), targets)
         except (TypeError, ValueError) as error:
             if rows.start:
                 error.add_note(f"counted from row {rows.start} on")

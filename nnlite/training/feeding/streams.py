@@ -39,6 +39,11 @@ class StreamDataset:
         class_weight: ClassWeight | None = None,
         name: str = "",
     ) -> None:
+        if isinstance(class_weight, str):
+            raise ValueError(
+                f"{name}data: class_weight={class_weight!r} needs all targets at once; for a "
+                "generator function give the weight of each class"
+            )
         self.model = model
         self.loss = loss
         self.make = make
@@ -98,7 +103,7 @@ class StreamDataset:
             batch[2] if len(batch) == 3 else None,
             self.class_weight,
             self._one,
-            getattr(self.loss, "ignore_index", None),
+            self.loss,
         )
         if not seen:
             warn_of_data(self.model, self.loss, x, y, weight, complete=False)

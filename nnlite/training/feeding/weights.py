@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from nnlite.data.checks import as_numbers, check_finite
+from nnlite.losses.base import Loss
 from nnlite.training.class_weight import ClassWeight, of_classes
 
 
@@ -16,7 +17,7 @@ def weights_of(
     sample_weight: Any,
     class_weight: ClassWeight | None,
     one: np.ndarray,
-    ignore_index: int | None,
+    loss: Loss,
 ) -> np.ndarray | None:
     """Sample weights times the weights of the samples' classes (for which all of y is read).
 
@@ -32,9 +33,18 @@ def weights_of(
             raise ValueError(f"{name} must not be negative, got {weight.min()}")
     if class_weight is None:
         return weight
-    every = np.broadcast_to(one[:1], (len(y), *one.shape[1:]))
-    by_class = of_classes(y[:], every, class_weight, ignore_index)
+    by_class = of_classes(y[:], like(one, y), class_weight, ignored_class(loss))
     return by_class if weight is None else _product(weight, by_class)
+
+
+def like(one: np.ndarray, y: Any) -> np.ndarray:
+    """Predictions for all of y, in the shape of `one`."""
+    return np.broadcast_to(one[:1], (len(y), *one.shape[1:]))
+
+
+def ignored_class(loss: Loss) -> int | None:
+    """The class that the loss leaves out, if there is one."""
+    return getattr(loss, "ignore_index", None)
 
 
 def _product(weight: np.ndarray, by_class: np.ndarray) -> np.ndarray:
