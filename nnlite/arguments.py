@@ -300,9 +300,9 @@ class Generator(Kind):
         return f"a numpy {names}, an integer seed ≥ 0 or None"
 
     def refusal(self, name: str, value: Any) -> Exception:
-        """A number is the right kind, with a wrong value."""
+        """A whole number is the right kind, with a wrong value."""
         error = super().refusal(name, value)
-        return error if number_of(value) is None else ValueError(str(error))
+        return ValueError(str(error)) if type(number_of(value)) is int else error
 
 
 class Called(Kind):

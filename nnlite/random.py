@@ -54,7 +54,6 @@ def seed(value: int) -> None:
     _root = np.random.SeedSequence(value)
 
 
-@checked
 @contextmanager
 def scope(rng: Rng) -> Iterator[None]:
     """A context in which whatever draws begins from a seed of its own.
@@ -106,7 +105,7 @@ def as_generator(rng: Rng = None) -> np.random.Generator:
     if is_whole(rng):
         return np.random.default_rng(check_whole("rng", rng, least=0))
     raise TypeError(
-        "rng must be a numpy Generator, BitGenerator, SeedSequence or RandomState, an integer seed "
+        "rng must be a numpy Generator, BitGenerator, SeedSequence, RandomState, an integer seed "
         f"or None, got {type(rng).__name__}"
     )
 

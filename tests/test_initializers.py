@@ -217,9 +217,11 @@ def test_bounds_in_the_wrong_order_are_refused(low, high):
         init.Uniform(low, high)
 
 
-@pytest.mark.parametrize("rng", ["0", 1.5, True, np.random.RandomState(0)])
+@pytest.mark.parametrize("rng", ["0", 1.5, True, [0]])
 def test_what_is_not_a_generator_is_refused(rng):
-    with pytest.raises(TypeError, match="rng must be a numpy Generator, an integer seed or None"):
+    with pytest.raises(
+        TypeError, match="rng must be a numpy Generator, .*, an integer seed or None"
+    ):
         init.Normal()((2, 2), rng=rng)
 
 

@@ -106,4 +106,4 @@ REFERENCE = {
 # PyTorch draws other masks from the same seed.
 WITHOUT_COUNTERPART = {"Dropout", "Sequential nested"}
 # PyTorch's gradient cancels where x is large.
-IN_DOUBLE = {"Softsign"}
+IN_DOUBLE = {"Softsign", "Softmax"}
