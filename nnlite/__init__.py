@@ -39,7 +39,7 @@ from nnlite.metrics import *  # noqa: F403
 from nnlite.metrics import __all__ as _metrics
 from nnlite.optimizers import *  # noqa: F403
 from nnlite.optimizers import __all__ as _optimizers
-from nnlite.padded import Padded
+from nnlite.padded import Padded, pad_sequences
 from nnlite.parameter import Buffer, Parameter
 from nnlite.random import seed
 from nnlite.schedules import *  # noqa: F403
@@ -121,6 +121,7 @@ __all__ = [
     "losses",
     "metrics",
     "optimizers",
+    "pad_sequences",
     "random",
     "schedules",
     "seed",

@@ -278,7 +278,7 @@ class Instance(Kind):
         return f"{'an' if name[0] in 'AEIOU' else 'a'} {name}"
 
     def hint(self, value: Any) -> str:  # noqa: D102
-        return instance_hint(value)
+        return instance_hint(value, self.cls)
 
 
 class Generator(Kind):
@@ -374,7 +374,12 @@ class Several(Kind):
         return "a list"
 
     def hint(self, value: Any) -> str:  # noqa: D102
-        return "; put it in [ ]" if self.count is None else ""
+        if self.count is not None:
+            return ""
+        if self.kind.take(value) is not REFUSED:
+            return "; put it in [ ]"
+        hint = self.kind.hint(value)
+        return f"{hint}, and put it in [ ]" if hint else ""
 
     def _span(self) -> Range:
         return self.kind.span if isinstance(self.kind, Number) else ANY
@@ -444,7 +449,8 @@ class Either(Kind):
         return " or ".join(kind.wanted(value) for kind in self.kinds)
 
     def hint(self, value: Any) -> str:  # noqa: D102
-        return instance_hint(value) if self.error is TypeError else ""
+        hints = (kind.hint(value) for kind in self.kinds)
+        return next(filter(None, hints), "") if self.error is TypeError else ""
 
 
 # classes that users know by other names

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+import os
+import re
 import sys
 import warnings
-from collections.abc import Container
+from collections.abc import Container, Iterator
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -27,18 +31,6 @@ def warn(message: str) -> None:
     warnings.warn(message, ModelWarning, stacklevel=level + 1)
 
 
-def as_array(name: str, values: Any) -> np.ndarray:
-    """What NumPy makes of the values.
-
-    Raises:
-        ValueError: when they do not form an array, such as rows of different lengths.
-    """
-    try:
-        return np.asarray(values)
-    except ValueError as error:
-        raise ValueError(f"{name} must be an array: {error}") from None
-
-
 def is_whole(value: object) -> bool:
     """Whether it is an integer, of Python or NumPy, and not a bool."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
@@ -55,9 +47,98 @@ def in_range(value: object, low: float = 0.0, below: float = math.inf) -> bool:
     return is_number(value) and low <= value < below  # type: ignore[operator]  # a number by now
 
 
-def instance_hint(value: object) -> str:
-    """What to add to an error about a class or function where an instance belongs."""
-    return "; pass an instance: add ()" if isinstance(value, type) else ""
+# What Keras, scikit-learn and PyTorch call things, without case and underscores. Names that differ
+# from ours in nothing else, or in the ending "Loss", are not listed.
+OTHER_NAMES = {
+    "Loss": {
+        "mse": "MSELoss",
+        "meansquarederror": "MSELoss",
+        "squarederror": "MSELoss",
+        "l2": "MSELoss",
+        "mae": "MAELoss",
+        "meanabsoluteerror": "MAELoss",
+        "absoluteerror": "MAELoss",
+        "l1": "MAELoss",
+        "l1loss": "MAELoss",
+        "smoothl1": "HuberLoss",
+        "smoothl1loss": "HuberLoss",
+        "ce": "CrossEntropyLoss",
+        "logloss": "CrossEntropyLoss",
+        "categoricalcrossentropy": "CrossEntropyLoss",
+        "sparsecategoricalcrossentropy": "CrossEntropyLoss",
+        "categoricalfocalcrossentropy": "FocalLoss",
+        "binarycrossentropy": "BCEWithLogitsLoss",
+        "kld": "KLDivLoss",
+        "kldivergence": "KLDivLoss",
+        "poisson": "PoissonNLLLoss",
+    },
+    "Optimizer": {"momentum": "SGD", "gradientdescent": "SGD"},
+    "Metric": {
+        "acc": "Accuracy",
+        "accuracyscore": "Accuracy",
+        "binaryaccuracy": "Accuracy",
+        "categoricalaccuracy": "Accuracy",
+        "sparsecategoricalaccuracy": "Accuracy",
+        "topkcategoricalaccuracy": "TopKAccuracy",
+        "sparsetopkcategoricalaccuracy": "TopKAccuracy",
+        "topkaccuracyscore": "TopKAccuracy",
+        "mae": "MeanAbsoluteError",
+        "f1score": "F1",
+        "r2score": "R2",
+        "precisionscore": "Precision",
+        "recallscore": "Recall",
+    },
+    "Callback": {"modelcheckpoint": "Checkpoint"},
+    "Layer": {
+        "dense": "Linear",
+        "swish": "SiLU",
+        "maxpooling1d": "MaxPool1d",
+        "maxpooling2d": "MaxPool2d",
+        "averagepooling1d": "AvgPool1d",
+        "averagepooling2d": "AvgPool2d",
+        "globalaveragepooling1d": "GlobalAvgPool1d",
+        "globalaveragepooling2d": "GlobalAvgPool2d",
+        "globalmaxpooling1d": "GlobalMaxPool1d",
+        "globalmaxpooling2d": "GlobalMaxPool2d",
+        "layernormalization": "LayerNorm",
+    },
+}
+
+
+def own_call(value: object, kind: type[Any]) -> str:
+    """How to write our own instance of `kind` for a name, or for what another library calls so.
+
+    Empty when there is none.
+    """
+    named = value if isinstance(value, str) else getattr(value, "__name__", type(value).__name__)
+    name = re.sub(r"[\W_]", "", named).lower()
+    name = OTHER_NAMES.get(kind.__name__, {}).get(name, name).lower()
+    for own in _public_kinds(kind):
+        if name in (own.__name__.lower(), own.__name__.lower().removesuffix("loss")):
+            needed = [
+                parameter
+                for parameter in inspect.signature(own).parameters.values()
+                if parameter.default is parameter.empty and parameter.kind.name[:3] != "VAR"
+            ]
+            given = "model.parameters()" if kind.__name__ == "Optimizer" else "…" if needed else ""
+            return f"nn.{own.__name__}({given})"
+    return ""
+
+
+def _public_kinds(kind: type[Any]) -> Iterator[type[Any]]:
+    """The classes of ours that are of this kind, those that are imported by now."""
+    for own in kind.__subclasses__():
+        if own.__module__.startswith("nnlite.") and not own.__name__.startswith("_"):
+            yield own
+        yield from _public_kinds(own)
+
+
+def instance_hint(value: object, kind: type[Any] | None = None) -> str:
+    """What to add to an error about something else where an instance (of `kind`) belongs."""
+    if isinstance(value, type) and (kind is None or issubclass(value, kind)):
+        return "; pass an instance: add ()"
+    call = "" if kind is None else own_call(value, kind)
+    return f"; write {call}" if call else ""
 
 
 def layout_hint(shape: tuple[int, ...], channels: int, ranks: Container[int]) -> str:
@@ -71,6 +152,10 @@ def layout_hint(shape: tuple[int, ...], channels: int, ranks: Container[int]) ->
     rank = len(shape)
     if rank > 2 and rank in ranks and shape[1] == channels != shape[-1]:
         return f"; channels come last here: x.transpose{(0, *range(2, rank), 1)}"
+    if rank == 2 and 4 in ranks and rank not in ranks and shape[1] % channels == 0:
+        side = math.isqrt(shape[1] // channels)
+        if side * side * channels == shape[1]:
+            return f"; put a Reshape({side}, {side}, {channels}) before it to make images of rows"
     if rank in ranks or rank + 1 not in ranks:
         return ""
     if shape[-1:] == (channels,):
@@ -98,6 +183,40 @@ def check_whole(name: str, value: int, least: int = 1) -> int:
     if not is_whole(value) or value < least:
         raise ValueError(f"{name} must be a whole number ≥ {least}, got {value!r}")
     return int(value)
+
+
+def no_place(path: str | os.PathLike[str]) -> str:
+    """Why no file can be written there, and what to do; empty where one can."""
+    place = Path(path)
+    if place.is_dir():
+        return f"{place} is a folder; name a file in it"
+    if place.parent.is_dir():
+        return ""
+    return f"there is no folder {place.parent}; make it first: mkdir -p {place.parent}"
+
+
+def check_place(name: str, path: str | os.PathLike[str]) -> None:
+    """Refuse to write a file where none can be.
+
+    Raises:
+        ValueError: when its folder does not exist, or it is a folder itself.
+    """
+    problem = no_place(path)
+    if problem:
+        raise ValueError(f"{name}: {problem}")
+
+
+def check_file(name: str, path: str | os.PathLike[str]) -> Path:
+    """The path of a file that is there.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+    """
+    file = Path(path)
+    if not file.is_file():
+        what = "is a folder, no file" if file.is_dir() else "is not there"
+        raise FileNotFoundError(f"{name}: the file {file} {what}")
+    return file
 
 
 def check_axis(owner: object, axis: int, shape: tuple[int, ...]) -> None:

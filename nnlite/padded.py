@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, DTypeLike
 
-from nnlite.checks import as_array
+from nnlite.checks import is_number
+from nnlite.foreign import as_array, kind_of, number_hint
 
 ONE_FEATURE = "data[..., None], (N, T, 1), to have one feature in each time step"
 
@@ -103,6 +104,65 @@ class Padded:
                 + layer.instead_of_padded
             )
         return Padded(y, self.lengths)
+
+
+def pad_sequences(
+    sequences: Iterable[ArrayLike], dtype: DTypeLike | None = None, value: float = 0
+) -> Padded:
+    """Sequences of different lengths in one array, each padded at its end to the longest.
+
+        x = nn.pad_sequences([[7, 2, 9], [4], [1, 3]])  # data (3, 3), lengths [3, 1, 2]
+
+    Args:
+        sequences: one array (Tᵢ, …) for each, or a list of numbers; all with the same features.
+        dtype: of the data (default None: the smallest that holds them all).
+        value: what stands in the padding, where no layer looks (default 0).
+
+    Raises:
+        TypeError: for what does not hold numbers.
+        ValueError: when there is no sequence, an empty one, or one with other features than the
+            first; it is named. When the dtype cannot hold `value`.
+    """
+    if not isinstance(sequences, Iterable) or isinstance(sequences, str | Mapping):
+        raise TypeError(f"pad_sequences: expected a list of sequences, got {kind_of(sequences)}")
+    arrays = [_sequence(place, sequence) for place, sequence in enumerate(sequences)]
+    if not arrays:
+        raise ValueError("pad_sequences: expected at least one sequence, got none")
+    features = arrays[0].shape[1:]
+    for place, array in enumerate(arrays):
+        if array.shape[1:] != features:
+            raise ValueError(
+                f"pad_sequences: sequence {place} has steps of shape {array.shape[1:]}, sequence 0 "
+                f"of shape {features}"
+            )
+    lengths = np.array([len(array) for array in arrays])
+    dtype = np.result_type(*arrays) if dtype is None else np.dtype(dtype)
+    if dtype.kind not in "fiub":
+        raise TypeError(f"pad_sequences: dtype must be one of numbers, got {dtype}")
+    if not is_number(value):
+        raise ValueError(f"pad_sequences: value must be a number, got {value!r}")
+    with np.errstate(over="ignore"):
+        padding = np.asarray(value).astype(dtype)
+    if not (np.isfinite(padding) if dtype.kind == "f" else padding == value):
+        raise ValueError(f"pad_sequences: {dtype} cannot hold value={value!r}")
+    data = np.full((len(arrays), lengths.max(), *features), padding, dtype)
+    for row, array in zip(data, arrays, strict=True):
+        row[: len(array)] = array
+    return Padded(data, lengths)
+
+
+def _sequence(place: int, sequence: ArrayLike) -> np.ndarray:
+    """(T, …), one sequence as an array of numbers."""
+    name = f"pad_sequences: sequence {place}"
+    array = as_array(name, sequence)
+    if array.dtype.kind not in "fiub":
+        hint = number_hint(name, array)
+        raise TypeError(f"{name} must hold numbers, got dtype {array.dtype}{hint}")
+    if array.ndim == 0:
+        raise ValueError(f"{name} is {sequence!r}; expected an array (T, …) or a list of numbers")
+    if len(array) == 0:
+        raise ValueError(f"{name} is empty; leave it out, with its target")
+    return array
 
 
 def plain(x: Any) -> np.ndarray:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from nnlite.arguments import REFUSED, DType
-from nnlite.checks import as_array
+from nnlite.foreign import as_array
 
 DTYPE = DType()
 
@@ -88,6 +88,39 @@ class _Owned:
     def dtype(self) -> np.dtype[Any]:
         """The dtype of `data`."""
         return self._data.dtype
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
+        """The values, for NumPy's functions."""
+        return np.array(self._data, dtype, copy=copy)
+
+    def _no_array(self, *operands: object) -> Any:
+        """Refuse arithmetic: what a formula means, values or gradient, has to be written.
+
+        Raises:
+            TypeError: says how.
+        """
+        raise TypeError(f"{self!r} is no array; write .data for its values (or .grad)")
+
+    __array_priority__ = 1000  # above an array's: in `array * parameter` this class decides, too
+    __add__ = __sub__ = __mul__ = __matmul__ = __truediv__ = __floordiv__ = _no_array
+    __radd__ = __rsub__ = __rmul__ = __rmatmul__ = __rtruediv__ = __rfloordiv__ = _no_array
+    __mod__ = __rmod__ = __pow__ = __rpow__ = __neg__ = __abs__ = _no_array
+    __lt__ = __le__ = __gt__ = __ge__ = __getitem__ = __setitem__ = _no_array
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same object; there is no comparison with values."""
+        if isinstance(other, np.ndarray | np.number | int | float):
+            self._no_array(other)
+        return self is other
+
+    __hash__ = object.__hash__
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            """Point to `data` for what arrays have."""
+            hint = f"; write .data.{name}" if hasattr(np.ndarray, name) else ""
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{hint}")
 
     def cast(self, dtype: DTypeLike) -> None:
         """Give floating values another dtype, in memory of their own (for `Layer.astype`)."""

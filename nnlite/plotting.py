@@ -6,8 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from nnlite.checks import check_place
 
-def _pyplot() -> Any:
+
+def _pyplot(path: str | None) -> Any:
+    """Matplotlib's functions, when there is a place for the picture."""
+    if path is not None:
+        check_place("plot", path)
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
@@ -19,7 +24,7 @@ def _pyplot() -> Any:
 
 def finish(figure: Any, path: str | None) -> None:
     """Write the picture, or show it where there is no path."""
-    plt = _pyplot()
+    plt = _pyplot(path)
     if path is None:
         plt.show()
     else:
@@ -31,7 +36,7 @@ def draw_matrix(
     matrix: np.ndarray, title: str, x_label: str, y_label: str, path: str | None
 ) -> None:
     """A matrix as colours, white at zero."""
-    plt = _pyplot()
+    plt = _pyplot(path)
     figure, axes = plt.subplots(figsize=(6, 5), layout="constrained")
     largest = max(float(np.abs(matrix).max(initial=0)), 1e-12)
     image = axes.imshow(matrix, cmap="RdBu_r", vmin=-largest, vmax=largest, aspect="auto")
@@ -48,7 +53,7 @@ def draw_lr_range(
     path: str | None,
 ) -> None:
     """The loss over the learning rate, and the suggestion where there is one."""
-    plt = _pyplot()
+    plt = _pyplot(path)
     figure, axes = plt.subplots(layout="constrained")
     axes.plot(lrs, losses, alpha=0.3, label="loss")
     axes.plot(lrs, smoothed, label="smoothed")

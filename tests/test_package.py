@@ -162,6 +162,7 @@ NAMES = [
     "lr_range_test",
     "metrics",
     "optimizers",
+    "pad_sequences",
     "profile",
     "random",
     "save_model",

@@ -214,5 +214,7 @@ def test_what_is_no_layer_or_loss_is_refused(call, words):
 
 
 def test_the_jacobian_of_nothing_is_refused():
-    with pytest.raises(ValueError, match=r"jacobian: x is empty, shape \(0, 4\)"):
+    with pytest.raises(
+        ValueError, match=r"jacobian: x is empty: expected at least one row, got shape \(0, 4\)"
+    ):
         nn.jacobian(nn.Tanh(), FLAT[:0])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from nnlite.checks import as_array
+from nnlite.foreign import as_array, column_names, number_hint
 from nnlite.padded import Padded
 
 
@@ -20,21 +21,28 @@ def as_numbers(name: str, values: Any) -> np.ndarray:
     """
     array = as_array(name, values)
     if array.dtype.kind not in "fiub":
-        hint = "; number class names with np.unique(y, return_inverse=True)[1]"
-        names = name.endswith("y") and array.dtype.kind in "OUST"
-        raise TypeError(f"{name} must hold numbers, got dtype {array.dtype}{hint if names else ''}")
-    if array.ndim == 0 or len(array) == 0:
+        hint = number_hint(name, array)
+        raise TypeError(f"{name} must hold numbers, got dtype {array.dtype}{hint}")
+    if array.ndim == 0:
+        raise ValueError(f"{name} must have one row for each sample, got {array.item()!r}")
+    if len(array) == 0:
         raise ValueError(f"{name} is empty: expected at least one row, got shape {array.shape}")
     return array
 
 
-def check_finite(name: str, array: np.ndarray, numbers: np.ndarray | None = None) -> None:
+def check_finite(
+    name: str,
+    array: np.ndarray,
+    numbers: np.ndarray | None = None,
+    columns: Sequence[Any] | None = None,
+) -> None:
     """Refuse NaN and infinity.
 
     Args:
         name: for the error.
         array: at least one axis.
         numbers: what to call the rows (default None: 0, 1, …).
+        columns: what to call the columns (default None: they are not named).
 
     Raises:
         ValueError: names the first row that is not finite.
@@ -48,7 +56,10 @@ def check_finite(name: str, array: np.ndarray, numbers: np.ndarray | None = None
         row = int(np.argmin(finite))
         bad = array[row][~np.isfinite(array[row])].flat[0]
         number = row if numbers is None else numbers[row]
-        raise ValueError(f"{name} is not finite: row {number} contains {bad}")
+        place = f"row {number}"
+        if columns is not None:
+            place += f", column {columns[int(np.argmin(np.isfinite(array[row])))]!r},"
+        raise ValueError(f"{name} is not finite: {place} contains {bad}")
 
 
 def as_input(
@@ -60,11 +71,11 @@ def as_input(
     """
     if isinstance(values, Padded):
         return Padded(as_input(name, values.data, dtype, numbers), values.lengths)
-    array = as_numbers(name, values)
-    check_finite(name, array, numbers)
+    array, columns = as_numbers(name, values), column_names(values)
+    check_finite(name, array, numbers, columns)
     if dtype is None or array.dtype.kind != "f" or array.dtype == dtype:
         return array
     with np.errstate(over="ignore"):
         cast = array.astype(dtype)
-    check_finite(f"{name} as {cast.dtype}", cast, numbers)
+    check_finite(f"{name} as {cast.dtype}", cast, numbers, columns)
     return cast

@@ -17,6 +17,7 @@ from typing import IO
 import numpy as np
 
 from nnlite.arguments import checked
+from nnlite.checks import check_file
 
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 BLOCK = 1 << 20  # how much is read at a time, so that a false size allocates nothing
@@ -36,7 +37,7 @@ def load_idx(path: str | PathLike[str]) -> np.ndarray:
         FileNotFoundError: when there is no such file.
         ValueError: when it is not an IDX file, or has too few or too many bytes.
     """
-    path = Path(path)
+    path = check_file("load_idx", path)
     with path.open("rb") as raw:
         compressed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)

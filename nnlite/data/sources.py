@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from nnlite.arguments import REFUSED, Called
-from nnlite.checks import as_array
 from nnlite.data.checks import as_input
+from nnlite.foreign import as_array, conversion
 from nnlite.padded import Padded
 
 STREAM = Called(1, "data or a generator function f(rng)")
@@ -86,25 +86,26 @@ def one_pass(name: str, make: Any, rng: np.random.Generator) -> Iterator[Any]:
     return iter(made)
 
 
+def loads_rows(values: Any) -> bool:
+    """Whether it is a sequence of somebody's own that loads a row at a time."""
+    if isinstance(values, list | tuple) or conversion(values):
+        return False
+    ways = hasattr(values, "__len__") and hasattr(values, "__getitem__")
+    return ways and not hasattr(values, "__array__")
+
+
 def as_rows(values: Any) -> Any:
     """An array for what is one or can be one at once, `Rows` for what loads its rows one by one.
 
     `Padded` sequences stay as they are.
 
     Raises:
-        TypeError: for generators, which can be walked through once only.
+        TypeError: for what is no array, generators included: they can be walked through once only.
+        ValueError: when rows differ in shape.
     """
     if isinstance(values, np.ndarray | Padded | Rows):
         return values
-    if hasattr(values, "__next__"):
-        raise TypeError(
-            f"expected data that can be read again and again, got a {type(values).__name__}; "
-            "pass the generator function itself"
-        )
-    lazy = hasattr(values, "__len__") and hasattr(values, "__getitem__")
-    if lazy and not isinstance(values, list | tuple) and not hasattr(values, "__array__"):
-        return Rows(values)
-    return as_array("data", values)
+    return Rows(values) if loads_rows(values) else as_array("data", values)
 
 
 def as_source(name: str, values: Any, dtype: DTypeLike | None = None) -> Any:
@@ -125,10 +126,9 @@ def as_source(name: str, values: Any, dtype: DTypeLike | None = None) -> Any:
     def prepare(batch: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         return as_input(name, batch, dtype, numbers)
 
-    if not isinstance(values, list | tuple):
-        values = as_rows(values)
-    if isinstance(values, Rows | np.memmap):
-        rows = Rows(values if isinstance(values, np.memmap) else values.source, prepare)
+    if isinstance(values, np.memmap) or loads_rows(values):
+        source = values.source if isinstance(values, Rows) else values
+        rows = Rows(source, prepare)
         if len(rows) == 0:
             raise ValueError(f"{name} is empty: expected at least one row")
         for block in rows.blocks():
@@ -158,4 +158,14 @@ def _fetched(source: Any, numbers: np.ndarray) -> np.ndarray:
     """Those rows of a source as one array."""
     if isinstance(source, np.ndarray):
         return np.asarray(source)[numbers]
-    return np.stack([np.asarray(source[number]) for number in numbers.tolist()])
+    return np.stack([_row(source[number], number) for number in numbers.tolist()])
+
+
+def _row(row: Any, number: int) -> np.ndarray:
+    """A row that a sequence has loaded."""
+    if isinstance(row, tuple) and any(hasattr(part, "__len__") for part in row):
+        raise TypeError(
+            f"row {number} is a tuple of {len(row)}: x and y are given apart, each a sequence of "
+            "its own; or write a generator function that yields batches (x, y)"
+        )
+    return as_array(f"row {number}", row)

@@ -23,6 +23,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from nnlite.checks import check_file, no_place
 from nnlite.files.atomic import PathLike, atomic_write
 from nnlite.files.tree import decode, encode
 
@@ -42,6 +43,9 @@ def write(path: PathLike, kind: str, content: Any) -> None:
         TypeError: when something in it has no form in a file.
         CheckpointError: when the file cannot be written; the one that was there is unchanged.
     """
+    problem = no_place(path)
+    if problem:
+        raise CheckpointError(f"{os.fspath(path)} could not be saved: {problem}")
     arrays: dict[str, np.ndarray] = {}
     tree = encode(content, "", arrays)
     header = {
@@ -82,7 +86,7 @@ def read(path: PathLike, kind: str) -> Any:
         FileNotFoundError: when there is no such file.
         CheckpointError: for anything that is wrong with it.
     """
-    with open(path, "rb") as file:
+    with check_file("load", path).open("rb") as file:
         try:
             header, arrays = _read(file)
             if header["kind"] != kind:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from nnlite.arguments import checked
-from nnlite.data.checks import as_numbers
+from nnlite.data.checks import as_input
 from nnlite.inspection import contract
 from nnlite.inspection.diagnosis import diagnose
 from nnlite.inspection.evidence import Evidence, close
@@ -68,12 +68,14 @@ def check_gradients(
     Raises:
         GradientError: names the worst entry of every wrong gradient, with its analytic and its
             numeric value, and the mistake in words.
-        ValueError: when only one of `loss` and `target` is given, or x is empty.
+        ValueError: when only one of `loss` and `target` is given, or x is empty or not finite.
         TypeError: when x does not hold numbers, or layer is no layer.
     """
     if (loss is None) != (target is None):
         raise ValueError("check_gradients: give loss and target together")
-    x = x if isinstance(x, Padded) else as_numbers("check_gradients: x", x)
+    x = as_input("check_gradients: x", x)
+    if target is not None:
+        target = as_input("check_gradients: target", target)
     if plain(x).size == 0:
         raise ValueError(f"check_gradients: x is empty, shape {x.shape}")
     with inference(False):  # losses keep what their backward needs

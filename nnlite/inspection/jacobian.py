@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nnlite.arguments import checked
-from nnlite.data.checks import as_numbers
+from nnlite.data.checks import as_numbers, check_finite
 from nnlite.inspection.evidence import CLOSE
 from nnlite.inspection.numeric import TOLERANCE, jacobian_by_differences
 from nnlite.inspection.probe import Probe, floats
@@ -52,6 +52,7 @@ class Jacobian:
         body = np.array2string(self.matrix, precision=3, suppress_small=True, max_line_width=140)
         return f"{head}\n{body}"
 
+    @checked
     def plot(self, path: str | None = None) -> None:
         """Draw the matrix, blue below zero and red above; needs matplotlib.
 
@@ -77,10 +78,12 @@ def jacobian(layer: Layer, x: np.ndarray, check: bool = False) -> Jacobian:
 
     Raises:
         TypeError: when x does not hold floats, or layer is no layer.
-        ValueError: when x is empty, or the matrix would have more than 16 million entries.
+        ValueError: when x is empty or not finite, or the matrix would have more than 16 million
+            entries.
         GradientError: with `check`, when backward and differences disagree.
     """
     x = as_numbers("jacobian: x", x)
+    check_finite("jacobian: x", x)
     if x.dtype.kind != "f":
         raise TypeError(f"jacobian: x must hold floats, got dtype {x.dtype}")
     if x.size == 0:

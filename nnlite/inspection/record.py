@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nnlite.arguments import checked
+from nnlite.checks import check_place
 from nnlite.inspection.equations import with_shapes
 from nnlite.inspection.picture import picture
 from nnlite.layers.base import Layer
@@ -160,8 +162,10 @@ class Trace:
         """`to_dict` as JSON."""
         return json.dumps(self.to_dict(), ensure_ascii=False)
 
+    @checked
     def to_html(self, path: str | Path) -> None:
         """Write a page to step through: one file that needs no network."""
+        check_place("to_html", path)
         Path(path).write_text(self.page(), encoding="utf-8")
 
     def page(self) -> str:

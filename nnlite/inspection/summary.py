@@ -85,7 +85,8 @@ def summary(
         The table; print it.
 
     Raises:
-        ValueError: when the shape does not fit; the message names the layer.
+        TypeError: when input_shape is no shape.
+        ValueError: when it does not fit; the message names the layer.
     """
     sample = (input_shape,) if isinstance(input_shape, int) else tuple(input_shape)
     replica = Replica(model)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from nnlite.checks import layout_hint
 from nnlite.initializers import Glorot, Zeros
 from nnlite.layers.base import Layer
 from nnlite.layers.containers import Container, whole_or_nothing
@@ -157,7 +158,10 @@ class MultiHeadAttention(Container, Continuing):
     def _check(self, x: np.ndarray, valid: np.ndarray | None) -> None:
         self.check_floating(x)
         if x.ndim != 3 or x.shape[1] == 0 or x.shape[-1] != self.d_model:
-            raise ValueError(f"{self!r}: expected (N, T, {self.d_model}) with T ≥ 1, got {x.shape}")
+            hint = layout_hint(x.shape, self.d_model, (3,))
+            raise ValueError(
+                f"{self!r}: expected (N, T, {self.d_model}) with T ≥ 1, got {x.shape}{hint}"
+            )
         if self.carried is None:
             return
         if not self.causal:

@@ -78,6 +78,7 @@ from nnlite.checks import warn
 from nnlite.construction import Constructed
 from nnlite.data.batches import batches
 from nnlite.data.sources import as_source, each_input
+from nnlite.foreign import as_array, number_hint
 from nnlite.layers.structure import Node, Part, arrays, named_parts, tie, ties
 from nnlite.padded import join
 from nnlite.parameter import Buffer, Parameter
@@ -397,16 +398,22 @@ class Layer(Node, Slot, Constructed):
 
     # -- checks for subclasses -------------------------------------------------------------------
 
-    def check_array(self, x: np.ndarray) -> None:
-        """Refuse what is not an array.
+    def check_array(self, x: np.ndarray, dtype: str = "float32") -> None:
+        """Refuse what is not an array; `dtype` is what the error says it should hold.
 
         Raises:
-            TypeError: for anything else, lists included.
+            TypeError, ValueError: for anything else, lists included.
         """
+        if isinstance(x, tuple):
+            raise TypeError(
+                f"{self!r}: expected one array, got a tuple of {len(x)}; several inputs go through "
+                "Parallel, one layer for each, or Join"
+            )
         if not isinstance(x, np.ndarray):
+            as_array(f"{self!r}: x", x)  # says more about what cannot become an array
             raise TypeError(
                 f"{self!r}: expected a NumPy array, got {type(x).__name__}; "
-                "convert with np.asarray(x, np.float32)"
+                f"convert with np.asarray(x, np.{dtype})"
             )
 
     def check_floating(self, x: np.ndarray) -> None:
@@ -418,6 +425,9 @@ class Layer(Node, Slot, Constructed):
         if isinstance(x, np.ndarray) and x.dtype.kind == "f" and x.itemsize >= 4:
             return
         self.check_array(x)
+        if x.dtype.kind not in "fiub":
+            hint = number_hint("x", x)
+            raise TypeError(f"{self!r}: x must hold numbers, got dtype {x.dtype}{hint}")
         # half precision overflows in the mean of an image
         kind = "floating-point" if x.dtype.kind != "f" else "float32 or float64"
         scale = " / 255" if x.dtype == np.uint8 else ""  # an image

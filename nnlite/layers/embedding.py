@@ -67,8 +67,7 @@ class Embedding(Layer):
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """The rows of the table."""
-        if not isinstance(x, np.ndarray):
-            raise TypeError(f"{self!r}: expected a NumPy array, got {type(x).__name__}")
+        self.check_array(x, "int64")
         if x.dtype.kind not in "iu":
             raise TypeError(
                 f"{self!r}: tokens must be integers, got dtype {x.dtype}; "

@@ -67,13 +67,24 @@ class Linear(Layer):
         """y = x W + b."""
         self.check_floating(x)
         if x.ndim < 2 or x.shape[-1] != self.in_features:
-            hint = "; for one sample use x[None]" if x.ndim == 1 else ""
+            hint = self._hint(x.shape)
             raise ValueError(f"{self!r}: expected (N, {self.in_features}), got {x.shape}{hint}")
         y = times(x, self.weight.data)
         if self.bias is not None:
             y += self.bias.data
         self.save_for_backward(x)
         return y
+
+    def _hint(self, shape: tuple[int, ...]) -> str:
+        """What to add to an error about an input of this shape."""
+        if len(shape) == 1:
+            if self.in_features == 1:
+                return "; one feature for each sample is a column: x[:, None]"
+            return "; for one sample use x[None]" if shape[0] == self.in_features else ""
+        features = math.prod(shape[1:])
+        if features == self.in_features:
+            return "; put a Flatten() before it"
+        return f"; an image has {features} features after Flatten()" if len(shape) == 4 else ""
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
         """dL/dW, dL/db and dL/dx; the last only when somebody upstream needs it."""

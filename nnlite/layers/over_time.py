@@ -18,8 +18,7 @@ class _OverTime(Layer):
     def unpack(self, x: np.ndarray | Padded) -> np.ndarray:
         """The data, checked to have a time axis."""
         data = plain(x)
-        if not isinstance(data, np.ndarray):
-            raise TypeError(f"{self!r}: expected a NumPy array or Padded, got {type(x).__name__}")
+        self.check_array(data)
         if data.ndim < 3 or data.shape[1] == 0:
             raise ValueError(f"{self!r}: expected (N, T, …, D) with T ≥ 1, got {data.shape}")
         return data

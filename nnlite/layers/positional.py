@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from nnlite.checks import layout_hint
 from nnlite.initializers import Initializer, Normal, first_values
 from nnlite.layers.decoding import Continuing
 from nnlite.parameter import Parameter
@@ -26,7 +27,8 @@ class _Positions(Continuing):
         """Each time step and its row."""
         self.check_floating(x)
         if x.ndim != 3 or x.shape[-1] != self.d_model:
-            raise ValueError(f"{self!r}: expected (N, T, {self.d_model}), got {x.shape}")
+            hint = layout_hint(x.shape, self.d_model, (3,))
+            raise ValueError(f"{self!r}: expected (N, T, {self.d_model}), got {x.shape}{hint}")
         start = 0 if self.carried is None else self.carried.length
         stop = start + x.shape[1]
         y = x + self.rows(start, stop, x.dtype)

@@ -58,6 +58,7 @@ class Reshape(Layer):
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """The same values in a new shape."""
+        self.check_array(x)
         size, given = math.prod(x.shape[1:]), math.prod(n for n in self.shape if n != -1)
         # worked out here, because with no samples NumPy cannot
         shape = tuple(size // given if n == -1 else n for n in self.shape)
@@ -123,6 +124,7 @@ class Permute(Layer):
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """X with its axes reordered."""
+        self.check_array(x)
         if x.ndim != len(self.axes) + 1:
             raise ValueError(f"{self!r}: expected {len(self.axes) + 1} axes, got shape {x.shape}")
         y = x.transpose(0, *self.axes)

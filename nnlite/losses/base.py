@@ -31,8 +31,8 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from nnlite.checks import as_array
 from nnlite.construction import Constructed
+from nnlite.foreign import as_array, number_hint
 from nnlite.padded import Padded, masked
 from nnlite.slot import Slot
 
@@ -185,17 +185,29 @@ class Loss(Slot, Constructed):
 
     def check_arrays(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
         """The target as an array, when both are numeric and not empty."""
-        if not isinstance(prediction, np.ndarray) or prediction.dtype.kind != "f":
-            got = getattr(prediction, "dtype", type(prediction).__name__)
-            raise TypeError(f"{self!r}: prediction must be an array of floats, got {got}")
+        if not isinstance(prediction, np.ndarray):
+            as_array(f"{self!r}: prediction", prediction)  # says more of what cannot become one
+            raise TypeError(
+                f"{self!r}: prediction must be an array of floats, got "
+                f"{type(prediction).__name__}; convert with np.asarray(prediction, np.float32)"
+            )
+        if prediction.dtype.kind != "f":
+            floats = isinstance(target, np.ndarray) and target.dtype.kind == "f"
+            swapped = floats and prediction.dtype.kind in "iub"
+            raise TypeError(
+                f"{self!r}: prediction must be an array of floats, got dtype {prediction.dtype}"
+                f"{'; the prediction comes first, then the target' if swapped else ''}"
+            )
         if isinstance(target, Padded):
             raise TypeError(
                 f"{self!r}: target must be an array, got Padded; pass its data: the prediction "
                 "says where sequences end"
             )
-        target = as_array(f"{self!r}: target", target)
+        if not isinstance(target, np.ndarray):
+            target = as_array(f"{self!r}: target", target)
         if target.dtype.kind not in "fiub":
-            raise TypeError(f"{self!r}: target must be numeric, got dtype {target.dtype}")
+            hint = number_hint("target", target)
+            raise TypeError(f"{self!r}: target must be numeric, got dtype {target.dtype}{hint}")
         if prediction.size == 0:
             raise ValueError(f"{self!r}: prediction is empty, shape {prediction.shape}")
         return target
@@ -208,4 +220,13 @@ def _shape_hint(prediction: np.ndarray, target: np.ndarray) -> str:
         return "; use target[:, 0]"
     if target.dtype.kind in "iu" and prediction.shape[:-1] == target.shape:
         return "; for classes use CrossEntropyLoss, or one_hot(target)"
+    if prediction.ndim > 2 and prediction.shape[:1] + prediction.shape[-1:] == target.shape:
+        return one_per_sample(prediction.shape)
     return ""
+
+
+def one_per_sample(shape: tuple[int, ...]) -> str:
+    """What to add to an error about one target for each sample, and predictions of this shape."""
+    if len(shape) == 3:
+        return "; for one target per sequence put LastStep() or MeanOverTime() into the model"
+    return "; for one target per image put Flatten() or GlobalAvgPool2d() into the model"

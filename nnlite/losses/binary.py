@@ -34,7 +34,7 @@ class BCELoss(Loss):
 
     def check(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
         """Both are probabilities."""
-        target = check_unit(self, "target", super().check(prediction, target))
+        target = check_targets(self, super().check(prediction, target))
         check_unit(self, "prediction", prediction, "; for scores use BCEWithLogitsLoss")
         return target
 
@@ -89,7 +89,7 @@ class BCEWithLogitsLoss(Loss):
                 f"{self!r}: pos_weight must be a number or have shape {prediction.shape[-1:]}, "
                 f"got {shape}"
             )
-        return check_unit(self, "target", target)
+        return check_targets(self, target)
 
     def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
         """c t max(−z, 0) + (1 − t) max(z, 0) + (c t + 1 − t) log(1 + e^−|z|)."""
@@ -150,6 +150,18 @@ class HingeLoss(Loss):
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Metrics are given 0 for −1."""
         return prediction, np.maximum(target, 0), sample_weight
+
+
+def check_targets(loss: Loss, target: np.ndarray) -> np.ndarray:
+    """Refuse targets that are not between 0 and 1."""
+    low, high = float(target.min()), float(target.max())
+    if low >= 0 and high <= 1:
+        return target
+    hint = ""
+    if np.array_equal(target, np.round(target)):
+        known = {(-1.0, 1.0): "; write (y + 1) / 2", (1.0, 2.0): "; write y - 1"}
+        hint = known.get((low, high), "; for several classes use CrossEntropyLoss")
+    return check_unit(loss, "target", target, hint)
 
 
 def check_unit(loss: Loss, name: str, value: np.ndarray, hint: str = "") -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnlite.losses.base import Loss, Reduction
+from nnlite.losses.base import Loss, Reduction, one_per_sample
 from nnlite.ops.softmax import log_softmax
 
 
@@ -37,15 +37,15 @@ class _ClassLoss(Loss):
     def _check_rows(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
         self._check_classes(prediction)
         if prediction.shape[:-1] != target.shape:
-            column = target.shape == (*prediction.shape[:-1], 1)
             raise ValueError(
                 f"{self!r}: prediction {prediction.shape} needs targets {prediction.shape[:-1]}, "
-                f"got {target.shape}{'; use y[:, 0]' if column else ''}"
+                f"got {target.shape}{_rows_hint(prediction.shape, target.shape)}"
             )
         if target.dtype.kind not in "iu":
+            whole = np.array_equal(target, np.round(target))
             raise TypeError(
                 f"{self!r}: classes must be integers, got dtype {target.dtype}; "
-                "convert with y.astype(np.int64)"
+                + ("convert with y.astype(np.int64)" if whole else "for numbers use MSELoss")
             )
         self._check_range(target, prediction.shape[-1])
         return target
@@ -70,9 +70,10 @@ class _ClassLoss(Loss):
         outside = ((target < 0) | (target >= classes)) & (target != self.ignore_index)
         if outside.any():
             where = tuple(int(i) for i in np.argwhere(outside)[0])
+            hint = _range_hint(target[target != self.ignore_index], classes)
             raise ValueError(
                 f"{self!r}: class {target[where]} at row {where[0] if len(where) == 1 else where} "
-                f"is outside 0 … {classes - 1}"
+                f"is outside 0 … {classes - 1}{hint}"
             )
 
     def counts(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray | None:
@@ -102,6 +103,27 @@ class _ClassLoss(Loss):
         difference = np.exp(log_p)
         difference.put(places, np.expm1(log_p.take(places)))
         return difference
+
+
+def _rows_hint(prediction: tuple[int, ...], target: tuple[int, ...]) -> str:
+    """What to add to an error about targets that are not one for each row of the prediction."""
+    if target == (*prediction[:-1], 1):
+        return "; use y[:, 0]"
+    if len(prediction) > 2 and target == prediction[:1]:
+        return one_per_sample(prediction)
+    if len(prediction) == len(target) and prediction[:-1] == target[:-1]:
+        return f"; the model's last layer needs {target[-1]} outputs, one for each class"
+    return ""
+
+
+def _range_hint(target: np.ndarray, classes: int) -> str:
+    """What to add to an error about classes of which some are out of range."""
+    low, high = int(target.min()), int(target.max())
+    if low == 1 and high == classes:
+        return "; classes count from 0: write y - 1"
+    if low < 0:
+        return "; classes count from 0"
+    return f"; the model's last layer has {classes} outputs, and these classes need {high + 1}"
 
 
 class NLLLoss(_ClassLoss):

@@ -52,12 +52,10 @@ def _listed(name: str, values: Any) -> list[Any]:
     """
     single = isinstance(values, Parameter)
     model = hasattr(values, "parameters")  # a Sequential's items would be its layers
-    single_array = isinstance(values, np.ndarray)
-    if isinstance(values, Iterable) and not (
-        single or single_array or model or isinstance(values, type)
-    ):
+    no_list = single or model or isinstance(values, np.ndarray | Mapping | type)
+    if isinstance(values, Iterable) and not no_list:
         return list(values)
-    if single:
+    if single or isinstance(values, Mapping):
         hint = "; wrap it in [ ]"
     elif model:
         hint = "; pass its parameters: model.parameters()"

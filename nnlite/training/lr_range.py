@@ -88,6 +88,7 @@ class LRRange:
             )
         return rate
 
+    @checked
     def plot(self, path: str | None = None) -> None:
         """Draw the losses over the learning rates; needs matplotlib.
 

@@ -25,6 +25,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from nnlite.checks import layout_hint
 from nnlite.initializers import Orthogonal, Uniform
 from nnlite.layers.containers import Composite, whole_or_nothing
 from nnlite.layers.dropout import Dropout
@@ -309,6 +310,7 @@ class Recurrent(Composite):
         if data.ndim != 3 or data.shape[2] != self.input_size or data.shape[1] == 0:
             raise ValueError(
                 f"{self!r}: expected (N, T, {self.input_size}) with T ≥ 1, got {data.shape}"
+                + layout_hint(data.shape, self.input_size, (3,))
             )
 
     def _check_state(self, state: Any, data: np.ndarray) -> States:

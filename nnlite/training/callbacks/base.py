@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import Any, ClassVar
 
 from nnlite.construction import Constructed, remembered
-from nnlite.files.atomic import PathLike
 from nnlite.training.state import Training
 
 
@@ -65,14 +63,3 @@ class Callback(Constructed):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` returned."""
         vars(self).update(state)
-
-
-def check_folder(callback: Callback, path: PathLike) -> None:
-    """Refuse a path in a folder that does not exist.
-
-    Raises:
-        ValueError: names the callback and the folder.
-    """
-    folder = Path(path).parent
-    if not folder.is_dir():
-        raise ValueError(f"{callback!r}: there is no folder {folder}")

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from nnlite.checks import check_place
 from nnlite.files.atomic import PathLike, atomic_write
-from nnlite.training.callbacks.base import Callback, check_folder
+from nnlite.training.callbacks.base import Callback
 from nnlite.training.history import History
 from nnlite.training.state import Training
 
@@ -35,7 +36,7 @@ class _Logger(Callback):
 
     def on_fit_begin(self, trainer: Training) -> None:
         """Find a wrong path now, not after an epoch."""
-        check_folder(self, self.path)
+        check_place(repr(self), self.path)
 
     def on_epoch_end(self, trainer: Training) -> None:
         """Write the file anew."""

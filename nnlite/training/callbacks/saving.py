@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from nnlite.checks import check_place
 from nnlite.files.atomic import PathLike
-from nnlite.training.callbacks.base import Callback, check_folder
+from nnlite.training.callbacks.base import Callback
 from nnlite.training.callbacks.monitor import Mode, Monitor
 from nnlite.training.state import Training
 
@@ -61,7 +62,7 @@ class Checkpoint(Monitor):
     def on_fit_begin(self, trainer: Training) -> None:
         """Find a wrong path now, not after an hour."""
         super().on_fit_begin(trainer)
-        check_folder(self, self.path)
+        check_place(repr(self), self.path)
 
     def on_step_end(self, trainer: Training) -> None:
         """Ask, every so many updates."""

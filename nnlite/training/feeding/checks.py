@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nnlite.data.sources import Rows
+from nnlite.foreign import rows_hint
 from nnlite.layers.base import Layer, check_even_batches
 from nnlite.losses.base import Loss
 from nnlite.padded import Padded
@@ -32,7 +33,8 @@ def check_same_rows(x_name: str, x: Any, y_name: str, y: Any) -> None:
     for number, values in enumerate(inputs):
         if len(values) != len(y):
             which = f"{x_name}[{number}]" if isinstance(x, tuple) else x_name
-            raise ValueError(f"{which} has {len(values)} rows and {y_name} has {len(y)}")
+            hint = rows_hint(values.shape, len(y))
+            raise ValueError(f"{which} has {len(values)} rows and {y_name} has {len(y)}{hint}")
 
 
 def check_targets(loss: Loss, one: np.ndarray, y: Any) -> None:
