@@ -379,7 +379,7 @@ class Several(Kind):
         if self.kind.take(value) is not REFUSED:
             return "; put it in [ ]"
         hint = self.kind.hint(value)
-        return f"{hint}, and put it in [ ]" if hint else ""
+        return hint.replace("; write ", "; write [") + "]" if hint.startswith("; write ") else hint
 
     def _span(self) -> Range:
         return self.kind.span if isinstance(self.kind, Number) else ANY

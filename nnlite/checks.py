@@ -121,7 +121,8 @@ def own_call(value: object, kind: type[Any]) -> str:
                 if parameter.default is parameter.empty and parameter.kind.name[:3] != "VAR"
             ]
             given = "model.parameters()" if kind.__name__ == "Optimizer" else "…" if needed else ""
-            return f"nn.{own.__name__}({given})"
+            place = "nn.initializers" if own.__module__ == "nnlite.initializers" else "nn"
+            return f"{place}.{own.__name__}({given})"
     return ""
 
 

@@ -206,7 +206,7 @@ def test_noise_must_be_finite_and_not_negative(name, noise):
         ("circles", {"factor": 1}, r"factor must be a number in \(0, 1\), got 1"),
         ("circles", {"factor": math.nan}, r"factor must be a number in \(0, 1\), got nan"),
         ("xor", {"n_samples": 1}, "one sample for each of 2 classes, got 1"),
-        ("xor", {"rng": -1}, "rng must be a whole number ≥ 0"),
+        ("xor", {"rng": -1}, "an integer seed ≥ 0 or None, got -1"),
     ],
 )
 def test_bad_arguments_of_toy_sets(name, arguments, message):

@@ -399,7 +399,7 @@ def test_every_name_from_elsewhere_leads_to_a_class_of_ours():
 
 def test_a_name_among_the_layers():
     text = message(TypeError, lambda: nn.Sequential(nn.Linear(3, 2), "relu"))
-    assert text == "Sequential layer 1: expected a Layer, got 'relu'; write nn.ReLU()"
+    assert text == "Sequential: layers[1] must be a Layer, got 'relu'; write nn.ReLU()"
 
 
 # -- a parameter is no array -------------------------------------------------------------------
@@ -787,7 +787,9 @@ def test_a_folder_that_is_not_there(name, tmp_path):
     assert text.endswith(f"there is no folder {gone}; make it first: mkdir -p {gone}")
     assert message(error, lambda: write(tmp_path)).endswith("is a folder; name a file in it")
     if name != "plot":  # None shows it
-        assert "expected a file's path, got None" in message(TypeError, lambda: write(None))
+        assert "must be a path, a string or an os.PathLike, got None" in message(
+            TypeError, lambda: write(None)
+        )
     assert not list(tmp_path.iterdir())
 
 
@@ -798,7 +800,9 @@ def test_a_file_that_is_not_there(tmp_path):
             f"the file {path} is not there"
         )
         assert message(FileNotFoundError, lambda read=read: read(tmp_path)).endswith("no file")
-        assert "expected a file's path, got 3" in message(TypeError, lambda read=read: read(3))
+        assert "must be a path, a string or an os.PathLike, got 3" in message(
+            TypeError, lambda read=read: read(3)
+        )
 
 
 # -- sequences of different lengths ------------------------------------------------------------
