@@ -434,6 +434,7 @@ def _subjects() -> dict[str, Subject]:
         "seed": Subject(nn.seed, _given(value=0)),
         "Parameter": Subject(nn.Parameter, _given(data=[1.0, 2.0])),
         "Buffer": Subject(nn.Buffer, _given(data=[1.0, 2.0])),
+        "pad_sequences": Subject(nn.pad_sequences, _given(sequences=[[1, 2, 3], [4]])),
         "Padded": Subject(nn.Padded, _given(data=_floats(2, 5, 3), lengths=[5, 2])),
         "Trainer": Subject(
             nn.Trainer,

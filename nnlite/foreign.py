@@ -98,7 +98,7 @@ def kind_of(values: Any) -> str:
 def number_hint(name: str, array: np.ndarray) -> str:
     """What to do about an array that does not hold numbers, as the end of a message."""
     variable, kind = _variable(name), array.dtype.kind
-    entries = array.ravel() if kind == "O" else array[:0].ravel()
+    entries = array.ravel()[: array.size if kind == "O" else 0]
     if entries.size and all(isinstance(entry, np.ndarray | list | tuple) for entry in entries):
         alike = len({np.shape(entry) for entry in entries}) == 1
         return f"; write {'np.stack' if alike else 'nn.pad_sequences'}(list({variable}))"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from nnlite.checks import is_number
+from nnlite.arguments import checked
 from nnlite.foreign import as_array, kind_of, number_hint
 
 ONE_FEATURE = "data[..., None], (N, T, 1), to have one feature in each time step"
@@ -106,6 +106,7 @@ class Padded:
         return Padded(y, self.lengths)
 
 
+@checked
 def pad_sequences(
     sequences: Iterable[ArrayLike], dtype: DTypeLike | None = None, value: float = 0
 ) -> Padded:
@@ -123,7 +124,12 @@ def pad_sequences(
         ValueError: when there is no sequence, an empty one, or one with other features than the
             first; it is named. When the dtype cannot hold `value`.
     """
-    if not isinstance(sequences, Iterable) or isinstance(sequences, str | Mapping):
+    single = isinstance(sequences, np.ndarray) and sequences.ndim == 0
+    if (
+        single
+        or isinstance(sequences, str | bytes | Mapping)
+        or not isinstance(sequences, Iterable)
+    ):
         raise TypeError(f"pad_sequences: expected a list of sequences, got {kind_of(sequences)}")
     arrays = [_sequence(place, sequence) for place, sequence in enumerate(sequences)]
     if not arrays:
@@ -137,10 +143,6 @@ def pad_sequences(
             )
     lengths = np.array([len(array) for array in arrays])
     dtype = np.result_type(*arrays) if dtype is None else np.dtype(dtype)
-    if dtype.kind not in "fiub":
-        raise TypeError(f"pad_sequences: dtype must be one of numbers, got {dtype}")
-    if not is_number(value):
-        raise ValueError(f"pad_sequences: value must be a number, got {value!r}")
     with np.errstate(over="ignore"):
         padding = np.asarray(value).astype(dtype)
     if not (np.isfinite(padding) if dtype.kind == "f" else padding == value):
