@@ -473,7 +473,7 @@ SUBJECTS = _subjects()
 # Arguments that their function checks itself, because it takes so much: arrays, streams, models.
 FREE = {
     "arrays", "class_weight", "classes", "custom_layers", "data", "lengths", "others", "parameters",
-    "sample_weight", "source", "stratify", "target", "train", "validation_data", "x", "y",
+    "sample_weight", "sequences", "source", "stratify", "target", "train", "validation_data", "x", "y",
 }  # fmt: skip
 
 
