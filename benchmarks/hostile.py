@@ -39,7 +39,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import nnlite as nn
-from nnlite.arguments import REFUSED, Arguments, arguments_of
+from nnlite.core.arguments import REFUSED, Arguments, arguments_of
 from nnlite.data import augment
 
 SECONDS = 5
@@ -473,7 +473,8 @@ SUBJECTS = _subjects()
 # Arguments that their function checks itself, because it takes so much: arrays, streams, models.
 FREE = {
     "arrays", "class_weight", "classes", "custom_layers", "data", "lengths", "others", "parameters",
-    "sample_weight", "sequences", "source", "stratify", "target", "train", "validation_data", "x", "y",
+    "sample_weight", "sequences", "source", "stratify", "target", "train", "validation_data", "x",
+    "y",
 }  # fmt: skip
 
 

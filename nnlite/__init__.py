@@ -27,10 +27,14 @@ layers, losses and optimizers, and Keras's for `fit`.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from nnlite import data, initializers, losses, metrics, optimizers, random, schedules
-from nnlite.checks import ModelWarning
-from nnlite.construction import clone
-from nnlite.core import VERSION, runtime
+from nnlite import data, initializers, losses, metrics, optimizers, schedules
+from nnlite.core import VERSION, random, runtime
+from nnlite.core.checks import ModelWarning
+from nnlite.core.construction import clone
+from nnlite.core.padded import Padded, pad_sequences
+from nnlite.core.parameter import Buffer, Parameter
+from nnlite.core.random import seed
+from nnlite.core.slot import inference
 from nnlite.layers import *  # noqa: F403
 from nnlite.layers import __all__ as _layers
 from nnlite.losses import *  # noqa: F403
@@ -39,12 +43,8 @@ from nnlite.metrics import *  # noqa: F403
 from nnlite.metrics import __all__ as _metrics
 from nnlite.optimizers import *  # noqa: F403
 from nnlite.optimizers import __all__ as _optimizers
-from nnlite.padded import Padded, pad_sequences
-from nnlite.parameter import Buffer, Parameter
-from nnlite.random import seed
 from nnlite.schedules import *  # noqa: F403
 from nnlite.schedules import __all__ as _schedules
-from nnlite.slot import inference
 
 __version__ = VERSION
 runtime.set_up()

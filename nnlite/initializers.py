@@ -18,8 +18,8 @@ from typing import Literal
 
 import numpy as np
 
-from nnlite.construction import Constructed
-from nnlite.random import Rng, as_generator
+from nnlite.core.construction import Constructed
+from nnlite.core.random import Rng, as_generator
 
 Shape = tuple[int, ...]
 Distribution = Literal["uniform", "normal"]

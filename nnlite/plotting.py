@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nnlite.checks import check_place
+from nnlite.core.checks import check_place
 
 
 def _pyplot(path: str | None) -> Any:

@@ -8,7 +8,7 @@ import pytest
 
 import nnlite as nn
 from benchmarks import hostile
-from nnlite.arguments import RANGES, Arguments, check_constructor, checked
+from nnlite.core.arguments import RANGES, Arguments, check_constructor, checked
 from nnlite.data import augment
 
 BASES = {

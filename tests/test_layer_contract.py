@@ -15,7 +15,7 @@ from cases.pooling import LAYERS as POOLING
 from cases.sequences import Ending, Tokens
 
 import nnlite as nn
-from nnlite.layers.containers import Container
+from nnlite.layers.containers.base import Container
 
 
 def layers(keep=lambda case: True):

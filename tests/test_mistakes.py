@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import nnlite as nn
-from nnlite.checks import OTHER_NAMES, own_call
+from nnlite.core.checks import OTHER_NAMES, own_call
 
 X = np.random.default_rng(0).standard_normal((6, 3)).astype(np.float32)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import nnlite as nn
-from nnlite.random import as_generator
+from nnlite.core.random import as_generator
 
 KINDS = {
     "int": lambda: 7,

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import nnlite as nn
+from nnlite.core import rows as core_rows
 from nnlite.data import augment, batches, prefetch
 
 X, Y = nn.data.blobs(70, rng=0)
@@ -203,7 +204,7 @@ def test_a_large_mapped_file_trains_in_flat_memory(tmp_path):
 
 
 def test_a_mapped_file_is_checked_before_the_first_update(tmp_path, monkeypatch):
-    monkeypatch.setattr(nn.data.sources, "BLOCK", 128)
+    monkeypatch.setattr(core_rows, "BLOCK", 128)
     bad = X.copy()
     bad[66, 1] = np.nan
     t = trainer()

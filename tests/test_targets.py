@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import nnlite as nn
-from nnlite.training.class_weight import balanced, of_classes
+from nnlite.training.feeding.class_weight import balanced, of_classes
 
 # predictions that no model would give, and rows that do not count, are what is tested here
-pytestmark = pytest.mark.filterwarnings("ignore::nnlite.checks.ModelWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::nnlite.core.checks.ModelWarning")
 
 LABELS = np.array([[1, 1, 0], [1, 1, 0]])
 SCORES = np.where(LABELS > 0, 2.0, -2.0)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import nnlite as nn
+from nnlite.core import rows as rows_module
 from nnlite.training import mistakes
 from nnlite.training.mistakes import warn_of_data, warn_of_mistakes
 
@@ -298,7 +299,7 @@ def test_rows_that_load_and_several_inputs():
             return X[index]
 
     lazy = Lazy()
-    data = nn.data.sources.as_source("x", lazy)
+    data = rows_module.as_source("x", lazy)
     assert told(net(), CE, data, Y) == []
     assert lazy.loaded == {0}
     assert "LogSoftmax" in one(net(), NLL, data, Y)

@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from nnlite.arguments import checked
-from nnlite.checks import check_sizes
-from nnlite.data.batches import check_lengths
-from nnlite.random import Rng, as_generator
+from nnlite.core.arguments import checked
+from nnlite.core.checks import check_sizes
+from nnlite.core.random import Rng, as_generator
+from nnlite.core.rows import check_lengths
 
 __all__ = ["crop", "cutout", "flip", "mixup", "noise", "shift"]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nnlite.arguments import checked
+from nnlite.core.arguments import checked
 
 
 @checked

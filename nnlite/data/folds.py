@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from nnlite.arguments import checked
-from nnlite.data.checks import as_numbers
-from nnlite.random import Rng, as_generator
+from nnlite.core.arguments import checked
+from nnlite.core.inputs import as_numbers
+from nnlite.core.random import Rng, as_generator
 
 Folds = list[tuple[np.ndarray, np.ndarray]]
 

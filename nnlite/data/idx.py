@@ -16,8 +16,8 @@ from typing import IO
 
 import numpy as np
 
-from nnlite.arguments import checked
-from nnlite.checks import check_file
+from nnlite.core.arguments import checked
+from nnlite.core.checks import check_file
 
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 BLOCK = 1 << 20  # how much is read at a time, so that a false size allocates nothing

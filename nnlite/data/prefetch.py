@@ -9,7 +9,7 @@ from contextlib import closing, nullcontext
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from nnlite.arguments import checked, shown
+from nnlite.core.arguments import checked, shown
 
 Item = TypeVar("Item")
 

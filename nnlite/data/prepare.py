@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from nnlite.arguments import checked
-from nnlite.data.checks import as_numbers, check_finite
+from nnlite.core.arguments import checked
+from nnlite.core.inputs import as_numbers, check_finite
 
 
 @checked

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nnlite.arguments import checked
-from nnlite.checks import is_whole
-from nnlite.data.batches import check_lengths
-from nnlite.data.checks import as_numbers
-from nnlite.random import Rng, as_generator
+from nnlite.core.arguments import checked
+from nnlite.core.checks import is_whole
+from nnlite.core.inputs import as_numbers
+from nnlite.core.random import Rng, as_generator
+from nnlite.core.rows import check_lengths
 
 
 @checked

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from nnlite.arguments import checked
-from nnlite.random import Rng, as_generator
+from nnlite.core.arguments import checked
+from nnlite.core.random import Rng, as_generator
 
 DataSet = tuple[np.ndarray, np.ndarray]
 

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from nnlite import initializers, layers
-from nnlite.arguments import shown
-from nnlite.construction import Constructed, argument, signature
+from nnlite.core.arguments import shown
+from nnlite.core.construction import Constructed, argument, signature
+from nnlite.core.parameter import Buffer, Parameter
 from nnlite.initializers import Initializer
 from nnlite.layers.base import Layer
-from nnlite.parameter import Buffer, Parameter
 
 
 def known_classes(custom: Iterable[type] = ()) -> dict[str, type]:

@@ -23,7 +23,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from nnlite.checks import check_file, no_place
+from nnlite.core.checks import check_file, no_place
 from nnlite.files.atomic import PathLike, atomic_write
 from nnlite.files.tree import decode, encode
 

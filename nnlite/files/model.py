@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nnlite.arguments import checked
+from nnlite.core.arguments import checked
 from nnlite.files import archive
 from nnlite.files.architecture import build, describe, known_classes
 from nnlite.files.archive import CheckpointError

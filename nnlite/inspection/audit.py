@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nnlite.arguments import checked
+from nnlite.core.arguments import checked
+from nnlite.core.parameter import Parameter
 from nnlite.inspection.one_step import OneStep, bare
 from nnlite.layers.base import Layer
 from nnlite.layers.structure import nested, place_name, sub_layers, unwatch, watch
 from nnlite.losses.base import Loss
-from nnlite.parameter import Parameter
 
 MOST = 5  # findings: the ones that matter
 DEAD = 0.6  # share of units that never fire, from which on it is worth a word

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from nnlite.core.parameter import Parameter
 from nnlite.inspection.evidence import close
 from nnlite.inspection.probe import Probe, floats
 from nnlite.inspection.report import Diagnosis
 from nnlite.layers.base import Layer
-from nnlite.parameter import Parameter
 
 
 def check_forward(probe: Probe, x: np.ndarray) -> list[Diagnosis]:

@@ -7,8 +7,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from nnlite.arguments import checked
-from nnlite.data.checks import as_input
+from nnlite.core.arguments import checked
+from nnlite.core.inputs import as_input
+from nnlite.core.padded import Padded, plain
+from nnlite.core.slot import inference
 from nnlite.inspection import contract
 from nnlite.inspection.diagnosis import diagnose
 from nnlite.inspection.evidence import Evidence, close
@@ -24,8 +26,6 @@ from nnlite.layers.base import Layer
 from nnlite.layers.structure import sub_layers, watch
 from nnlite.losses.base import Loss
 from nnlite.optimizers.sgd import SGD
-from nnlite.padded import Padded, plain
-from nnlite.slot import inference
 
 FEW = 3  # samples of the small batch in which a mistake is looked for
 JACOBIAN = 600  # largest number of outputs, and of entries, for which Jacobians are compared

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from nnlite.arguments import checked
-from nnlite.data.checks import as_numbers, check_finite
+from nnlite.core.arguments import checked
+from nnlite.core.inputs import as_numbers, check_finite
 from nnlite.inspection.evidence import CLOSE
 from nnlite.inspection.numeric import TOLERANCE, jacobian_by_differences
 from nnlite.inspection.probe import Probe, floats

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nnlite.core.padded import Padded, masked, plain
+from nnlite.core.slot import inference
 from nnlite.layers.base import Layer
 from nnlite.losses.base import Loss
-from nnlite.padded import Padded, masked, plain
-from nnlite.slot import inference
 
 
 class Replica:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from nnlite.core.padded import Padded, masked
 from nnlite.inspection.one_step import Replica
 from nnlite.layers.base import Layer
-from nnlite.padded import Padded, masked
 
 
 class Probe(Replica):

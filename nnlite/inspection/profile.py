@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nnlite.arguments import checked
+from nnlite.core.arguments import checked
 from nnlite.inspection.one_step import OneStep, bare
 from nnlite.inspection.summary import format_bytes
 from nnlite.layers.base import Layer

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nnlite.arguments import checked
-from nnlite.checks import check_place
+from nnlite.core.arguments import checked
+from nnlite.core.checks import check_place
 from nnlite.inspection.equations import with_shapes
 from nnlite.inspection.picture import picture
 from nnlite.layers.base import Layer

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from nnlite.arguments import checked
+from nnlite.core.arguments import checked
 from nnlite.inspection.one_step import Replica, bare
 from nnlite.layers.base import Layer, floating_dtype
 from nnlite.layers.structure import nested, sub_layers, watch

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from nnlite.arguments import checked
+from nnlite.core.arguments import checked
+from nnlite.core.parameter import Parameter
 from nnlite.inspection.equations import symbol
 from nnlite.inspection.one_step import OneStep, bare
 from nnlite.inspection.record import Trace, TraceStep, Value
 from nnlite.layers.base import Layer
 from nnlite.layers.structure import nested, sub_layers, watch
 from nnlite.losses.base import Loss
-from nnlite.parameter import Parameter
 
 ACTIVATION = "go backward through the activation"
 UPSTREAM = "pass the gradient upstream"

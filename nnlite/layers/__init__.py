@@ -1,39 +1,7 @@
 """Layers: each computes y from x, and its own gradients."""
 
-from nnlite.layers.activations import (
-    GELU,
-    GLU,
-    LogSigmoid,
-    Mish,
-    Sigmoid,
-    SiLU,
-    Softplus,
-    Softsign,
-    Tanh,
-)
-from nnlite.layers.attention import MultiHeadAttention
-from nnlite.layers.base import Layer
-from nnlite.layers.channelnorm import BatchNorm1d, BatchNorm2d, GroupNorm, InstanceNorm2d
-from nnlite.layers.containers import Add, Concat, Join, Parallel, Residual, Sequential
-from nnlite.layers.conv import Conv1d, Conv2d
-from nnlite.layers.conv_transpose import ConvTranspose1d, ConvTranspose2d
-from nnlite.layers.decoding import decoding
-from nnlite.layers.dropout import ChannelDropout, Dropout, GaussianNoise
-from nnlite.layers.elementwise import Elementwise, Lambda
-from nnlite.layers.embedding import Embedding
-from nnlite.layers.featurenorm import LayerNorm, RMSNorm
-from nnlite.layers.globalpooling import (
-    AdaptiveAvgPool2d,
-    GlobalAvgPool1d,
-    GlobalAvgPool2d,
-    GlobalMaxPool1d,
-    GlobalMaxPool2d,
-)
-from nnlite.layers.linear import Linear
-from nnlite.layers.over_time import LastStep, MeanOverTime
-from nnlite.layers.pooling import AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
-from nnlite.layers.positional import LearnedPositionalEmbedding, PositionalEncoding
-from nnlite.layers.rectifiers import (
+from nnlite.layers.activations.elementwise import Elementwise, Lambda
+from nnlite.layers.activations.rectifiers import (
     CELU,
     ELU,
     SELU,
@@ -45,11 +13,48 @@ from nnlite.layers.rectifiers import (
     ReLU,
     ReLU6,
 )
-from nnlite.layers.recurrent import GRU, LSTM, RNN, Bidirectional
-from nnlite.layers.resize import Upsample2d, ZeroPad2d
+from nnlite.layers.activations.smooth import (
+    GELU,
+    GLU,
+    LogSigmoid,
+    Mish,
+    Sigmoid,
+    SiLU,
+    Softplus,
+    Softsign,
+    Tanh,
+)
+from nnlite.layers.activations.softmax import LogSoftmax, Softmax
+from nnlite.layers.base import Layer
+from nnlite.layers.containers.branches import Add, Concat, Residual
+from nnlite.layers.containers.parallel import Join, Parallel
+from nnlite.layers.containers.sequential import Sequential
+from nnlite.layers.convolution.conv import Conv1d, Conv2d
+from nnlite.layers.convolution.transpose import ConvTranspose1d, ConvTranspose2d
+from nnlite.layers.dropout import ChannelDropout, Dropout, GaussianNoise
+from nnlite.layers.embedding import Embedding
+from nnlite.layers.linear import Linear
+from nnlite.layers.normalization.channels import BatchNorm1d, BatchNorm2d, GroupNorm, InstanceNorm2d
+from nnlite.layers.normalization.features import LayerNorm, RMSNorm
+from nnlite.layers.pooling.resize import Upsample2d, ZeroPad2d
+from nnlite.layers.pooling.whole import (
+    AdaptiveAvgPool2d,
+    GlobalAvgPool1d,
+    GlobalAvgPool2d,
+    GlobalMaxPool1d,
+    GlobalMaxPool2d,
+)
+from nnlite.layers.pooling.windows import AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
+from nnlite.layers.sequences.attention import MultiHeadAttention
+from nnlite.layers.sequences.bidirectional import Bidirectional
+from nnlite.layers.sequences.decoding import decoding
+from nnlite.layers.sequences.gru import GRU
+from nnlite.layers.sequences.lstm import LSTM
+from nnlite.layers.sequences.over_time import LastStep, MeanOverTime
+from nnlite.layers.sequences.positional import LearnedPositionalEmbedding, PositionalEncoding
+from nnlite.layers.sequences.rnn import RNN
+from nnlite.layers.sequences.transformer import TransformerLayer
 from nnlite.layers.shape import Flatten, Identity, Permute, Reshape
-from nnlite.layers.softmax import LogSoftmax, Softmax
-from nnlite.layers.transformer import TransformerLayer
 
 __all__ = [
     "CELU",

@@ -40,7 +40,7 @@ What the framework relies on:
 - *Finding parts.* Parameters, buffers, generators and sub-layers are found by walking the
   attributes in the order in which they were defined, lists, tuples and dicts too, each part once.
   Names that start with `_` are not walked. There is nothing to register.
-- *Constructor arguments* are stored untouched under their own names (see `construction.py`).
+- *Constructor arguments* are stored untouched under their own names (see `core/construction.py`).
 - *Padded sequences.* What stands in the padding of `Padded(data, lengths)` changes no real value:
   a row in a batch gives the numbers that it gives alone, cut at its length. There are three kinds
   of layers. Most treat every time step by itself; that is what is taken for granted where nothing
@@ -73,16 +73,15 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 import numpy as np
 from numpy.typing import DTypeLike
 
-from nnlite.arguments import checked
-from nnlite.checks import warn
-from nnlite.construction import Constructed
-from nnlite.data.batches import batches
-from nnlite.data.sources import as_source, each_input
-from nnlite.foreign import as_array, number_hint
+from nnlite.core.arguments import checked
+from nnlite.core.checks import warn
+from nnlite.core.construction import Constructed
+from nnlite.core.foreign import as_array, number_hint
+from nnlite.core.padded import join
+from nnlite.core.parameter import Buffer, Parameter
+from nnlite.core.rows import as_source, check_lengths, each_input, walk
+from nnlite.core.slot import Slot, inference
 from nnlite.layers.structure import Node, Part, arrays, named_parts, tie, ties
-from nnlite.padded import join
-from nnlite.parameter import Buffer, Parameter
-from nnlite.slot import Slot, inference
 
 Kind = Literal["map", "activation", "rectifier", "rearrangement", "chain"]
 
@@ -385,10 +384,11 @@ class Layer(Node, Slot, Constructed):
         """
         dtype = floating_dtype(self)
         x = each_input("x", x, lambda name, values: as_source(name, values, dtype))
-        inputs = x if isinstance(x, tuple) else (x,)
-        check_even_batches(self, len(inputs[0]), batch_size)
+        inputs = check_lengths(*(x if isinstance(x, tuple) else (x,)))
+        rows = len(inputs[0])
+        check_even_batches(self, rows, batch_size)
         with self.evaluation():
-            outputs = [self(part) for part in batches(*inputs, batch_size=batch_size)]
+            outputs = [self(part) for part in walk(inputs, None, range(0, rows, batch_size))]
         if isinstance(outputs[0], tuple):
             raise TypeError(
                 f"{self.label()}: predict expected one output for each batch, got a tuple; call a "

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from nnlite.core.random import Rng, as_generator
 from nnlite.layers.base import Layer
-from nnlite.random import Rng, as_generator
 
 BITS = 1 << 16
 

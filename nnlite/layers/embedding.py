@@ -6,10 +6,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from nnlite.core.parameter import Parameter
+from nnlite.core.random import Rng
 from nnlite.initializers import Initializer, Normal, first_values
 from nnlite.layers.base import Layer
-from nnlite.parameter import Parameter
-from nnlite.random import Rng
 
 
 class Embedding(Layer):

@@ -7,11 +7,11 @@ from typing import ClassVar
 
 import numpy as np
 
+from nnlite.core.parameter import Parameter
+from nnlite.core.random import Rng, as_generator
 from nnlite.initializers import Initializer, Uniform, first_values
 from nnlite.layers.base import Layer
 from nnlite.ops.products import sum_rows, times, times_transposed, transposed_times
-from nnlite.parameter import Parameter
-from nnlite.random import Rng, as_generator
 
 
 class Linear(Layer):

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from nnlite.construction import varargs_name
-from nnlite.parameter import Buffer, Parameter
+from nnlite.core.construction import varargs_name
+from nnlite.core.parameter import Buffer, Parameter
 
 
 class Node:

@@ -31,10 +31,10 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from nnlite.construction import Constructed
-from nnlite.foreign import as_array, number_hint
-from nnlite.padded import Padded, masked
-from nnlite.slot import Slot
+from nnlite.core.construction import Constructed
+from nnlite.core.foreign import as_array, number_hint
+from nnlite.core.padded import Padded, masked
+from nnlite.core.slot import Slot
 
 Reduction = Literal["mean", "sum"]
 

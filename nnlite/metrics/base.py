@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nnlite.construction import Constructed, remembered
+from nnlite.core.construction import Constructed, remembered
 
 
 class Metric(Constructed):

@@ -8,10 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from nnlite.core.parameter import Parameter
 from nnlite.optimizers.adaptive import running_mean, running_square
 from nnlite.optimizers.base import Optimizer, Vectors
 from nnlite.optimizers.groups import Group, Options, Schedule
-from nnlite.parameter import Parameter
 
 
 class _Moments(Optimizer):

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from nnlite.core.parameter import Parameter
 from nnlite.optimizers.base import Optimizer, Vectors
 from nnlite.optimizers.groups import Group, Options, Schedule
-from nnlite.parameter import Parameter
 
 
 class Adagrad(Optimizer):

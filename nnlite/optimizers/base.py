@@ -25,15 +25,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nnlite.arguments import arguments_of, check_constructor
-from nnlite.checks import check_whole, in_range
-from nnlite.construction import OfOneModel
+from nnlite.core.arguments import arguments_of, check_constructor
+from nnlite.core.checks import check_whole, in_range
+from nnlite.core.construction import OfOneModel
+from nnlite.core.parameter import Owner, Parameter
 from nnlite.ops.threads import over_parts
 from nnlite.optimizers.groups import Group, Options, Schedule, as_groups, members_of
 from nnlite.optimizers.options import options_now
 from nnlite.optimizers.packing import Chunk, Pack, pack_parameters, scratch_vectors
 from nnlite.optimizers.state import checked_state, copied_state
-from nnlite.parameter import Owner, Parameter
 
 Vectors = tuple[np.ndarray, np.ndarray, tuple[np.ndarray, ...], tuple[np.ndarray, ...]]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from nnlite.arguments import shown
-from nnlite.parameter import Parameter
+from nnlite.core.arguments import shown
+from nnlite.core.parameter import Parameter
 
 Schedule = Callable[[int], float]
 Options = Mapping[str, Any]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nnlite.parameter import Parameter
+from nnlite.core.parameter import Parameter
 
 # About how many values an update takes at a time. The passes of one update find what the last one
 # left in the shared cache; shorter stretches pay more for calls than they save, above all in two

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from nnlite.core.parameter import Parameter
 from nnlite.optimizers.base import Optimizer, Vectors
 from nnlite.optimizers.groups import Group, Options, Schedule
-from nnlite.parameter import Parameter
 
 
 class SGD(Optimizer):

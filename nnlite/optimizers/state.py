@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from nnlite.checks import check_whole
-from nnlite.parameter import Parameter
+from nnlite.core.checks import check_whole
+from nnlite.core.parameter import Parameter
 
 
 def copied_state(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from nnlite.core.padded import plain
 from nnlite.layers.base import Layer
 from nnlite.layers.structure import watch
-from nnlite.padded import plain
 
 
 class NonFiniteLossError(RuntimeError, FloatingPointError):

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from nnlite.arguments import checked
-from nnlite.padded import masked
+from nnlite.core.arguments import checked
+from nnlite.core.padded import masked
 from nnlite.training.feeding import Batch, Dataset, as_dataset
 from nnlite.training.state import Training
 

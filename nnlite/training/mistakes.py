@@ -12,24 +12,26 @@ from typing import Any
 
 import numpy as np
 
-from nnlite.checks import warn
-from nnlite.construction import Constructed
-from nnlite.data.sources import Rows, rows_of
-from nnlite.layers.activations import Sigmoid
+from nnlite.core.checks import warn
+from nnlite.core.construction import Constructed
+from nnlite.core.padded import Padded, plain
+from nnlite.core.parameter import Buffer
+from nnlite.core.rows import Rows, rows_of
+from nnlite.layers.activations.rectifiers import HardSigmoid, ReLU, ReLU6
+from nnlite.layers.activations.smooth import Sigmoid
+from nnlite.layers.activations.softmax import Softmax
 from nnlite.layers.base import Layer, floating_dtype
-from nnlite.layers.containers import Concat, Container, Sequential
-from nnlite.layers.conv_base import Convolution
+from nnlite.layers.containers.base import Container
+from nnlite.layers.containers.branches import Concat
+from nnlite.layers.containers.sequential import Sequential
+from nnlite.layers.convolution.base import Convolution
 from nnlite.layers.linear import Linear
-from nnlite.layers.rectifiers import HardSigmoid, ReLU, ReLU6
-from nnlite.layers.recurrent.base import Recurrent
-from nnlite.layers.softmax import Softmax
+from nnlite.layers.sequences.recurrent import Recurrent
 from nnlite.layers.structure import unwatch, watch
 from nnlite.losses.base import Loss
 from nnlite.losses.binary import BCEWithLogitsLoss
 from nnlite.losses.classification import CrossEntropyLoss, FocalLoss, KLDivLoss, NLLLoss
 from nnlite.optimizers.base import Optimizer
-from nnlite.padded import Padded, plain
-from nnlite.parameter import Buffer
 from nnlite.training.fingerprint import environment
 
 ROWS = 100  # of the data whose values are looked at

@@ -11,21 +11,20 @@ from typing import Any
 
 import numpy as np
 
-from nnlite.arguments import checked
-from nnlite.construction import Constructed
+from nnlite.core.arguments import checked
+from nnlite.core.construction import Constructed
+from nnlite.core.padded import masked
+from nnlite.core.random import Rng, as_generator, root_entropy
 from nnlite.files.atomic import PathLike
 from nnlite.layers.base import Layer, check_even_batches
 from nnlite.losses.base import Loss
 from nnlite.metrics import Metric
 from nnlite.optimizers.base import Optimizer
-from nnlite.padded import masked
-from nnlite.random import Rng, as_generator, root_entropy
 from nnlite.training import checkpoint
 from nnlite.training.callbacks import Callback
 from nnlite.training.callbacks.callback_list import CallbackList
 from nnlite.training.callbacks.monitor import check_validation
 from nnlite.training.callbacks.saving import file_to_resume
-from nnlite.training.class_weight import ClassWeight
 from nnlite.training.diagnosis import NonFiniteLossError, first_non_finite
 from nnlite.training.feeding import (
     ArrayDataset,
@@ -36,6 +35,7 @@ from nnlite.training.feeding import (
     validation_dataset,
 )
 from nnlite.training.feeding.checks import check_batches
+from nnlite.training.feeding.class_weight import ClassWeight
 from nnlite.training.fingerprint import environment, weights_hash
 from nnlite.training.history import History
 from nnlite.training.interrupt import Interrupt

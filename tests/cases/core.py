@@ -6,7 +6,7 @@ import numpy as np
 
 import nnlite as nn
 from cases.kinds import LayerCase
-from nnlite.padded import data_and_lengths, ended
+from nnlite.core.padded import data_and_lengths, ended
 
 
 def activation(make, *kinks, shape=(3, 5)):

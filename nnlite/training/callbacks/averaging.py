@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from nnlite.core.parameter import Buffer, Parameter
 from nnlite.layers.base import Layer
 from nnlite.layers.structure import arrays
-from nnlite.parameter import Buffer, Parameter
 from nnlite.training.callbacks.base import Callback
 from nnlite.training.state import Training
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
-from nnlite.construction import Constructed, remembered
+from nnlite.core.construction import Constructed, remembered
 from nnlite.training.state import Training
 
 

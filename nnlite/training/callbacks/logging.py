@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nnlite.checks import check_place
+from nnlite.core.checks import check_place
 from nnlite.files.atomic import PathLike, atomic_write
 from nnlite.training.callbacks.base import Callback
 from nnlite.training.history import History

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Any, ClassVar, Literal
 
-from nnlite.checks import warn
+from nnlite.core.checks import warn
 from nnlite.training.callbacks.base import Callback
 from nnlite.training.state import Training
 

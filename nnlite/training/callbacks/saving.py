@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nnlite.checks import check_place
+from nnlite.core.checks import check_place
 from nnlite.files.atomic import PathLike
 from nnlite.training.callbacks.base import Callback
 from nnlite.training.callbacks.monitor import Mode, Monitor

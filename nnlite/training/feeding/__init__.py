@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from nnlite.data.sources import is_stream
+from nnlite.core.rows import is_stream
 from nnlite.layers.base import Layer
 from nnlite.losses.base import Loss
-from nnlite.training.class_weight import ClassWeight
 from nnlite.training.feeding.arrays import ArrayDataset
 from nnlite.training.feeding.batch import Batch
+from nnlite.training.feeding.class_weight import ClassWeight
 from nnlite.training.feeding.streams import StreamDataset
 from nnlite.training.measures import Measures
 

@@ -7,15 +7,14 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from nnlite.data.batches import walk
-from nnlite.data.sources import as_source, each_input, rows_of
+from nnlite.core.padded import Padded, masked, plain
+from nnlite.core.rows import as_source, each_input, rows_of, walk
 from nnlite.data.split import train_test_split
 from nnlite.layers.base import Layer, floating_dtype
 from nnlite.losses.base import Loss
-from nnlite.padded import Padded, masked, plain
-from nnlite.training.class_weight import ClassWeight, balanced
 from nnlite.training.feeding.batch import Batch
 from nnlite.training.feeding.checks import about, check_same_rows, check_targets, unpadded
+from nnlite.training.feeding.class_weight import ClassWeight, balanced
 from nnlite.training.feeding.weights import ignored_class, like, weights_of
 from nnlite.training.measures import Measures
 

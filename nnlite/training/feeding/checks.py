@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from nnlite.data.sources import Rows
-from nnlite.foreign import rows_hint
+from nnlite.core.foreign import rows_hint
+from nnlite.core.padded import Padded
+from nnlite.core.rows import Rows
 from nnlite.layers.base import Layer, check_even_batches
 from nnlite.losses.base import Loss
-from nnlite.padded import Padded
 from nnlite.training.feeding.weights import like
 
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from nnlite.data.checks import as_input
-from nnlite.data.sources import each_input, one_pass, rows_of
+from nnlite.core.inputs import as_input
+from nnlite.core.padded import plain
+from nnlite.core.rows import each_input, one_pass, rows_of
 from nnlite.layers.base import Layer, floating_dtype
 from nnlite.losses.base import Loss
-from nnlite.padded import plain
-from nnlite.training.class_weight import ClassWeight
 from nnlite.training.feeding.batch import Batch
 from nnlite.training.feeding.checks import check_same_rows, unpadded
+from nnlite.training.feeding.class_weight import ClassWeight
 from nnlite.training.feeding.weights import weights_of
 from nnlite.training.mistakes import warn_of_data
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from nnlite.data.checks import as_numbers, check_finite
+from nnlite.core.inputs import as_numbers, check_finite
 from nnlite.losses.base import Loss
-from nnlite.training.class_weight import ClassWeight, of_classes
+from nnlite.training.feeding.class_weight import ClassWeight, of_classes
 
 
 def weights_of(

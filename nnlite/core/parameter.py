@@ -1,0 +1,241 @@
+"""The arrays a model owns: parameters are trained, buffers are only kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from nnlite.core.arguments import REFUSED, DType
+from nnlite.core.foreign import as_array
+
+DTYPE = DType()
+
+
+def own_array(owner: str, data: ArrayLike, dtype: DTypeLike | None = None) -> np.ndarray:
+    """A fresh contiguous array of `data`; floats become float32 unless `dtype` says otherwise.
+
+    Raises:
+        TypeError: when `data` does not hold numbers.
+        ValueError: when they do not form an array, or do not fit into the dtype.
+    """
+    array = as_array(f"{owner}: data", data)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{owner}: expected an array of numbers, got dtype {array.dtype}")
+    if dtype is None:
+        dtype = np.float32 if array.dtype.kind == "f" else array.dtype
+    elif DTYPE.take(dtype) is REFUSED:
+        raise DTYPE.refusal(f"{owner}: dtype", dtype)
+    try:
+        with np.errstate(over="raise", invalid="raise"):
+            return np.array(array, dtype=dtype, order="C")
+    except FloatingPointError:
+        name = np.dtype(dtype)
+        raise ValueError(f"{owner}: data holds values that do not fit into {name}") from None
+
+
+class Owner:
+    """An optimizer's claim on its parameters, through which it hears of changes.
+
+    Attributes:
+        stale: a parameter was frozen or unfrozen, so the flat vectors must be laid out anew.
+        displaced: another optimizer has claimed one of the parameters since.
+    """
+
+    def __init__(self) -> None:
+        self.stale = True
+        self.displaced = False
+
+
+class _Owned:
+    """An array that is written in place, always, and never swapped for another."""
+
+    def __init__(self, data: ArrayLike, dtype: DTypeLike | None = None) -> None:
+        self._data = own_array(type(self).__name__, data, dtype)
+
+    @property
+    def data(self) -> np.ndarray:
+        """The values."""
+        return self._data
+
+    @data.setter
+    def data(self, value: ArrayLike) -> None:
+        self._write(self._data, value, "data")
+
+    def _write(self, target: np.ndarray, value: ArrayLike, name: str) -> None:
+        if value is target:  # `p.grad += g` has added in place before it assigns
+            return
+        values = np.asarray(value)
+        if values.shape != target.shape:
+            raise ValueError(
+                f"{type(self).__name__}.{name}: expected shape {target.shape}, got {values.shape}"
+            )
+        np.copyto(target, values, casting="same_kind")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of `data`."""
+        return self._data.shape
+
+    @property
+    def size(self) -> int:
+        """The number of values."""
+        return self._data.size
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of `data`."""
+        return self._data.dtype
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
+        """The values, for NumPy's functions."""
+        return np.array(self._data, dtype, copy=copy)
+
+    def _no_array(self, *operands: object) -> Any:
+        """Refuse arithmetic: what a formula means, values or gradient, has to be written.
+
+        Raises:
+            TypeError: says how.
+        """
+        raise TypeError(f"{self!r} is no array; write .data for its values (or .grad)")
+
+    __array_priority__ = 1000  # above an array's: in `array * parameter` this class decides, too
+    __add__ = __sub__ = __mul__ = __matmul__ = __truediv__ = __floordiv__ = _no_array
+    __radd__ = __rsub__ = __rmul__ = __rmatmul__ = __rtruediv__ = __rfloordiv__ = _no_array
+    __mod__ = __rmod__ = __pow__ = __rpow__ = __neg__ = __abs__ = _no_array
+    __lt__ = __le__ = __gt__ = __ge__ = __getitem__ = __setitem__ = _no_array
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same object; there is no comparison with values."""
+        if isinstance(other, np.ndarray | np.number | int | float):
+            self._no_array(other)
+        return self is other
+
+    __hash__ = object.__hash__
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            """Point to `data` for what arrays have."""
+            hint = f"; write .data.{name}" if hasattr(np.ndarray, name) else ""
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{hint}")
+
+    def cast(self, dtype: DTypeLike) -> None:
+        """Give floating values another dtype, in memory of their own (for `Layer.astype`)."""
+        if self._data.dtype.kind == "f":
+            self._data = self._data.astype(dtype)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(shape {self.shape}, {self.dtype})"
+
+
+class Buffer(_Owned):
+    """An array that belongs to a model's state but is not trained, such as a running mean.
+
+    `data` is written in place, like a parameter's.
+
+    Args:
+        data: the initial values; copied.
+        dtype: default float32 for floats, unchanged for integers.
+    """
+
+
+class Parameter(_Owned):
+    """A trained array and the gradient of the loss with respect to it.
+
+    `data` and `grad` are written in place, always: assigning to them copies the values into the
+    memory that is already there. An optimizer can therefore lay all parameters of a model into
+    one flat vector and make `data` and `grad` views of it, and `weight.grad = x.T @ g` still
+    lands there. For the same reason keep no alias of `data` or `grad` across calls.
+
+    Args:
+        data: the initial values; copied.
+        dtype: of `data` and `grad`. Default: float32 for floats, unchanged for integers.
+    """
+
+    def __init__(self, data: ArrayLike, dtype: DTypeLike | None = None) -> None:
+        super().__init__(data, dtype)
+        self._grad = np.zeros_like(self._data)
+        self._cleared = True  # the gradient is zero, whatever stands in its memory
+        self._trainable = True
+        self._owner: Owner | None = None
+
+    @property
+    def grad(self) -> np.ndarray:
+        """dL/d(data): every backward adds to it, `zero_grad` clears it."""
+        self.settle()  # whoever asks may read or write
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: ArrayLike) -> None:
+        self._write(self._grad, value, "grad")
+        self._cleared = False
+
+    def accumulate(self, product: Callable[..., Any], *factors: Any) -> None:
+        """grad += product(*factors), for a NumPy function with an `out=` argument.
+
+        While the gradient is known to be zero the product is written straight into its memory,
+        which saves an array of its size and a pass over it: `accumulate(np.matmul, x.T, g)`.
+        """
+        if self._cleared:
+            product(*factors, out=self._grad)
+            self._cleared = False
+        else:
+            self._grad += product(*factors)
+
+    @property
+    def trainable(self) -> bool:
+        """Whether an optimizer updates this parameter (default True).
+
+        A frozen one is outside update, decay and norm clipping; backward still adds to its `grad`.
+        """
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        if self._owner is not None:
+            self._owner.stale = True
+
+    def zero_grad(self) -> None:
+        """Set the gradient to zero.
+
+        The zeros are written when somebody looks: as a rule the next backward overwrites them.
+        """
+        self._cleared = True
+
+    def settle(self) -> None:
+        """Write the zeros that `zero_grad` has put off (for those who read the memory itself)."""
+        if self._cleared:
+            self._grad.fill(0)
+            self._cleared = False
+
+    def claim(self, owner: Owner) -> None:
+        """Make `owner` the one that updates this parameter (for optimizers)."""
+        if self._owner is not None and self._owner is not owner:
+            self._owner.displaced = True
+        self._owner = owner
+
+    def move_into(self, data: np.ndarray, grad: np.ndarray) -> None:
+        """Move values and gradient into other memory of the same shape (for optimizers)."""
+        np.copyto(data, self._data)
+        np.copyto(grad, self._grad)
+        self._data, self._grad = data, grad
+
+    def cast(self, dtype: DTypeLike) -> None:
+        """Give floating `data` and `grad` another dtype, in memory of their own."""
+        super().cast(dtype)
+        self._grad = self.grad.astype(self._data.dtype)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy (deepcopy, pickle) has memory of its own and belongs to no optimizer yet."""
+        # the zeros that zero_grad has put off are not written here: someone may be in the middle
+        # of a backward
+        grad = np.zeros_like(self._grad) if self._cleared else self._grad.copy()
+        own = {"_data": self._data.copy(), "_grad": grad, "_owner": None}
+        return vars(self) | own
+
+    def __repr__(self) -> str:
+        return super().__repr__() if self._trainable else f"{super().__repr__()[:-1]}, frozen)"

@@ -1,0 +1,1 @@
+"""Activations: layers that treat every value by itself, and softmax."""

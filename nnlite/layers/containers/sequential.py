@@ -1,0 +1,84 @@
+"""One layer after another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar, overload
+
+from nnlite.layers.base import Layer
+from nnlite.layers.containers.base import Container, whole_or_nothing
+
+
+class Sequential(Container):
+    """One layer after another: y = fₖ(… f₂(f₁(x))).
+
+    Forward      x₀ = x,  xᵢ = fᵢ(xᵢ₋₁),  y = xₖ
+    Backward     G_k = dL/dy,  Gᵢ₋₁ = Gᵢ ∂xᵢ/∂xᵢ₋₁,  dL/dx = G₀
+                 the chain rule, last layer first: each layer turns the gradient of its output
+                 into that of its input, and adds to its parameters' gradients on the way
+    Shapes       those of the layers
+    Saves        nothing itself
+    Args         layers: the layers, in order; none makes an identity
+    Raises       TypeError: for what is not a layer
+                 ValueError: for a layer that is already in the model
+    Source       the chain rule
+
+    `len`, iteration and indexing work as on a tuple, and a slice is a Sequential of the same
+    layers. With `needs_input_grad` False, backward stops after the lowest layer with parameters.
+    """
+
+    kind = "chain"
+    equations: ClassVar = {"forward": "y = fₖ(… f₂(f₁(x)))", "input": "dL/dx = G Jₖ … J₂ J₁"}
+
+    def __init__(self, *layers: Layer) -> None:
+        self.layers = layers
+        self._children = [(f"layer {index}", layer) for index, layer in enumerate(layers)]
+        self.check_children()
+
+    def children(self) -> list[tuple[str, Layer]]:
+        """Each layer with its index."""
+        return self._children
+
+    @whole_or_nothing
+    def forward(self, x: Any) -> Any:
+        """Through the layers, first to last."""
+        for place, layer in self._children:
+            x = self.forward_child(place, layer, x)
+        self.save_for_backward()
+        return x
+
+    @whole_or_nothing
+    def backward(self, grad_output: Any) -> Any:
+        """Back through the layers, last to first."""
+        self.saved()
+        lowest = 0 if self.needs_input_grad else self._lowest_with_parameters()
+        grad = grad_output
+        for index in range(len(self.layers) - 1, lowest - 1, -1):
+            place, layer = self._children[index]
+            needed = self.needs_input_grad or index > lowest
+            grad = self.backward_child(place, layer, grad, needed)
+            if grad is None and index > lowest:  # the lowest may have had whole numbers
+                self.refuse_nothing(place, layer)
+        for layer in self.layers[:lowest]:
+            layer.clear_saved()
+        return grad if self.needs_input_grad else None
+
+    def _lowest_with_parameters(self) -> int:
+        for index, layer in enumerate(self.layers):
+            if layer.has_parameters():
+                return index
+        return len(self.layers)
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers)
+
+    @overload
+    def __getitem__(self, index: int) -> Layer: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequential: ...
+    def __getitem__(self, index: int | slice) -> Layer | Sequential:
+        part = self.layers[index]
+        return Sequential(*part) if isinstance(part, tuple) else part

@@ -1,0 +1,139 @@
+"""Normalizations over the last axis: each sample, or each time step, by itself."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from nnlite.core.checks import BATCHED, layout_hint
+from nnlite.core.parameter import Parameter
+from nnlite.layers.base import Layer
+from nnlite.ops.products import sum_rows
+
+
+class FeatureNorm(Layer):
+    """What `LayerNorm` and `RMSNorm` share: y = γ ⊙ x̂ (+ β), x̂ = c / √(mean c² + ε).
+
+    c is x, or x without its mean. Centring is a symmetric projection, so it is its own backward:
+    dL/dx = centred(dL/dc), with dL/dc = r (D − x̂ mean(D ⊙ x̂)), D = G ⊙ γ, r = 1/√(mean c² + ε).
+    """
+
+    mixed_axes = (-1,)
+    weight: Parameter | None
+    bias: Parameter | None = None
+
+    def __init__(self, num_features: int, eps: float | None, affine: bool) -> None:
+        self.num_features = num_features
+        self.eps = eps
+        self.affine = affine
+        self.weight = Parameter(np.ones(num_features)) if affine else None
+
+    def centred(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """c, given x; and dL/dx, given dL/dc. In new memory or in `out`, unless it is x."""
+        raise NotImplementedError
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """y = γ ⊙ x̂ + β."""
+        self.check_floating(x)
+        if x.ndim < 2 or x.shape[-1] != self.num_features:
+            hint = layout_hint(x.shape, self.num_features, BATCHED)
+            raise ValueError(f"{self!r}: expected (N, …, {self.num_features}), got {x.shape}{hint}")
+        eps = float(np.finfo(x.dtype).eps if self.eps is None else self.eps)
+        rows = x.reshape(-1, self.num_features)  # (R, D)
+        c = self.centred(rows)
+        square = np.vecdot(c, c)[:, None] / self.num_features
+        rstd = 1 / np.sqrt(square + eps)  # (R, 1)
+        x_hat = np.multiply(c, rstd, out=None if c is rows else c)
+        y = x_hat if self.weight is None else x_hat * self.weight.data
+        if self.bias is not None:
+            y += self.bias.data
+        self.save_for_backward(x.shape, x_hat, rstd)
+        return y.reshape(x.shape)
+
+    def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
+        """dL/dγ, dL/dβ, and dL/dx through x and the statistics."""
+        shape, x_hat, rstd = self.saved()
+        self.check_grad_output(grad_output, shape)
+        d_rows = grad_output.reshape(x_hat.shape)
+        along = d_rows * x_hat  # G ⊙ x̂
+        if self.weight is not None:
+            self.weight.accumulate(sum_rows, along)
+        if self.bias is not None:
+            self.bias.accumulate(sum_rows, d_rows)
+        if not self.needs_input_grad:
+            return None
+        ones = np.ones(self.num_features, x_hat.dtype)
+        weight = ones if self.weight is None else self.weight.data
+        mean = (along @ weight)[:, None] / self.num_features  # of D ⊙ x̂, (R, 1)
+        d_c = np.multiply(x_hat, -mean, out=along)
+        d_c += d_rows * weight
+        d_x = self.centred(d_c, out=d_c)
+        d_x *= rstd
+        return d_x.reshape(shape)
+
+
+class LayerNorm(FeatureNorm):
+    """Standardize the features of each sample by itself.
+
+    Forward      x̂ = (x − μ) r,  r = 1/√(σ² + ε),  y = γ ⊙ x̂ + β,  μ, σ² over the D features
+    Backward     dL/dγ = Σₙ G ⊙ x̂        dL/dβ = Σₙ G        and with D = dL/dx̂ = G ⊙ γ
+                 dL/dx = r (D − mean D − x̂ mean(D ⊙ x̂))
+                 because ∂μ/∂xⱼ = 1/D, ∂σ²/∂xⱼ = 2 (xⱼ − μ)/D and ∂r/∂σ² = −½ r³ give
+                 ∂x̂ᵢ/∂xⱼ = r (δᵢⱼ − 1/D − x̂ᵢ x̂ⱼ / D), and dL/dxⱼ = Σᵢ Dᵢ ∂x̂ᵢ/∂xⱼ
+    Shapes       x (N, …, D), y like x; weight (D,); bias (D,)
+    Saves        x's shape, x̂, r
+    Args         num_features: D, the size of the last axis
+                 eps: ε, added to the variance (default 1e-5)
+                 affine: whether γ and β are learned (default True); without, both are None
+    Raises       ValueError: when x's last axis is not D, or G not in y's shape
+                 TypeError: when x does not hold floats
+    Source       Ba, Kiros & Hinton 2016, "Layer Normalization", equation 3
+    """
+
+    equations: ClassVar = {
+        "forward": "y = γ ⊙ x̂ + β,  x̂ = (x − μ) / √(σ² + ε)",
+        "weight": "dL/dγ = Σₙ G ⊙ x̂",
+        "bias": "dL/dβ = Σₙ G",
+        "input": "dL/dx = (D − mean D − x̂ mean(D ⊙ x̂)) / √(σ² + ε),  D = G ⊙ γ",
+    }
+
+    def __init__(self, num_features: int, eps: float = 1e-5, affine: bool = True) -> None:
+        super().__init__(num_features, eps, affine)
+        self.bias = Parameter(np.zeros(num_features)) if affine else None
+
+    def centred(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """X without the mean of each row."""
+        mean = (x @ np.ones(self.num_features, x.dtype))[:, None] / self.num_features  # (R, 1)
+        return np.subtract(x, mean, out=out)
+
+
+class RMSNorm(FeatureNorm):
+    """Divide the features of each sample by their root mean square; nothing is centred.
+
+    Forward      x̂ = x r,  r = 1/√(mean x² + ε),  y = γ ⊙ x̂
+    Backward     dL/dγ = Σₙ G ⊙ x̂        dL/dx = r (D − x̂ mean(D ⊙ x̂)),  D = G ⊙ γ
+                 because ∂r/∂xⱼ = −r³ xⱼ/D gives ∂x̂ᵢ/∂xⱼ = r (δᵢⱼ − x̂ᵢ x̂ⱼ / D): what would only
+                 make x longer is taken out of the gradient
+    Shapes       x (N, …, D), y like x; weight (D,)
+    Saves        x's shape, x̂, r
+    Args         num_features: D, the size of the last axis
+                 eps: ε, added to the mean square (default None: the machine epsilon of x's dtype)
+                 affine: whether γ is learned (default True); without, weight is None
+    Raises       ValueError: when x's last axis is not D, or G not in y's shape
+                 TypeError: when x does not hold floats
+    Source       Zhang & Sennrich 2019, "Root Mean Square Layer Normalization", equation 4
+    """
+
+    equations: ClassVar = {
+        "forward": "y = γ ⊙ x̂,  x̂ = x / √(mean x² + ε)",
+        "weight": "dL/dγ = Σₙ G ⊙ x̂",
+        "input": "dL/dx = (D − x̂ mean(D ⊙ x̂)) / √(mean x² + ε),  D = G ⊙ γ",
+    }
+
+    def __init__(self, num_features: int, eps: float | None = None, affine: bool = True) -> None:
+        super().__init__(num_features, eps, affine)
+
+    def centred(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """X as it is."""
+        return x

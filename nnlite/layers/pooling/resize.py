@@ -1,0 +1,166 @@
+"""Images made larger: by repetition, by interpolation, by a border of zeros."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from nnlite.core.checks import check_sizes, sample_hint
+from nnlite.layers.base import Layer
+from nnlite.layers.pooling.windows import Size, check_channels_last
+from nnlite.ops.windows import Windows, spread_windows, sum_windows
+
+
+class AxisMaps(Layer):
+    """A linear map of the rows and one of the columns: Y = A_H X A_Wᵀ for each channel.
+
+    A subclass says what A is: `axis_map(axis, size)`, (output, size), for axis 0 (H) and 1 (W).
+    """
+
+    mixed_axes = (1, 2)
+
+    def axis_map(self, axis: int, size: int) -> np.ndarray:
+        """A of one axis, (output, size)."""
+        raise NotImplementedError
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Y = A_H X A_Wᵀ."""
+        check_channels_last(self, x, 2)
+        a_h, a_w = (self.axis_map(i, x.shape[1 + i]).astype(x.dtype) for i in (0, 1))
+        y = _map_axes(x, a_h, a_w)
+        self.save_for_backward(a_h, a_w, y.shape)
+        return y
+
+    def backward(self, grad_output: np.ndarray) -> np.ndarray:
+        """dL/dX = A_Hᵀ G A_W."""
+        a_h, a_w, shape = self.saved()
+        self.check_grad_output(grad_output, shape)
+        return _map_axes(grad_output, a_h.T, a_w.T)
+
+    def multiply_adds(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:
+        """Each value of A_H X sums over H, and each of Y over W."""
+        n, height, width, channels = x_shape
+        return n * channels * y_shape[1] * width * (height + y_shape[2])
+
+
+def _map_axes(x: np.ndarray, a_h: np.ndarray, a_w: np.ndarray) -> np.ndarray:
+    """A_H X A_Wᵀ for each sample and channel of x (N, H, W, C)."""
+    n, h, w, c = x.shape
+    y = np.matmul(a_h, x.reshape(n, h, w * c))  # (N, H', W·C)
+    return np.matmul(a_w, y.reshape(n, len(a_h), w, c))  # (N, H', W', C)
+
+
+class Upsample2d(AxisMaps):
+    """An image made larger by a whole factor.
+
+    Forward      nearest: every value repeated s_h × s_w times
+                 bilinear: Y = A_H X A_Wᵀ for each channel; output i lies at (i + ½)/s − ½ of the
+                 input (clipped to it), and row i of A holds the weights of its two neighbours
+    Backward     nearest: dL/dx = the sum of G over the s_h × s_w copies of x
+                 bilinear: dL/dX = A_Hᵀ G A_W, for y is linear in x
+    Shapes       x (N, H, W, C) → y (N, s_h·H, s_w·W, C)
+    Saves        A_H, A_W and y's shape; for nearest, the sizes
+    Args         scale_factor: s, a whole number or (height, width), ≥ 1
+                 mode: "nearest" (default) or "bilinear" (corners are not aligned, as by default
+                 in PyTorch)
+    Raises       ValueError: for another factor or mode, an x that is not (N, H, W, C), or a G not
+                 in y's shape
+                 TypeError: when x does not hold floats
+    Source       standard result
+    """
+
+    instead_of_padded = "ConvTranspose2d"
+    equations: ClassVar = {"forward": "Y = A_H X A_Wᵀ", "input": "dL/dX = A_Hᵀ G A_W"}
+
+    def __init__(
+        self, scale_factor: Size, mode: Literal["nearest", "bilinear"] = "nearest"
+    ) -> None:
+        self.scale_factor = scale_factor
+        self.mode = mode
+        self._factors = check_sizes("Upsample2d: scale_factor", scale_factor, 2)
+
+    def axis_map(self, axis: int, size: int) -> np.ndarray:
+        """The weights of bilinear interpolation along one axis, (factor · size, size)."""
+        factor = self._factors[axis]
+        i = np.arange(factor * size)
+        place = np.clip((i + 0.5) / factor - 0.5, 0, size - 1)
+        below = np.floor(place).astype(np.intp)
+        above = np.minimum(below + 1, size - 1)
+        a = np.zeros((factor * size, size))
+        a[i, above] = place - below
+        a[i, below] += 1 - (place - below)  # where both are the last position, they add up
+        return a
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """The larger image."""
+        if self.mode == "bilinear":
+            return super().forward(x)
+        check_channels_last(self, x, 2)
+        # Repetition is the transpose of a sum over windows that tile the larger image.
+        windows = [
+            Windows(factor * size, factor, factor, 0, size)
+            for factor, size in zip(self._factors, x.shape[1:3], strict=True)
+        ]
+        y = spread_windows(x, windows)
+        self.save_for_backward(windows, y.shape)
+        return y
+
+    def backward(self, grad_output: np.ndarray) -> np.ndarray:
+        """The gradient at the smaller size."""
+        if self.mode == "bilinear":
+            return super().backward(grad_output)
+        windows, shape = self.saved()
+        self.check_grad_output(grad_output, shape)
+        return sum_windows(grad_output, windows)
+
+    def multiply_adds(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:
+        """Those of the two maps; repetition multiplies nothing."""
+        return super().multiply_adds(x_shape, y_shape) if self.mode == "bilinear" else 0
+
+
+class ZeroPad2d(Layer):
+    """A border of zeros around the image.
+
+    Forward      y = x with zeros around it
+    Backward     dL/dx = G without the border: the zeros do not depend on x
+    Shapes       x (N, H, W, C) → y (N, top + H + bottom, left + W + right, C)
+    Saves        y's shape
+    Args         padding: a number for all sides, or (left, right, top, bottom) as in PyTorch, ≥ 0
+    Raises       ValueError: for another padding, an x that is not (N, H, W, C), or a G not in y's
+                 shape
+                 TypeError: when x is not an array
+    Source       standard result
+    """
+
+    mixed_axes = (1, 2)
+    instead_of_padded = "the padding argument of Conv2d, MaxPool2d or AvgPool2d"
+    equations: ClassVar = {
+        "forward": "y = x with zeros around it",
+        "input": "dL/dx = G without the border",
+    }
+
+    def __init__(self, padding: int | tuple[int, int, int, int]) -> None:
+        self.padding = padding
+        self._sides = check_sizes("ZeroPad2d: padding", padding, 4, least=0)
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """X with zeros around it."""
+        self.check_array(x)
+        if x.ndim != 4:
+            hint = sample_hint(x.shape, (4,))
+            raise ValueError(f"{self!r}: expected (N, H, W, C), got {x.shape}{hint}")
+        left, right, top, bottom = self._sides
+        n, h, w, c = x.shape
+        y = np.zeros((n, top + h + bottom, left + w + right, c), x.dtype)
+        y[:, top : top + h, left : left + w] = x
+        self.save_for_backward(y.shape)
+        return y
+
+    def backward(self, grad_output: np.ndarray) -> np.ndarray:
+        """G without the border."""
+        (shape,) = self.saved()
+        self.check_grad_output(grad_output, shape)
+        left, right, top, bottom = self._sides
+        _, h, w, _ = shape
+        return grad_output[:, top : h - bottom, left : w - right]

@@ -1,0 +1,171 @@
+"""Pooling to a size that does not depend on the input's."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+
+from nnlite.core.checks import check_sizes
+from nnlite.core.padded import Padded, data_and_lengths, within
+from nnlite.layers.base import Layer
+from nnlite.layers.pooling.resize import AxisMaps
+from nnlite.layers.pooling.windows import Size, check_channels_last
+from nnlite.ops.products import sum_rows
+
+
+class GlobalPool(Layer):
+    """What the four global pooling layers share: all positions of a sample are one axis, P."""
+
+    accepts_padded = True
+    spatial: ClassVar[int]
+
+    def positions(
+        self, x: np.ndarray | Padded, beyond: float
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """X (N, …, C) as (N, P, C), and how many positions each sample has, (N,), if padded.
+
+        Those of a padded sequence come first; after them stands the value `beyond`.
+        """
+        data, lengths = data_and_lengths(x)
+        check_channels_last(self, data, self.spatial)
+        rows = data.reshape(len(data), math.prod(data.shape[1:-1]), data.shape[-1])
+        counts = None if lengths is None else lengths * math.prod(data.shape[2:-1])
+        return within(rows, counts, beyond), counts
+
+
+class GlobalAvgPool(GlobalPool):
+    """What `GlobalAvgPool1d` and `GlobalAvgPool2d` share."""
+
+    equations: ClassVar = {"forward": "y = 1/P Σₚ xₚ", "input": "dL/dxₚ = G / P"}
+
+    def forward(self, x: np.ndarray | Padded) -> np.ndarray:
+        """The mean over all positions."""
+        rows, counts = self.positions(x, 0.0)
+        number: Any = rows.shape[1] if counts is None else counts[:, None].astype(rows.dtype)
+        y = sum_rows(rows) / number
+        self.save_for_backward(x.shape, number, counts)
+        return y
+
+    def backward(self, grad_output: np.ndarray) -> np.ndarray:
+        """An equal share for every position."""
+        shape, number, counts = self.saved()
+        self.check_grad_output(grad_output, (shape[0], shape[-1]))
+        d_x = np.empty((shape[0], math.prod(shape[1:-1]), shape[-1]), grad_output.dtype)
+        d_x[:] = (grad_output / number)[:, None]
+        return within(d_x, counts).reshape(shape)
+
+
+class GlobalMaxPool(GlobalPool):
+    """What `GlobalMaxPool1d` and `GlobalMaxPool2d` share."""
+
+    equations: ClassVar = {
+        "forward": "y = maxₚ xₚ",
+        "input": "dL/dxₚ = G where xₚ is the first maximum, else 0",
+    }
+
+    def forward(self, x: np.ndarray | Padded) -> np.ndarray:
+        """The maximum over all positions."""
+        rows, _ = self.positions(x, -np.inf)
+        first = rows.argmax(axis=1)[:, None]  # (N, 1, C)
+        y = np.take_along_axis(rows, first, axis=1)[:, 0]
+        self.save_for_backward(first, x.shape)
+        return y
+
+    def backward(self, grad_output: np.ndarray) -> np.ndarray:
+        """G where the maximum was."""
+        first, shape = self.saved()
+        self.check_grad_output(grad_output, (shape[0], shape[-1]))
+        d_x = np.zeros((shape[0], math.prod(shape[1:-1]), shape[-1]), grad_output.dtype)
+        np.put_along_axis(d_x, first, grad_output[:, None], axis=1)
+        return d_x.reshape(shape)
+
+
+class GlobalAvgPool1d(GlobalAvgPool):
+    """The mean of each channel over the whole sequence.
+
+    Forward      y = 1/L Σₗ xₗ; of `Padded` sequences, each over its own L steps
+    Backward     dL/dxₗ = G / L, for ∂y/∂xₗ = 1/L; 0 in the padding
+    Shapes       x (N, L, C) → y (N, C)
+    Saves        x's shape, L
+    Raises       ValueError: when x is not (N, L, C), or G not in y's shape
+                 TypeError: when x does not hold floats
+    Source       Lin et al. 2014, "Network In Network", section 3.2
+    """
+
+    spatial = 1
+
+
+class GlobalAvgPool2d(GlobalAvgPool):
+    """The mean of each channel over the whole image.
+
+    Forward      y = 1/(H W) Σₕ Σ_w x_hw
+    Backward     dL/dx_hw = G / (H W), for ∂y/∂x_hw = 1/(H W)
+    Shapes       x (N, H, W, C) → y (N, C)
+    Saves        x's shape, H W
+    Raises       ValueError: when x is not (N, H, W, C), or G not in y's shape
+                 TypeError: when x does not hold floats
+    Source       Lin et al. 2014, "Network In Network", section 3.2
+    """
+
+    spatial = 2
+
+
+class GlobalMaxPool1d(GlobalMaxPool):
+    """The largest value of each channel in the whole sequence.
+
+    Forward      y = maxₗ xₗ; of `Padded` sequences, each over its own steps
+    Backward     dL/dxₗ = G where xₗ is the first maximum, else 0: ∂y/∂x is 1 for the value taken
+    Shapes       x (N, L, C) → y (N, C)
+    Saves        where each maximum was, x's shape
+    Raises       ValueError: when x is not (N, L, C), or G not in y's shape
+                 TypeError: when x does not hold floats
+    Source       Collobert et al. 2011 (max over time)
+    """
+
+    spatial = 1
+
+
+class GlobalMaxPool2d(GlobalMaxPool):
+    """The largest value of each channel in the whole image.
+
+    Forward      y = maxₕ max_w x_hw
+    Backward     dL/dx_hw = G where x_hw is the first maximum in reading order, else 0
+    Shapes       x (N, H, W, C) → y (N, C)
+    Saves        where each maximum was, x's shape
+    Raises       ValueError: when x is not (N, H, W, C), or G not in y's shape
+                 TypeError: when x does not hold floats
+    Source       Oquab et al. 2015
+    """
+
+    spatial = 2
+
+
+class AdaptiveAvgPool2d(AxisMaps):
+    """Means over a grid of windows that covers the image, whatever its size.
+
+    Forward      Y = A_H X A_Wᵀ for each channel: row i of A is 1/n on the n positions
+                 ⌊i·size/output⌋ … ⌈(i+1)·size/output⌉ − 1, and 0 elsewhere
+    Backward     dL/dX = A_Hᵀ G A_W, for y is linear in x
+    Shapes       x (N, H, W, C) → y (N, H', W', C), (H', W') = output_size
+    Saves        A_H, A_W and y's shape
+    Args         output_size: a number or (height, width), ≥ 1
+    Raises       ValueError: for other sizes, an x that is not (N, H, W, C), or a G not in y's shape
+                 TypeError: when x does not hold floats
+    Source       He et al. 2015 (spatial pyramid pooling); windows as in PyTorch
+    """
+
+    instead_of_padded = "GlobalAvgPool2d, or AvgPool2d"
+    equations: ClassVar = {"forward": "Y = A_H X A_Wᵀ", "input": "dL/dX = A_Hᵀ G A_W"}
+
+    def __init__(self, output_size: Size) -> None:
+        self.output_size = output_size
+        self._output = check_sizes("AdaptiveAvgPool2d: output_size", output_size, 2)
+
+    def axis_map(self, axis: int, size: int) -> np.ndarray:
+        """A of one axis, (output, size)."""
+        count = self._output[axis]
+        i, position = np.arange(count)[:, None], np.arange(size)
+        begin, end = i * size // count, -(-(i + 1) * size // count)
+        return ((begin <= position) & (position < end)) / (end - begin)

@@ -1,0 +1,1 @@
+"""Layers over time: recurrence, attention, and what goes with them."""

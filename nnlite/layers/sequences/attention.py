@@ -1,0 +1,199 @@
+"""Attention: every time step gathers from the others what it asks for."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+
+from nnlite.core.checks import layout_hint
+from nnlite.core.padded import Padded
+from nnlite.core.parameter import Parameter
+from nnlite.core.random import Rng, as_generator
+from nnlite.initializers import Glorot, Zeros
+from nnlite.layers.base import Layer
+from nnlite.layers.containers.base import Container, whole_or_nothing
+from nnlite.layers.dropout import dropout_mask
+from nnlite.layers.linear import Linear
+from nnlite.layers.sequences.decoding import Continuing
+from nnlite.ops.softmax import softmax
+
+
+class MultiHeadAttention(Container, Continuing):
+    """Self-attention: each time step takes a weighted mean of all, several times side by side.
+
+    Forward      [Q K V] = x Wᵢ + bᵢ, cut into heads of d = D/heads features; then in each head
+                 S = Q Kᵀ/√d            how well the query of step t fits the key of step s
+                 P = softmax(S)         along s: the weights of step t sum to 1
+                 O = A V,  A = P ⊙ M    M the dropout mask; without dropout A = P
+                 and y = [O₁ … O_heads] Wₒ + bₒ.
+                 Where step t must not see step s (s > t if causal, s beyond the sequence's end if
+                 padded) S_ts = −∞, so that P_ts = 0. Beyond the end y = 0, and G counts as 0
+    Backward     with Gₒ = dL/dO, which is G Wₒᵀ cut into heads; Wᵢ, Wₒ and x as in `Linear`
+                 dL/dV = Aᵀ Gₒ          dL/dA = Gₒ Vᵀ           dL/dP = dL/dA ⊙ M
+                 dL/dS = P ⊙ (dL/dP − r),  r_t = Σₛ dL/dP_ts P_ts
+                 dL/dQ = dL/dS K/√d     dL/dK = (dL/dS)ᵀ Q/√d
+                 through softmax: row t of P depends on row t of S alone, with the Jacobian
+                 ∂P_tu/∂S_ts = P_tu (δ_us − P_ts), so dL/dS_ts = Σᵤ dL/dP_tu P_tu (δ_us − P_ts)
+                 = P_ts (dL/dP_ts − Σᵤ dL/dP_tu P_tu). A masked entry has P_ts = 0, hence no
+                 gradient. And the sum needs no pass over (T, T): Σₛ dL/dP_ts P_ts
+                 = Σₛ dL/dA_ts A_ts = Σₛ Σ_c (Gₒ)_tc V_sc A_ts = Σ_c (Gₒ)_tc O_tc, c the features
+    Shapes       x (N, T, D) → y (N, T, D); Q, K, V, O (N, heads, T, d); S, P, M (N, heads, T, T);
+                 qkv.weight Wᵢ (D, 3D); qkv.bias bᵢ (3D,); out.weight Wₒ (D, D); out.bias bₒ (D,)
+    Saves        Q, K, V, O, P, M (None without dropout), and where a sequence is (None unpadded)
+    Args         d_model: D, the size of the last axis, ≥ 1
+                 num_heads: how many heads; divides d_model
+                 dropout: the probability with which a weight in P is set to zero while training,
+                 0 ≤ dropout < 1 (default 0)
+                 causal: whether step t sees only steps up to t (default False)
+                 bias: whether to add bᵢ and bₒ (default True)
+                 rng: a generator or seed for first values and masks (default: see `nn.seed`)
+    Raises       ValueError: when num_heads does not divide d_model, dropout is outside [0, 1), or
+                 x is not (N, T, D) or T = 0; inside `decoding`, when the layer is not causal,
+                 sequences are padded, or N has changed
+                 TypeError: when x does not hold floats
+    Source       Vaswani et al. 2017, section 3.2; first values as in PyTorch. The sum over c:
+                 Dao et al. 2022, "FlashAttention", appendix B.2
+    """
+
+    equations: ClassVar = {
+        "forward": "y = [softmax(Q Kᵀ/√d) V] Wₒ + bₒ, [Q K V] = x Wᵢ + bᵢ",
+        "input": "dL/dx = dL/d[Q K V] Wᵢᵀ, dL/dS = P ⊙ (dL/dP − Σₛ dL/dP ⊙ P)",
+    }
+
+    def __init__(
+        self,
+        d_model: int,
+        num_heads: int,
+        dropout: float = 0.0,
+        causal: bool = False,
+        bias: bool = True,
+        rng: Rng = None,
+    ) -> None:
+        if d_model % num_heads:
+            raise ValueError(
+                f"MultiHeadAttention: num_heads must divide d_model, got {num_heads} heads "
+                f"for {d_model} features"
+            )
+        self.d_model = d_model
+        self.num_heads = num_heads
+        self.dropout = dropout
+        self.causal = causal
+        self.rng = as_generator(rng)
+        self.qkv = Linear(d_model, 3 * d_model, bias, Glorot(), Zeros(), self.rng)
+        self.out = Linear(d_model, d_model, bias, None, Zeros(), self.rng)
+
+    @property
+    def bias(self) -> Parameter | None:
+        """The bias of the queries, keys and values; None without."""
+        return self.qkv.bias
+
+    def children(self) -> list[tuple[str, Layer]]:
+        """The maps before and after."""
+        return [("qkv", self.qkv), ("out", self.out)]
+
+    @whole_or_nothing
+    def forward(self, x: Any) -> Any:
+        """Project, compare, weigh, project."""
+        if isinstance(x, Padded):
+            return Padded(self._attend(x.data, x.mask), x.lengths)
+        return self._attend(x)
+
+    def _attend(self, x: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
+        """Of plain arrays; `valid` (N, T) says where the sequences are, None everywhere."""
+        self._check(x, valid)
+        if valid is not None:
+            x = np.where(valid[..., None], x, 0)  # no product with what stands there may overflow
+        q, k, v = self._heads(self.forward_child("qkv", self.qkv, x))  # each (N, heads, T, d)
+        q *= self._scale
+        if self.carried is not None:
+            k, v = self.carried.extend(k, v)
+        p = q @ k.swapaxes(-1, -2)  # the scores S, turned into P in place
+        if self.causal:
+            p += _causal_mask(q.shape[2], k.shape[2], p.dtype)
+        if valid is not None:
+            p += np.where(valid, 0.0, -np.inf).astype(p.dtype)[:, None, None]  # (N, 1, 1, T)
+        softmax(p, out=p)
+        mask = None
+        if self.training and self.dropout > 0:
+            mask = dropout_mask(p.shape, self.dropout, self.rng, p.dtype)
+        o = np.empty(x.shape, p.dtype)
+        np.matmul(p if mask is None else p * mask, v, out=self._split(o))
+        y = self.forward_child("out", self.out, o)
+        if valid is not None:
+            y[~valid] = 0
+        self.save_for_backward(q, k, v, o, p, mask, valid)
+        return y
+
+    @whole_or_nothing
+    def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
+        """The same steps in reverse."""
+        q, k, v, o, p, mask, valid = self.saved()
+        self.check_grad_output(grad_output, o.shape)
+        if valid is not None:
+            grad_output = grad_output * valid[..., None]
+        d_o = self._split(self.backward_child("out", self.out, grad_output))
+        row = (d_o * self._split(o)).sum(axis=-1, keepdims=True)  # r, (N, heads, T, 1)
+        d_qkv = np.empty((*o.shape[:-1], 3 * self.d_model), o.dtype)
+        d_q, d_k, d_v = self._heads(d_qkv)
+
+        a = p if mask is None else p * mask
+        np.matmul(a.swapaxes(-1, -2), d_o, out=d_v)
+        d_s = d_o @ v.swapaxes(-1, -2)  # dL/dA, turned into dL/dS in place
+        if mask is not None:
+            d_s *= mask
+        d_s -= row
+        d_s *= p
+        np.matmul(d_s, k, out=d_q)
+        d_q *= self._scale
+        np.matmul(d_s.swapaxes(-1, -2), q, out=d_k)  # q has been scaled already
+        return self.backward_child("qkv", self.qkv, d_qkv, self.needs_input_grad)
+
+    def multiply_adds(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:
+        """Of the scores and the weighted means; the projections count their own."""
+        return 2 * math.prod(x_shape) * x_shape[1]
+
+    def _check(self, x: np.ndarray, valid: np.ndarray | None) -> None:
+        self.check_floating(x)
+        if x.ndim != 3 or x.shape[1] == 0 or x.shape[-1] != self.d_model:
+            hint = layout_hint(x.shape, self.d_model, (3,))
+            raise ValueError(
+                f"{self!r}: expected (N, T, {self.d_model}) with T ≥ 1, got {x.shape}{hint}"
+            )
+        if self.carried is None:
+            return
+        if not self.causal:
+            raise ValueError(f"{self!r}: decoding needs causal=True: earlier steps would change")
+        if valid is not None:
+            raise ValueError(f"{self!r}: decoding needs sequences of one length, got Padded ones")
+        if self.carried.batch not in (None, len(x)):
+            raise ValueError(
+                f"{self!r}: decoding {self.carried.batch} sequences, got a batch of {len(x)}"
+            )
+
+    @property
+    def _scale(self) -> float:
+        return 1 / math.sqrt(self.d_model // self.num_heads)
+
+    def _split(self, x: np.ndarray) -> np.ndarray:
+        """A view by heads: (N, T, D) → (N, heads, T, d)."""
+        n, steps, _ = x.shape
+        size = self.d_model // self.num_heads
+        return x.reshape(n, steps, self.num_heads, size).swapaxes(1, 2)
+
+    def _heads(self, qkv: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Views of the queries, keys and values by heads: (N, T, 3D) → three (N, heads, T, d)."""
+        return tuple(self._split(part) for part in np.split(qkv, 3, axis=-1))
+
+
+@functools.lru_cache(maxsize=8)
+def _causal_mask(queries: int, keys: int, dtype: np.dtype[Any]) -> np.ndarray:
+    """What to add to the scores (queries, keys): −∞ for keys later than the query, 0 elsewhere.
+
+    The queries are the last ones among the keys.
+    """
+    mask = np.triu(np.full((queries, keys), -np.inf, dtype), keys - queries + 1)
+    mask.flags.writeable = False
+    return mask

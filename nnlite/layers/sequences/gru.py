@@ -1,0 +1,142 @@
+"""Gated recurrent units."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from nnlite.core.random import Rng
+from nnlite.layers.sequences.passes import Run, States, side_by_side
+from nnlite.layers.sequences.recurrent import Recurrent
+
+
+class GRU(Recurrent):
+    """A recurrent layer whose state is a moving mean of new proposals, with learned gates.
+
+    Forward      a_t = x_t W_ih + b, and the recurrent parts U_r, U_z, U_n of W_hh
+                 r = σ(a_r + h_{t−1} U_r)        z = σ(a_z + h_{t−1} U_z)
+                 n = tanh(a_n + r ⊙ (h_{t−1} U_n))     reset after the product (default)
+                 n = tanh(a_n + (r ⊙ h_{t−1}) U_n)     reset before it
+                 h_t = (1 − z) ⊙ n + z ⊙ h_{t−1}
+    Backward     with G_t = dL/dy_t from outside and δ_t = dL/dh_t, from t = T down to 1
+                 A_z = δ_t ⊙ (h_{t−1} − n) ⊙ z(1 − z)        A_n = δ_t ⊙ (1 − z) ⊙ (1 − n²)
+                 after:   Q = A_n ⊙ r      A_r = A_n ⊙ (h_{t−1} U_n) ⊙ r(1 − r)
+                          dL/dU_n = Σ_t h_{t−1}ᵀ Q
+                          δ_{t−1} = G_{t−1} + δ_t ⊙ z + A_r U_rᵀ + A_z U_zᵀ + Q U_nᵀ
+                 before:  P = A_n U_nᵀ     A_r = P ⊙ h_{t−1} ⊙ r(1 − r)
+                          dL/dU_n = Σ_t (r ⊙ h_{t−1})ᵀ A_n
+                          δ_{t−1} = G_{t−1} + δ_t ⊙ z + A_r U_rᵀ + A_z U_zᵀ + P ⊙ r
+                 dL/dW_ih = Σ_t x_tᵀ A_t    dL/dU_r, dL/dU_z = Σ_t h_{t−1}ᵀ A_r, Σ_t h_{t−1}ᵀ A_z
+                 dL/db = Σ_t Σₙ A_t         dL/dx_t = A_t W_ihᵀ
+                 because h_{t−1} reaches h_t directly (∂ = z), through both gates and through n;
+                 where z is near 1 the direct way carries the gradient over many steps
+    Shapes       x (N, T, input_size) → y (N, T, H), or (N, H) without return_sequences
+                 weight_ih (input_size, 3H), weight_hh (H, 3H) and bias (3H,) in the order r z n;
+                 state (num_layers, N, H)
+    Saves        x, the gates, h_0 … h_T, and h_{t−1} U_n (after) or r ⊙ h_{t−1} (before)
+    Args         input_size, hidden_size: features of x_t, and H, those of the state
+                 num_layers: how many layers stand on each other (default 1)
+                 bias: whether to add b (default True); without it `bias` is None
+                 dropout: its probability between stacked layers (default 0)
+                 return_sequences: every step's output (default True), or only the last
+                 return_state: forward returns (y, state), and backward takes (dL/dy, dL/dstate),
+                 whose second may be None (default False)
+                 stateful: start where the last batch ended; gradients stop there (truncated BPTT),
+                 until `reset_state()` (default False)
+                 reset_after: where r acts (default True, as in PyTorch, whose second bias is 0
+                 here)
+                 rng: a generator or seed for the first values and masks (default: see `nn.seed`)
+    Raises       TypeError: when x does not hold floats
+                 ValueError: when x is not (N, T, input_size), or a state has another shape, or
+                 is carried on to a batch of another size
+    Source       Cho et al. 2014 (before); reset after: the form of cuDNN and PyTorch
+    """
+
+    equations: ClassVar = {
+        "forward": "h_t = (1−z)⊙n + z⊙h_{t−1},  n = tanh(a_n + r⊙(h_{t−1} U_n)) or (r⊙h_{t−1}) U_n",
+        "weight_ih": "dL/dW_ih = Σ_t x_tᵀ A_t,  A_z = δ⊙(h_{t−1}−n)⊙z(1−z),  A_n = δ⊙(1−z)⊙(1−n²)",
+        "weight_hh": "dL/dU = Σ_t h_{t−1}ᵀ [A_r, A_z, A_n⊙r], or (r⊙h_{t−1})ᵀ A_n for the last",
+        "bias": "dL/db = Σ_t Σₙ A_t",
+        "state": "dL/dh_{t−1} = δ_t⊙z + [A_r, A_z, A_n⊙r] Uᵀ, or A_n U_nᵀ⊙r for the last",
+        "input": "dL/dx_t = A_t W_ihᵀ",
+    }
+    gate_scales = (0.5, 0.5, 1.0)
+    keeps_more = True
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        dropout: float = 0.0,
+        return_sequences: bool = True,
+        return_state: bool = False,
+        stateful: bool = False,
+        reset_after: bool = True,
+        rng: Rng = None,
+    ) -> None:
+        self.reset_after = reset_after
+        super().__init__(
+            input_size, hidden_size, num_layers, bias, dropout,
+            return_sequences, return_state, stateful, rng,
+        )  # fmt: skip
+
+    def cell_options(self) -> dict[str, Any]:
+        """Where the reset gate acts."""
+        return {"reset_after": self.reset_after}
+
+    def step(self, t: int, run: Run, weight: np.ndarray) -> None:
+        """Both gates, the proposal n, then the mean of n and the state."""
+        h = run.states[0]
+        gates, kept = run.gates[t], run.kept[t]  # (3, H, N), (H, N)
+        r, z, n = gates
+        both = 2 * self.hidden_size
+        if self.reset_after:
+            recurrent = weight @ h[t]
+            kept[:] = recurrent[both:]
+        else:
+            recurrent = weight[:both] @ h[t]
+        gates[:2] += recurrent[:both].reshape(2, *r.shape)
+        np.tanh(gates[:2], out=gates[:2])
+        gates[:2] *= 0.5
+        gates[:2] += 0.5
+        if self.reset_after:
+            n += r * kept
+        else:
+            np.multiply(r, h[t], out=kept)
+            n += weight[both:] @ kept
+        np.tanh(n, out=n)
+        np.multiply(z, h[t] - n, out=h[t + 1])
+        h[t + 1] += n
+
+    def backward_step(self, t: int, d_states: States, run: Run) -> tuple[States, np.ndarray]:
+        """The gates' gradients; with reset after, Q takes the place of h_{t−1} U_n."""
+        (d_h,), h, kept = d_states, run.states[0][t], run.kept[t]
+        r, z, n = run.gates[t]
+        both = 2 * self.hidden_size
+        u_gates, u_n = self.weight_hh.data[:, :both], self.weight_hh.data[:, both:]
+        d_before = d_h * z
+        d_n = d_h - d_before  # δ ⊙ (1 − z)
+        d_a = np.empty_like(run.gates[t])
+        np.multiply(d_n * z, h - n, out=d_a[1])
+        np.multiply(d_n, 1 - n * n, out=d_a[2])
+        slope = r - r * r
+        if self.reset_after:
+            np.multiply(d_a[2] * kept, slope, out=d_a[0])
+            np.multiply(d_a[2], r, out=kept)
+            d_before += u_n @ kept
+        else:
+            d_reset = u_n @ d_a[2]
+            np.multiply(d_reset * h, slope, out=d_a[0])
+            d_before += d_reset * r
+        d_before += u_gates @ d_a[:2].reshape(both, -1)
+        return (d_before,), d_a
+
+    def accumulate_recurrent(self, run: Run, d_a: np.ndarray) -> None:
+        """The gates' part as everywhere; U_n by where the reset stood."""
+        both = 2 * self.hidden_size
+        h, kept = side_by_side(run.states[0][:-1]), side_by_side(run.kept)
+        d_n = h @ kept.T if self.reset_after else kept @ d_a[both:].T
+        self.weight_hh.accumulate(np.concatenate, (h @ d_a[:both].T, d_n), 1)

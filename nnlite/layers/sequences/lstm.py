@@ -1,0 +1,117 @@
+"""Long short-term memory."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from nnlite.core.random import Rng
+from nnlite.layers.sequences.passes import Run, States
+from nnlite.layers.sequences.recurrent import Recurrent
+
+
+class LSTM(Recurrent):
+    """A recurrent layer with a memory cell that gates guard.
+
+    Forward      a_t = x_t W_ih + h_{t−1} W_hh + b, cut into the four gates' parts
+                 i = σ(a_i)   f = σ(a_f)   g = tanh(a_g)   o = σ(a_o)
+                 c_t = f ⊙ c_{t−1} + i ⊙ g        h_t = o ⊙ tanh(c_t)
+    Backward     with G_t = dL/dy_t from outside, from t = T down to 1
+                 δʰ_t = G_t + A_{t+1} W_hhᵀ
+                 δᶜ_t = δᶜ_{t+1} ⊙ f_{t+1} + δʰ_t ⊙ o ⊙ (1 − tanh² c_t)
+                 A_i = δᶜ ⊙ g ⊙ i(1 − i)              A_f = δᶜ ⊙ c_{t−1} ⊙ f(1 − f)
+                 A_g = δᶜ ⊙ i ⊙ (1 − g²)              A_o = δʰ ⊙ tanh(c_t) ⊙ o(1 − o)
+                 dL/dW_ih = Σ_t x_tᵀ A_t    dL/dW_hh = Σ_t h_{t−1}ᵀ A_t    dL/db = Σ_t Σₙ A_t
+                 dL/dx_t = A_t W_ihᵀ        dL/dh_0 = A_1 W_hhᵀ            dL/dc_0 = δᶜ_1 ⊙ f_1
+                 because c_t reaches the loss through h_t and through c_{t+1}, where
+                 ∂c_{t+1}/∂c_t = f_{t+1}: over k steps the product of k forget gates, near 1 when
+                 they are open, and no weight matrix in between. That is what keeps long gradients
+    Shapes       x (N, T, input_size) → y (N, T, H), or (N, H) without return_sequences
+                 weight_ih (input_size, 4H), weight_hh (H, 4H) and bias (4H,) in the order i f g o;
+                 state (h, c), each (num_layers, N, H)
+    Saves        x, the gates, h_0 … h_T, c_0 … c_T, tanh(c_t)
+    Args         input_size, hidden_size: features of x_t, and H, those of h and c
+                 num_layers: how many layers stand on each other (default 1)
+                 bias: whether to add b (default True); without it `bias` is None
+                 dropout: its probability between stacked layers (default 0)
+                 return_sequences: every step's output (default True), or only the last
+                 return_state: forward returns (y, (h, c)), and backward takes (dL/dy, dL/dstate),
+                 whose second may be None (default False)
+                 stateful: start where the last batch ended; gradients stop there (truncated BPTT),
+                 until `reset_state()` (default False)
+                 forget_bias: first value of b_f (default 1: remember at first)
+                 rng: a generator or seed for the first values and masks (default: see `nn.seed`)
+    Raises       TypeError: when x does not hold floats
+                 ValueError: when x is not (N, T, input_size), or a state has another shape, or
+                 is carried on to a batch of another size
+    Source       Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000; its bias:
+                 Jozefowicz et al. 2015; recurrent weights orthogonal: Saxe et al. 2014
+    """
+
+    equations: ClassVar = {
+        "forward": "c_t = f⊙c_{t−1} + i⊙g,  h_t = o⊙tanh(c_t),  a_t = x_t W_ih + h_{t−1} W_hh + b",
+        "weight_ih": "dL/dW_ih = Σ_t x_tᵀ A_t, A = [δᶜ⊙g⊙i′, δᶜ⊙c_{t−1}⊙f′, δᶜ⊙i⊙g′, δʰ⊙tanh c⊙o′]",
+        "weight_hh": "dL/dW_hh = Σ_t h_{t−1}ᵀ A_t,  δʰ_t = G_t + A_{t+1} W_hhᵀ",
+        "bias": "dL/db = Σ_t Σₙ A_t",
+        "state": "dL/dh_{t−1} = A_t W_hhᵀ,  δᶜ_{t−1} = δᶜ_t⊙f_t",
+        "input": "dL/dx_t = A_t W_ihᵀ",
+    }
+    gate_scales = (0.5, 0.5, 1.0, 0.5)
+    state_count = 2
+    keeps_more = True
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        dropout: float = 0.0,
+        return_sequences: bool = True,
+        return_state: bool = False,
+        stateful: bool = False,
+        forget_bias: float = 1.0,
+        rng: Rng = None,
+    ) -> None:
+        self.forget_bias = forget_bias
+        super().__init__(
+            input_size, hidden_size, num_layers, bias, dropout,
+            return_sequences, return_state, stateful, rng,
+        )  # fmt: skip
+        if self.bias is not None:
+            self.bias.data[hidden_size : 2 * hidden_size] = forget_bias
+
+    def cell_options(self) -> dict[str, Any]:
+        """The forget gate's first bias."""
+        return {"forget_bias": self.forget_bias}
+
+    def step(self, t: int, run: Run, weight: np.ndarray) -> None:
+        """The gates, then the cell, then what it shows."""
+        h, c = run.states
+        gates = run.gates[t]  # (4, H, N)
+        gates += (weight @ h[t]).reshape(gates.shape)
+        np.tanh(gates, out=gates)
+        for sigmoid in (gates[:2], gates[3]):
+            sigmoid *= 0.5
+            sigmoid += 0.5
+        i, f, g, o = gates
+        np.multiply(f, c[t], out=c[t + 1])
+        c[t + 1] += i * g
+        np.tanh(c[t + 1], out=run.kept[t])
+        np.multiply(o, run.kept[t], out=h[t + 1])
+
+    def backward_step(self, t: int, d_states: States, run: Run) -> tuple[States, np.ndarray]:
+        """The gates' gradients from those of h and c; each is slope ⊙ what it multiplied ⊙ δ."""
+        (d_h, d_c), tanh_c, gates = d_states, run.kept[t], run.gates[t]
+        i, f, g, o = gates
+        d_o = d_h * tanh_c
+        d_c = d_c + o * (d_h - d_o * tanh_c)
+        d_a = gates * gates
+        np.subtract(gates[:2], d_a[:2], out=d_a[:2])  # σ′ = σ − σ²
+        np.subtract(1, d_a[2], out=d_a[2])  # tanh′ = 1 − tanh²
+        np.subtract(o, d_a[3], out=d_a[3])
+        for slope, factor in zip(d_a, (g, run.states[1][t], i, d_o), strict=True):
+            slope *= factor
+        d_a[:3] *= d_c
+        return (self.weight_hh.data @ d_a.reshape(-1, d_a.shape[2]), d_c * f), d_a

@@ -1,0 +1,331 @@
+"""What recurrent layers share: the loop over time, there and back.
+
+A cell turns the state before a step and the step's input into the state after it,
+
+    s_t = cell(s_{t−1}, x_t; θ),    t = 1 … T,  the same θ in every step
+
+so a weight reaches the loss through every step. Unrolled, the chain rule runs backward through
+time (BPTT): with δ_t = dL/ds_t, all of it, and G_t what arrives from outside at step t,
+
+    δ_t = G_t + (∂s_{t+1}/∂s_t)ᵀ δ_{t+1}           dL/dθ = Σ_t (∂s_t/∂θ)ᵀ δ_t
+
+A subclass writes one step of each direction, `step` and `backward_step`. Here are the rest: the
+input's share of all steps in one product before the loop, the weights' gradients of all steps in
+one product after it, padding, states that come in and go out, and layers stacked on each other.
+
+Inside, batches lie feature-major: (gates, H, N) for each step. A gate is then one contiguous
+block, and a step is `W (gates·H, H) @ h (H, N)`. Gates that are sigmoids are computed by
+σ(a) = ½ tanh(½a) + ½; the inner ½ is multiplied into the weights once, before the loop.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+
+from nnlite.core.checks import layout_hint
+from nnlite.core.padded import Padded, plain
+from nnlite.core.parameter import Parameter
+from nnlite.core.random import Rng, as_generator
+from nnlite.initializers import Orthogonal, Uniform
+from nnlite.layers.containers.base import Composite, whole_or_nothing
+from nnlite.layers.dropout import Dropout
+from nnlite.layers.sequences.passes import (
+    Run,
+    States,
+    apart,
+    level_of,
+    padding_of,
+    side_by_side,
+)
+
+
+class Recurrent(Composite):
+    """The base of RNN, LSTM and GRU; see the module's prose.
+
+    A subclass sets `gate_scales` (½ for a sigmoid gate, 1 otherwise), `state_count` and
+    `keeps_more`, and writes `step` and `backward_step`. The trace wraps `backward_step`, which is
+    therefore looked up on the instance.
+    """
+
+    accepts_padded = True
+    gate_scales: ClassVar[tuple[float, ...]] = (1.0,)
+    state_count: ClassVar[int] = 1
+    keeps_more: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        dropout: float = 0.0,
+        return_sequences: bool = True,
+        return_state: bool = False,
+        stateful: bool = False,
+        rng: Rng = None,
+    ) -> None:
+        rng = as_generator(rng)
+        gates = len(self.gate_scales)
+        uniform = Uniform(-1 / math.sqrt(hidden_size), 1 / math.sqrt(hidden_size))
+        orthogonal = [Orthogonal()((hidden_size, hidden_size), rng) for _ in range(gates)]
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.dropout = dropout
+        self.return_sequences = return_sequences
+        self.return_state = return_state
+        self.stateful = stateful
+        self.weight_ih = Parameter(uniform((input_size, gates * hidden_size), rng))
+        self.weight_hh = Parameter(np.concatenate(orthogonal, axis=1))
+        self.bias = Parameter(uniform((gates * hidden_size,), rng)) if bias else None
+        self.drops = [Dropout(dropout, rng.spawn(1)[0]) for _ in range(num_layers - 1)]
+        self.above = [self._one_above(level, bias, rng) for level in range(1, num_layers)]
+
+    def _one_above(self, level: int, bias: bool, rng: np.random.Generator) -> Recurrent:
+        """A layer of the stack, which reads the one below; only the last may return one step."""
+        cls: Any = type(self)
+        return cls(
+            self.hidden_size,
+            self.hidden_size,
+            bias=bias,
+            return_sequences=self.return_sequences or level < self.num_layers - 1,
+            return_state=self.return_state,
+            stateful=self.stateful,
+            rng=rng,
+            **self.cell_options(),
+        )
+
+    # -- what a subclass writes ------------------------------------------------------------------
+
+    def cell_options(self) -> dict[str, Any]:
+        """The constructor arguments that a cell adds, for the layers above the first."""
+        return {}
+
+    def step(self, t: int, run: Run, weight: np.ndarray) -> None:
+        """From states[t] and gates[t] to states[t + 1], and the gates' values into gates[t].
+
+        Args:
+            t: the step, 0 first.
+            run: the pass.
+            weight: W_hhᵀ (gates·H, H), its rows scaled by `gate_scales`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define step")
+
+    def backward_step(self, t: int, d_states: States, run: Run) -> tuple[States, np.ndarray]:
+        """From the gradient of the states after step t to that of the states before it.
+
+        Args:
+            t: the step; T − 1 comes first.
+            d_states: each (H, N).
+            run: the pass.
+
+        Returns:
+            The states' gradients, each (H, N), and A_t, that of W_ih x_t + b, (gates, H, N).
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define backward_step")
+
+    def accumulate_recurrent(self, run: Run, d_a: np.ndarray) -> None:
+        """Add dL/dW_hh = Σ_t h_{t−1} d_a_tᵀ, with d_a (gates·H, T·N)."""
+        self.weight_hh.accumulate(np.matmul, side_by_side(run.states[0][:-1]), d_a.T)
+
+    # -- forward ---------------------------------------------------------------------------------
+
+    @whole_or_nothing
+    def forward(self, x: np.ndarray | Padded, state: Any = None) -> Any:
+        """The states of the last layer after each step.
+
+        Args:
+            x: (N, T, input_size), or Padded.
+            state: where to start from (default None: zeros, or for a stateful layer where the
+                last batch ended).
+
+        Returns:
+            y, or (y, state) with `return_state`.
+        """
+        self._check_input(plain(x), x)
+        initial = None if state is None else self._check_state(state, plain(x))
+        y, final = self._forward_own(x, None if initial is None else level_of(initial, 0))
+        finals = [final]
+        for level, (drop, layer) in enumerate(zip(self.drops, self.above, strict=True), 1):
+            y = self.forward_child(f"dropout {level}", drop, y)
+            given = () if initial is None else (self._packed(level_of(initial, level)),)
+            y = self.forward_child(f"layer {level}", layer, y, *given)
+            if self.return_state:
+                y, above = y
+                finals.append(self._unpacked(above))
+        if not self.return_state:
+            return y
+        return y, self._packed(tuple(np.concatenate(each) for each in zip(*finals, strict=True)))
+
+    def __call__(self, x: np.ndarray | Padded, state: Any = None) -> Any:
+        """`layer(x, state)` is `layer.forward(x, state)`."""
+        return self.forward(x, state)
+
+    def _forward_own(self, x: np.ndarray | Padded, initial: States | None) -> tuple[Any, States]:
+        """This layer's own loop: (y, final states), without those above it."""
+        data = plain(x)
+        (count, steps, _), hidden, gates = data.shape, self.hidden_size, len(self.gate_scales)
+        dtype = np.result_type(data, self.weight_ih.data)
+        # (gates·H, 1): the ½ of the sigmoids
+        scale = np.repeat(np.array(self.gate_scales, dtype), hidden)[:, None]
+        projected = np.multiply(self.weight_ih.data.T, scale, order="C") @ data.transpose(1, 2, 0)
+        if self.bias is not None:
+            projected += self.bias.data[:, None] * scale
+        run = Run(
+            data,
+            projected.reshape(steps, gates, hidden, count),
+            tuple(np.empty((steps + 1, hidden, count), dtype) for _ in range(self.state_count)),
+            np.empty((steps, hidden if self.keeps_more else 0, count), dtype),
+            padding_of(x),
+        )
+        start = self._start(count) if initial is None else [s[0].T for s in initial]
+        for states, first in zip(run.states, start, strict=True):
+            states[0] = first
+
+        weight = np.multiply(self.weight_hh.data.T, scale, order="C")
+        for t in range(steps):
+            self.step(t, run, weight)
+            if run.padding is not None:  # a sequence that has ended keeps its state
+                for states in run.states:
+                    np.copyto(states[t + 1], states[t], where=run.padding[t])
+
+        if self.stateful:
+            self.carried = tuple(states[-1].copy() for states in run.states)
+        y = self._output(x, run)
+        self.save_for_backward(run, initial is not None)
+        return y, tuple(states[-1].T[None].copy() for states in run.states)
+
+    def _start(self, count: int) -> States | list[float]:
+        """What the last batch left behind, or zeros."""
+        if not self.stateful or self.carried is None:
+            return [0.0] * self.state_count
+        before = self.carried[0].shape[1]
+        if before != count:
+            raise ValueError(
+                f"{self!r}: the state carried from the last batch has {before} sequences and this "
+                f"batch {count}; call reset_state() between them"
+            )
+        return self.carried
+
+    def _output(self, x: np.ndarray | Padded, run: Run) -> Any:
+        """The hidden states after every step, or after the last."""
+        states = run.states[0]
+        if not (self.return_sequences or self.above):
+            return np.ascontiguousarray(states[-1].T)
+        y = np.ascontiguousarray(states[1:].transpose(2, 0, 1))  # (N, T, H)
+        if not isinstance(x, Padded):
+            return y
+        y[~x.mask] = 0
+        return Padded(y, x.lengths)
+
+    # -- backward --------------------------------------------------------------------------------
+
+    @whole_or_nothing
+    def backward(self, grad_output: Any) -> Any:
+        """Back through the layers of the stack, and in each of them through time.
+
+        Args:
+            grad_output: dL/dy, or (dL/dy, dL/dstate or None) with `return_state`.
+
+        Returns:
+            dL/dx, or (dL/dx, dL/dstate) when forward was given a state.
+        """
+        run, given = self.saved()
+        d_y, d_final = apart(repr(self), grad_output, self.return_state)
+        d_finals = None if d_final is None else self._check_state(d_final, run.x)
+        d_initials: list[States] = []
+        for level in range(len(self.above), 0, -1):
+            layer = self.above[level - 1]
+            if self.return_state:
+                d_level = None if d_finals is None else self._packed(level_of(d_finals, level))
+                d_y = (d_y, d_level)
+            d_y = self.backward_child(f"layer {level}", layer, d_y)
+            if given:
+                d_y, d_initial = d_y
+                d_initials.insert(0, self._unpacked(d_initial))
+            d_y = self.backward_child(f"dropout {level}", self.drops[level - 1], d_y)
+        own = None if d_finals is None else level_of(d_finals, 0)
+        d_x, d_states = self._backward_own(run, d_y, own)
+        if not given:
+            return d_x
+        d_initials.insert(0, tuple(d.T[None].copy() for d in d_states))
+        return d_x, self._packed(tuple(np.concatenate(d) for d in zip(*d_initials, strict=True)))
+
+    def _backward_own(
+        self, run: Run, grad_output: np.ndarray, d_finals: States | None
+    ) -> tuple[np.ndarray | None, States]:
+        """This layer's own loop: (dL/dx, dL/d of the initial states)."""
+        steps, gates, hidden, count = run.gates.shape
+        every = self.return_sequences or self.above
+        shape = (count, steps, hidden) if every else (count, hidden)
+        self.check_grad_output(grad_output, shape)
+        d_states: States = tuple(np.zeros_like(states[0]) for states in run.states)
+        if d_finals is not None:
+            d_states = tuple(np.ascontiguousarray(d[0].T) for d in d_finals)
+        if grad_output.ndim == 2:  # (N, H): y was the last state
+            d_states = (d_states[0] + grad_output.T, *d_states[1:])
+            d_steps = None
+        else:
+            d_steps = np.empty((steps, hidden, count), grad_output.dtype)
+            within = True if run.padding is None else ~run.padding.T[:, :, None]
+            np.multiply(grad_output, within, out=d_steps.transpose(2, 0, 1))
+
+        for t in reversed(range(steps)):
+            if d_steps is not None:
+                d_states = (d_states[0] + d_steps[t], *d_states[1:])
+            if run.padding is None:
+                d_states, run.gates[t] = self.backward_step(t, d_states, run)
+            else:  # a sequence that has ended passed its state on as it was
+                ended = run.padding[t]
+                live = tuple(d * ~ended for d in d_states)
+                before, run.gates[t] = self.backward_step(t, live, run)
+                d_states = tuple(b + d * ended for b, d in zip(before, d_states, strict=True))
+
+        # A_t took the place of the gates, which nobody needs after their step
+        d_rows = side_by_side(run.gates.reshape(steps, gates * hidden, count))
+        rows = run.x.transpose(1, 0, 2).reshape(steps * count, -1)  # (T·N, D)
+        self.weight_ih.grad += (d_rows @ rows).T
+        self.accumulate_recurrent(run, d_rows)
+        if self.bias is not None:
+            self.bias.accumulate(np.add.reduce, d_rows, 1)
+        if not self.needs_input_grad:
+            return None, d_states
+        d_x = (self.weight_ih.data @ d_rows).reshape(-1, steps, count)  # (D, T, N)
+        return np.ascontiguousarray(d_x.transpose(2, 1, 0)), d_states
+
+    # -- states and checks -----------------------------------------------------------------------
+
+    def _packed(self, states: States) -> Any:
+        """As users see them: one array, or the pair (h, c)."""
+        return states[0] if self.state_count == 1 else states
+
+    def _unpacked(self, state: Any) -> States:
+        return (state,) if self.state_count == 1 else tuple(state)
+
+    def _check_input(self, data: np.ndarray, x: Any) -> None:
+        self.check_floating(data if isinstance(x, Padded) else x)
+        if data.ndim != 3 or data.shape[2] != self.input_size or data.shape[1] == 0:
+            raise ValueError(
+                f"{self!r}: expected (N, T, {self.input_size}) with T ≥ 1, got {data.shape}"
+                + layout_hint(data.shape, self.input_size, (3,))
+            )
+
+    def _check_state(self, state: Any, data: np.ndarray) -> States:
+        """The initial states, or their gradients, in the shape and dtype that they must have."""
+        expected = (self.num_layers, len(data), self.hidden_size)
+        single = self.state_count == 1
+        states = self._unpacked(state) if single or isinstance(state, tuple | list) else (state,)
+        shapes = [np.shape(each) for each in states]
+        if shapes != [expected] * self.state_count:
+            wanted = f"a state of shape {expected}" if single else f"(h, c), each {expected}"
+            raise ValueError(f"{self!r}: expected {wanted}, got {', '.join(map(str, shapes))}")
+        for each in states:
+            self.check_floating(each)
+        return states
+
+    def multiply_adds(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:
+        """One for each step and weight of this layer; those above count their own."""
+        return x_shape[0] * x_shape[1] * (self.weight_ih.size + self.weight_hh.size)
