@@ -53,8 +53,8 @@ class Plan(NamedTuple):
         )
 
 
-THOROUGH = Plan(list(workloads.ALL.values()), pairs=4, rounds=6, seconds=0.2)
-QUICK = Plan(MAIN, pairs=2, rounds=4, seconds=0.1)
+THOROUGH = Plan(list(workloads.ALL.values()), pairs=9, rounds=3, seconds=0.2)
+QUICK = Plan(MAIN, pairs=5, rounds=2, seconds=0.1)
 
 
 class Comparison(NamedTuple):
@@ -83,27 +83,33 @@ class Comparison(NamedTuple):
 
 
 @contextmanager
-def checked_out(revision: str) -> Iterator[Path]:
-    """A temporary folder with that revision's nnlite, and this tree's benchmarks."""
+def side_by_side(revision: str) -> Iterator[tuple[Path, Path]]:
+    """Temporary folders with that revision's nnlite and this tree's, and the same benchmarks.
+
+    Their paths are of the same length: where that is all that differs, memory is laid out alike.
+    """
     command = ["git", "archive", "--format=tar", revision, "nnlite"]
     archive = subprocess.run(command, cwd=ROOT, capture_output=True)
     if archive.returncode:
         raise ValueError(f"git knows no nnlite at {revision!r}: {archive.stderr.decode().strip()}")
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder).resolve()
+        old, new = (Path(folder).resolve() / name for name in ("old", "new"))
         with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
-            files.extractall(root, filter="data")
-        shutil.copytree(ROOT / "benchmarks", root / "benchmarks")
-        yield root
+            files.extractall(old, filter="data")
+        compiled = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / "nnlite", new / "nnlite", ignore=compiled)
+        for root in (old, new):
+            shutil.copytree(ROOT / "benchmarks", root / "benchmarks", ignore=compiled)
+        yield old, new
 
 
-def compare(workload: Workload, old: Path, plan: Plan) -> Comparison:
+def compare(workload: Workload, roots: tuple[Path, Path], plan: Plan) -> Comparison:
     """Let the two trees take turns on one workload."""
     before, now, ratios = [], [], []
     for _ in range(plan.pairs):
         with ExitStack() as processes:
             pair = []
-            for root in (old, ROOT):
+            for root in roots:
                 child = Child(OURS, "training", root, plan.threads)
                 processes.callback(child.close)
                 if not Path(child.file).is_relative_to(root):
@@ -125,9 +131,9 @@ def against(revision: str, plan: Plan) -> dict[str, float]:
     """Print every workload's ratio new/old and its spread; returns the ratios by workload."""
     found: dict[str, Comparison] = {}
     rows = []
-    with checked_out(revision) as old:
+    with side_by_side(revision) as roots:
         for workload in plan.chosen:
-            found[workload.name] = one = compare(workload, old, plan)
+            found[workload.name] = one = compare(workload, roots, plan)
             low, high = one.between_pairs
             times = f"{one.ratio:.3f} ± {one.spread:.3f}"
             print(f"{workload.name}: {times}", flush=True)
