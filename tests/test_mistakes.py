@@ -837,7 +837,7 @@ def test_sequences_are_padded():
         (None, {}, TypeError, "expected a list of sequences, got None"),
         ("abc", {}, TypeError, "expected a list of sequences, got 'abc'"),
         ({"a": [1]}, {}, TypeError, "expected a list of sequences, got a dict"),
-        ([[1]], {"dtype": str}, TypeError, "dtype must be one of numbers"),
+        ([[1]], {"dtype": str}, TypeError, "dtype must be a dtype of numbers"),
         ([[1]], {"value": "0"}, ValueError, "value must be a number, got '0'"),
         ([[1]], {"value": 0.5}, ValueError, r"int64 cannot hold value=0\.5"),
         ([[1]], {"value": 300, "dtype": np.uint8}, ValueError, "uint8 cannot hold value=300"),
