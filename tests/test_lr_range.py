@@ -214,7 +214,7 @@ def test_layers_in_eval_mode_stay_there():
 @pytest.mark.parametrize(
     ("arguments", "error", "match"),
     [
-        ({"min_lr": 0}, ValueError, "expected 0 < min_lr < max_lr, got 0"),
+        ({"min_lr": 0}, ValueError, "min_lr must be a number > 0, got 0"),
         ({"min_lr": 20.0}, ValueError, r"got 20\.0 and 10\.0"),
         ({"steps": 5}, ValueError, "steps must be a whole number ≥ 10"),
         ({"batch_size": 0}, ValueError, "batch_size"),

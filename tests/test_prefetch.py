@@ -189,5 +189,5 @@ def test_bad_sizes_are_refused_at_the_call(ahead):
 
 
 def test_what_cannot_be_walked_through_is_refused_at_the_call():
-    with pytest.raises(TypeError, match="not iterable"):
+    with pytest.raises(TypeError, match="source must be something to walk through"):
         prefetch(3)
