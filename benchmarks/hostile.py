@@ -473,8 +473,8 @@ SUBJECTS = _subjects()
 # Arguments that their function checks itself, because it takes so much: arrays, streams, models.
 FREE = {
     "arrays", "class_weight", "classes", "custom_layers", "data", "lengths", "others", "parameters",
-    "sample_weight", "sequences", "source", "stratify", "target", "train", "validation_data", "x",
-    "y",
+    "sample_weight", "sequences", "source", "stratify", "target", "train", "validation_data",
+    "x", "y",
 }  # fmt: skip
 
 
@@ -555,8 +555,8 @@ def verdict(call: Call) -> tuple[str, str]:
 
 def is_ours(error: BaseException) -> bool:
     """Whether it was raised by a line of nnlite that says `raise`, or is about a file by name."""
-    if isinstance(error, OSError):
-        return error.filename is not None
+    if isinstance(error, OSError) and error.filename is not None:
+        return True
     trace: TracebackType | None = error.__traceback__
     assert trace is not None
     while trace.tb_next is not None:

@@ -278,7 +278,7 @@ class Instance(Kind):
         return f"{'an' if name[0] in 'AEIOU' else 'a'} {name}"
 
     def hint(self, value: Any) -> str:  # noqa: D102
-        return instance_hint(value, self.cls)
+        return instance_hint(value, self.cls if self.attributes is None else None)
 
 
 class Generator(Kind):
