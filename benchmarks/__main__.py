@@ -227,6 +227,18 @@ class Suite:
         print(table(["function", *columns], rows))
         self.results["accuracy"] = errors
 
+    def structure(self) -> None:
+        """How far one walks through the code to follow a gradient, and a fit."""
+        from benchmarks.structure import circles, loose, one_fit, one_gradient
+
+        print(f"{len(circles())} import circles, {len(loose())} modules outside a room")
+        for name, walk in (("a gradient", one_gradient()), ("a fit", one_fit())):
+            print(
+                f"to follow {name}: {len(walk.files)} files, {walk.functions} functions, "
+                f"{walk.hops} times from one file to another"
+            )
+            print("  " + ", ".join(walk.files))
+
 
 SECTIONS: dict[str, Callable[[Suite], None]] = {
     name: method

@@ -64,6 +64,11 @@ def circles() -> list[list[str]]:
     return [list(group) for group in sorted(groups)]
 
 
+def loose() -> list[str]:
+    """Modules that stand in no room."""
+    return sorted(path.name for path in PACKAGE.glob("*.py"))
+
+
 class Walk(NamedTuple):
     """What a call opens."""
 

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import nnlite as nn
+from benchmarks import structure
 
 NAMES = [
     "Accuracy",
@@ -226,3 +227,13 @@ def test_what_is_imported_later_is_all_there_is():
     with pytest.raises(AttributeError, match="has no attribute 'Trainr'"):
         nn.Trainr  # noqa: B018
     assert set(nn.__all__) <= set(dir(nn))
+
+
+def test_no_import_goes_in_a_circle_and_every_module_has_its_room():
+    assert structure.circles() == []
+    assert len(structure.loose()) <= 4
+
+
+def test_the_names_in_the_package_are_public_ones():
+    assert set(dir(nn)) == {*nn.__all__, "__version__"}
+    assert "help(nn.Linear)" in nn.__doc__
