@@ -627,6 +627,25 @@ def test_several_inputs_for_a_model_of_one():
     assert text == "x[1] has masked entries; fill them: x[1].filled(0)"
 
 
+METRICS = [nn.Accuracy(), nn.TopKAccuracy(2), nn.F1(), nn.MeanAbsoluteError(), nn.R2()]
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=repr)
+@pytest.mark.parametrize("kind", ["sparse", "a dict", "gradients", "ragged", "dates", "None"])
+def test_data_in_another_form_for_a_metric(kind, metric):
+    given, error, words = DATA[kind]
+    for name, values in (
+        ("prediction", (given, Y)),
+        ("target", (X, given)),
+        ("sample_weight", (X, X if metric.name in ("r2", "mean_absolute_error") else Y, given)),
+    ):
+        if kind == "None" and name == "sample_weight":
+            continue  # all weigh 1
+        text = message(error, lambda values=values: metric.update(*values))
+        assert text.startswith(f"{metric!r}: {name} ")
+        assert re.search(re.sub(r"\bx\b", name, words).removesuffix("$"), text)
+
+
 def test_pairs_come_apart():
     words = r"^row 0 is a tuple of 2: x and y are given apart"
     for call in (trainer().fit, trainer().evaluate):
@@ -841,7 +860,7 @@ def test_sequences_are_padded():
         ([[1]], {"value": "0"}, ValueError, "value must be a number, got '0'"),
         ([[1]], {"value": 0.5}, ValueError, r"int64 cannot hold value=0\.5"),
         ([[1]], {"value": 300, "dtype": np.uint8}, ValueError, "uint8 cannot hold value=300"),
-        ([[1.0]], {"value": 1e39, "dtype": "f4"}, ValueError, "value must be a number ≤"),
+        ([[1.0]], {"value": 1e5, "dtype": "f2"}, ValueError, r"float16 cannot hold value=100000"),
     ],
 )
 def test_what_cannot_be_padded(sequences, options, error, words):

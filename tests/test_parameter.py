@@ -43,7 +43,7 @@ def test_dtype_overrules(kind, dtype):
     "data", ["text", ["a", "b"], None, [None], [{}], [1 + 2j], np.array(["2000"], "M8[D]")]
 )
 def test_what_is_not_a_number_is_refused(kind, data):
-    with pytest.raises(TypeError, match="expected an array of numbers, got dtype"):
+    with pytest.raises(TypeError, match=r"must be an array, got|of numbers, got dtype"):
         kind(data)
 
 

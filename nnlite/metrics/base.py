@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nnlite.core.construction import Constructed, remembered
+from nnlite.core.foreign import as_array, number_hint
 
 
 class Metric(Constructed):
@@ -84,6 +85,22 @@ class Mean(Metric):
         return self._total / self._weight if self._weight else float("nan")
 
 
+def numbers(metric: Metric, name: str, values: Any) -> np.ndarray:
+    """The values as an array of numbers.
+
+    Raises:
+        TypeError, ValueError: names the metric, and says what to write instead.
+    """
+    if isinstance(values, np.ndarray) and values.dtype.kind in "fiub":
+        return values
+    name = f"{metric!r}: {name}"
+    array = as_array(name, values)
+    if array.dtype.kind not in "fiub":
+        hint = number_hint(name, array)
+        raise TypeError(f"{name} must hold numbers, got dtype {array.dtype}{hint}")
+    return array
+
+
 def spread(
     metric: Metric, sample_weight: np.ndarray | None, shape: tuple[int, ...]
 ) -> np.ndarray | None:
@@ -94,7 +111,7 @@ def spread(
     """
     if sample_weight is None:
         return None
-    weight = np.asarray(sample_weight)
+    weight = numbers(metric, "sample_weight", sample_weight)
     if weight.shape == shape:
         return weight
     if weight.ndim == 0 or weight.shape != shape[: weight.ndim]:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from nnlite.metrics.base import Mean, Metric, spread
+from nnlite.metrics.base import Mean, Metric, numbers, spread
 
 IGNORED = -100  # as the default `ignore_index` of the losses
 
@@ -73,7 +73,8 @@ class ClassMetric(Following):
         Raises:
             ValueError: names the metric, when shapes or targets do not fit.
         """
-        prediction, target = np.asarray(prediction), np.asarray(target)
+        prediction = numbers(self, "prediction", prediction)
+        target = numbers(self, "target", target)
         multi_label, threshold = self._loss_reads
         if self.multi_label is not None:
             multi_label = self.multi_label
@@ -125,7 +126,8 @@ class TopKAccuracy(Following, Mean):
         self, prediction: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None = None
     ) -> None:
         """Add a batch."""
-        prediction, target = np.asarray(prediction), np.asarray(target)
+        prediction = numbers(self, "prediction", prediction)
+        target = numbers(self, "target", target)
         if is_single(prediction):
             raise ValueError(f"{self!r}: expected scores (N, …, C), got shape {prediction.shape}")
         if self._loss_reads[0] is not False and target.shape == prediction.shape:

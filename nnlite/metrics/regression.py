@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nnlite.metrics.base import Mean, Metric, spread
+from nnlite.metrics.base import Mean, Metric, numbers, spread
 
 
 class MeanAbsoluteError(Mean):
@@ -18,7 +18,7 @@ class MeanAbsoluteError(Mean):
         self, prediction: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None = None
     ) -> None:
         """Add a batch."""
-        target = as_floats(self, prediction, target)
+        prediction, target = alike(self, prediction, target)
         weight = spread(self, sample_weight, target.shape)
         self._add(np.abs(prediction - target), weight)
 
@@ -45,12 +45,12 @@ class R2(Metric):
         self, prediction: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None = None
     ) -> None:
         """Add a batch; mean and spread are merged as in Chan, Golub & LeVeque 1979."""
-        t = as_floats(self, prediction, target)
+        p, t = alike(self, prediction, target)
         weight = spread(self, sample_weight, t.shape)
         w = np.ones(t.shape) if weight is None else weight.astype(np.float64)
         axes = 1 if sample_weight is None else np.ndim(sample_weight)
         outputs = t.shape[max(1, min(axes, t.ndim - 1)) :]
-        t, p, w = (a.reshape(-1, *outputs) for a in (t, np.asarray(prediction), w))
+        t, p, w = (a.reshape(-1, *outputs) for a in (t, p, w))
         added = w.sum(axis=0)
         total = self._weight + added
         mean = (w * t).sum(axis=0) / np.where(added > 0, added, 1)
@@ -74,11 +74,17 @@ class R2(Metric):
         return float(np.mean(1 - error / total))
 
 
-def as_floats(metric: Metric, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """The target in double precision, when its shape is the prediction's: nothing is broadcast."""
-    if np.shape(prediction) != np.shape(target):
+def alike(metric: Metric, prediction: Any, target: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Both as arrays of the same shape, for nothing is broadcast; the target in double precision.
+
+    Raises:
+        TypeError, ValueError: names the metric.
+    """
+    prediction = numbers(metric, "prediction", prediction)
+    target = numbers(metric, "target", target)
+    if prediction.shape != target.shape:
         raise ValueError(
             f"{metric!r}: prediction and target must have the same shape, got "
-            f"{np.shape(prediction)} and {np.shape(target)}"
+            f"{prediction.shape} and {target.shape}"
         )
-    return np.asarray(target, np.float64)
+    return prediction, target.astype(np.float64, copy=False)
