@@ -23,8 +23,6 @@ from nnlite.optimizers.base import Optimizer
 from nnlite.training import checkpoint
 from nnlite.training.callbacks import Callback
 from nnlite.training.callbacks.callback_list import CallbackList
-from nnlite.training.callbacks.monitor import check_validation
-from nnlite.training.callbacks.saving import file_to_resume
 from nnlite.training.diagnosis import NonFiniteLossError, first_non_finite
 from nnlite.training.feeding import (
     ArrayDataset,
@@ -186,7 +184,7 @@ class Trainer(Constructed):
             "accumulate": accumulate,
         }
         told = CallbackList(callbacks)
-        path = file_to_resume(resume, callbacks)
+        path = told.file_to_resume(resume)
         state = None if path is None else checkpoint.read(path, self)
         saved = self.run if state is None else RunState.from_state(state)
         rng = copy.deepcopy(self.rng)
@@ -199,7 +197,7 @@ class Trainer(Constructed):
                 train, held_out = train.split(validation_split, rng)
             check_batches(self.model, train.rows, batch_size, drop_last)
         if held_out is None:
-            check_validation(callbacks)
+            told.check_validation()
         elif held_out.rows is not None:
             check_even_batches(
                 self.model, held_out.rows, validation_batch_size, "fit: validation: "

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 from nnlite.files.atomic import PathLike
 from nnlite.training.callbacks.base import Callback
+from nnlite.training.callbacks.monitor import Monitor
+from nnlite.training.callbacks.saving import Checkpoint
 from nnlite.training.state import Training
 
 
@@ -72,6 +75,35 @@ class CallbackList:
                 with _blamed(callback, "around_validation"):
                     stack.enter_context(callback.around_validation(trainer))
             yield
+
+    # -- before the run ----------------------------------------------------------------------------
+
+    def check_validation(self) -> None:
+        """Refuse callbacks that would find nothing to watch without validation.
+
+        Raises:
+            ValueError: names the callback, and what to do.
+        """
+        for callback in self.by_name.values():
+            if isinstance(callback, Monitor) and callback.needs_validation:
+                raise ValueError(
+                    f"fit: {callback!r} watches {callback.monitor!r}, which needs validation_data "
+                    "or validation_split; without them watch "
+                    f"monitor={callback.monitor.removeprefix('val_')!r}"
+                )
+
+    def file_to_resume(self, resume: PathLike | None) -> PathLike | None:
+        """The file that `fit(..., resume=resume)` loads before it begins, if any.
+
+        Raises:
+            ValueError: for "auto" without a `Checkpoint` to take the path from.
+        """
+        if resume != "auto":
+            return resume
+        paths = [each.path for each in self.by_name.values() if isinstance(each, Checkpoint)]
+        if not paths:
+            raise ValueError('fit: resume="auto" needs a Checkpoint among the callbacks')
+        return paths[0] if Path(paths[0]).exists() else None
 
     # -- what they remember ----------------------------------------------------------------------
 

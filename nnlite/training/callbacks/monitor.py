@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Any, ClassVar, Literal
 
 from nnlite.core.checks import warn
@@ -71,20 +70,6 @@ class Monitor(Callback):
     def _larger_is_better(self, trainer: Training) -> bool:
         name = self.monitor.removeprefix("val_")
         return any(metric.name == name and metric.larger_is_better for metric in trainer.metrics)
-
-
-def check_validation(callbacks: Iterable[Callback]) -> None:
-    """Refuse callbacks that would find nothing to watch, before there is any validation.
-
-    Raises:
-        ValueError: names the callback, and what to do.
-    """
-    for callback in callbacks:
-        if isinstance(callback, Monitor) and callback.needs_validation:
-            raise ValueError(
-                f"fit: {callback!r} watches {callback.monitor!r}, which needs validation_data or "
-                f"validation_split; without them watch monitor={callback.monitor[4:]!r}"
-            )
 
 
 class EarlyStopping(Monitor):

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from nnlite.core.checks import check_place
 from nnlite.files.atomic import PathLike
-from nnlite.training.callbacks.base import Callback
 from nnlite.training.callbacks.monitor import Mode, Monitor
 from nnlite.training.state import Training
 
@@ -90,17 +87,3 @@ class Checkpoint(Monitor):
         if improved:
             self.best = value
         return improved
-
-
-def file_to_resume(resume: PathLike | None, callbacks: Sequence[Callback]) -> PathLike | None:
-    """The file that `fit(..., resume=resume)` loads before it begins, if any.
-
-    Raises:
-        ValueError: for "auto" without a `Checkpoint` to take the path from.
-    """
-    if resume != "auto":
-        return resume
-    paths = [callback.path for callback in callbacks if isinstance(callback, Checkpoint)]
-    if not paths:
-        raise ValueError('fit: resume="auto" needs a Checkpoint among the callbacks')
-    return paths[0] if Path(paths[0]).exists() else None
