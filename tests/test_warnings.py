@@ -421,3 +421,30 @@ def test_a_script_that_differs_from_the_file_is_told(how, tmp_path):
         go_on()
     assert len(caught) == 1
     assert other.optimizer.lr == 0.01
+
+
+def test_a_rate_that_a_callback_changes_is_no_difference(tmp_path):
+    class Halve(nn.Callback):
+        def on_epoch_end(self, trainer):
+            trainer.optimizer.lr /= 2
+
+    path = tmp_path / "run.npz"
+    for epochs in (2, 3, 4):  # the same script, again and again
+        trainer = squashed_trainer(lr=0.01, last=None)
+        callbacks = [Halve(), nn.Checkpoint(path)]
+        trainer.fit(*rows(), epochs=epochs, verbose=False, callbacks=callbacks, resume="auto")
+        assert trainer.optimizer.lr == 0.01 / 2**epochs
+
+
+def test_streams_to_measure_with_are_not_told_of():
+    _, y = rows()
+    images = np.tile(np.arange(0, 256, 85, dtype=np.float32), (40, 1))
+
+    def stream(rng):
+        yield images, y
+
+    trainer = squashed_trainer(last=None)
+    trainer.evaluate(stream)
+    with pytest.warns(nn.ModelWarning, match="x holds whole numbers") as caught:
+        trainer.fit(stream, validation_data=stream, verbose=False)
+    assert len(caught) == 1

@@ -20,7 +20,6 @@ from nnlite.files.model import (
     restore_model_state,
 )
 from nnlite.optimizers.base import Optimizer
-from nnlite.training.mistakes import description
 from nnlite.training.state import RunState, Training
 
 KIND = "checkpoint"
@@ -35,18 +34,11 @@ def capture(trainer: Training) -> dict[str, Any]:
     }
     if run["call"] is not None:
         run["call"]["callbacks"] = trainer.callback_states()
-        run["call"]["setup"] = description(trainer.loss, trainer.optimizer)
     return {
         "model": model_state(trainer.model),
         "optimizer": _optimizer_state(trainer.optimizer),
         **run,
     }
-
-
-def setup_of(state: dict[str, Any]) -> dict[str, Any]:
-    """The `description` of the script that saved the state; empty in older files."""
-    call = state["call"] or {}
-    return dict(call.get("setup", {}))
 
 
 def write(path: PathLike, state: dict[str, Any], keep: int) -> None:

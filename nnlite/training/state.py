@@ -39,6 +39,7 @@ class RunState:
         seed: of `nn.seed`, when the trainer was made.
         settings: what decides which rows are in which batch; a resumed run must have the same.
             None before the first `fit`.
+        setup: the `description` of the script at the run's beginning: callbacks may change lr.
         rng_begin: the state of the trainer's generator before it drew the validation split.
         rng_epoch: the same before it drew this epoch's order.
         epoch: whole epochs so far.
@@ -60,6 +61,7 @@ class RunState:
 
     seed: int
     settings: dict[str, Any] | None = None
+    setup: dict[str, Any] = field(default_factory=dict)
     rng_begin: Mapping[str, Any] = field(default_factory=dict)
     rng_epoch: Mapping[str, Any] = field(default_factory=dict)
     epoch: int = 0
@@ -77,11 +79,14 @@ class RunState:
     required: list[str] = field(default_factory=list)
     resumed: bool = False
 
-    def following(self, settings: dict[str, Any], rng: Mapping[str, Any]) -> RunState:
+    def following(
+        self, settings: dict[str, Any], setup: dict[str, Any], rng: Mapping[str, Any]
+    ) -> RunState:
         """The next run of the same trainer, whose generator is in the state `rng`."""
         return RunState(
             self.seed,
             settings,
+            setup,
             rng_begin=rng,
             rng_epoch=rng,
             order_hash=self.order_hash,
@@ -107,6 +112,7 @@ class RunState:
             return {"trainer": trainer, "call": None}
         call = {
             "settings": self.settings,
+            "setup": self.setup,
             "rng_begin": self.rng_begin,
             "rng_epoch": self.rng_epoch,
             "begun": self.under_way,
@@ -131,6 +137,7 @@ class RunState:
         return cls(
             **trainer,
             settings=dict(call["settings"]),
+            setup=dict(state["call"].get("setup", {})),  # older files have none
             rng_begin=state["call"]["rng_begin"],
             rng_epoch=state["call"]["rng_epoch"],
             under_way=call["begun"],

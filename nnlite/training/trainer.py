@@ -212,7 +212,9 @@ class Trainer(Constructed):
         run, self._place = self.run, None
         if not run.resumed:
             self.rng.bit_generator.state = rng.bit_generator.state
-            run = self.run = run.following(settings, rng_begin)
+            run = self.run = run.following(
+                settings, description(self.loss, self.optimizer), rng_begin
+            )
         self._callbacks, run.required, run.resumed = told, told.required, False
         if run.finished and (run.stop_training or run.epoch >= epochs):
             self._hand_out_states()
@@ -464,7 +466,8 @@ class Trainer(Constructed):
 
     def _restore(self, state: dict[str, Any]) -> None:
         """Take over a state that was checked; what the script has otherwise is said first."""
-        warn_of_differences(checkpoint.setup_of(state), description(self.loss, self.optimizer))
+        saved = RunState.from_state(state).setup
+        warn_of_differences(saved, description(self.loss, self.optimizer))
         checkpoint.restore(self, state)
 
     def callback_states(self) -> dict[str, dict[str, Any]]:

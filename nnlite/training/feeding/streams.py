@@ -105,6 +105,6 @@ class StreamDataset:
             self._one,
             self.loss,
         )
-        if not seen:
+        if not seen and self.model.training:  # a measurement has nothing to learn
             warn_of_data(self.model, self.loss, x, y, weight, complete=False)
         return Batch(x, y, weight)
