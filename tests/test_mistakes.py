@@ -434,14 +434,6 @@ def test_parameters_are_told_apart_but_not_calculated_with():
         first[0] = 1
 
 
-def test_what_arrays_have_a_parameter_has_in_its_data():
-    part = nn.Parameter(np.ones((2, 3)))
-    for name in ("T", "sum", "reshape"):
-        text = message(AttributeError, lambda name=name: getattr(part, name))
-        assert text == f"Parameter has no attribute {name!r}; write .data.{name}"
-    assert message(AttributeError, lambda: part.wings) == "Parameter has no attribute 'wings'"
-
-
 def test_functions_of_numpy_read_a_parameters_values():
     part = nn.Parameter(np.arange(6.0).reshape(2, 3))
     assert np.asarray(part).dtype == np.float32

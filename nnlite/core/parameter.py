@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -114,13 +114,6 @@ class _Owned:
         return self is other
 
     __hash__ = object.__hash__
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name):
-            """Point to `data` for what arrays have."""
-            hint = f"; write .data.{name}" if hasattr(np.ndarray, name) else ""
-            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{hint}")
 
     def cast(self, dtype: DTypeLike) -> None:
         """Give floating values another dtype, in memory of their own (for `Layer.astype`)."""

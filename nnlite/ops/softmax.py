@@ -53,12 +53,13 @@ def at_largest(x: np.ndarray, values: np.ndarray, axis: int) -> np.ndarray:
 
 def _places_of_largest(x: np.ndarray, axis: int) -> np.ndarray:
     """Where the (first) largest values along the axis stand, counted flat."""
-    inner = math.prod(x.shape[axis:][1:])  # how far apart neighbours along the axis are
-    places = np.arange(0, x.size, x.shape[axis] * inner)  # where each block begins
     largest = x.argmax(axis=axis)
-    if inner == 1:
+    if axis in (-1, x.ndim - 1):
+        places = np.arange(0, x.size, x.shape[-1])  # where each row begins
         places += largest.ravel()
         return places
+    inner = math.prod(x.shape[axis:][1:])  # how far apart neighbours along the axis are
+    places = np.arange(0, x.size, x.shape[axis] * inner)  # where each block begins
     return (places[:, None] + inner * largest.reshape(-1, inner) + np.arange(inner)).ravel()
 
 

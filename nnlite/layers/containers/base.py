@@ -45,11 +45,20 @@ def whole_or_nothing(run: Pass) -> Pass:
 class Composite(Layer):
     """A layer with layers inside: it runs each of them by one guarded call, there and back."""
 
-    def forward_child(self, place: str, child: Layer, x: Any, *state: Any) -> Any:
-        """What the child makes of x; an error on the way names the child's place."""
+    def forward_child(self, place: str, child: Layer, x: Any, state: Any = None) -> Any:
+        """What the child makes of x; an error on the way names the child's place.
+
+        Args:
+            place: the words that name it in errors.
+            child: the layer.
+            x: its input, which may be `Padded`.
+            state: of a recurrent layer, where to start from (default None: not given).
+        """
         try:
-            whole = state or not isinstance(x, Padded)
-            y = child.forward(x, *state) if whole else x.through(child)
+            if state is not None:
+                y = child.forward(x, state)  # type: ignore[call-arg]  # of a recurrent layer
+            else:
+                y = x.through(child) if isinstance(x, Padded) else child.forward(x)
             if y is None:
                 raise _nothing_from("forward", child, "y")
         except LOCATED as error:

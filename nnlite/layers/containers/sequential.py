@@ -53,12 +53,12 @@ class Sequential(Container):
         self.saved()
         lowest = 0 if self.needs_input_grad else self._lowest_with_parameters()
         grad = grad_output
-        for index in range(len(self.layers) - 1, lowest - 1, -1):
-            place, layer = self._children[index]
-            needed = self.needs_input_grad or index > lowest
-            grad = self.backward_child(place, layer, grad, needed)
-            if grad is None and index > lowest:  # the lowest may have had whole numbers
+        for place, layer in self._children[:lowest:-1]:
+            grad = self.backward_child(place, layer, grad)
+            if grad is None:
                 self.refuse_nothing(place, layer)
+        for place, layer in self._children[lowest : lowest + 1]:  # None if x was whole numbers
+            grad = self.backward_child(place, layer, grad, self.needs_input_grad)
         for layer in self.layers[:lowest]:
             layer.clear_saved()
         return grad if self.needs_input_grad else None
