@@ -354,3 +354,64 @@ def test_fingerprints_tell_runs_apart():
     other.fit(X, Y, **OPTIONS)
     different = {k for k, v in first.fingerprint().items() if other.fingerprint()[k] != v}
     assert different == {"seed", "weights", "data_order"}
+
+
+def crafted(path, change):
+    """A checkpoint of a run that was changed by hand."""
+    trainer, callbacks = new()
+    logger = nn.CSVLogger(path.with_name("log.csv"))
+    trainer.fit(X, Y, **OPTIONS, callbacks=[*callbacks, logger])
+    state = checkpoint.capture(trainer)
+    change(state)
+    checkpoint.write(path, state, 1)
+
+
+@pytest.mark.parametrize(
+    ("callback", "entry", "value"),
+    [
+        ("CSVLogger", "path", "elsewhere.csv"),
+        ("EMA", "decay", 0.0),
+        ("EarlyStopping", "on_fit_end", "text"),
+        ("EarlyStopping", "_hidden", 1),
+        ("EarlyStopping", "wait", "many"),
+        ("ReduceLROnPlateau", "wait", [1]),
+    ],
+)
+def test_a_file_cannot_change_what_a_callback_was_built_from(callback, entry, value, tmp_path):
+    path = tmp_path / "run.npz"
+
+    def change(state):
+        state["call"]["callbacks"].setdefault(callback, {})[entry] = value
+        state["call"]["finished"] = False
+
+    crafted(path, change)
+    trainer, callbacks = new()
+    logger = nn.CSVLogger(tmp_path / "log.csv")
+    before = trainer.fingerprint()
+    with pytest.raises(ValueError, match=f"state.*{entry}"):
+        trainer.fit(X, Y, **OPTIONS, callbacks=[*callbacks, logger], resume=path)
+    assert trainer.fingerprint() == before
+    assert logger.path == tmp_path / "log.csv"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda state: state["trainer"]["measures"]["metrics"]["accuracy"].update(threshold=3.0),
+        lambda state: state["trainer"]["measures"]["metrics"]["accuracy"].pop("_total"),
+        lambda state: state["trainer"]["measures"]["metrics"]["accuracy"].update(_total="much"),
+        lambda state: state["trainer"]["measures"].pop("total"),
+        lambda state: state["optimizer"].pop("current_lr"),
+        lambda state: state["optimizer"].update(grad_norm="long"),
+        lambda state: state["call"].pop("begun"),
+        lambda state: state["trainer"].update(epoch="one"),
+    ],
+)
+def test_a_state_that_is_not_whole_changes_nothing(change, tmp_path):
+    path = tmp_path / "run.npz"
+    crafted(path, change)
+    trainer, _ = new()
+    before = trainer.fingerprint()
+    with pytest.raises(nn.CheckpointError, match="does not fit this trainer"):
+        trainer.load(path)
+    assert trainer.fingerprint() == before

@@ -17,8 +17,11 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
+from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Any, TypeVar
+
+import numpy as np
 
 from nnlite.core.arguments import check_constructor, checked, shown
 from nnlite.core.random import Rng, scope
@@ -136,6 +139,34 @@ def remembered(owner: object) -> dict[str, Any]:
     cls: Any = type(owner)
     given = {parameter.name for parameter in signature(cls)}
     return {name: value for name, value in vars(owner).items() if name not in given}
+
+
+def check_remembered(owner: object, state: Mapping[str, Any]) -> None:
+    """Refuse a state, from a file that anybody may have written, that would change more than that.
+
+    What an object was built from stays the script's: a path in a file, taken over, would let the
+    file's author choose where the script writes.
+
+    Raises:
+        ValueError: names the entry that is a constructor argument, or part of the class, or of
+            another kind than what is remembered now.
+    """
+    cls: Any = type(owner)
+    given = {parameter.name for parameter in signature(cls)}
+    for name, value in state.items():
+        if name in given or hasattr(cls, name):
+            raise ValueError(f"{owner!r}: a state must not hold {name!r}, which is not remembered")
+        own = vars(owner).get(name)
+        if own is not None and value is not None and _kind(own) != _kind(value):
+            raise ValueError(
+                f"{owner!r}: the state's {name!r} is a {_kind(value)} instead of a {_kind(own)}"
+            )
+
+
+def _kind(value: object) -> str:
+    """What a value is, as far as files keep it."""
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    return "number" if number else type(value).__name__
 
 
 class Constructed:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nnlite.core.construction import Constructed, remembered
+from nnlite.core.construction import Constructed, check_remembered, remembered
 from nnlite.core.foreign import as_array, number_hint
 
 
@@ -54,9 +54,25 @@ class Metric(Constructed):
         """What was gathered so far, for checkpoints: all that is not a constructor argument."""
         return remembered(self)
 
+    def check_state_dict(self, state: dict[str, Any]) -> dict[str, Any]:
+        """The state as `load_state_dict` will take it over.
+
+        Raises:
+            ValueError: when it is not what this metric gathers.
+        """
+        own = self.state_dict().keys()
+        if own and own != state.keys():
+            raise ValueError(f"{self!r}: a state must hold {sorted(own)}, got {sorted(state)}")
+        check_remembered(self, state)
+        return state
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` returned."""
-        vars(self).update(state)
+        """Take over what `state_dict` returned.
+
+        Raises:
+            ValueError: when `check_state_dict` refuses it; nothing has changed then.
+        """
+        vars(self).update(self.check_state_dict(state))
 
 
 class Mean(Metric):

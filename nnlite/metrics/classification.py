@@ -221,14 +221,14 @@ class _PerClass(ClassMetric):
         share = self.share(hits, taken, there)[taken + there > 0]
         return float(share.mean()) if share.size else 0.0
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` returned, also when it was a confusion matrix (C, C)."""
+    def check_state_dict(self, state: dict[str, Any]) -> dict[str, Any]:
+        """The state as it will be taken over; that of older files was a confusion matrix (C, C)."""
         counts = state.get("_counts")
         if counts is not None:
             tally = np.array([counts.diagonal(), counts.sum(axis=0), counts.sum(axis=1)])
             tally = tally[:, 1 if len(counts) == 2 else 0 :]
             state = {"_tally": tally, "_weight": float(counts.sum())}
-        super().load_state_dict(state)
+        return super().check_state_dict(state)
 
 
 class Precision(_PerClass):

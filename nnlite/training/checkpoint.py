@@ -71,10 +71,7 @@ def _check(trainer: Training, state: dict[str, Any]) -> None:
     run = RunState.from_state(state)
     for rng in (state["trainer"]["rng"], *([run.rng_begin, run.rng_epoch] if run.settings else [])):
         check_generator(trainer.rng, rng)
-    names = [metric.name for metric in trainer.measures.metrics]
-    measured = list(state["trainer"]["measures"]["metrics"])
-    if measured != names:
-        raise ValueError(f"it holds the metrics {measured}, not {names}")
+    trainer.measures.check_state_dict(state["trainer"]["measures"])
 
 
 def restore(trainer: Training, state: dict[str, Any]) -> None:
@@ -110,6 +107,9 @@ def _check_optimizer(optimizer: Optimizer, state: dict[str, Any]) -> None:
     for group, options in zip(optimizer.groups, state["groups"], strict=True):
         if not options.keys() <= group.keys():
             raise ValueError(f"unknown options {sorted(options.keys() - group.keys())}")
+    for name, kinds in (("current_lr", int | float), ("grad_norm", int | float | None)):
+        if not isinstance(state[name], kinds):
+            raise TypeError(f"{name} is {state[name]!r}, not a number")
     optimizer.check_state_dict(state["state"])
 
 

@@ -64,6 +64,21 @@ class Measures:
         metrics = {metric.name: metric.state_dict() for metric in self.metrics}
         return {"total": self._total, "weight": self._weight, "metrics": metrics}
 
+    def check_state_dict(self, state: dict[str, Any]) -> None:
+        """Refuse what `load_state_dict` cannot take over.
+
+        Raises:
+            KeyError, TypeError, ValueError: when something is missing, or of another kind.
+        """
+        for name in ("total", "weight"):
+            if not isinstance(state[name], float):
+                raise TypeError(f"measures: {name} is {state[name]!r}, not a float")
+        names = [metric.name for metric in self.metrics]
+        if list(state["metrics"]) != names:
+            raise ValueError(f"it holds the metrics {list(state['metrics'])}, not {names}")
+        for metric in self.metrics:
+            metric.check_state_dict(state["metrics"][metric.name])
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` returned for the same metrics."""
         self._total, self._weight = state["total"], state["weight"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
-from nnlite.core.construction import Constructed, remembered
+from nnlite.core.construction import Constructed, check_remembered, remembered
 from nnlite.training.state import Training
 
 
@@ -60,6 +60,23 @@ class Callback(Constructed):
         """What has to survive in a checkpoint."""
         return {name: v for name, v in remembered(self).items() if not name.startswith("_")}
 
+    def check_state_dict(self, state: dict[str, Any]) -> None:
+        """Refuse a state that `load_state_dict` must not take over.
+
+        Raises:
+            ValueError: when it holds a constructor argument, a name that begins with `_` or is the
+                class's, or a value of another kind than the one remembered now.
+        """
+        hidden = [name for name in state if name.startswith("_")]
+        if hidden:
+            raise ValueError(f"{self!r}: a state must not hold {hidden[0]!r}")
+        check_remembered(self, state)
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` returned."""
+        """Take over what `state_dict` returned.
+
+        Raises:
+            ValueError: when `check_state_dict` refuses it; nothing has changed then.
+        """
+        self.check_state_dict(state)
         vars(self).update(state)

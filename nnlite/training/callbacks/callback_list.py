@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -119,6 +119,16 @@ class CallbackList:
             with _blamed(callback, "state_dict"):
                 states[name] = callback.state_dict()
         return states
+
+    def check_state_dict(self, states: Mapping[str, dict[str, Any]]) -> None:
+        """Refuse what one of them must not take over.
+
+        Raises:
+            ValueError: names the callback, and the entry of its state.
+        """
+        for name, callback in self.by_name.items():
+            if name in states:
+                callback.check_state_dict(states[name])
 
     def load_state_dict(self, states: dict[str, dict[str, Any]]) -> None:
         """Give each of them what it remembers."""
