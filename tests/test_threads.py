@@ -1,6 +1,7 @@
 """Parts of a batch in several threads: the same results, errors and settings as in one."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -165,3 +166,30 @@ def test_no_more_threads_than_cores(monkeypatch):
         assert len(threads.over_parts(lambda part: part, items, 1)) == min(items, 5)
     assert len(threads._workers(4)) == 4
     assert threads._workers.cache_info().currsize <= 3  # of this test and those before
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers here")
+def test_interrupts_leave_nobody_waiting(monkeypatch):
+    if threads.thread_functions() is None:
+        pytest.skip("NumPy brings no OpenBLAS here")
+    read, write = threads.thread_functions()
+    before = read()
+    write(2)
+    monkeypatch.setattr(threads, "SMALL", 0)
+    handler = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    x, hits = np.ones(1000), 0
+    try:
+        for attempt in range(400):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 1e-4 + 1e-6 * (attempt % 50))
+                while True:
+                    threads.over_parts(lambda part: x[part].sum(), 1000, 1000)
+            except KeyboardInterrupt:
+                hits += 1
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        assert hits == 400
+        assert sum(threads.over_parts(lambda part: x[part].sum(), 1000, 1000)) == 1000
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)
+        write(before)

@@ -61,13 +61,14 @@ def over_parts(work: Callable[[slice], Result], items: int, values: int) -> list
         if not alone:
             return [work(part) for part in parts]
         workers = zip(parts[1:], _workers(threads - 1), strict=False)  # there may be more
-        others = [_start(work, part, jobs) for part, jobs in workers]
-        outcomes = [_outcome(work, parts[0])]
+        others: list[_Pending] = []
         try:
-            outcomes.extend(other.get() for other in others)  # one after the other
+            for part, jobs in workers:
+                others.append(_start(work, part, jobs))
+            outcomes = [_outcome(work, parts[0]), *(other.wait() for other in others)]
         except BaseException:  # Ctrl-C: not before all threads are done with the arrays
-            for other in others[len(outcomes) - 1 :]:
-                other.get()
+            for other in others:
+                other.wait()
             raise
         for _, error in outcomes:
             if error is not None:
@@ -142,15 +143,42 @@ def _outcome(work: Callable[[slice], Any], part: slice) -> Outcome:
         return None, error
 
 
+class _Pending:
+    """The outcome of a part that another thread works on.
+
+    Once it is there it stays, however often it is asked for: Ctrl-C between its arrival and its
+    use must not leave anybody waiting for it a second time.
+    """
+
+    __slots__ = ("_outcome", "_ready")
+
+    def __init__(self) -> None:
+        self._outcome: Outcome | None = None
+        self._ready = threading.Lock()
+        self._ready.acquire()
+
+    def finish(self, outcome: Outcome) -> None:
+        """Said by the thread that has done the work."""
+        self._outcome = outcome
+        self._ready.release()
+
+    def wait(self) -> Outcome:
+        """The outcome, as soon as it is there."""
+        if self._outcome is None:
+            self._ready.acquire()
+        assert self._outcome is not None
+        return self._outcome
+
+
 def _start(
     work: Callable[[slice], Any], part: slice, jobs: SimpleQueue[Callable[[], None]]
-) -> SimpleQueue[Outcome]:
-    """Hand the work to a thread; its outcome comes through the queue that is returned."""
-    done: SimpleQueue[Outcome] = SimpleQueue()
+) -> _Pending:
+    """Hand the work to a thread."""
+    pending = _Pending()
     # NumPy's error state belongs to the context, so that each thread needs a copy of it.
     context = contextvars.copy_context()
-    jobs.put(lambda: done.put(context.run(_outcome, work, part)))
-    return done
+    jobs.put(lambda: pending.finish(context.run(_outcome, work, part)))
+    return pending
 
 
 @functools.cache
