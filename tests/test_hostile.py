@@ -131,6 +131,20 @@ def test_ranges_without_an_argument_are_no_rows():
             lambda: nn.Tanh.__init__ and nn.Dropout(0.5, 0, 3),
             "Dropout: too many positional arguments; the arguments are p, rng",
         ),
+        (
+            lambda: nn.Linear(3),
+            "Linear: missing a required argument: 'out_features'; the arguments are in_features, "
+            "out_features, bias, weight_init, bias_init, rng",
+        ),
+        (
+            lambda: nn.Linear(3, 4, in_features=3),
+            "Linear: multiple values for argument 'in_features'; the arguments are in_features, "
+            "out_features, bias, weight_init, bias_init, rng",
+        ),
+        (
+            lambda: nn.ReLU().predict(),
+            "predict: missing a required argument: 'x'; the arguments are x, batch_size",
+        ),
     ],
 )
 def test_one_form_for_all(call, text):

@@ -19,7 +19,7 @@ import math
 import os
 import types
 from collections import ChainMap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
 
@@ -674,6 +674,7 @@ class Arguments:
         place = ChainMap(function.__globals__, vars(builtins), _Public())
         self.kinds: dict[str, Kind | None] = {}
         self.positional: list[str] = []
+        self.required: set[str] = set()
         self.star: str | None = None
         self.open = False  # takes any name
         for p in parameters:
@@ -691,6 +692,8 @@ class Arguments:
                 self.open = True
             elif p.kind is not p.KEYWORD_ONLY:
                 self.positional.append(p.name)
+            if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
+                self.required.add(p.name)
 
     def checked(
         self, label: str, args: tuple[Any, ...], named: dict[str, Any]
@@ -712,6 +715,9 @@ class Arguments:
                     raise self._misfit(label, args, named)
             else:
                 named[name] = self.one(label, name, value)
+        by_place = positional[: len(args)]
+        if not named.keys().isdisjoint(by_place) or not self.required.issubset([*by_place, *named]):
+            raise self._misfit(label, args, named)
         return taken, named
 
     def one(self, label: str, name: str, value: Any) -> Any:
@@ -732,13 +738,13 @@ class Arguments:
         for index, value in enumerate(values):
             if taken[index] is REFUSED:
                 error = kind.refusal(f"{label}: {name}[{index}]", value)
-                if isinstance(value, list | tuple):
+                if isinstance(value, list | tuple | Iterator):
                     error = type(error)(f"{error}; write {label}(*{name}) to pass a list")
                 raise error
         return taken
 
     def _misfit(self, label: str, args: tuple[Any, ...], named: dict[str, Any]) -> TypeError:
-        """The error for arguments of unknown names, or too many of them."""
+        """The error for arguments of unknown names, given twice, missing or too many."""
         try:
             self.signature.bind(*args, **named)
         except TypeError as error:
