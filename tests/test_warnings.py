@@ -7,6 +7,7 @@ import pytest
 
 import nnlite as nn
 from nnlite.core import rows as rows_module
+from nnlite.layers.structure import watch
 from nnlite.training import mistakes
 from nnlite.training.mistakes import warn_of_data, warn_of_mistakes
 
@@ -81,6 +82,40 @@ def test_the_last_layer_is_found_inside_containers(model, path):
 )
 def test_no_alarm_for_what_ends_right(model, loss):
     assert told(model, loss) == []
+
+
+class Stretched(nn.Sigmoid):
+    """From −10 to 10."""
+
+    def function(self, x):
+        y, *saved = super().function(x)
+        return 20 * y - 10, *saved
+
+
+class StretchedNet(nn.Sequential):
+    def forward(self, x):
+        return 20 * super().forward(x) - 10
+
+
+class BytesLinear(nn.Linear):
+    def forward(self, x):
+        return super().forward(x / 255)
+
+
+class Net(nn.Sequential):
+    """Only a constructor of its own, as most."""
+
+    def __init__(self):
+        super().__init__(nn.Linear(4, 3), nn.Softmax())
+
+
+def test_no_alarm_for_subclasses_that_compute_something_else():
+    assert told(net(Stretched()), CE) == []
+    assert told(StretchedNet(*net(nn.Sigmoid())), CE) == []
+    assert told(nn.Sequential(net(), StretchedNet(nn.Sigmoid())), CE) == []
+    assert told(nn.Sequential(BytesLinear(4, 3)), CE, BYTES, Y) == []
+    assert one(Net(), CE).startswith("the model ends in layer 1, Softmax()")
+    assert len(told(Net(), CE, BYTES, Y)) == 2
 
 
 def test_losses_of_log_probabilities():
@@ -202,6 +237,33 @@ def test_a_layer_that_widens():
         assert told(model, CE, X, Y) == []
         wide = model.astype(np.float64)
         assert told(wide, CE, X.astype(np.float64), Y) == []
+
+
+class LastStep(nn.Layer):
+    """The last step of an LSTM that returns its states beside it."""
+
+    def __init__(self):
+        self.lstm = nn.LSTM(4, 3, return_state=True)
+
+    def forward(self, x):
+        y, _ = self.lstm.forward(x)
+        self.save_for_backward()
+        return y[:, -1]
+
+
+def test_a_layer_that_widens_behind_one_that_returns_states():
+    model = nn.Sequential(LastStep(), Shift(np.float64(1)))
+    assert one(model, CE, X[:, None], Y).startswith("layer 1, Shift(")
+
+
+def test_looking_for_a_layer_that_widens_leaves_those_who_watch_alone():
+    model, seen = nn.Sequential(nn.Linear(4, 3), Shift(np.float64(1))), []
+    end = watch(model[0], lambda x, y: seen.append(x))
+    told(model, CE, X, Y)
+    seen.clear()
+    model(X)
+    end()
+    assert len(seen) == 1
 
 
 # -- data --------------------------------------------------------------------------------------

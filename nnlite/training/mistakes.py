@@ -6,6 +6,7 @@ structure, at its buffers and arrays, and at the first rows of data; nothing is 
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -27,7 +28,7 @@ from nnlite.layers.containers.sequential import Sequential
 from nnlite.layers.convolution.base import Convolution
 from nnlite.layers.linear import Linear
 from nnlite.layers.sequences.recurrent import Recurrent
-from nnlite.layers.structure import unwatch, watch
+from nnlite.layers.structure import watch
 from nnlite.losses.base import Loss
 from nnlite.losses.binary import BCEWithLogitsLoss
 from nnlite.losses.classification import CrossEntropyLoss, FocalLoss, KLDivLoss, NLLLoss
@@ -102,7 +103,9 @@ def squashed_logits(model: Layer, loss: Loss) -> str | None:
     if not isinstance(loss, CrossEntropyLoss | FocalLoss | BCEWithLogitsLoss):
         return None
     last = list(last_layers(model))
-    if not last or not all(isinstance(layer, SQUASHES) for _, layer in last):
+    if not last or not all(
+        isinstance(layer, SQUASHES) and not overrides(layer) for _, layer in last
+    ):
         return None
     path, layer = last[0]
     own = "sigmoid" if isinstance(loss, BCEWithLogitsLoss) else "softmax"
@@ -116,9 +119,12 @@ def squashed_logits(model: Layer, loss: Loss) -> str | None:
 def last_layers(layer: Layer, path: str = "") -> Iterator[tuple[str, Layer]]:
     """The layers whose outputs are the model's, as they are or rearranged, with their paths.
 
-    A sum of layers, or a container that is not known, counts as one layer.
+    A sum of layers, a container that is not known, and one that overrides what it extends, each
+    count as one layer.
     """
-    if isinstance(layer, Sequential):
+    if overrides(layer):
+        yield path, layer
+    elif isinstance(layer, Sequential):
         for index in range(len(layer) - 1, -1, -1):
             if layer.layers[index].kind != "rearrangement":
                 yield from last_layers(layer.layers[index], _joined(path, index))
@@ -189,12 +195,12 @@ def about_to_unfreeze(model: Layer) -> str | None:
 def unscaled_inputs(model: Layer, x: Any) -> str | None:
     """Images of bytes as floats, 0 to 255, that no layer brings to scale."""
     first = model
-    while isinstance(first, Container):
+    while isinstance(first, Container) and not overrides(first):
         layers = [layer for _, layer in first.children() if layer.kind != "rearrangement"]
         if not layers:
             return None
         first = layers[0]
-    if not isinstance(first, ARITHMETIC):
+    if not isinstance(first, ARITHMETIC) or overrides(first):
         return None
     for source in _inputs(x):
         values = plain(source[: 1 if isinstance(source, Rows) else ROWS])
@@ -213,15 +219,12 @@ def widening_layer(model: Layer, x: Any, prediction: Any) -> str | None:
     """A layer that makes float64 of float32."""
     if floating_dtype(model) != np.float32 or _is_wide(x) or not _is_wide(prediction):
         return None
-    layers, wide = model.named_layers(), list[str]()  # paths in the order in which layers return
-    try:
-        for path, layer in layers.items():
-            watch(layer, functools.partial(_note_wide, wide, path))
-        with model.evaluation():
-            model(x)
-    finally:
-        for layer in layers.values():
-            unwatch(layer)
+    probe = copy.deepcopy(model)  # others may be watching the layers of the model itself
+    layers, wide = probe.named_layers(), list[str]()  # paths in the order in which layers return
+    for path, layer in layers.items():
+        watch(layer, functools.partial(_note_wide, wide, path))
+    with probe.evaluation():
+        probe(x)
     first = _named(wide[0], layers[wide[0]])
     return (
         f"{first} turns float32 into float64, and everything after it takes twice the time and "
@@ -320,8 +323,16 @@ def _note_wide(wide: list[str], path: str, x: Any, y: Any) -> None:
 
 
 def _is_wide(y: Any) -> bool:
-    """Whether there is float64 in a layer's input or output."""
-    return any(plain(part).dtype == np.float64 for part in _inputs(y))
+    """Whether there is float64 in a layer's input or output, states beside it too."""
+    if isinstance(y, tuple):
+        return any(_is_wide(part) for part in y)
+    return getattr(plain(y), "dtype", None) == np.float64  # layers may hand on anything
+
+
+def overrides(layer: Layer) -> bool:
+    """Whether it is of a user's class that computes something else than the class it extends."""
+    theirs = (cls for cls in type(layer).__mro__ if not cls.__module__.startswith("nnlite."))
+    return any(name in vars(cls) for cls in theirs for name in ("forward", "function"))
 
 
 def _has_modes(layer: Layer) -> bool:
