@@ -174,6 +174,15 @@ def test_a_metric_names_itself(metric):
     assert text.startswith(f"{metric!r}: ")
 
 
+@pytest.mark.parametrize(
+    "metric", [nn.Accuracy(), nn.TopKAccuracy(2), nn.F1(), nn.MeanAbsoluteError(), nn.R2()]
+)
+@pytest.mark.parametrize("weight", [-1.0, np.nan])
+def test_a_metric_takes_no_negative_weights(metric, weight):
+    text = message(ValueError, lambda: metric.update(X, np.eye(3)[Y], np.full(6, weight)))
+    assert text == f"{metric!r}: sample_weight must be ≥ 0, got {weight}"
+
+
 def test_a_metric_names_itself_for_classes_out_of_range():
     text = message(ValueError, lambda: nn.Accuracy().update(X, np.arange(6)))
     assert text == "Accuracy(): targets from 0 to 5 are not classes 0 … 2"

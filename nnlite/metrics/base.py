@@ -123,11 +123,14 @@ def spread(
     """Weights on the leading axes, the same along the others.
 
     Raises:
-        ValueError: names the metric, when the leading axes differ.
+        TypeError, ValueError: names the metric, when the weights are no numbers from 0 on, or their
+            leading axes differ.
     """
     if sample_weight is None:
         return None
     weight = numbers(metric, "sample_weight", sample_weight)
+    if weight.size and not weight.min() >= 0:  # NaN is not
+        raise ValueError(f"{metric!r}: sample_weight must be ≥ 0, got {weight.min()}")
     if weight.shape == shape:
         return weight
     if weight.ndim == 0 or weight.shape != shape[: weight.ndim]:
