@@ -220,7 +220,7 @@ def test_bounds_in_the_wrong_order_are_refused(low, high):
 @pytest.mark.parametrize("rng", ["0", 1.5, True, [0]])
 def test_what_is_not_a_generator_is_refused(rng):
     with pytest.raises(
-        TypeError, match=r"rng must be a numpy Generator, .*, an integer seed or None"
+        TypeError, match=r"rng must be a numpy Generator, .*, an integer seed ≥ 0 or None"
     ):
         init.Normal()((2, 2), rng=rng)
 

@@ -49,10 +49,10 @@ def test_a_generator_is_used_as_it_is_and_seeds_as_numpy_does():
 @pytest.mark.parametrize(
     ("rng", "error", "words"),
     [
-        ("7", TypeError, "rng must be a numpy Generator, .* got str"),
-        (True, TypeError, "got bool"),
-        (1.5, TypeError, "got float"),
-        (-1, ValueError, "rng must be a whole number ≥ 0, got -1"),
+        ("7", TypeError, "rng must be a numpy Generator, .* got '7'"),
+        (True, TypeError, "got True"),
+        (1.5, TypeError, "got 1.5"),
+        (-1, ValueError, "rng must be a numpy Generator, .*an integer seed ≥ 0 or None, got -1"),
     ],
 )
 def test_what_is_no_seed(rng, error, words):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
-from nnlite.core.arguments import checked
-from nnlite.core.checks import check_whole, is_whole
+from nnlite.core.arguments import REFUSED, checked, kind_of
 
 __all__ = ["Rng", "scope", "seed"]
 
@@ -22,6 +22,8 @@ Rng = (
     | int
     | None
 )
+
+RNG: Any = kind_of(Rng, None)
 
 _root = np.random.SeedSequence()
 
@@ -71,10 +73,9 @@ def scope(rng: Rng) -> Iterator[None]:
     Raises:
         TypeError, ValueError: for anything else.
     """
-    if is_whole(rng):
-        root = np.random.SeedSequence(check_whole("rng", rng, least=0))  # type: ignore[arg-type]
-    else:
-        root = np.random.SeedSequence(_entropy(as_generator(rng)))
+    rng = _checked(rng)
+    entropy = rng if isinstance(rng, int) else _entropy(as_generator(rng))
+    root = np.random.SeedSequence(entropy)
     roots = _scopes.roots  # this thread's, also when another one closes a generator
     roots.append(root)
     try:
@@ -98,16 +99,17 @@ def as_generator(rng: Rng = None) -> np.random.Generator:
     """
     if rng is None:
         return np.random.default_rng(_current_root().spawn(1)[0])
+    rng = _checked(rng)
     if isinstance(rng, np.random.RandomState):  # its own bit generator could not spawn others
         return np.random.default_rng(_entropy(rng))
-    if isinstance(rng, np.random.Generator | np.random.BitGenerator | np.random.SeedSequence):
-        return np.random.default_rng(rng)
-    if is_whole(rng):
-        return np.random.default_rng(check_whole("rng", rng, least=0))
-    raise TypeError(
-        "rng must be a numpy Generator, BitGenerator, SeedSequence, RandomState, an integer seed "
-        f"or None, got {type(rng).__name__}"
-    )
+    return np.random.default_rng(rng)
+
+
+def _checked(rng: Any) -> Any:
+    """What an `rng=` argument may be, with whole numbers as Python's."""
+    if (taken := RNG.take(rng)) is REFUSED:
+        raise RNG.refusal("rng", rng)
+    return taken
 
 
 def root_entropy() -> int:
