@@ -418,3 +418,10 @@ def test_lengths_of_any_integers():
         np.testing.assert_array_equal(layer(unsigned).data, layer(X).data)
         with pytest.raises(ValueError, match="sequence 0 is too short"):
             nn.MaxPool1d(4)(unsigned)
+
+
+@pytest.mark.parametrize("row", [0, (0, 1), None])
+def test_padded_sequences_are_picked_by_several(row):
+    padded = nn.Padded(np.zeros((2, 3)), [1, 2])
+    with pytest.raises(TypeError, match=r"expected a slice or an array of row numbers, got"):
+        padded[row]

@@ -68,7 +68,16 @@ class Padded:
         return len(self.data)
 
     def __getitem__(self, rows: slice | np.ndarray) -> Padded:
-        """Some of the sequences, by a slice or an array of row numbers; T stays."""
+        """Some of the sequences, by a slice or an array of row numbers; T stays.
+
+        Raises:
+            TypeError: for a single number, and for an index of several axes.
+        """
+        if not isinstance(rows, slice | np.ndarray | list):
+            raise TypeError(
+                f"{self!r}: expected a slice or an array of row numbers, got {rows!r}; one "
+                "sequence is padded.data[row, : padded.lengths[row]]"
+            )
         return Padded(self.data[rows], self.lengths[rows])
 
     def __repr__(self) -> str:

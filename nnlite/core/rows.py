@@ -13,7 +13,7 @@ from nnlite.core.foreign import as_array, conversion
 from nnlite.core.inputs import as_input
 from nnlite.core.padded import Padded
 
-STREAM = Called(1, "data or a generator function f(rng)")
+STREAM = Called(1, "an array or a generator function f(rng)")
 BLOCK = 1 << 20  # bytes of a memory-mapped file that are read at a time to check it
 GATHERED = 1 << 18  # bytes of shuffled rows that are copied together; they stay in the cache
 
