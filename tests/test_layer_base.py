@@ -206,14 +206,33 @@ def test_inference_contexts_of_generators_end_in_any_order():
     layer.backward(x)
 
 
+class Tensor:
+    """As PyTorch's, with a gradient."""
+
+    requires_grad = True
+
+
+def test_a_state_that_holds_no_arrays():
+    layer = nn.Linear(2, 2, bias=False)
+    with pytest.raises(TypeError, match=r"load_state_dict: expected arrays by path.*a list"):
+        layer.load_state_dict([np.ones((2, 2))])
+    with pytest.raises(TypeError, match=r": weight must be .*; write weight\.detach\(\)\.cpu"):
+        layer.load_state_dict({"weight": Tensor()})
+
+
+def test_the_mode_is_a_flag():
+    with pytest.raises(ValueError, match=r"^train: mode must be True or False, got 'False'"):
+        nn.Linear(2, 2).train("False")
+
+
 def test_astype_is_a_copy():
     layer = nn.Linear(2, 2)
     double = layer.astype(np.float64)
     assert {p.dtype for p in double.parameters()} == {np.dtype(np.float64)}
     assert double.weight.grad.dtype == np.float64
     assert layer.weight.dtype == np.float32
-    for dtype in (np.int64, bool, "complex64"):
-        with pytest.raises(TypeError, match=r"Linear.astype: expected floats, got"):
+    for dtype in (np.int64, bool, "complex64", "no dtype"):
+        with pytest.raises(TypeError, match=r"^Linear.astype: expected a dtype of floats"):
             layer.astype(dtype)
 
 

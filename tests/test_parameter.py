@@ -144,14 +144,14 @@ def test_another_shape_is_refused_and_changes_nothing(kind, name, value):
 @pytest.mark.parametrize("value", [[1j, 0], ["a", "b"], [None, None]])
 def test_values_of_another_kind_are_refused(kind, name, value):
     array = kind([0.0, 0.0])
-    with pytest.raises(TypeError, match="Cannot cast"):
+    with pytest.raises(TypeError, match=rf"^{kind.__name__}.{name}: expected float32, got dtype"):
         setattr(array, name, value)
     assert not getattr(array, name).any()
 
 
 def test_floats_do_not_become_integers_unasked():
     buffer = nn.Buffer([1, 2])
-    with pytest.raises(TypeError, match="Cannot cast"):
+    with pytest.raises(TypeError, match=r"^Buffer\.data: expected int64, got dtype float64$"):
         buffer.data = [0.5, 1.5]
     np.testing.assert_array_equal(buffer.data, [1, 2])
 

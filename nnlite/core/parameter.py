@@ -67,12 +67,17 @@ class _Owned:
     def _write(self, target: np.ndarray, value: ArrayLike, name: str) -> None:
         if value is target:  # `p.grad += g` has added in place before it assigns
             return
-        values = np.asarray(value)
+        values = as_array(f"{type(self).__name__}: {name}", value)
         if values.shape != target.shape:
             raise ValueError(
                 f"{type(self).__name__}.{name}: expected shape {target.shape}, got {values.shape}"
             )
-        np.copyto(target, values, casting="same_kind")
+        try:
+            np.copyto(target, values, casting="same_kind")
+        except TypeError:
+            raise TypeError(
+                f"{type(self).__name__}.{name}: expected {target.dtype}, got dtype {values.dtype}"
+            ) from None
 
     @property
     def shape(self) -> tuple[int, ...]:

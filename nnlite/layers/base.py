@@ -73,12 +73,12 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 import numpy as np
 from numpy.typing import DTypeLike
 
-from nnlite.core.arguments import checked
+from nnlite.core.arguments import REFUSED, checked
 from nnlite.core.checks import warn
 from nnlite.core.construction import Constructed
-from nnlite.core.foreign import as_array, number_hint
+from nnlite.core.foreign import as_array, kind_of, number_hint
 from nnlite.core.padded import join
-from nnlite.core.parameter import Buffer, Parameter
+from nnlite.core.parameter import DTYPE, Buffer, Parameter
 from nnlite.core.rows import as_source, check_lengths, each_input, walk
 from nnlite.core.slot import Slot, inference
 from nnlite.layers.structure import Node, Part, arrays, named_parts, tie, ties
@@ -249,6 +249,7 @@ class Layer(Node, Slot, Constructed):
 
     # -- mode ------------------------------------------------------------------------------------
 
+    @checked
     def train(self, mode: bool = True) -> Self:
         """Put this layer and all inside it in training mode (or in eval mode); returns itself."""
         trained = self.training
@@ -330,19 +331,23 @@ class Layer(Node, Slot, Constructed):
             ModelWarning: when nothing at all was loaded.
         """
         own = arrays(self)
-        common = [path for path in own if path in state]
-        misfits = ((path, _misfit(own[path], np.asarray(state[path]))) for path in common)
+        where = f"{type(self).__name__}.load_state_dict"
+        if not isinstance(state, Mapping):
+            raise TypeError(
+                f"{where}: expected arrays by path, as from state_dict(), got {kind_of(state)}"
+            )
+        common = {p: as_array(f"{where}: {p}", state[p]) for p in own if p in state}
+        misfits = ((path, _misfit(own[path], values)) for path, values in common.items())
         problems = [f"{path} {misfit}" for path, misfit in misfits if misfit]
         missing = [path for path in own if path not in state]
         unexpected = [path for path in state if path not in own]
         if strict:
             problems += [f"{path} is missing" for path in missing]
             problems += [f"{path} is not a part of this model" for path in unexpected]
-        where = f"{type(self).__name__}.load_state_dict"
         if problems:
             raise ValueError(f"{where}: " + "; ".join(problems))
-        for path in common:
-            np.copyto(own[path].data, state[path], casting="unsafe")
+        for path, values in common.items():
+            np.copyto(own[path].data, values, casting="unsafe")
         if own and not common:
             warn(
                 f"{where}: nothing was loaded: the state has {_few(unexpected)}, and the model "
@@ -356,8 +361,9 @@ class Layer(Node, Slot, Constructed):
         Raises:
             TypeError: when that is not a dtype of floats.
         """
-        if np.dtype(dtype).kind != "f":
-            raise TypeError(f"{type(self).__name__}.astype: expected floats, got {np.dtype(dtype)}")
+        if DTYPE.take(dtype) is REFUSED or np.dtype(dtype).kind != "f":
+            name = f"{type(self).__name__}.astype"
+            raise TypeError(f"{name}: expected a dtype of floats such as np.float64, got {dtype!r}")
         other = copy.deepcopy(self)
         for part in arrays(other).values():
             part.cast(dtype)
