@@ -181,6 +181,15 @@ def test_no_alarm_for_other_attributes(name, value):
     assert told(nn.Sequential(nn.Linear(4, 3), Dense(name, value)), CE) == []
 
 
+class Fixed(Dense):
+    def __init__(self, weights):
+        self.weights = weights
+
+
+def test_no_alarm_for_constructor_arguments():
+    assert told(nn.Sequential(nn.Linear(4, 4), Fixed(np.ones(4, np.float32))), CE) == []
+
+
 def test_a_frozen_layer_that_fit_would_unfreeze():
     norm = nn.BatchNorm1d(8)
     model = nn.Sequential(nn.Linear(4, 8), nn.Sequential(norm, nn.ReLU()), nn.Linear(8, 3))

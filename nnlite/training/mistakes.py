@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from nnlite.core.checks import warn
-from nnlite.core.construction import Constructed
+from nnlite.core.construction import Constructed, remembered
 from nnlite.core.padded import Padded, plain
 from nnlite.core.parameter import Buffer
 from nnlite.core.rows import Rows, rows_of
@@ -156,11 +156,14 @@ def not_log_probabilities(loss: Loss, prediction: Any) -> str | None:
 
 
 def raw_weights(model: Layer) -> str | None:
-    """A plain array where a parameter is meant, in a layer that has none."""
+    """A plain array where a parameter is meant, in a layer that has none.
+
+    Constructor arguments are constants of the user's, which files and clones keep.
+    """
     for path, layer in model.named_layers().items():
         if layer.has_parameters():
             continue
-        for name, value in vars(layer).items():
+        for name, value in remembered(layer).items():
             raw = isinstance(value, np.ndarray) and value.dtype.kind == "f"
             if raw and name.lower() in WEIGHT_NAMES:
                 return (
