@@ -717,3 +717,25 @@ def test_uneven_batches_of_a_stateful_layer_are_refused_before_anything_runs(cal
         call(trainer, x, y)
     assert str(raised.value).startswith(where)
     assert trainer.fingerprint() == before
+
+
+class Encoder(nn.LSTM):
+    """An LSTM with a constructor of its own."""
+
+    def __init__(self, size):
+        super().__init__(size, size, num_layers=2)
+        self.size = size
+
+
+class Slower(nn.GRU):
+    """A cell of its own."""
+
+    def step(self, t, run, weight):
+        super().step(t, run, weight)
+
+
+def test_a_stack_is_built_of_the_class_of_its_cell():
+    model = Encoder(3)
+    assert [type(layer) for layer in model.above] == [nn.LSTM]
+    assert nn.clone(model).predict(np.zeros((2, 4, 3))).shape == (2, 4, 3)
+    assert [type(layer) for layer in Slower(3, 2, num_layers=2).above] == [Slower]

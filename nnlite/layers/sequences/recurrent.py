@@ -41,6 +41,8 @@ from nnlite.layers.sequences.passes import (
     side_by_side,
 )
 
+CELL = {"step", "backward_step", "accumulate_recurrent", "cell_options", "gate_scales"}
+
 
 class Recurrent(Composite):
     """The base of RNN, LSTM and GRU; see the module's prose.
@@ -86,7 +88,8 @@ class Recurrent(Composite):
 
     def _one_above(self, level: int, bias: bool, rng: np.random.Generator) -> Recurrent:
         """A layer of the stack, which reads the one below; only the last may return one step."""
-        cls: Any = type(self)
+        # a subclass that leaves the cell as it is may have a constructor of its own
+        cls: Any = next(cls for cls in type(self).__mro__ if CELL & vars(cls).keys())
         return cls(
             self.hidden_size,
             self.hidden_size,
