@@ -39,7 +39,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import nnlite as nn
-from nnlite.core.arguments import REFUSED, Arguments, arguments_of
+from nnlite.core.arguments import Arguments, arguments_of
+from nnlite.core.kinds import REFUSED
 from nnlite.data import augment
 
 SECONDS = 5

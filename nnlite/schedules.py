@@ -18,8 +18,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from nnlite.core.arguments import number_of, shown
 from nnlite.core.construction import Constructed
+from nnlite.core.kinds import number_of, shown
 
 __all__ = [
     "ConstantSchedule",

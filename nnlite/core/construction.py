@@ -23,7 +23,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from nnlite.core.arguments import check_constructor, checked, shown
+from nnlite.core.arguments import check_constructor, checked
+from nnlite.core.kinds import shown
 from nnlite.core.random import Rng, scope
 
 Thing = TypeVar("Thing")

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from nnlite.core.arguments import REFUSED, DType
 from nnlite.core.foreign import as_array
+from nnlite.core.kinds import REFUSED, DType
 
 DTYPE = DType()
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from nnlite.core.arguments import REFUSED, checked, kind_of
+from nnlite.core.arguments import checked, kind_of
+from nnlite.core.kinds import REFUSED
 
 __all__ = ["Rng", "scope", "seed"]
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from nnlite.core.arguments import REFUSED, Called
 from nnlite.core.foreign import as_array, conversion
 from nnlite.core.inputs import as_input
+from nnlite.core.kinds import REFUSED, Called
 from nnlite.core.padded import Padded
 
 STREAM = Called(1, "an array or a generator function f(rng)")

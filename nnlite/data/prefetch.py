@@ -9,7 +9,8 @@ from contextlib import closing, nullcontext
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from nnlite.core.arguments import checked, shown
+from nnlite.core.arguments import checked
+from nnlite.core.kinds import shown
 
 Item = TypeVar("Item")
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from nnlite import initializers, layers
-from nnlite.core.arguments import shown
 from nnlite.core.construction import Constructed, argument, signature
+from nnlite.core.kinds import shown
 from nnlite.core.parameter import Buffer, Parameter
 from nnlite.initializers import Initializer
 from nnlite.layers.base import Layer

@@ -73,10 +73,11 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 import numpy as np
 from numpy.typing import DTypeLike
 
-from nnlite.core.arguments import REFUSED, checked
+from nnlite.core.arguments import checked
 from nnlite.core.checks import warn
 from nnlite.core.construction import Constructed
 from nnlite.core.foreign import as_array, kind_of, number_hint
+from nnlite.core.kinds import REFUSED
 from nnlite.core.padded import join
 from nnlite.core.parameter import DTYPE, Buffer, Parameter
 from nnlite.core.rows import as_source, check_lengths, each_input, walk

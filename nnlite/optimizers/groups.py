@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nnlite.core.arguments import shown
+from nnlite.core.kinds import shown
 from nnlite.core.parameter import Parameter
 
 Schedule = Callable[[int], float]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nnlite.core.arguments import NOT_NEGATIVE, PART, REFUSED, Number
+from nnlite.core.kinds import NOT_NEGATIVE, PART, REFUSED, Number
 from nnlite.optimizers.groups import Options
 
 # The options that may be schedules, and what these may return; lr may be 0 for a while.
