@@ -12,6 +12,7 @@ import numpy as np
 
 from nnlite.core.checks import instance_hint
 
+# classes that users know by other names
 NOUNS = {"Recurrent": "an RNN, LSTM or GRU", "Training": "a Trainer"}
 LARGEST = 1e18  # of a number: beyond it a square leaves float32
 EXACT = 2**53  # integers up to here are floats, too
@@ -434,6 +435,3 @@ class Either(Kind):
     def hint(self, value: Any) -> str:  # noqa: D102
         hints = (kind.hint(value) for kind in self.kinds)
         return next(filter(None, hints), "") if self.error is TypeError else ""
-
-
-# classes that users know by other names
