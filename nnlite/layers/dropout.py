@@ -34,7 +34,7 @@ class Dropout(Layer):
         self.rng = as_generator(rng)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """X with some values dropped and the others scaled up."""
+        """x with some values dropped and the others scaled up."""
         self.check_floating(x)
         mask = None
         if self.training and self.p > 0:
@@ -85,7 +85,7 @@ class ChannelDropout(Dropout):
     """
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """X with some channels dropped and the others scaled up."""
+        """x with some channels dropped and the others scaled up."""
         self.check_floating(x)
         if x.ndim not in (3, 4):
             raise ValueError(f"{self!r}: expected (N, L, C) or (N, H, W, C), got {x.shape}")
@@ -117,7 +117,7 @@ class GaussianNoise(Layer):
         self.rng = as_generator(rng)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """X with noise on it."""
+        """x with noise on it."""
         self.check_floating(x)
         y = x
         if self.training and self.std > 0:

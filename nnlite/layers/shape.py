@@ -123,7 +123,7 @@ class Permute(Layer):
         return () if self.axes[:1] == (1,) else (1,)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """X with its axes reordered."""
+        """x with its axes reordered."""
         self.check_array(x)
         if x.ndim != len(self.axes) + 1:
             raise ValueError(f"{self!r}: expected {len(self.axes) + 1} axes, got shape {x.shape}")

@@ -88,7 +88,7 @@ class HuberLoss(Loss):
         return c * (size - 0.5 * c), d
 
     def derivative(self, d: np.ndarray) -> np.ndarray:
-        """D within [−δ, δ]."""
+        """d within [−δ, δ]."""
         delta = float(self.delta)
         return np.clip(d, -delta, delta)
 

@@ -398,5 +398,5 @@ def _misfit(metric: Metric, prediction: np.ndarray, target: np.ndarray) -> Value
 
 
 def _ratio(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
-    """Top / bottom, and 0 where the bottom is 0."""
+    """top / bottom, and 0 where the bottom is 0."""
     return np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0)

@@ -16,7 +16,7 @@ SMALL = 1_000_000  # multiplications; OpenBLAS's fast paths for small products g
 
 
 def times(x: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """X W for x (…, in) and w (in, out), as one product of matrices.
+    """x W for x (…, in) and w (in, out), as one product of matrices.
 
     NumPy would multiply every (T, in) of an (N, T, in) by itself, which is a quarter slower.
     """
@@ -38,7 +38,7 @@ def times_transposed(g: np.ndarray, w: np.ndarray) -> np.ndarray:
 
 
 def transposed_times(x: np.ndarray, g: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-    """Xᵀ G for x (N, in) and g (N, out), a weight's gradient; written into `out` where given."""
+    """xᵀ G for x (N, in) and g (N, out), a weight's gradient; written into `out` where given."""
     return _dot(x.T, g, out)
 
 

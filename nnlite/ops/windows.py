@@ -168,7 +168,7 @@ def spread_windows(g: np.ndarray, windows: Sequence[Windows]) -> np.ndarray:
 
 
 def _padded(x: np.ndarray, windows: Sequence[Windows], value: float) -> np.ndarray:
-    """X with `value` around it where windows reach beyond it."""
+    """x with `value` around it where windows reach beyond it."""
     if all(along.room == along.size for along in windows):
         return x
     padded = np.full(_padded_shape(x, windows), value, x.dtype)

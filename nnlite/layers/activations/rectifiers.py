@@ -131,7 +131,7 @@ class ReLU6(Elementwise):
     equations: ClassVar = {"forward": "y = min(max(x, 0), 6)", "input": "dL/dx = G ⊙ [0 < y < 6]"}
 
     def function(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
-        """X within [0, 6]."""
+        """x within [0, 6]."""
         y = np.clip(x, 0, 6)
         return y, y
 
@@ -259,7 +259,7 @@ class HardTanh(Elementwise):
         self.max_val = max_val
 
     def function(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
-        """X within the bounds."""
+        """x within the bounds."""
         # NumPy scalars, where an argument is one, would turn float32 into float64
         y = np.clip(x, float(self.min_val), float(self.max_val))
         return y, y

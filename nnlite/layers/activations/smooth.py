@@ -277,7 +277,7 @@ class GLU(Layer):
         return (self.axis,)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """A ⊙ σ(b)."""
+        """a ⊙ σ(b)."""
         self.check_floating(x)
         check_axis(self, self.axis, x.shape)
         if x.shape[self.axis] % 2:

@@ -103,7 +103,7 @@ class LayerNorm(FeatureNorm):
         self.bias = Parameter(np.zeros(num_features)) if affine else None
 
     def centred(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """X without the mean of each row."""
+        """x without the mean of each row."""
         mean = (x @ np.ones(self.num_features, x.dtype))[:, None] / self.num_features  # (R, 1)
         return np.subtract(x, mean, out=out)
 

@@ -145,7 +145,7 @@ class ZeroPad2d(Layer):
         self._sides = check_sizes("ZeroPad2d: padding", padding, 4, least=0)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """X with zeros around it."""
+        """x with zeros around it."""
         self.check_array(x)
         if x.ndim != 4:
             hint = sample_hint(x.shape, (4,))
