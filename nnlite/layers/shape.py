@@ -24,7 +24,7 @@ class Identity(Layer):
     equations: ClassVar = {"forward": "y = x", "input": "dL/dx = G"}
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """X itself."""
+        """x itself."""
         self.save_for_backward()
         return x
 

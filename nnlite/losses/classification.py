@@ -291,7 +291,7 @@ class FocalLoss(_ClassLoss):
         return values, log_p, slope, places
 
     def derivative(self, log_p: np.ndarray, slope: np.ndarray, places: np.ndarray) -> np.ndarray:
-        """Slope · ([j = t] − p)."""
+        """slope · ([j = t] − p)."""
         return self.p_minus_target(log_p, places) * -slope[..., None]
 
 

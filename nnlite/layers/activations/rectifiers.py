@@ -231,7 +231,7 @@ class CELU(_Exponential):
 
     @property
     def temperature(self) -> float:  # type: ignore[override]  # α serves as τ too
-        """Τ = α."""
+        """τ = α."""
         return self.alpha
 
 

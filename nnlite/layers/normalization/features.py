@@ -135,5 +135,5 @@ class RMSNorm(FeatureNorm):
         super().__init__(num_features, eps, affine)
 
     def centred(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """X as it is."""
+        """x as it is."""
         return x

@@ -25,7 +25,7 @@ class AxisMaps(Layer):
         raise NotImplementedError
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """Y = A_H X A_Wᵀ."""
+        """y = A_H x A_Wᵀ."""
         check_channels_last(self, x, 2)
         a_h, a_w = (self.axis_map(i, x.shape[1 + i]).astype(x.dtype) for i in (0, 1))
         y = _map_axes(x, a_h, a_w)

@@ -24,7 +24,7 @@ class GlobalPool(Layer):
     def positions(
         self, x: np.ndarray | Padded, beyond: float
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """X (N, …, C) as (N, P, C), and how many positions each sample has, (N,), if padded.
+        """x (N, …, C) as (N, P, C), and how many positions each sample has, (N,), if padded.
 
         Those of a padded sequence come first; after them stands the value `beyond`.
         """
