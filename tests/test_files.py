@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import resource
+import stat
 import zipfile
 
 import numpy as np
@@ -365,3 +366,31 @@ def test_a_symbolic_link_stays_one(tmp_path):
     nn.save_model(nn.Linear(3, 2), link)
     assert link.is_symlink()
     assert (tmp_path / "real" / "model.npz").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such files here")
+def test_only_a_file_that_may_be_written_is_replaced(tmp_path):
+    model = nn.Linear(2, 3)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(nn.CheckpointError, match="pipe is not a regular file"):
+        nn.save_model(model, pipe)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    with pytest.raises((nn.CheckpointError, ValueError), match="null is not a regular file"):
+        nn.save_model(model, os.devnull)
+    fixed = tmp_path / "fixed.npz"
+    fixed.write_bytes(b"mine")
+    fixed.chmod(0o400)
+    with pytest.raises(nn.CheckpointError, match="read-only"):
+        nn.save_model(model, fixed)
+    assert fixed.read_bytes() == b"mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fixed.npz", "pipe"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fchmod"), reason="no modes here")
+def test_a_replaced_file_keeps_its_mode(tmp_path):
+    path = tmp_path / "model.npz"
+    nn.save_model(nn.Linear(2, 3), path)
+    path.chmod(0o640)
+    nn.save_model(nn.Linear(2, 3), path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,18 +26,27 @@ def atomic_write(path: PathLike) -> Iterator[IO[bytes]]:
     The bytes go to a temporary file in the same folder, are synced to the disk and renamed to
     `path`: whoever reads finds the old file or the new one, complete, whatever happens in between,
     a power cut included. When the block raises, the temporary file is removed and the old file
-    stays. What a killed process left behind for the same path is removed too.
+    stays. What a killed process left behind for the same path is removed too. The new file has the
+    old one's mode, and its owner where that is allowed.
+
+    Raises:
+        OSError: when there is something at the path that is no file, such as a device, or a file
+            that nobody may write; when the folder or the disk refuses.
     """
     target = Path(os.path.realpath(path))  # of a symbolic link, what it points to
+    old = _replaceable(target)
     _remove_leftovers(target)
     file = _open_temporary(target)
     try:
+        if old is not None:
+            _take_after(file, old)
         yield file
         file.flush()
         os.fsync(file.fileno())
         if fcntl is None:
             file.close()  # Windows does not rename what is open
         os.replace(file.name, target)
+        _sync_folder(target.parent)
     except BaseException:
         with contextlib.suppress(OSError):  # a full disk may refuse to flush once more
             file.close()
@@ -44,6 +54,41 @@ def atomic_write(path: PathLike) -> Iterator[IO[bytes]]:
             os.unlink(file.name)
         raise
     file.close()
+
+
+def _replaceable(target: Path) -> os.stat_result | None:
+    """What is there now; None when there is nothing.
+
+    Raises:
+        OSError: when it is not a file that may be written.
+    """
+    try:
+        found = target.stat()
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(f"{target} is not a regular file")
+    if not found.st_mode & 0o222:
+        raise PermissionError(f"{target} is read-only")
+    return found
+
+
+def _take_after(file: IO[bytes], old: os.stat_result) -> None:
+    """Give a file the mode and the owner of the one that it will replace."""
+    if hasattr(os, "fchmod"):  # not on Windows
+        os.fchmod(file.fileno(), stat.S_IMODE(old.st_mode))
+        with contextlib.suppress(OSError):  # only root may give files away
+            os.fchown(file.fileno(), old.st_uid, old.st_gid)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Let the new name survive a power cut; a folder cannot be opened on Windows."""
+    with contextlib.suppress(OSError):
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
 
 
 def _open_temporary(target: Path) -> IO[bytes]:

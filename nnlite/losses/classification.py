@@ -77,7 +77,7 @@ class _ClassLoss(Loss):
             )
 
     def counts(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray | None:
-        """V: the weight of each row's class, 0 for ignored rows; None when all are 1."""
+        """v: the weight of each row's class, 0 for ignored rows; None when all are 1."""
         by_class = None if self.weight is None else np.asarray(self.weight, prediction.dtype)
         if self.ignore_index < 0 <= target.item(target.argmin()):
             # as a rule an ignored class is below 0, and there is none
@@ -225,7 +225,7 @@ class CrossEntropyLoss(_ClassLoss):
         return -(q * np.where(q > 0, log_p, 0)).sum(axis=-1), log_p, q
 
     def _target_rows(self, log_p: np.ndarray, target: np.ndarray) -> np.ndarray:
-        """Q: the target of each row as a distribution, smoothed and weighted."""
+        """q: the target of each row as a distribution, smoothed and weighted."""
         kept = None
         if target.shape != log_p.shape:
             kept = target != self.ignore_index
