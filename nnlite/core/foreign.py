@@ -44,7 +44,9 @@ def as_array(name: str, values: Any) -> np.ndarray:
     if hasattr(values, "iloc"):
         return _from_column(name, values)
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
-        raise ValueError(f"{name} has masked entries; fill them: {_variable(name)}.filled(0)")
+        variable = _variable(name)
+        count = f", and give sample_weight=~{variable}.mask" if _is_target(name) else ""
+        raise ValueError(f"{name} has masked entries; fill them: {variable}.filled(0){count}")
     hint = conversion(values, _variable(name))
     if hint:
         raise TypeError(f"{name} must be an array, got {kind_of(values)}; {hint}")
@@ -193,8 +195,8 @@ def _unequal(name: str, rows: list[Any]) -> str:
 
 
 def _variable(name: str) -> str:
-    """The variable that a name for errors ends in."""
-    return name.rpartition(" ")[2]
+    """The variable that a name for errors ends in: "x", "sequence" of "sequence 3"."""
+    return name.rstrip(" 0123456789").rpartition(" ")[2]
 
 
 def _is_target(name: str) -> bool:

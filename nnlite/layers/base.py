@@ -411,13 +411,15 @@ class Layer(Node, Slot, Constructed):
         Raises:
             TypeError, ValueError: for anything else, lists included.
         """
+        if type(x) is np.ndarray:
+            return
         if isinstance(x, tuple):
             raise TypeError(
                 f"{self!r}: expected one array, got a tuple of {len(x)}; several inputs go through "
                 "Parallel, one layer for each, or Join"
             )
+        as_array(f"{self!r}: x", x)  # says more about what cannot become an array
         if not isinstance(x, np.ndarray):
-            as_array(f"{self!r}: x", x)  # says more about what cannot become an array
             raise TypeError(
                 f"{self!r}: expected a NumPy array, got {type(x).__name__}; "
                 f"convert with np.asarray(x, np.{dtype})"
@@ -429,9 +431,10 @@ class Layer(Node, Slot, Constructed):
         Raises:
             TypeError: for anything else, integers and half precision included.
         """
-        if isinstance(x, np.ndarray) and x.dtype.kind == "f" and x.itemsize >= 4:
+        if type(x) is not np.ndarray:
+            self.check_array(x)
+        if x.dtype.kind == "f" and x.itemsize >= 4:
             return
-        self.check_array(x)
         if x.dtype.kind not in "fiub":
             hint = number_hint("x", x)
             raise TypeError(f"{self!r}: x must hold numbers, got dtype {x.dtype}{hint}")

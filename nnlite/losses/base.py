@@ -149,7 +149,9 @@ class Loss(Slot, Constructed):
 
     def _weight(self, sample_weight: np.ndarray, values: np.ndarray) -> np.ndarray:
         """The sample weights in ℓ's shape: leading axes given, the others broadcast."""
-        weight = np.asarray(sample_weight)
+        weight = sample_weight
+        if type(weight) is not np.ndarray:
+            weight = as_array(f"{self!r}: sample_weight", weight)
         if weight.dtype.kind not in "fiub":
             raise TypeError(f"{self!r}: sample_weight must be numeric, got dtype {weight.dtype}")
         if weight.ndim == 0 or weight.shape != values.shape[: weight.ndim]:
@@ -185,12 +187,13 @@ class Loss(Slot, Constructed):
 
     def check_arrays(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
         """The target as an array, when both are numeric and not empty."""
-        if not isinstance(prediction, np.ndarray):
+        if type(prediction) is not np.ndarray:
             as_array(f"{self!r}: prediction", prediction)  # says more of what cannot become one
-            raise TypeError(
-                f"{self!r}: prediction must be an array of floats, got "
-                f"{type(prediction).__name__}; convert with np.asarray(prediction, np.float32)"
-            )
+            if not isinstance(prediction, np.ndarray):
+                raise TypeError(
+                    f"{self!r}: prediction must be an array of floats, got "
+                    f"{type(prediction).__name__}; convert with np.asarray(prediction, np.float32)"
+                )
         if prediction.dtype.kind != "f":
             floats = isinstance(target, np.ndarray) and target.dtype.kind == "f"
             swapped = floats and prediction.dtype.kind in "iub"
@@ -198,12 +201,17 @@ class Loss(Slot, Constructed):
                 f"{self!r}: prediction must be an array of floats, got dtype {prediction.dtype}"
                 f"{'; the prediction comes first, then the target' if swapped else ''}"
             )
+        if prediction.itemsize < 4:  # half precision overflows in the sum over a batch
+            raise TypeError(
+                f"{self!r}: prediction must be float32 or float64, got dtype {prediction.dtype}; "
+                "convert with np.asarray(prediction, np.float32)"
+            )
         if isinstance(target, Padded):
             raise TypeError(
                 f"{self!r}: target must be an array, got Padded; pass its data: the prediction "
                 "says where sequences end"
             )
-        if not isinstance(target, np.ndarray):
+        if type(target) is not np.ndarray:
             target = as_array(f"{self!r}: target", target)
         if target.dtype.kind not in "fiub":
             hint = number_hint("target", target)

@@ -107,7 +107,7 @@ def numbers(metric: Metric, name: str, values: Any) -> np.ndarray:
     Raises:
         TypeError, ValueError: names the metric, and says what to write instead.
     """
-    if isinstance(values, np.ndarray) and values.dtype.kind in "fiub":
+    if type(values) is np.ndarray and values.dtype.kind in "fiub":
         return values
     name = f"{metric!r}: {name}"
     array = as_array(name, values)
