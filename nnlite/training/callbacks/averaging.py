@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from nnlite.core.checks import warn
 from nnlite.core.parameter import Buffer, Parameter
 from nnlite.layers.base import Layer
 from nnlite.layers.structure import arrays
@@ -98,7 +99,10 @@ class SWA(_Average):
     averaged too. Source: Izmailov et al. 2018, algorithm 1.
 
     Args:
-        start: after how many epochs to begin (default 0).
+        start: after how many epochs of a `fit` to begin (default 0).
+
+    Warns:
+        ModelWarning: when `fit` ends before there is anything to average.
     """
 
     def __init__(self, start: int = 0) -> None:
@@ -110,6 +114,15 @@ class SWA(_Average):
         """Nothing averaged yet."""
         super().on_fit_begin(trainer)
         self.count = 0
+
+    def on_fit_end(self, trainer: Training) -> None:
+        """End with the mean, or say that there is none."""
+        super().on_fit_end(trainer)
+        if not (self.count or trainer.interrupted or trainer.best_restored):
+            warn(
+                f"{self!r}: nothing was averaged, and the weights are those of the last step: "
+                f"fit ended after {trainer.epoch} epochs; choose a smaller start"
+            )
 
     def on_epoch_end(self, trainer: Training) -> None:
         """Add the weights to the mean."""
