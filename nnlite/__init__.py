@@ -27,7 +27,7 @@ layers, losses and optimizers, and Keras's for `fit`.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from nnlite import data, initializers, losses, metrics, optimizers, schedules
+from nnlite import data, initializers, losses, metrics, optimizers
 from nnlite.core import VERSION, random, runtime
 from nnlite.core.checks import ModelWarning
 from nnlite.core.construction import clone
@@ -43,8 +43,9 @@ from nnlite.metrics import *  # noqa: F403
 from nnlite.metrics import __all__ as _metrics
 from nnlite.optimizers import *  # noqa: F403
 from nnlite.optimizers import __all__ as _optimizers
-from nnlite.schedules import *  # noqa: F403
-from nnlite.schedules import __all__ as _schedules
+from nnlite.optimizers import schedules
+from nnlite.optimizers.schedules import *  # noqa: F403
+from nnlite.optimizers.schedules import __all__ as _schedules
 
 __version__ = VERSION
 runtime.set_up()

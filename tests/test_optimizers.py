@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import re
+import textwrap
 
 import numpy as np
 import pytest
@@ -92,7 +94,7 @@ def test_long_vectors_are_walked_in_stretches(cls, cores, monkeypatch):
 
 def test_stretches_cover_a_vector():
     (pack,) = nn.SGD(parameters((1_000_003,)))._packs
-    assert not pack.is_short
+    assert not pack.pieces
     stretches = [chunk.data for chunk in pack.chunks(slice(17, 1_000_003))]
     assert {len(stretch) for stretch in stretches} <= {249_996, 249_997}
     np.testing.assert_array_equal(np.concatenate(stretches), pack.data[17:])
@@ -256,32 +258,159 @@ def test_zero_grad_reaches_frozen_parameters():
 
 
 def test_a_rule_of_ones_own():
-    class SignSGD(nn.Optimizer):
-        def __init__(self, parameters, lr=1e-3):
-            super().__init__(parameters, lr)
-
-        def update(self, vectors, options, k):
-            w, g, _, (a,) = vectors
-            np.sign(g, out=a)
-            a *= options["lr"]
-            w -= a
-
+    space = {"nn": nn, "np": np}
+    (example,) = re.findall(r"    class SignSGD.*?\n\n", nn.optimizers.base.__doc__, re.S)
+    exec(textwrap.dedent(example), space)  # as it stands in the documentation
     p = nn.Parameter([1.0, 1.0])
     p.grad = [3.0, -0.2]
-    SignSGD([p], lr=0.1).step()
+    space["SignSGD"]([p], lr=0.1).step()
     np.testing.assert_allclose(p.data, [0.9, 1.1])
+
+
+def test_a_rule_names_what_it_needs_in_any_order():
+    class Momentum(nn.Optimizer):
+        state = {"m": "mean"}  # noqa: RUF012
+        state_if = {"fast": {"n": "newest"}}  # noqa: RUF012
+        scratch = ("a", "b")
+
+        def __init__(self, parameters, lr=1e-3, keep=0.5, fast=False):
+            super().__init__(parameters, lr, keep=keep, fast=fast)
+
+        def update(self, w, g, lr, b, k, n, keep, m):
+            m *= keep
+            m += g
+            if n is not None:
+                n[:] = k
+            w -= np.multiply(m, lr, out=b)
+
+    p, q = nn.Parameter([1.0]), nn.Parameter([1.0])
+    optimizer = Momentum([{"params": [p]}, {"params": [q], "keep": 0.25, "fast": True}], lr=0.5)
+    for _ in range(2):
+        p.grad, q.grad = [1.0], [1.0]
+        optimizer.step()
+    np.testing.assert_array_equal([p.data[0], q.data[0]], [1 - 0.5 * 2.5, 1 - 0.5 * 2.25])
+    first, second = optimizer.state_dict()["parameters"]
+    assert first == {"steps": 2, "mean": 1.5}
+    assert second == {"steps": 2, "mean": 1.25, "newest": 2}
+
+
+@pytest.mark.parametrize(
+    ("update", "match"),
+    [
+        (lambda self, w, g, m, learning_rate: None, "names 'learning_rate'; there are w, g, m, a,"),
+        (lambda self, w, g, m, *, lr: None, r"names '\*lr'; there are"),
+        (lambda self, w, g, m, **options: None, r"names '\*options'; there are"),
+        (lambda self, w, g, lr: None, r"Rule.update\(self, w, g, lr\) does not name 'm'"),
+        (lambda self, vectors, options, k: None, "must begin with self, w, g"),
+        (lambda self, w: None, "must begin with self, w, g"),
+    ],
+)
+def test_a_rule_that_names_what_is_not_there(update, match):
+    rule = type("Rule", (nn.Optimizer,), {"update": update, "state": {"m": "mean"}})
+    params = parameters((3,))
+    first = nn.SGD(params)
+    with pytest.raises(TypeError, match=match):
+        rule(params, lr=0.1)
+    first.step()  # it is still in charge
+
+
+def test_a_rule_without_update():
+    optimizer = type("Rule", (nn.Optimizer,), {})(parameters((3,)), lr=0.1)
+    with pytest.raises(NotImplementedError, match="Rule must define update"):
+        optimizer.step()
+
+
+class Normalized(nn.Optimizer):
+    """Each parameter moves by lr along its momentum, however long that is."""
+
+    whole = True
+    state = {"m": "mean"}  # noqa: RUF012
+
+    def update(self, w, g, m, a, lr):
+        assert w.shape == g.shape == m.shape == a.shape
+        m += g
+        np.multiply(m, lr / np.linalg.norm(m), out=a)
+        w -= a
+
+
+@pytest.mark.parametrize("chunk", [5, packing.CHUNK])
+def test_a_whole_rule_takes_each_parameter_in_its_shape(chunk, monkeypatch):
+    monkeypatch.setattr(packing, "CHUNK", chunk)
+    params = parameters((3, 4), (4,), (), (2, 3, 2), (5,), dtype=np.float64)
+    *_, frozen, last = params
+    frozen.trainable = False
+    groups = [{"params": params[:2]}, {"params": params[2:], "lr": 0.5, "weight_decay": 0.1}]
+    optimizer = Normalized(groups, lr=0.25)
+    expected, means = values(params), [np.zeros(p.shape) for p in params]
+    for k in range(6):
+        if k == 3:
+            frozen.trainable, last.trainable = True, False
+        give_gradients(params, k)
+        for i, p in enumerate(params):
+            if p.trainable:
+                means[i] = means[i] + 2 * p.grad + (0.1 * expected[i] if i > 1 else 0)
+                lr = 0.5 if i > 1 else 0.25
+                expected[i] = expected[i] - means[i] * (lr / np.linalg.norm(means[i]))
+        optimizer.step(grad_scale=2.0)
+        optimizer = copy.deepcopy(optimizer) if k == 1 else optimizer
+        params = optimizer.parameters
+        *_, frozen, last = params
+    for p, value in zip(params, expected, strict=True):
+        np.testing.assert_allclose(p.data, value, rtol=1e-12)
+
+
+def test_the_state_of_a_whole_rule_has_shapes_of_its_own():
+    class RowScaled(nn.Optimizer):
+        whole = True
+        state = {"r": "rows"}  # noqa: RUF012
+
+        def first_state(self, parameter, options):
+            return {"rows": np.ones_like(parameter.data[..., :1])}
+
+        def update(self, w, g, r, lr):
+            r += (g * g).mean(axis=-1, keepdims=True)
+            w -= lr * g / np.sqrt(r)
+
+    params, others = parameters((3, 4), (5,)), parameters((3, 4), (5,))
+    optimizer, other = RowScaled(params, lr=0.1), RowScaled(others, lr=0.1)
+    (start, _), grads = values(params), None
+    give_gradients(params, 0)
+    grads = params[0].grad.copy()
+    optimizer.step()
+    rows = 1 + (grads**2).mean(axis=1, keepdims=True)
+    np.testing.assert_allclose(params[0].data, start - 0.1 * grads / np.sqrt(rows), rtol=1e-6)
+    state = optimizer.state_dict()
+    assert [entry["rows"].shape for entry in state["parameters"]] == [(3, 1), (1,)]
+    for p, q in zip(params, others, strict=True):
+        q.data = p.data
+    other.load_state_dict(state)
+    walk(optimizer)
+    walk(other)
+    assert_equal(values(params), values(others))
+    state["parameters"][0]["rows"] = np.ones((3, 4))
+    with pytest.raises(ValueError, match=r"rows has shape \(3, 4\) instead of \(3, 1\)"):
+        optimizer.load_state_dict(state)
+
+
+def test_arrays_to_work_in_are_not_kept_beyond_need():
+    short, long = np.empty(3, np.float32), np.empty((2, 500_000), np.float32)
+    before = packing.scratch_arrays(2, short)
+    after = packing.scratch_arrays(2, long)
+    assert [array.shape for array in after[:2]] == [long.shape] * 2
+    again = packing.scratch_arrays(2, short)
+    assert np.shares_memory(again[0], after[0])
+    assert not np.shares_memory(again[0], before[0])
+    assert (
+        len({array.__array_interface__["data"] for array in packing.scratch_arrays(4, short)}) >= 4
+    )
 
 
 def test_a_rule_without_scratch_arrays_can_decay():
     class Plain(nn.Optimizer):
-        scratch_arrays = 0
+        scratch = ()
 
-        def __init__(self, parameters, lr=1e-3, weight_decay=0.0):
-            super().__init__(parameters, lr, weight_decay)
-
-        def update(self, vectors, options, k):
-            w, g, _, () = vectors
-            w -= options["lr"] * g
+        def update(self, w, g, lr):
+            w -= lr * g
 
     p = nn.Parameter([1.0, 2.0])
     p.grad = [3.0, 0.0]

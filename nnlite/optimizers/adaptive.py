@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from nnlite.core.parameter import Parameter
-from nnlite.optimizers.base import Optimizer, Vectors
+from nnlite.optimizers.base import Array, Optimizer
 from nnlite.optimizers.groups import Group, Options, Schedule
+from nnlite.optimizers.moments import running_mean, running_square
 
 
 class Adagrad(Optimizer):
     """Steps shrink with all squared gradients so far.
 
     Rule         s ← s + g²;  w ← w − lrₖ g / (√s + ε),  lrₖ = lr / (1 + (k − 1) lr_decay)
-    Args         parameters: what to train
-                 lr: learning rate or schedule (default 1e-2)
-                 lr_decay: ≥ 0 (default 0)
+    Args         lr_decay: ≥ 0 (default 0)
                  initial_accumulator_value: first s, ≥ 0 (default 0)
                  eps: ε (default 1e-10)
-                 weight_decay, clip_norm, clip_value: see `Optimizer`
-    Raises       ValueError: for options out of range
+                 the others: see `Optimizer`; lr is 1e-2 by default
     Source       Duchi et al. 2011, figure 1
     """
+
+    state: ClassVar = {"s": "sum"}
 
     def __init__(
         self,
@@ -42,21 +42,19 @@ class Adagrad(Optimizer):
             lr_decay=lr_decay, initial_accumulator_value=initial_accumulator_value, eps=eps,
         )  # fmt: skip
 
-    def state_names(self, options: Options) -> tuple[str, ...]:
-        """The sum s."""
-        return ("sum",)
-
-    def _fresh_state(self, parameter: Parameter, options: Options) -> dict[str, Any]:
+    def first_state(self, parameter: Parameter, options: Options) -> dict[str, Array]:
+        """Before the first step, s is `initial_accumulator_value`."""
         return {"sum": np.full_like(parameter.data, options["initial_accumulator_value"])}
 
-    def update(self, vectors: Vectors, options: Options, k: int) -> None:
+    def update(
+        self, w: Array, g: Array, s: Array, a: Array, lr: float, lr_decay: float, eps: float, k: int
+    ) -> None:
         """One step, scaled by 1/√s."""
-        w, g, (s,), (a,) = vectors
         s += np.multiply(g, g, out=a)
         np.sqrt(s, out=a)
-        a += options["eps"]
+        a += eps
         np.divide(g, a, out=a)
-        a *= options["lr"] / (1 + (k - 1) * options["lr_decay"])
+        a *= lr / (1 + (k - 1) * lr_decay)
         w -= a
 
 
@@ -65,16 +63,14 @@ class Adadelta(Optimizer):
 
     Rule         v ← ρ v + (1 − ρ) g²;  d = g √(u + ε) / √(v + ε);  u ← ρ u + (1 − ρ) d²
                  w ← w − lr d
-    Args         parameters: what to train
-                 lr: learning rate or schedule (default 1)
-                 rho: ρ, 0 ≤ ρ < 1 (default 0.9)
+    Args         rho: ρ, 0 ≤ ρ < 1 (default 0.9)
                  eps: ε (default 1e-6)
-                 weight_decay, clip_norm, clip_value: see `Optimizer`
-    Raises       ValueError: for options out of range
+                 the others: see `Optimizer`; lr is 1 by default
     Source       Zeiler 2012, algorithm 1
     """
 
-    scratch_arrays: ClassVar[int] = 2
+    state: ClassVar = {"v": "square_avg", "u": "acc_delta"}
+    scratch: ClassVar = ("a", "d")
 
     def __init__(
         self,
@@ -88,20 +84,17 @@ class Adadelta(Optimizer):
     ) -> None:
         super().__init__(parameters, lr, weight_decay, clip_norm, clip_value, rho=rho, eps=eps)
 
-    def state_names(self, options: Options) -> tuple[str, ...]:
-        """The running squares v of gradients and u of updates."""
-        return ("square_avg", "acc_delta")
-
-    def update(self, vectors: Vectors, options: Options, k: int) -> None:
+    def update(
+        self, w: Array, g: Array, v: Array, u: Array, a: Array, d: Array,
+        lr: float, rho: float, eps: float,
+    ) -> None:  # fmt: skip
         """One step in the weights' own units."""
-        w, g, (v, u), (a, d) = vectors
-        rho, eps = options["rho"], options["eps"]
         running_square(v, g, rho, a)
         np.sqrt(np.add(u, eps, out=d), out=d)
         d /= np.sqrt(np.add(v, eps, out=a), out=a)
         d *= g
         running_square(u, d, rho, a)
-        w -= np.multiply(d, options["lr"], out=a)
+        w -= np.multiply(d, lr, out=a)
 
 
 class RMSprop(Optimizer):
@@ -110,16 +103,16 @@ class RMSprop(Optimizer):
     Rule         v ← α v + (1 − α) g²;  d = g / (√v + ε);  w ← w − lr d
                  centered: √(v − m²) instead of √v, with m ← α m + (1 − α) g
                  with momentum: b ← μ b + d;  w ← w − lr b
-    Args         parameters: what to train
-                 lr: learning rate or schedule (default 1e-2)
-                 alpha: α, 0 ≤ α < 1 (default 0.99)
+    Args         alpha: α, 0 ≤ α < 1 (default 0.99)
                  eps: ε (default 1e-8)
                  momentum: μ, 0 ≤ μ < 1, or a schedule (default 0)
                  centered: whether to use the variance in place of the square (default False)
-                 weight_decay, clip_norm, clip_value: see `Optimizer`
-    Raises       ValueError: for options out of range
+                 the others: see `Optimizer`; lr is 1e-2 by default
     Source       Tieleman & Hinton 2012, lecture 6.5; centered: Graves 2013, equations 38 to 45
     """
+
+    state: ClassVar = {"v": "square_avg"}
+    state_if: ClassVar = {"centered": {"m": "grad_avg"}, "momentum": {"b": "momentum_buffer"}}
 
     def __init__(
         self,
@@ -138,47 +131,25 @@ class RMSprop(Optimizer):
             alpha=alpha, eps=eps, momentum=momentum, centered=centered,
         )  # fmt: skip
 
-    def state_names(self, options: Options) -> tuple[str, ...]:
-        """The running square v, and where asked for the running mean m and the momentum b."""
-        names = ["square_avg"]
-        names += ["grad_avg"] if options["centered"] else []
-        names += ["momentum_buffer"] if options["momentum"] else []
-        return tuple(names)
-
-    def update(self, vectors: Vectors, options: Options, k: int) -> None:
+    def update(
+        self, w: Array, g: Array, v: Array, m: Array | None, b: Array | None, a: Array,
+        lr: float, alpha: float, eps: float, momentum: float,
+    ) -> None:  # fmt: skip
         """One step, scaled by 1/√v."""
-        w, g, (v, *rest), (a,) = vectors
-        running_square(v, g, options["alpha"], a)
-        if options["centered"]:
-            m = rest.pop(0)
-            running_mean(m, g, options["alpha"], a)
+        running_square(v, g, alpha, a)
+        if m is None:
+            np.sqrt(v, out=a)
+        else:
+            running_mean(m, g, alpha, a)
             np.multiply(m, m, out=a)
             np.subtract(v, a, out=a)
             np.maximum(a, 0, out=a)  # rounding may leave a variance of zero just below it
             np.sqrt(a, out=a)
-        else:
-            np.sqrt(v, out=a)
-        a += options["eps"]
+        a += eps
         np.divide(g, a, out=a)
-        if rest:  # there is a momentum, even where a schedule gives 0
-            (b,) = rest
-            b *= options["momentum"]
+        if b is not None:  # there is one even in a step for which a schedule gives momentum 0
+            b *= momentum
             b += a
             np.copyto(a, b)
-        a *= options["lr"]
+        a *= lr
         w -= a
-
-
-def running_mean(mean: np.ndarray, g: np.ndarray, keep: float, scratch: np.ndarray) -> None:
-    """Mean ← keep · mean + (1 − keep) · g, as mean + (1 − keep)(g − mean)."""
-    np.subtract(g, mean, out=scratch)
-    scratch *= 1 - keep
-    mean += scratch
-
-
-def running_square(square: np.ndarray, g: np.ndarray, keep: float, scratch: np.ndarray) -> None:
-    """Square ← keep · square + (1 − keep) · g²."""
-    square *= keep
-    np.multiply(g, g, out=scratch)
-    scratch *= 1 - keep
-    square += scratch

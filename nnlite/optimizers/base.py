@@ -1,26 +1,23 @@
 """What optimizers share: flat memory, the walk over it, clipping, decay and the learning rate.
 
-A subclass writes only its update rule, elementwise, on vectors:
+A subclass writes only its update rule, elementwise; `update` names what it needs:
 
     class SignSGD(nn.Optimizer):
-        def __init__(self, parameters, lr=1e-3):
-            super().__init__(parameters, lr)
-
-        def update(self, vectors, options, k):
-            w, g, state, (a,) = vectors
-            np.sign(g, out=a)
-            a *= options["lr"]
-            w -= a
+        def update(self, w, g, lr):
+            w -= lr * np.sign(g)
 
 All parameters of one group and dtype lie in one flat vector, of which each parameter's `data` is
 a view, and so do their gradients and each kind of state. A model of many small layers then costs
-as many NumPy calls as one layer. Long vectors are walked in chunks that stay in the cache.
+as many NumPy calls as one layer. Long vectors are walked in chunks that stay in the cache. A rule
+that is not elementwise says `whole = True`, and takes each parameter by itself, in its shape.
 """
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -30,12 +27,17 @@ from nnlite.core.checks import check_whole, in_range
 from nnlite.core.construction import OfOneModel
 from nnlite.core.parameter import Owner, Parameter
 from nnlite.ops.threads import over_parts
-from nnlite.optimizers.groups import Group, Options, Schedule, as_groups, members_of
-from nnlite.optimizers.options import options_now
-from nnlite.optimizers.packing import Chunk, Pack, pack_parameters, scratch_vectors
-from nnlite.optimizers.state import checked_state, copied_state
+from nnlite.optimizers.groups import Group, Options, Schedule, as_groups, members_of, options_now
+from nnlite.optimizers.packing import (
+    Chunk,
+    Pack,
+    checked_state,
+    copied_state,
+    pack_parameters,
+    scratch_arrays,
+)
 
-Vectors = tuple[np.ndarray, np.ndarray, tuple[np.ndarray, ...], tuple[np.ndarray, ...]]
+Array = np.ndarray
 
 
 @check_constructor
@@ -60,17 +62,30 @@ class Optimizer(OfOneModel):
         lr_scale: a factor on every group's learning rate (default 1).
         grad_norm: with `clip_norm`, the norm that the last step found, before clipping.
 
+    What a rule may set for its class, beside `update`:
+        decoupled: whether weight decay bypasses the gradient (default False).
+        whole: whether `update` takes each parameter by itself, in its shape (default False).
+        state: what it keeps between steps, its name in `update` and in files, such as
+            {"m": "exp_avg"} (default: nothing).
+        state_if: the same for what only an option calls for, such as
+            {"momentum": {"b": "momentum_buffer"}}.
+        scratch: the names in `update` of arrays to work in (default ("a",)).
+
     Raises:
         ValueError: no parameters, one that is there twice, or an option out of range.
-        TypeError: what is not a `Parameter`, or one of integers.
+        TypeError: what is not a `Parameter`, or one of integers; an `update` that names what is
+            not there.
     """
+
+    decoupled: ClassVar[bool] = False
+    whole: ClassVar[bool] = False
+    state: ClassVar[Mapping[str, str]] = {}
+    state_if: ClassVar[Mapping[str, Mapping[str, str]]] = {}
+    scratch: ClassVar[tuple[str, ...]] = ("a",)
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         check_constructor(cls)
-
-    decoupled: ClassVar[bool] = False  # whether weight decay bypasses the gradient
-    scratch_arrays: ClassVar[int] = 1  # how many work vectors `update` wants
 
     def __init__(
         self,
@@ -81,6 +96,7 @@ class Optimizer(OfOneModel):
         clip_value: float | None = None,
         **options: Any,
     ) -> None:
+        self._name = type(self).__name__
         self.defaults = {"lr": lr, "weight_decay": weight_decay, **options}
         self.groups = as_groups(self._name, parameters, self.defaults)
         for group in self.groups:
@@ -94,27 +110,38 @@ class Optimizer(OfOneModel):
         self._states: list[dict[str, Any]] = [{"steps": 0} for _ in self._members]
         self._packs: list[Pack] = []
         self._owner = Owner()
+        self._named = self._checked_names()
         now = [self._options_now(group) for group in self.groups]  # may raise: before any claim
         self._ready()
         self.current_lr = now[0]["lr"]
 
     # -- what a subclass writes ------------------------------------------------------------------
 
-    def update(self, vectors: Vectors, options: Options, k: int) -> None:
+    def update(self, w: Array, g: Array, *arrays: Any, **options: Any) -> None:
         """The rule: change the weights and the state in place.
 
+        A subclass names behind w and g what it needs, in any order, and is given just that.
+
         Args:
-            vectors: (w, g, state, scratch), of the same length: a stretch of weights; their
-                gradients, clipped and with L2 decay, not to be changed; one vector for each name
-                in `state_names`; and `scratch_arrays` vectors to work in, with anything in them.
-            options: the group's options; "lr" is the number to use now.
-            k: the number of this step, 1 first.
+            w: a stretch of weights; in a `whole` rule, those of one parameter, in its shape.
+            g: their gradients, clipped and with L2 decay, not to be changed.
+            arrays: by the names in `state` and `state_if`, what the rule keeps, of the same shape
+                and 0 before the first step (None where the options do not call for it); by those
+                in `scratch`, arrays of that shape to work in, with anything in them.
+            options: by their names, the options of the group: numbers to use now, no schedules;
+                "k" is the number of this step, 1 first.
         """
         raise NotImplementedError(f"{type(self).__name__} must define update")
 
-    def state_names(self, options: Options) -> tuple[str, ...]:
-        """The vectors that the rule keeps between steps; none unless overridden."""
-        return ()
+    def first_state(self, parameter: Parameter, options: Options) -> dict[str, Array]:
+        """A parameter's state before its first step, by names in files: zeros in its shape.
+
+        A `whole` rule may override it with arrays of other shapes.
+        """
+        names = [*self.state.values()]
+        for option, more in self.state_if.items():
+            names += more.values() if options[option] else ()
+        return {name: np.zeros_like(parameter.data) for name in names}
 
     def check_options(self, options: Options) -> None:
         """Refuse options that do not go together; each by itself is in its range by then."""
@@ -205,7 +232,7 @@ class Optimizer(OfOneModel):
                 f"{self._name}: state of {len(loaded)} parameters for {len(self._members)}"
             )
         return [
-            checked_state(f"{self._name}: parameter {index}", entry, p, self.state_names(group))
+            checked_state(f"{self._name}: parameter {index}", entry, self.first_state(p, group))
             for index, ((p, group), entry) in enumerate(zip(self._members, loaded, strict=True))
         ]
 
@@ -223,10 +250,6 @@ class Optimizer(OfOneModel):
 
     # -- inside ----------------------------------------------------------------------------------
 
-    @property
-    def _name(self) -> str:
-        return type(self).__name__
-
     def _ready(self) -> None:
         """Lay out the flat vectors, when that was never done or no longer holds."""
         owner = self._owner
@@ -239,17 +262,15 @@ class Optimizer(OfOneModel):
             self._collect()
             for parameter, _ in self._members:
                 parameter.claim(owner)
-            self._packs = pack_parameters(self._members, self._states, self._fresh_state)
+            self._packs = pack_parameters(
+                self._members, self._states, self.first_state, self._state_names(), self.whole
+            )
             owner.stale = False
-
-    def _fresh_state(self, parameter: Parameter, options: Options) -> dict[str, Any]:
-        """A parameter's state before its first step."""
-        return {name: np.zeros_like(parameter.data) for name in self.state_names(options)}
 
     def _collect(self) -> None:
         """Write each pack's step count back to the states of its parameters."""
         for pack in self._packs:
-            for index in pack.members:
+            for index in pack.indices:
                 self._states[index]["steps"] = pack.steps
 
     def _checked(self, group: Options) -> Options:
@@ -263,6 +284,31 @@ class Optimizer(OfOneModel):
         self.check_options(options)
         return options
 
+    def _state_names(self) -> dict[str, str]:
+        """All that the rule may keep: the names in `update`, and in files."""
+        conditional = (pair for more in self.state_if.values() for pair in more.items())
+        return {**self.state, **dict(conditional)}
+
+    def _checked_names(self) -> list[str]:
+        """What `update` names behind w and g.
+
+        Raises:
+            TypeError: when it names what is not there, or not all of its state.
+        """
+        rule: Any = type(self)
+        named, state = _names(rule), self._state_names()
+        there = ["w", "g", *state, *self.scratch, *self.defaults, "k"]
+        where = f"{self._name}.update(self, {', '.join(named)})"
+        if named and named[:2] != ["w", "g"]:
+            raise TypeError(f"{where} must begin with self, w, g")
+        for name in named:
+            if name not in there:
+                raise TypeError(f"{where} names {name!r}; there are {', '.join(there)}")
+        for name in state:
+            if name not in named:
+                raise TypeError(f"{where} does not name {name!r}, which is in its state")
+        return named[2:]
+
     def _options_now(self, group: Options) -> Options:
         return options_now(self._name, group, self.steps, self.lr_scale)
 
@@ -272,9 +318,10 @@ class Optimizer(OfOneModel):
         return [copied_state(state) for state in self._states]
 
     def _update_pack(self, pack: Pack, options: Options, scale: float) -> None:
-        """Chunk after chunk; long vectors in several threads, each with its part of them."""
-        if pack.is_short:
-            self._update_chunk(pack.whole, options, pack.steps, scale)
+        """Piece after piece; long vectors in several threads, each with its part of them."""
+        if pack.pieces:
+            for piece in pack.pieces:
+                self._update_chunk(piece, options, pack.steps, scale)
             return
 
         def update(part: slice) -> None:
@@ -286,18 +333,17 @@ class Optimizer(OfOneModel):
         over_parts(update, size, size if pack.state else 0)
 
     def _update_chunk(self, chunk: Chunk, options: Options, k: int, scale: float) -> None:
-        own, first, *rest = scratch_vectors(1 + max(1, self.scratch_arrays), chunk.data)
+        arrays = scratch_arrays(1 + max(1, len(self.scratch)), chunk.data)
         decay = options["weight_decay"]
         if decay and self.decoupled:
             chunk.data *= 1 - options["lr"] * decay
             decay = 0.0
-        g = self._gradient(chunk, scale, decay, own, first)
-        scratch = (first, *rest)[: self.scratch_arrays]
-        self.update((chunk.data, g, chunk.state, scratch), options, k)
+        g = self._gradient(chunk, scale, decay, arrays[-1], arrays[0])
+        there = {**options, **chunk.state, "k": k}
+        there.update(zip(self.scratch, arrays, strict=False))
+        self.update(chunk.data, g, *map(there.__getitem__, self._named))
 
-    def _gradient(
-        self, chunk: Chunk, scale: float, decay: float, own: np.ndarray, scratch: np.ndarray
-    ) -> np.ndarray:
+    def _gradient(self, chunk: Chunk, scale: float, decay: float, own: Array, work: Array) -> Array:
         """The chunk's gradient as the rule shall see it; the parameters' own stays as it is."""
         g = chunk.grad
         if scale != 1:
@@ -305,7 +351,7 @@ class Optimizer(OfOneModel):
         if self.clip_value is not None:
             g = np.clip(g, -self.clip_value, self.clip_value, out=own)
         if decay:
-            shrink = np.multiply(chunk.data, decay, out=scratch)
+            shrink = np.multiply(chunk.data, decay, out=work)
             g = np.add(g, shrink, out=own)
         return g
 
@@ -332,3 +378,15 @@ class Optimizer(OfOneModel):
     def __repr__(self) -> str:
         options = ", ".join(f"{name}={self.groups[0][name]!r}" for name in self.defaults)
         return f"{self._name}({len(self._members)} parameters, {options})"
+
+
+@functools.cache
+def _names(rule: Any) -> list[str]:
+    """The names of the arguments of `update`, none where the rule does not define it.
+
+    All are given by position: one that cannot be has a star before its name.
+    """
+    if rule.update is Optimizer.update:
+        return []
+    parameters = [*inspect.signature(rule.update).parameters.values()][1:]  # without self
+    return [p.name if p.kind is p.POSITIONAL_OR_KEYWORD else f"*{p.name}" for p in parameters]

@@ -1,4 +1,7 @@
-"""What optimizers are given to train: parameters, in groups with options of their own."""
+"""What optimizers are given to train: parameters, in groups with options of their own.
+
+Some options may be schedules: `options_now` has the numbers they are at one step.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from nnlite.core.kinds import shown
+from nnlite.core.kinds import NOT_NEGATIVE, PART, REFUSED, Number, shown
 from nnlite.core.parameter import Parameter
 
 Schedule = Callable[[int], float]
 Options = Mapping[str, Any]
 Group = Options
+
+# The options that may be schedules, and what these may return; lr may be 0 for a while.
+SCHEDULED = {
+    "lr": Number(NOT_NEGATIVE),
+    "weight_decay": Number(NOT_NEGATIVE),
+    "momentum": Number(PART),
+}
 
 
 def as_groups(optimizer: str, parameters: Any, defaults: Options) -> list[dict[str, Any]]:
@@ -87,3 +97,28 @@ def members_of(
     if len({id(p) for p, _ in members}) < len(members):
         raise ValueError(f"{optimizer}: the same parameter is there twice")
     return members
+
+
+def options_now(optimizer: str, group: Options, step: int, lr_scale: float) -> Options:
+    """The group's options as numbers: what its schedules say for this step.
+
+    Raises:
+        ValueError: when a schedule gives what its option does not allow.
+    """
+    options = {**group}
+    for name in SCHEDULED:
+        if callable(options.get(name)):
+            options[name] = _scheduled(optimizer, name, options[name], step)
+    options["lr"] *= lr_scale
+    return options
+
+
+def _scheduled(optimizer: str, name: str, schedule: Schedule, step: int) -> float:
+    kind = SCHEDULED[name]
+    try:
+        value = schedule(step)
+    except OverflowError:  # of one that grows and grows
+        value = float("inf")
+    if (taken := kind.take(value)) is REFUSED:
+        raise kind.refusal(f"{optimizer}: {name} schedule at step {step}", value)
+    return float(taken)

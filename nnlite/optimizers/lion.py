@@ -8,25 +8,23 @@ from typing import ClassVar
 import numpy as np
 
 from nnlite.core.parameter import Parameter
-from nnlite.optimizers.adaptive import running_mean
-from nnlite.optimizers.base import Optimizer, Vectors
-from nnlite.optimizers.groups import Group, Options, Schedule
+from nnlite.optimizers.base import Array, Optimizer
+from nnlite.optimizers.groups import Group, Schedule
+from nnlite.optimizers.moments import running_mean
 
 
 class Lion(Optimizer):
     """Evolved sign momentum: every weight moves by the same amount, lr.
 
     Rule         u = sign(β₁ m + (1 − β₁) g);  w ← w − lr (u + λ w);  m ← β₂ m + (1 − β₂) g
-    Args         parameters: what to train
-                 lr: learning rate or schedule, 3 to 10 times smaller than Adam's (default 1e-4)
-                 betas: (β₁, β₂), each in [0, 1) (default (0.9, 0.99))
-                 weight_decay: λ, decoupled (default 0)
-                 clip_norm, clip_value: see `Optimizer`
-    Raises       ValueError: for options out of range
+    Args         betas: (β₁, β₂), each in [0, 1) (default (0.9, 0.99))
+                 the others: see `Optimizer`; lr (default 1e-4) is 3 to 10 times smaller than
+                     Adam's, and the weight decay λ is decoupled
     Source       Chen et al. 2023, algorithm 2
     """
 
     decoupled: ClassVar[bool] = True
+    state: ClassVar = {"m": "exp_avg"}
 
     def __init__(
         self,
@@ -39,18 +37,15 @@ class Lion(Optimizer):
     ) -> None:
         super().__init__(parameters, lr, weight_decay, clip_norm, clip_value, betas=betas)
 
-    def state_names(self, options: Options) -> tuple[str, ...]:
-        """The momentum m."""
-        return ("exp_avg",)
-
-    def update(self, vectors: Vectors, options: Options, k: int) -> None:
+    def update(
+        self, w: Array, g: Array, m: Array, a: Array, lr: float, betas: tuple[float, float]
+    ) -> None:
         """One step of size lr along the sign."""
-        w, g, (m,), (a,) = vectors
-        beta1, beta2 = options["betas"]
+        beta1, beta2 = betas
         np.subtract(g, m, out=a)
         a *= 1 - beta1
         a += m
         np.sign(a, out=a)
-        a *= options["lr"]
+        a *= lr
         w -= a
         running_mean(m, g, beta2, a)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import ClassVar
 
 import numpy as np
 
 from nnlite.core.parameter import Parameter
-from nnlite.optimizers.base import Optimizer, Vectors
+from nnlite.optimizers.base import Array, Optimizer
 from nnlite.optimizers.groups import Group, Options, Schedule
 
 
@@ -17,15 +18,15 @@ class SGD(Optimizer):
     Rule         b ← μ b + (1 − τ) g (b = g in the first step);  w ← w − lr b
                  with Nesterov's look-ahead, w ← w − lr (g + μ b)
                  without momentum, w ← w − lr g
-    Args         parameters: what to train
-                 lr: learning rate or schedule (default 1e-3)
-                 momentum: μ, 0 ≤ μ < 1, or a schedule (default 0)
+    Args         momentum: μ, 0 ≤ μ < 1, or a schedule (default 0)
                  dampening: τ ≥ 0 (default 0)
                  nesterov: whether to look ahead (default False)
-                 weight_decay, clip_norm, clip_value: see `Optimizer`
-    Raises       ValueError: for options out of range; Nesterov without momentum or with dampening
+                 the others: see `Optimizer`; lr is 1e-3 by default
+    Raises       ValueError: Nesterov without momentum or with dampening
     Source       Polyak 1964; Nesterov 1983; Sutskever et al. 2013; the form is PyTorch's
     """
+
+    state_if: ClassVar = {"momentum": {"b": "momentum_buffer"}}
 
     def __init__(
         self,
@@ -48,24 +49,20 @@ class SGD(Optimizer):
         if options["nesterov"] and (options["momentum"] == 0 or options["dampening"] != 0):
             raise ValueError("SGD: nesterov needs momentum > 0 and dampening 0")
 
-    def state_names(self, options: Options) -> tuple[str, ...]:
-        """The momentum b, if there is any."""
-        return ("momentum_buffer",) if options["momentum"] else ()
-
-    def update(self, vectors: Vectors, options: Options, k: int) -> None:
+    def update(
+        self, w: Array, g: Array, b: Array | None, a: Array,
+        lr: float, momentum: float, dampening: float, nesterov: bool, k: int,
+    ) -> None:  # fmt: skip
         """One step down the gradient."""
-        w, g, state, (a,) = vectors
         direction = g
-        if state:  # there is one even in a step for which a schedule gives momentum 0
-            (b,) = state
+        if b is not None:  # there is one even in a step for which a schedule gives momentum 0
             if k == 1:
                 np.copyto(b, g)
             else:
-                b *= options["momentum"]
-                damping = 1 - options["dampening"]
-                b += g if damping == 1 else np.multiply(g, damping, out=a)
+                b *= momentum
+                b += g if dampening == 0 else np.multiply(g, 1 - dampening, out=a)
             direction = b
-            if options["nesterov"]:
-                np.multiply(b, options["momentum"], out=a)
+            if nesterov:
+                np.multiply(b, momentum, out=a)
                 direction = np.add(a, g, out=a)
-        w -= np.multiply(direction, options["lr"], out=a)
+        w -= np.multiply(direction, lr, out=a)
