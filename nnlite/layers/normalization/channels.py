@@ -14,6 +14,11 @@ ways, through x directly, through μ and through σ², with D = dL/dx̂ = G ⊙ 
 
 So what leaves is D without its mean and without its component along x̂: moving all of S, or
 scaling it, changes nothing in x̂, and the gradient has nothing to say about it.
+
+Neither D nor x̂ needs an array of its own. With D = G ⊙ γ and x̂ = r (x − μ) put in, the gradient is
+a line in G and x, with one number per channel for each of its terms:
+
+    dL/dx = (r γ) G + s x + t,    s = −r² · 1/M Σ_S D x̂,    t = −r · 1/M Σ_S D − s μ
 """
 
 from __future__ import annotations
@@ -109,15 +114,16 @@ class ChannelNorm(Layer):
             self.bias.accumulate(np.add.reduce, total, 0)
         if not self.needs_input_grad:
             return None
-        scale = self._scaled(rstd)
-        if not own:
+        scale = self._scaled(rstd)  # r γ, (B, C)
+        if not own:  # μ and σ² are numbers that x does not change
             d_x = scale_and_shift(d_rows, scale, np.zeros_like(scale))
             return _put_back(d_x.reshape(x.shape), mask)
         count = math.prod(x.shape[:-1]) // len(rows)
-        mean_d = self.average(self._scaled(total) / count)  # 1/M Σ D
-        mean_d_x_hat = self.average(self._scaled(along) / count)  # 1/M Σ D ⊙ x̂
-        slope = -rstd * rstd * mean_d_x_hat
-        d_x = combine(d_rows, rows, scale, slope, -rstd * mean_d - slope * mean)
+        mean_d = self.average(self._scaled(total) / count)  # 1/M Σ_S D, (B, C)
+        mean_d_x_hat = self.average(self._scaled(along) / count)  # 1/M Σ_S D x̂, (B, C)
+        s = -rstd * rstd * mean_d_x_hat
+        t = -rstd * mean_d - s * mean
+        d_x = combine(d_rows, rows, scale, s, t)  # (r γ) G + s x + t
         return _put_back(d_x.reshape(x.shape), mask)
 
     def _scaled(self, values: np.ndarray) -> np.ndarray:

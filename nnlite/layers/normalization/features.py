@@ -17,6 +17,8 @@ class FeatureNorm(Layer):
 
     c is x, or x without its mean. Centring is a symmetric projection, so it is its own backward:
     dL/dx = centred(dL/dc), with dL/dc = r (D − x̂ mean(D ⊙ x̂)), D = G ⊙ γ, r = 1/√(mean c² + ε).
+    There is one r for each row, so it may follow the centring; and mean(D ⊙ x̂) is (G ⊙ x̂) γ / D,
+    a product with the vector γ, in which D counts the features.
     """
 
     mixed_axes = (-1,)
@@ -56,7 +58,7 @@ class FeatureNorm(Layer):
         shape, x_hat, rstd = self.saved()
         self.check_grad_output(grad_output, shape)
         d_rows = grad_output.reshape(x_hat.shape)
-        along = d_rows * x_hat  # G ⊙ x̂
+        along = d_rows * x_hat  # G ⊙ x̂, (R, D)
         if self.weight is not None:
             self.weight.accumulate(sum_rows, along)
         if self.bias is not None:
@@ -65,9 +67,9 @@ class FeatureNorm(Layer):
             return None
         ones = np.ones(self.num_features, x_hat.dtype)
         weight = ones if self.weight is None else self.weight.data
-        mean = (along @ weight)[:, None] / self.num_features  # of D ⊙ x̂, (R, 1)
-        d_c = np.multiply(x_hat, -mean, out=along)
-        d_c += d_rows * weight
+        mean_d_x_hat = (along @ weight)[:, None] / self.num_features  # (R, 1)
+        d_c = np.multiply(x_hat, -mean_d_x_hat, out=along)
+        d_c += d_rows * weight  # D − x̂ mean(D ⊙ x̂)
         d_x = self.centred(d_c, out=d_c)
         d_x *= rstd
         return d_x.reshape(shape)
