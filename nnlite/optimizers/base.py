@@ -111,9 +111,10 @@ class Optimizer(OfOneModel):
         self._packs: list[Pack] = []
         self._owner = Owner()
         self._named = self._checked_names()
-        now = [self._options_now(group) for group in self.groups]  # may raise: before any claim
+        self._work_arrays = 1 + max(1, len(self.scratch))  # L2 decay needs one besides g
+        now = self._options_now()  # may raise: before any claim
         self._ready()
-        self.current_lr = now[0]["lr"]
+        self.current_lr = now[id(self.groups[0])]["lr"]
 
     # -- what a subclass writes ------------------------------------------------------------------
 
@@ -162,7 +163,7 @@ class Optimizer(OfOneModel):
                 changed then.
         """
         self._ready()
-        now = {id(group): self._options_now(group) for group in self.groups}
+        now = self._options_now()
         for pack in self._packs:
             for parameter in pack.parameters:
                 parameter.settle()
@@ -309,8 +310,10 @@ class Optimizer(OfOneModel):
                 raise TypeError(f"{where} does not name {name!r}, which is in its state")
         return named[2:]
 
-    def _options_now(self, group: Options) -> Options:
-        return options_now(self._name, group, self.steps, self.lr_scale)
+    def _options_now(self) -> dict[int, Options]:
+        """Each group's options as numbers, by the group's id."""
+        name, k, scale = self._name, self.steps, self.lr_scale
+        return {id(group): options_now(name, group, k, scale) for group in self.groups}
 
     def _copied_states(self) -> list[dict[str, Any]]:
         """What the rule remembers of each parameter, in memory of its own."""
@@ -333,7 +336,7 @@ class Optimizer(OfOneModel):
         over_parts(update, size, size if pack.state else 0)
 
     def _update_chunk(self, chunk: Chunk, options: Options, k: int, scale: float) -> None:
-        arrays = scratch_arrays(1 + max(1, len(self.scratch)), chunk.data)
+        arrays = scratch_arrays(self._work_arrays, chunk.data)
         decay = options["weight_decay"]
         if decay and self.decoupled:
             chunk.data *= 1 - options["lr"] * decay
