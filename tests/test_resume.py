@@ -1,6 +1,7 @@
 """A resumed run is bit for bit the run that was never interrupted, from any step and any moment."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import nnlite as nn
 from nnlite.files import tree
 from nnlite.training import checkpoint
 
+OLDER = Path(__file__).parent / "older"
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((103, 5)).astype(np.float32)
 Y = (X[:, 0] > 0).astype(np.int64) + (X[:, 1] > 0)
@@ -415,3 +417,29 @@ def test_a_state_that_is_not_whole_changes_nothing(change, tmp_path):
     with pytest.raises(nn.CheckpointError, match="does not fit this trainer"):
         trainer.load(path)
     assert trainer.fingerprint() == before
+
+
+def older_run():
+    """The script whose file, and whose end, an earlier revision has written to `tests/older`."""
+    x = np.sin(np.arange(40 * 3, dtype=np.float32).reshape(40, 3) ** 1.5)
+    y = (x[:, 0] > 0).astype(np.int64)
+    model = nn.Sequential(nn.Linear(3, 3), nn.Tanh(), nn.Dropout(0.25), nn.Linear(3, 2))
+    optimizer = nn.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    trainer = nn.Trainer(model, nn.CrossEntropyLoss(), optimizer, metrics=[nn.F1()])
+    callbacks = [nn.EMA(0.9), nn.ReduceLROnPlateau("loss", patience=1)]
+    return trainer, (x, y), {"epochs": 4, "batch_size": 8, "accumulate": 2}, callbacks
+
+
+def test_files_of_an_earlier_revision_go_on_from_the_middle_of_an_epoch():
+    trainer, data, options, callbacks = older_run()
+    trainer.load(OLDER / "run.npz")
+    assert (trainer.epoch, trainer.step) == (1, 2)
+    history = trainer.fit(*data, **options, callbacks=callbacks, verbose=False)
+    assert history.epochs == 4
+    expected = nn.load_model(OLDER / "end.npz")
+    for path, values in expected.state_dict().items():
+        np.testing.assert_allclose(trainer.model.state_dict()[path], values, rtol=1e-5, atol=1e-6)
+    recorded = json.loads((OLDER / "history.json").read_text())
+    assert history.keys() == recorded.keys()
+    for name, values in recorded.items():
+        np.testing.assert_allclose(history[name], values, rtol=1e-5)

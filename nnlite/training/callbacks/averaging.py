@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -79,6 +80,11 @@ class EMA(_Average):
         for path, part in self._parts.items():
             mean = self.average[path]
             mean += (1 - decay) * (part.data - mean)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on; a file from before there was a count is of a decay that did not rise."""
+        risen = math.ceil(9 / (1 - self.decay))  # steps after which dₜ is the decay
+        super().load_state_dict({"count": risen, **state})
 
     @contextmanager
     def around_validation(self, trainer: Training) -> Iterator[None]:
