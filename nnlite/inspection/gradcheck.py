@@ -20,7 +20,7 @@ from nnlite.inspection.numeric import (
     jacobian_by_differences,
     worst_slope,
 )
-from nnlite.inspection.probe import Probe, floats, random_upstream
+from nnlite.inspection.probe import Probe, check_one_input, floats, random_upstream
 from nnlite.inspection.report import Diagnosis, GradientError, GradientReport, GradientRow
 from nnlite.layers.base import Layer
 from nnlite.layers.structure import sub_layers, watch
@@ -73,6 +73,7 @@ def check_gradients(
     """
     if (loss is None) != (target is None):
         raise ValueError("check_gradients: give loss and target together")
+    check_one_input("check_gradients", x)
     x = as_input("check_gradients: x", x)
     if target is not None:
         target = as_input("check_gradients: target", target)

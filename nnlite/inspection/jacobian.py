@@ -8,7 +8,7 @@ from nnlite.core.arguments import checked
 from nnlite.core.inputs import as_numbers, check_finite
 from nnlite.inspection.evidence import CLOSE
 from nnlite.inspection.numeric import TOLERANCE, jacobian_by_differences
-from nnlite.inspection.probe import Probe, floats
+from nnlite.inspection.probe import Probe, check_one_input, floats
 from nnlite.inspection.report import Diagnosis, GradientError, GradientReport, GradientRow
 from nnlite.layers.base import Layer
 
@@ -82,6 +82,7 @@ def jacobian(layer: Layer, x: np.ndarray, check: bool = False) -> Jacobian:
             entries.
         GradientError: with `check`, when backward and differences disagree.
     """
+    check_one_input("jacobian", x)
     x = as_numbers("jacobian: x", x)
     check_finite("jacobian: x", x)
     if x.dtype.kind != "f":

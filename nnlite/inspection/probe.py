@@ -92,3 +92,16 @@ def random_upstream(shape: tuple[int, ...]) -> np.ndarray:
 def floats(x: np.ndarray, dtype: DTypeLike = np.float64) -> np.ndarray:
     """A copy in this precision; integers stay."""
     return np.array(x, dtype=dtype if x.dtype.kind == "f" else x.dtype)
+
+
+def check_one_input(name: str, x: Any) -> None:
+    """Refuse the inputs of a model that has several.
+
+    Raises:
+        TypeError: says what to look at instead.
+    """
+    if isinstance(x, tuple) and any(hasattr(values, "shape") for values in x):
+        raise TypeError(
+            f"{name}: expected x as one array, got a tuple of {len(x)}; in a model with several "
+            "inputs look at the layers inside Parallel, and at what follows Join, one by one"
+        )
