@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import nnlite as nn
+from nnlite.training.feeding import ArrayDataset
 
 
 class Broken(nn.Layer):
@@ -308,3 +309,53 @@ def test_errors_inside_a_stack_name_the_level():
     stack[0].above[0].weight_ih = nn.Parameter(np.zeros((5, 16)))
     with pytest.raises(ValueError, match=r"in Sequential layer 0 › LSTM layer 1 › LSTM\(4, 4"):
         stack(np.zeros((2, 3, 3), np.float32))
+
+
+class Loads:
+    """Loads a row at a time."""
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, number):
+        return self.rows[number]
+
+
+def test_several_inputs_may_load_their_rows():
+    model = two_inputs()
+    trainer = nn.Trainer(model, nn.CrossEntropyLoss(), nn.Adam(model.parameters()))
+    numbers = np.random.default_rng(0).normal(size=(10, 4)).astype(np.float32)
+    tokens = np.arange(60).reshape(10, 6) % 5
+    x = Loads(numbers), Loads(tokens)
+    trainer.fit(x, np.arange(10) % 2, validation_split=0.2, verbose=False)
+    np.testing.assert_array_equal(model.predict(x), model.predict((numbers, tokens)))
+
+
+def test_a_model_with_several_outputs_is_refused_before_training():
+    model = nn.Parallel(nn.Linear(2, 2), nn.Linear(2, 2))
+    trainer = nn.Trainer(model, nn.MSELoss(), nn.SGD(model.parameters(), lr=0.1))
+    x = np.zeros((4, 2), np.float32)
+    for data in ((x, x), x), (lambda rng: [((x, x), x)],):
+        with pytest.raises(TypeError, match=r"Parallel: expected one output, got a tuple of 2"):
+            trainer.fit(*data, verbose=False)
+
+
+def test_balanced_classes_of_several_padded_inputs():
+    layers = nn.Parallel(nn.LSTM(3, 2, rng=0), nn.Linear(3, 2, rng=0)), nn.Join(), nn.Linear(4, 2)
+    model = nn.Sequential(*layers)
+    trainer = nn.Trainer(model, nn.CrossEntropyLoss(), nn.SGD(model.parameters(), lr=0.1))
+    x = nn.Padded(np.ones((2, 3, 3), np.float32), [3, 1])
+    y = np.array([[0, 0, 1], [0, 1, 1]])  # without the padding 3 zeros and 1 one
+    data = ArrayDataset.checked(model, trainer.loss, (x, x), y, class_weight="balanced")
+    assert data.class_weight == {0: 4 / 6, 1: 4 / 2}
+    trainer.fit((x, x), y, class_weight="balanced", verbose=False)
+
+
+@pytest.mark.parametrize("look", [nn.check_gradients, nn.jacobian])
+def test_who_looks_at_one_input_says_so(look):
+    x = np.zeros((2, 4)), np.zeros((2, 4))
+    with pytest.raises(TypeError, match=f"{look.__name__}: expected x as one array, got a tuple"):
+        look(nn.Parallel(nn.Linear(4, 1), nn.Linear(4, 1)), x)

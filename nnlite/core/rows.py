@@ -139,9 +139,9 @@ def as_source(name: str, values: Any, dtype: DTypeLike | None = None) -> Any:
 
 
 def each_input(name: str, x: Any, prepare: Callable[[str, Any], Any]) -> Any:
-    """`prepare(name, x)`; of a tuple of arrays, one for each input of a model, of each of them."""
-    arrays = isinstance(x, tuple) and all(hasattr(values, "shape") for values in x)
-    if not arrays or not x:
+    """`prepare(name, x)`; of a tuple, one source for each input of a model, of each of them."""
+    sources = isinstance(x, tuple) and all(hasattr(v, "shape") or loads_rows(v) for v in x)
+    if not sources or not x:
         return prepare(name, x)
     return tuple(prepare(f"{name}[{number}]", values) for number, values in enumerate(x))
 

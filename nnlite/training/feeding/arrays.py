@@ -13,7 +13,13 @@ from nnlite.data.split import train_test_split
 from nnlite.layers.base import Layer, floating_dtype
 from nnlite.losses.base import Loss
 from nnlite.training.feeding.batch import Batch
-from nnlite.training.feeding.checks import about, check_same_rows, check_targets, unpadded
+from nnlite.training.feeding.checks import (
+    about,
+    check_same_rows,
+    check_targets,
+    one_output,
+    unpadded,
+)
 from nnlite.training.feeding.class_weight import ClassWeight, balanced
 from nnlite.training.feeding.weights import ignored_class, like, weights_of
 from nnlite.training.measures import Measures
@@ -57,12 +63,12 @@ class ArrayDataset(NamedTuple):
         check_same_rows(f"{name}x", x, f"{name}y", y)
         with model.evaluation():
             with about(f"{name}x", x):
-                prediction = model(rows_of(x, slice(1)))
+                prediction = one_output(model, model(rows_of(x, slice(1))))
             one = plain(prediction)
             with about(f"{name}y", y):
                 check_targets(loss, one, y)
             if isinstance(class_weight, str) and class_weight == "balanced":
-                mask = x.mask if isinstance(prediction, Padded) else None
+                mask = _mask_of(x, y) if isinstance(prediction, Padded) else None
                 class_weight = balanced(y[:], like(one, y), ignored_class(loss), mask)
             weight = weights_of(f"{name}sample_weight", y, sample_weight, class_weight, one, loss)
             if measures is not None:
@@ -107,3 +113,10 @@ class ArrayDataset(NamedTuple):
         """A shuffled (training, validation) split."""
         train, held_out = train_test_split(np.arange(self.rows), test_size=fraction, rng=rng)
         return self.part(train), self.part(held_out)
+
+
+def _mask_of(x: Any, y: Any) -> np.ndarray | None:
+    """Which steps of y count: those of the first input that is padded to y's length."""
+    inputs = x if isinstance(x, tuple) else (x,)
+    padded = (each for each in inputs if isinstance(each, Padded))
+    return next((each.mask for each in padded if each.shape[:2] == y.shape[:2]), None)

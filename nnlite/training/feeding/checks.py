@@ -49,6 +49,21 @@ def check_targets(loss: Loss, one: np.ndarray, y: Any) -> None:
             raise
 
 
+def one_output(model: Layer, prediction: Any) -> Any:
+    """The prediction, which must be one array, or `Padded`.
+
+    Raises:
+        TypeError: for a tuple, which no loss takes.
+    """
+    if isinstance(prediction, tuple):
+        raise TypeError(
+            f"{model.label()}: expected one output, got a tuple of {len(prediction)}; after "
+            "Parallel put Join() and a layer that makes one array of them, and leave return_state "
+            "out"
+        )
+    return prediction
+
+
 def check_batches(model: Layer, rows: int, batch_size: int, drop_last: bool) -> None:
     """Refuse sizes that leave no batch, or a last one that a layer cannot train on."""
     if drop_last and rows < batch_size:

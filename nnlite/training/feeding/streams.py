@@ -15,7 +15,7 @@ from nnlite.core.rows import each_input, one_pass, rows_of
 from nnlite.layers.base import Layer, floating_dtype
 from nnlite.losses.base import Loss
 from nnlite.training.feeding.batch import Batch
-from nnlite.training.feeding.checks import check_same_rows, unpadded
+from nnlite.training.feeding.checks import check_same_rows, one_output, unpadded
 from nnlite.training.feeding.class_weight import ClassWeight
 from nnlite.training.feeding.weights import weights_of
 from nnlite.training.mistakes import warn_of_data
@@ -96,7 +96,7 @@ class StreamDataset:
         seen = self._one is not None
         if self._one is None:
             with self.model.evaluation():
-                self._one = plain(self.model(rows_of(x, slice(1))))
+                self._one = plain(one_output(self.model, self.model(rows_of(x, slice(1)))))
         weight = weights_of(
             f"{name}: sample_weight",
             y,
