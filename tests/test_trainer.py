@@ -223,6 +223,18 @@ def test_the_first_ctrl_c_ends_fit_after_the_step(capsys):
     assert "stopped by Ctrl-C in epoch 2, after step 1 of " in capsys.readouterr().out
 
 
+def test_ctrl_c_at_the_end_of_a_run_cuts_nothing_short(capsys):
+    class AtTheEnd(nn.Callback):
+        def on_fit_end(self, trainer):
+            signal.raise_signal(signal.SIGINT)
+
+    x, y = problem(64)
+    t = trainer()
+    assert t.fit(x, y, 2, callbacks=[AtTheEnd()]).epochs == 2
+    assert not t.interrupted
+    assert "stopped" not in capsys.readouterr().out
+
+
 def test_the_second_ctrl_c_raises_at_once():
     def twice(trainer):
         signal.raise_signal(signal.SIGINT)

@@ -278,6 +278,7 @@ class Trainer(Constructed):
                 self._place = copy.deepcopy(checkpoint.capture(self))
             run.finished = not run.interrupted
             told.tell("on_fit_end", self)
+        run.interrupted = not run.finished  # Ctrl-C at the very end cut nothing short
         if run.interrupted and verbose:
             by = "Ctrl-C" if interrupt.requested else "a callback"
             steps = math.ceil(used / (batch_size * accumulate))
