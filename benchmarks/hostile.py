@@ -209,7 +209,7 @@ def _fit(callback: nn.Callback) -> Any:
     repr(callback)
     x = _floats(4, 4)
     options = {"validation_data": (x, x[:, :3]), "callbacks": [callback], "verbose": False}
-    history = _trainer().fit(x, x[:, :3], epochs=2, **options)
+    history = _trainer().fit(x, x[:, :3], epochs=4, **options)
     return list(history["loss"])
 
 

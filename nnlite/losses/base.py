@@ -59,6 +59,7 @@ class Loss(Slot, Constructed):
     decision_threshold: float | None = None
     reduction: Reduction = "mean"
     denominator: float = 1.0
+    _all_count: bool = False  # whether the last call had no element that counts other than 1
 
     def __init__(self, reduction: Reduction = "mean") -> None:
         self.reduction = reduction
@@ -120,6 +121,7 @@ class Loss(Slot, Constructed):
         weight = None if sample_weight is None else self._weight(sample_weight, values)
         total = values.sum() if weight is None else (weight * values).sum()
         self.denominator = self._divisor(values, weight, counts)
+        self._all_count = counts is None
         self.save_for_backward(weight, saved)
         return float(total) / self.denominator if self.denominator else 0.0
 
@@ -172,9 +174,12 @@ class Loss(Slot, Constructed):
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """(prediction, target, sample_weight) of what counts, which is what metrics are given.
 
+        These are the arrays of the last call, which has found out already whether all of them do.
         Rows that count 0 are taken out: what is left of (N, T, C) is (K, C). Where a loss counts
         single values instead of rows, they stay in their places and weigh 0.
         """
+        if self._all_count:
+            return prediction, target, sample_weight
         counts = self.counts(prediction, target)
         if counts is None or counts.item(counts.argmin()) > 0:
             return prediction, target, sample_weight

@@ -161,11 +161,9 @@ def raw_weights(model: Layer) -> str | None:
     Constructor arguments are constants of the user's, which files and clones keep.
     """
     for path, layer in model.named_layers().items():
-        if layer.has_parameters():
-            continue
         for name, value in remembered(layer).items():
             raw = isinstance(value, np.ndarray) and value.dtype.kind == "f"
-            if raw and name.lower() in WEIGHT_NAMES:
+            if raw and name.lower() in WEIGHT_NAMES and not layer.has_parameters():
                 return (
                     f"{name} of {_named(path, layer)} is a plain array, which is neither trained "
                     f"nor saved: write self.{name} = nn.Parameter(...), or nn.Buffer(...) if it "

@@ -250,7 +250,7 @@ class Trainer(Constructed):
                             self.accumulated_step(group)
                         run.step += 1
                         told.tell("on_step_end", self)
-                        display.advance(sum(len(b.y) for b in group), self.measures.results)
+                        display.advance(sum([len(b.y) for b in group]), self.measures.results)
                         if run.interrupted or run.stop_training:
                             break
                 if run.interrupted:
@@ -381,11 +381,11 @@ class Trainer(Constructed):
         """
         drawn = [generator.bit_generator.state for generator in self._generators]
         prediction, weight = masked(self.model.forward(x), weight)
-        self.last_loss = self.loss(prediction, y, weight)
-        if not math.isfinite(self.last_loss):
+        self.last_loss = value = self.loss(prediction, y, weight)
+        if not math.isfinite(value):
             batches = self.run.settings["accumulate"] if self.run.settings else 1
             raise NonFiniteLossError(
-                f"the loss is {self.last_loss} in epoch {self.epoch + 1}, "
+                f"the loss is {value} in epoch {self.epoch + 1}, "
                 f"batch {self.step * batches + number + 1}: "
                 f"{first_non_finite(self.model, x, drawn)}; "
                 "a smaller learning rate or clip_norm may help"
