@@ -220,10 +220,23 @@ def test_move_into_takes_values_along():
 def test_a_product_is_added_to_the_gradient():
     p = nn.Parameter(np.zeros((2, 3)))
     a, b = np.ones((2, 4), np.float32), np.ones((4, 3), np.float32)
-    p.accumulate(np.matmul, a, b)
+    p.add_grad(a, times=b)
     np.testing.assert_array_equal(p.grad, np.full((2, 3), 4))
-    p.accumulate(np.matmul, a, b)
+    p.add_grad(a, times=b)
     np.testing.assert_array_equal(p.grad, np.full((2, 3), 8))
+    p.add_grad(a @ b)
+    np.testing.assert_array_equal(p.grad, np.full((2, 3), 12))
+
+
+@pytest.mark.parametrize("cleared", [True, False])
+@pytest.mark.parametrize("wrong", [(np.ones(3),), (1.0,), (np.ones((3, 2)), np.ones((2, 3)))])
+def test_a_gradient_of_another_shape_is_refused(cleared, wrong):
+    p = nn.Parameter(np.zeros((2, 3)))
+    if not cleared:
+        p.add_grad(np.ones((2, 3)))
+    with pytest.raises(ValueError, match=r"add_grad: expected shape \(2, 3\), got"):
+        p.add_grad(*wrong)
+    np.testing.assert_array_equal(p.grad, np.full((2, 3), 0 if cleared else 1))
 
 
 @pytest.mark.parametrize("write", ["assign", "add", "entry"])
@@ -236,7 +249,7 @@ def test_what_was_written_into_a_cleared_gradient_stays(write):
         p.grad += 1
     else:
         p.grad[:] = 1
-    p.accumulate(np.add.reduce, np.ones((5, 3), np.float32), 0)
+    p.add_grad(np.full(3, 5))
     np.testing.assert_array_equal(p.grad, np.full(3, 6))
 
 
@@ -246,7 +259,7 @@ LOOK = {
     "pickle": lambda p: pickle.loads(pickle.dumps(p)).grad,
     "cast": lambda p: (p.cast(np.float64), p.grad)[1],
     "move": lambda p: (p.move_into(np.empty(3), np.empty(3)), p.grad)[1],
-    "product": lambda p: (p.accumulate(np.add.reduce, np.zeros((5, 3), np.float32), 0), p.grad)[1],
+    "add": lambda p: (p.add_grad(np.zeros(3)), p.grad)[1],
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -171,17 +170,41 @@ class Parameter(_Owned):
         self._write(self._grad, value, "grad")
         self._cleared = False
 
-    def accumulate(self, product: Callable[..., Any], *factors: Any) -> None:
-        """grad += product(*factors), for a NumPy function with an `out=` argument.
+    def add_grad(self, gradient: np.ndarray, times: np.ndarray | None = None) -> None:
+        """grad += gradient, as a layer's backward does: `self.weight.add_grad(x.T @ g)`.
 
-        While the gradient is known to be zero the product is written straight into its memory,
-        which saves an array of its size and a pass over it: `accumulate(np.matmul, x.T, g)`.
+        The same as `self.weight.grad += x.T @ g`, but after `zero_grad` it writes where that would
+        write zeros and then add. `add_grad(x.T, times=g)` is that product too: then not even an
+        array for the product is needed, which tells where the weight is large.
+
+        Args:
+            gradient: in the shape of `data`; or, with `times`, the left factor of a product.
+            times: the right factor of the product, two matrices (default None: no product).
+
+        Raises:
+            ValueError: when the gradient has another shape than `data`.
         """
+        if times is not None:
+            own = self._grad
+            if self._cleared and (len(gradient), times.shape[-1]) == own.shape:
+                # dot is half a microsecond faster, but copies rows with gaps, and does not cast
+                if gradient.flags.forc and gradient.dtype == times.dtype == own.dtype:
+                    gradient.dot(times, own)
+                else:
+                    np.matmul(gradient, times, out=own)
+                self._cleared = False
+                return
+            gradient = gradient @ times
+        if np.shape(gradient) != self._grad.shape:
+            raise ValueError(
+                f"{type(self).__name__}.add_grad: expected shape {self.shape}, "
+                f"got {np.shape(gradient)}"
+            )
         if self._cleared:
-            product(*factors, out=self._grad)
+            self._grad[...] = gradient
             self._cleared = False
         else:
-            self._grad += product(*factors)
+            self._grad += gradient
 
     @property
     def trainable(self) -> bool:

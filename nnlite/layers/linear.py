@@ -11,7 +11,7 @@ from nnlite.core.parameter import Parameter
 from nnlite.core.random import Rng, as_generator
 from nnlite.initializers import Initializer, Uniform, first_values
 from nnlite.layers.base import Layer
-from nnlite.ops.products import sum_rows, times, times_transposed, transposed_times
+from nnlite.ops.products import sum_rows, times, times_transposed
 
 
 class Linear(Layer):
@@ -94,9 +94,9 @@ class Linear(Layer):
         if x.ndim > 2:
             rows = x.reshape(-1, self.in_features)  # (N·…, in)
             d_rows = grad_output.reshape(-1, self.out_features)  # (N·…, out)
-        self.weight.accumulate(transposed_times, rows, d_rows)
+        self.weight.add_grad(rows.T, times=d_rows)  # xᵀ G, (in, out)
         if self.bias is not None:
-            self.bias.accumulate(sum_rows, d_rows)
+            self.bias.add_grad(sum_rows(d_rows))  # Σₙ Gₙ, (out,)
         return times_transposed(grad_output, self.weight.data) if self.needs_input_grad else None
 
     def multiply_adds(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:

@@ -37,12 +37,7 @@ def times_transposed(g: np.ndarray, w: np.ndarray) -> np.ndarray:
     return times(g, w.T.copy() if 32 * w.size <= multiplications <= SMALL else w.T)
 
 
-def transposed_times(x: np.ndarray, g: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-    """xᵀ G for x (N, in) and g (N, out), a weight's gradient; written into `out` where given."""
-    return _dot(x.T, g, out)
-
-
-def sum_rows(g: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+def sum_rows(g: np.ndarray) -> np.ndarray:
     """Σₙ gₙ for g (…, N, C), as a bias's gradient, by the product 1ᵀ G.
 
     A third of the time of `add.reduce` on few rows, half of it on many. Many rows are first summed
@@ -54,20 +49,14 @@ def sum_rows(g: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         rest = sum_rows(g[..., whole:, :])
         g = np.concatenate([sum_rows(runs), rest[..., None, :]], axis=-2)
     if g.ndim > 2:
-        return np.matmul(_ones(g.shape[-2], g.dtype), g, out=out)
-    return _dot(_ones(len(g), g.dtype), g, out)
+        return np.matmul(_ones(g.shape[-2], g.dtype), g)
+    return _ones(len(g), g.dtype).dot(g)
 
 
 def sum_columns(x: np.ndarray) -> np.ndarray:
     """Σⱼ xⱼ along the last axis of x (…, C), as the product X 1."""
     c = x.shape[-1]
     return x.reshape(-1, c).dot(_ones(c, x.dtype)).reshape(x.shape[:-1])
-
-
-def _dot(a: np.ndarray, b: np.ndarray, out: np.ndarray | None) -> np.ndarray:
-    if a.flags.forc and (out is None or out.dtype == a.dtype == b.dtype):
-        return a.dot(b, out)
-    return np.matmul(a, b, out=out)  # which casts, and need not copy rows with gaps between them
 
 
 @functools.lru_cache(maxsize=32)

@@ -112,7 +112,7 @@ class PReLU(Layer):
         (x,) = self.saved()
         self.check_grad_output(grad_output, x.shape)
         d_slope = grad_output * np.minimum(x, 0)  # (N, …, C)
-        self.weight.grad += d_slope.reshape(-1, self.num_parameters).sum(axis=0)
+        self.weight.add_grad(d_slope.reshape(-1, self.num_parameters).sum(axis=0))
         d_x = np.where(x > 0, grad_output, self.weight.data * grad_output)
         return d_x.reshape(x.shape)
 

@@ -84,9 +84,9 @@ class _Conv(Convolution):
         g = self.gradient_images(grad_output, len(x), out, ends)
         needs = self.bias is not None, self.needs_input_grad
         d_w, d_b, d_x = self.operation(out).gradients(x, g, self.kernel(), geometry, *needs)
-        self.weight.grad += d_w.reshape(self.weight.shape)
+        self.weight.add_grad(d_w.reshape(self.weight.shape))
         if self.bias is not None and d_b is not None:
-            self.bias.grad += d_b
+            self.bias.add_grad(d_b)
         return None if d_x is None else within(self.lower(d_x), lengths)
 
     def multiply_adds(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:

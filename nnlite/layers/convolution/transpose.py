@@ -118,9 +118,9 @@ class _ConvTranspose(Convolution):
         g = self.gradient_images(grad_output, len(x), self.out_size(size), ends)
         operation = self.operation(size)
         d_kernel = operation.weight_gradient(g, x, geometry)  # (kH, kW, out/groups, in)
-        self.weight.grad += d_kernel.swapaxes(2, 3).reshape(self.weight.shape)
+        self.weight.add_grad(d_kernel.swapaxes(2, 3).reshape(self.weight.shape))
         if self.bias is not None:
-            self.bias.grad += bias_gradient(g)
+            self.bias.add_grad(bias_gradient(g))
         if not self.needs_input_grad:
             return None
         d_x = operation.forward(g, self.kernel(), None, geometry)

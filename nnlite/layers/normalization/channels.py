@@ -110,8 +110,8 @@ class ChannelNorm(Layer):
         total, along = sums_along(d_rows, rows, mean)  # Σ G and Σ G ⊙ (x − μ), (B, C)
         along *= rstd  # Σ G ⊙ x̂
         if self.weight is not None and self.bias is not None:
-            self.weight.accumulate(np.add.reduce, along, 0)
-            self.bias.accumulate(np.add.reduce, total, 0)
+            self.weight.add_grad(along.sum(axis=0))
+            self.bias.add_grad(total.sum(axis=0))
         if not self.needs_input_grad:
             return None
         scale = self._scaled(rstd)  # r γ, (B, C)

@@ -60,9 +60,9 @@ class FeatureNorm(Layer):
         d_rows = grad_output.reshape(x_hat.shape)
         along = d_rows * x_hat  # G ⊙ x̂, (R, D)
         if self.weight is not None:
-            self.weight.accumulate(sum_rows, along)
+            self.weight.add_grad(sum_rows(along))
         if self.bias is not None:
-            self.bias.accumulate(sum_rows, d_rows)
+            self.bias.add_grad(sum_rows(d_rows))
         if not self.needs_input_grad:
             return None
         ones = np.ones(self.num_features, x_hat.dtype)

@@ -134,9 +134,9 @@ class GRU(Recurrent):
         d_before += u_gates @ d_a[:2].reshape(both, -1)
         return (d_before,), d_a
 
-    def accumulate_recurrent(self, run: Run, d_a: np.ndarray) -> None:
+    def add_recurrent_grad(self, run: Run, d_a: np.ndarray) -> None:
         """The gates' part as everywhere; U_n by where the reset stood."""
         both = 2 * self.hidden_size
         h, kept = side_by_side(run.states[0][:-1]), side_by_side(run.kept)
         d_n = h @ kept.T if self.reset_after else kept @ d_a[both:].T
-        self.weight_hh.accumulate(np.concatenate, (h @ d_a[:both].T, d_n), 1)
+        self.weight_hh.add_grad(np.concatenate((h @ d_a[:both].T, d_n), axis=1))

@@ -130,9 +130,10 @@ class Recurrent(Composite):
         """
         raise NotImplementedError(f"{type(self).__name__} must define backward_step")
 
-    def accumulate_recurrent(self, run: Run, d_a: np.ndarray) -> None:
+    def add_recurrent_grad(self, run: Run, d_a: np.ndarray) -> None:
         """Add dL/dW_hh = Σ_t h_{t−1} d_a_tᵀ, with d_a (gates·H, T·N)."""
-        self.weight_hh.accumulate(np.matmul, side_by_side(run.states[0][:-1]), d_a.T)
+        h = side_by_side(run.states[0][:-1])  # (H, T·N), h_0 … h_{T−1}
+        self.weight_hh.add_grad(h, times=d_a.T)
 
     # -- forward ---------------------------------------------------------------------------------
 
@@ -290,10 +291,10 @@ class Recurrent(Composite):
         # A_t took the place of the gates, which nobody needs after their step
         d_rows = side_by_side(run.gates.reshape(steps, gates * hidden, count))
         rows = run.x.transpose(1, 0, 2).reshape(steps * count, -1)  # (T·N, D)
-        self.weight_ih.grad += (d_rows @ rows).T
-        self.accumulate_recurrent(run, d_rows)
+        self.weight_ih.add_grad((d_rows @ rows).T)
+        self.add_recurrent_grad(run, d_rows)
         if self.bias is not None:
-            self.bias.accumulate(np.add.reduce, d_rows, 1)
+            self.bias.add_grad(d_rows.sum(axis=1))
         if not self.needs_input_grad:
             return None, d_states
         d_x = (self.weight_ih.data @ d_rows).reshape(-1, steps, count)  # (D, T, N)
