@@ -135,20 +135,20 @@ class MultiHeadAttention(Container, Continuing):
         if valid is not None:
             grad_output = grad_output * valid[..., None]
         d_o = self._split(self.backward_child("out", self.out, grad_output))
-        row = (d_o * self._split(o)).sum(axis=-1, keepdims=True)  # r, (N, heads, T, 1)
+        r = (d_o * self._split(o)).sum(axis=-1, keepdims=True)  # (N, heads, T, 1)
         d_qkv = np.empty((*o.shape[:-1], 3 * self.d_model), o.dtype)
         d_q, d_k, d_v = self._heads(d_qkv)
 
         a = p if mask is None else p * mask
-        np.matmul(a.swapaxes(-1, -2), d_o, out=d_v)
-        d_s = d_o @ v.swapaxes(-1, -2)  # dL/dA, turned into dL/dS in place
+        np.matmul(a.swapaxes(-1, -2), d_o, out=d_v)  # Aᵀ Gₒ, (N, heads, T, d)
+        d_s = d_o @ v.swapaxes(-1, -2)  # Gₒ Vᵀ = dL/dA, turned into dL/dS in place
         if mask is not None:
-            d_s *= mask
-        d_s -= row
-        d_s *= p
+            d_s *= mask  # dL/dP = dL/dA ⊙ M, (N, heads, T, T)
+        d_s -= r
+        d_s *= p  # P ⊙ (dL/dP − r), (N, heads, T, T)
         np.matmul(d_s, k, out=d_q)
-        d_q *= self._scale
-        np.matmul(d_s.swapaxes(-1, -2), q, out=d_k)  # q has been scaled already
+        d_q *= self._scale  # dL/dS K/√d, (N, heads, T, d)
+        np.matmul(d_s.swapaxes(-1, -2), q, out=d_k)  # (dL/dS)ᵀ Q/√d: forward has scaled q
         return self.backward_child("qkv", self.qkv, d_qkv, self.needs_input_grad)
 
     def multiply_adds(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:

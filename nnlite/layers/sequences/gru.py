@@ -117,26 +117,29 @@ class GRU(Recurrent):
         r, z, n = run.gates[t]
         both = 2 * self.hidden_size
         u_gates, u_n = self.weight_hh.data[:, :both], self.weight_hh.data[:, both:]
-        d_before = d_h * z
+        d_a = np.empty_like(run.gates[t])  # (3, H, N)
+        a_r, a_z, a_n = d_a  # A_r, A_z, A_n, (H, N) like all that follows
+        d_before = d_h * z  # δ ⊙ z
         d_n = d_h - d_before  # δ ⊙ (1 − z)
-        d_a = np.empty_like(run.gates[t])
-        np.multiply(d_n * z, h - n, out=d_a[1])
-        np.multiply(d_n, 1 - n * n, out=d_a[2])
-        slope = r - r * r
+        np.multiply(d_n * z, h - n, out=a_z)  # δ ⊙ (h_{t−1} − n) ⊙ z(1 − z)
+        np.multiply(d_n, 1 - n * n, out=a_n)  # δ ⊙ (1 − z) ⊙ (1 − n²)
+        slope = r - r * r  # r(1 − r)
         if self.reset_after:
-            np.multiply(d_a[2] * kept, slope, out=d_a[0])
-            np.multiply(d_a[2], r, out=kept)
-            d_before += u_n @ kept
+            np.multiply(a_n * kept, slope, out=a_r)  # A_n ⊙ (h_{t−1} U_n) ⊙ r(1 − r)
+            q = np.multiply(a_n, r, out=kept)
+            d_before += u_n @ q  # Q U_nᵀ
         else:
-            d_reset = u_n @ d_a[2]
-            np.multiply(d_reset * h, slope, out=d_a[0])
-            d_before += d_reset * r
-        d_before += u_gates @ d_a[:2].reshape(both, -1)
+            p = u_n @ a_n  # A_n U_nᵀ
+            np.multiply(p * h, slope, out=a_r)  # P ⊙ h_{t−1} ⊙ r(1 − r)
+            d_before += p * r
+        d_before += u_gates @ d_a[:2].reshape(both, -1)  # A_r U_rᵀ + A_z U_zᵀ
         return (d_before,), d_a
 
     def add_recurrent_grad(self, run: Run, d_a: np.ndarray) -> None:
         """The gates' part as everywhere; U_n by where the reset stood."""
         both = 2 * self.hidden_size
-        h, kept = side_by_side(run.states[0][:-1]), side_by_side(run.kept)
-        d_n = h @ kept.T if self.reset_after else kept @ d_a[both:].T
-        self.weight_hh.add_grad(np.concatenate((h @ d_a[:both].T, d_n), axis=1))
+        h, kept = side_by_side(run.states[0][:-1]), side_by_side(run.kept)  # (H, T·N)
+        d_u_gates = h @ d_a[:both].T  # Σ_t h_{t−1}ᵀ [A_r A_z], (H, 2H)
+        # Σ_t h_{t−1}ᵀ Q or Σ_t (r ⊙ h_{t−1})ᵀ A_n, (H, H)
+        d_u_n = h @ kept.T if self.reset_after else kept @ d_a[both:].T
+        self.weight_hh.add_grad(np.concatenate((d_u_gates, d_u_n), axis=1))

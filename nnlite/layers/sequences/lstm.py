@@ -102,16 +102,19 @@ class LSTM(Recurrent):
         np.multiply(o, run.kept[t], out=h[t + 1])
 
     def backward_step(self, t: int, d_states: States, run: Run) -> tuple[States, np.ndarray]:
-        """The gates' gradients from those of h and c; each is slope ⊙ what it multiplied ⊙ δ."""
+        """The gates' gradients from those of h and c, (H, N) each."""
         (d_h, d_c), tanh_c, gates = d_states, run.kept[t], run.gates[t]
+        c_before = run.states[1][t]
         i, f, g, o = gates
-        d_o = d_h * tanh_c
-        d_c = d_c + o * (d_h - d_o * tanh_c)
+        d_o = d_h * tanh_c  # δʰ ⊙ tanh(c_t)
+        d_c = d_c + o * (d_h - d_o * tanh_c)  # δᶜ_{t+1} ⊙ f_{t+1} + δʰ ⊙ o ⊙ (1 − tanh² c_t)
+        # A = the gate's slope, times what the gate multiplies, times what arrives: (4, H, N)
         d_a = gates * gates
-        np.subtract(gates[:2], d_a[:2], out=d_a[:2])  # σ′ = σ − σ²
-        np.subtract(1, d_a[2], out=d_a[2])  # tanh′ = 1 − tanh²
-        np.subtract(o, d_a[3], out=d_a[3])
-        for slope, factor in zip(d_a, (g, run.states[1][t], i, d_o), strict=True):
-            slope *= factor
-        d_a[:3] *= d_c
-        return (self.weight_hh.data @ d_a.reshape(-1, d_a.shape[2]), d_c * f), d_a
+        np.subtract(gates[:2], d_a[:2], out=d_a[:2])  # i(1 − i) and f(1 − f)
+        np.subtract(1, d_a[2], out=d_a[2])  # 1 − g²
+        np.subtract(o, d_a[3], out=d_a[3])  # o(1 − o)
+        for a, factor in zip(d_a, (g, c_before, i, d_o), strict=True):
+            a *= factor
+        d_a[:3] *= d_c  # δᶜ, for A_i, A_f and A_g; in A_o, d_o holds δʰ
+        d_h_before = self.weight_hh.data @ d_a.reshape(-1, d_a.shape[2])  # A_t W_hhᵀ
+        return (d_h_before, d_c * f), d_a
