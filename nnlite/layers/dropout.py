@@ -34,7 +34,6 @@ class Dropout(Layer):
         self.rng = as_generator(rng)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """x with some values dropped and the others scaled up."""
         self.check_floating(x)
         mask = None
         if self.training and self.p > 0:
@@ -44,7 +43,6 @@ class Dropout(Layer):
         return y
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
-        """The same mask on the gradient."""
         shape, mask = self.saved()
         self.check_grad_output(grad_output, shape)
         return grad_output if mask is None else grad_output * mask
@@ -85,7 +83,6 @@ class ChannelDropout(Dropout):
     """
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """x with some channels dropped and the others scaled up."""
         self.check_floating(x)
         if x.ndim not in (3, 4):
             raise ValueError(f"{self!r}: expected (N, L, C) or (N, H, W, C), got {x.shape}")
@@ -117,7 +114,6 @@ class GaussianNoise(Layer):
         self.rng = as_generator(rng)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """x with noise on it."""
         self.check_floating(x)
         y = x
         if self.training and self.std > 0:
@@ -127,7 +123,6 @@ class GaussianNoise(Layer):
         return y
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
-        """G itself."""
         (shape,) = self.saved()
         self.check_grad_output(grad_output, shape)
         return grad_output

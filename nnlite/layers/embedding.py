@@ -66,7 +66,6 @@ class Embedding(Layer):
         return {} if self.padding_idx is None else {"weight": self.padding_idx}
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """The rows of the table."""
         self.check_array(x, "int64")
         if x.dtype.kind not in "iu":
             raise TypeError(

@@ -64,7 +64,6 @@ class Linear(Layer):
         self.bias = Parameter(first_values(bias_init or default, shape[1:], rng)) if bias else None
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """y = x W + b."""
         self.check_floating(x)
         if x.ndim < 2 or x.shape[-1] != self.in_features:
             hint = self._hint(x.shape)
@@ -87,7 +86,6 @@ class Linear(Layer):
         return f"; an image has {features} features after Flatten()" if len(shape) == 4 else ""
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
-        """dL/dW, dL/db and dL/dx; the last only when somebody upstream needs it."""
         (x,) = self.saved()
         self.check_grad_output(grad_output, (*x.shape[:-1], self.out_features))
         rows, d_rows = x, grad_output

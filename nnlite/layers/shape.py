@@ -24,12 +24,10 @@ class Identity(Layer):
     equations: ClassVar = {"forward": "y = x", "input": "dL/dx = G"}
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """x itself."""
         self.save_for_backward()
         return x
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
-        """G itself."""
         self.saved()
         return grad_output
 
@@ -57,7 +55,6 @@ class Reshape(Layer):
         self.shape = shape
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """The same values in a new shape."""
         self.check_array(x)
         size, given = math.prod(x.shape[1:]), math.prod(n for n in self.shape if n != -1)
         # worked out here, because with no samples NumPy cannot
@@ -72,7 +69,6 @@ class Reshape(Layer):
         return y
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
-        """The gradient in x's shape."""
         (shape,) = self.saved()
         return grad_output.reshape(shape)
 
@@ -123,7 +119,6 @@ class Permute(Layer):
         return () if self.axes[:1] == (1,) else (1,)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """x with its axes reordered."""
         self.check_array(x)
         if x.ndim != len(self.axes) + 1:
             raise ValueError(f"{self!r}: expected {len(self.axes) + 1} axes, got shape {x.shape}")
@@ -132,6 +127,5 @@ class Permute(Layer):
         return y
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
-        """The gradient with its axes put back."""
         self.saved()
         return grad_output.transpose(np.argsort((0, *self.axes)))

@@ -142,7 +142,7 @@ class Loss(Slot, Constructed):
     def _divisor(
         self, values: np.ndarray, weight: np.ndarray | None, counts: np.ndarray | None
     ) -> float:
-        """D: the sum of w c, or 1."""
+        """The divisor D: the sum of w c, or 1."""
         if self.reduction == "sum":
             return 1.0
         if weight is None:

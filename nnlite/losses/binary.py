@@ -39,14 +39,12 @@ class BCELoss(Loss):
         return target
 
     def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
-        """−t log p − (1 − t) log(1 − p)."""
         with np.errstate(divide="ignore"):  # log 0 = −∞
             log_p, log_not_p = np.log(prediction), np.log1p(-prediction)
         values = target * np.maximum(log_p, -100) + (1 - target) * np.maximum(log_not_p, -100)
         return -values, prediction, target
 
     def derivative(self, p: np.ndarray, target: np.ndarray) -> np.ndarray:
-        """(p − t) / (p (1 − p))."""
         variance = p * (1 - p)
         return (p - target) / np.where(variance < np.finfo(p.dtype).tiny, 1e-12, variance)
 
@@ -92,18 +90,16 @@ class BCEWithLogitsLoss(Loss):
         return check_targets(self, target)
 
     def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
-        """c t max(−z, 0) + (1 − t) max(z, 0) + (c t + 1 − t) log(1 + e^−|z|)."""
-        positive = target
+        positive = target  # c t
         if self.pos_weight is not None:
             positive = target * np.asarray(self.pos_weight, prediction.dtype)
         negative = 1 - target
-        above = relu(prediction)
+        above = relu(prediction)  # max(z, 0), and max(−z, 0) = max(z, 0) − z
         values = positive * (above - prediction) + negative * above
         values += (positive + negative) * bend(prediction)
         return values, prediction, positive, negative
 
     def derivative(self, z: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
-        """(1 − t) σ − c t (1 − σ)."""
         s, rest = sigmoid_and_rest(z)
         return negative * s - positive * rest
 
@@ -137,12 +133,10 @@ class HingeLoss(Loss):
         raise ValueError(f"{self!r}: targets must be −1 and 1, or 0 and 1")
 
     def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
-        """max(1 − t p, 0)."""
         value = np.maximum(1 - target * prediction, 0)
         return value, value, target
 
     def derivative(self, value: np.ndarray, target: np.ndarray) -> np.ndarray:
-        """−t inside the margin."""
         return -target * (value > 0)
 
     def for_metrics(

@@ -147,7 +147,6 @@ class NLLLoss(_ClassLoss):
     }
 
     def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
-        """−v log p_t."""
         log_p_t, counts, places = self.select(prediction, target)
         values = -log_p_t if counts is None else -counts * log_p_t
         return values, prediction, counts, places
@@ -155,7 +154,6 @@ class NLLLoss(_ClassLoss):
     def derivative(
         self, log_p: np.ndarray, counts: np.ndarray | None, places: np.ndarray
     ) -> np.ndarray:
-        """−v at the row's class, 0 elsewhere."""
         gradient = np.zeros(log_p.shape, log_p.dtype)
         gradient.put(places, -1 if counts is None else -counts)
         return gradient
@@ -215,7 +213,6 @@ class CrossEntropyLoss(_ClassLoss):
         return None if target.shape == prediction.shape else super().counts(prediction, target)
 
     def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
-        """−v log p_t, or −Σ q log p."""
         log_p = log_softmax(prediction)
         if target.shape != log_p.shape and not self.label_smoothing:
             log_p_t, counts, places = self.select(log_p, target)
@@ -237,12 +234,11 @@ class CrossEntropyLoss(_ClassLoss):
         return q if kept is None else q * kept[..., None]
 
     def derivative(self, log_p: np.ndarray, share: Any, places: Any = None) -> np.ndarray:
-        """v (p − [j = t]) with share v, or p (Σ q − q) + q (p − 1) with share q."""
         if places is not None:
             gradient = self.p_minus_target(log_p, places)
-            return gradient if share is None else gradient * share[..., None]
-        rest = share.sum(axis=-1, keepdims=True) - share
-        return np.exp(log_p) * rest + share * np.expm1(log_p)
+            return gradient if share is None else gradient * share[..., None]  # share: v
+        q = share  # pⱼ (Σₖ qₖ − qⱼ) + qⱼ (pⱼ − 1), (N, …, C)
+        return np.exp(log_p) * (q.sum(axis=-1, keepdims=True) - q) + q * np.expm1(log_p)
 
 
 class FocalLoss(_ClassLoss):
@@ -277,13 +273,13 @@ class FocalLoss(_ClassLoss):
         self.gamma = gamma
 
     def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
-        """−v (1 − q)^γ log q."""
         log_p = log_softmax(prediction)
         log_q, counts, places = self.select(log_p, target)
         # 1 − q without cancellation; never quite 0, which a power γ − 1 < 0 could not take
         rest = np.maximum(-np.expm1(log_q), np.finfo(log_q.dtype).tiny)
         gamma = float(self.gamma)  # a NumPy scalar would turn float32 into float64
         focus = rest**gamma
+        # γ q (1 − q)^(γ−1) log q − (1 − q)^γ
         slope = gamma * np.exp(log_q) * (focus / rest) * log_q - focus
         values = -focus * log_q
         if counts is not None:
@@ -291,7 +287,6 @@ class FocalLoss(_ClassLoss):
         return values, log_p, slope, places
 
     def derivative(self, log_p: np.ndarray, slope: np.ndarray, places: np.ndarray) -> np.ndarray:
-        """slope · ([j = t] − p)."""
         return self.p_minus_target(log_p, places) * -slope[..., None]
 
 
@@ -322,12 +317,10 @@ class KLDivLoss(Loss):
         return target
 
     def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
-        """Σ t (log t − log p)."""
         some = target > 0
         log_t = np.log(np.where(some, target, 1))
         log_p = np.where(some, prediction, 0)  # 0 · ∞ would be NaN
         return (target * (log_t - log_p)).sum(axis=-1), target
 
     def derivative(self, target: np.ndarray) -> np.ndarray:
-        """−t."""
         return -target

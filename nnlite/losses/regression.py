@@ -24,12 +24,10 @@ class MSELoss(Loss):
     equations: ClassVar = {"forward": "ℓ = (p − t)²", "prediction": "dL/dp = 2 (p − t) / D"}
 
     def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
-        """d²."""
         d = prediction - target
         return d * d, d
 
     def derivative(self, d: np.ndarray) -> np.ndarray:
-        """2 d."""
         return 2 * d
 
 
@@ -48,12 +46,10 @@ class MAELoss(Loss):
     equations: ClassVar = {"forward": "ℓ = |p − t|", "prediction": "dL/dp = sign(p − t) / D"}
 
     def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
-        """|d|."""
         d = prediction - target
         return np.abs(d), d
 
     def derivative(self, d: np.ndarray) -> np.ndarray:
-        """sign(d)."""
         return np.sign(d)
 
 
@@ -81,14 +77,12 @@ class HuberLoss(Loss):
         self.delta = delta
 
     def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
-        """c (|d| − ½ c)."""
         d = prediction - target
         size = np.abs(d)
         c = np.minimum(size, float(self.delta))  # a NumPy scalar would turn float32 into float64
         return c * (size - 0.5 * c), d
 
     def derivative(self, d: np.ndarray) -> np.ndarray:
-        """d within [−δ, δ]."""
         delta = float(self.delta)
         return np.clip(d, -delta, delta)
 
@@ -113,7 +107,6 @@ class LogCoshLoss(Loss):
     }
 
     def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
-        """Log cosh d."""
         d = prediction - target
         size = np.abs(d)
         a = np.minimum(size, 80)
@@ -121,7 +114,6 @@ class LogCoshLoss(Loss):
         return np.log1p(2 * s * s) + (size - a), d
 
     def derivative(self, d: np.ndarray) -> np.ndarray:
-        """Tanh d."""
         return np.tanh(d)
 
 
@@ -165,7 +157,6 @@ class PoissonNLLLoss(Loss):
         return target
 
     def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
-        """λ − t log λ."""
         if self.log_input:
             rate = np.exp(prediction)
             return rate - target * prediction, rate, target
@@ -173,6 +164,5 @@ class PoissonNLLLoss(Loss):
         return prediction - target * np.log(rate), rate, target
 
     def derivative(self, rate: np.ndarray, target: np.ndarray) -> np.ndarray:
-        """λ − t, or (λ − t)/λ."""
         d = rate - target
         return d if self.log_input else d / rate

@@ -82,7 +82,6 @@ class Mean(Metric):
         self.reset()
 
     def reset(self) -> None:
-        """Both sums at zero."""
         self._total = self._weight = 0.0
 
     def _add(self, values: np.ndarray, weight: np.ndarray | None) -> None:

@@ -104,7 +104,6 @@ class Accuracy(ClassMetric, Mean):
     def update(
         self, prediction: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None = None
     ) -> None:
-        """Add a batch."""
         (guess, actual, weight), _ = self.decide(prediction, target, sample_weight)
         self._add(guess == actual, weight)
 
@@ -125,7 +124,6 @@ class TopKAccuracy(Following, Mean):
     def update(
         self, prediction: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None = None
     ) -> None:
-        """Add a batch."""
         prediction = numbers(self, "prediction", prediction)
         target = numbers(self, "target", target)
         if is_single(prediction):
@@ -152,13 +150,11 @@ class ConfusionMatrix(ClassMetric):
     """
 
     def reset(self) -> None:
-        """No counts."""
         self._counts = np.zeros((0, 0))
 
     def update(
         self, prediction: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None = None
     ) -> None:
-        """Add a batch."""
         (guess, actual, weight), classes = self.decide(prediction, target, sample_weight)
         # as numbers: flags would pick rows instead of counting as 0 and 1
         place = tuple(taken.astype(np.intp, copy=False) for taken in (actual, guess))
@@ -186,14 +182,12 @@ class _PerClass(ClassMetric):
     """
 
     def reset(self) -> None:
-        """No counts."""
         self._tally = np.zeros((3, 0))  # hits, taken, there of each class; of two, of class 1
         self._weight = 0.0
 
     def update(
         self, prediction: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None = None
     ) -> None:
-        """Add a batch."""
         (guess, actual, weight), classes = self.decide(prediction, target, sample_weight)
         if guess.ndim == 2:
             flags = np.array([guess & actual, guess, actual])  # (3, R, C)
@@ -242,7 +236,6 @@ class Precision(_PerClass):
     """
 
     def share(self, hits: np.ndarray, taken: np.ndarray, there: np.ndarray) -> np.ndarray:
-        """Hits / taken."""
         return _ratio(hits, taken)
 
 
@@ -257,7 +250,6 @@ class Recall(_PerClass):
     """
 
     def share(self, hits: np.ndarray, taken: np.ndarray, there: np.ndarray) -> np.ndarray:
-        """Hits / there."""
         return _ratio(hits, there)
 
 
@@ -272,7 +264,6 @@ class F1(_PerClass):
     """
 
     def share(self, hits: np.ndarray, taken: np.ndarray, there: np.ndarray) -> np.ndarray:
-        """2 hits / (taken + there)."""
         return _ratio(2 * hits, taken + there)
 
 

@@ -17,7 +17,6 @@ class MeanAbsoluteError(Mean):
     def update(
         self, prediction: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None = None
     ) -> None:
-        """Add a batch."""
         prediction, target = alike(self, prediction, target)
         weight = spread(self, sample_weight, target.shape)
         self._add(np.abs(prediction - target), weight)
@@ -35,7 +34,6 @@ class R2(Metric):
         self.reset()
 
     def reset(self) -> None:
-        """No batches."""
         self._weight: Any = 0.0
         self._mean: Any = 0.0
         self._spread: Any = 0.0

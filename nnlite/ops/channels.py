@@ -4,7 +4,7 @@ With 32 channels, adding a bias makes NumPy start a new inner loop every 32 valu
 read as one, k·C ≈ 8,192 values wide, and the factors are repeated k times: three times as fast
 (and the rounding errors of sums are smaller: k short sums instead of a long one).
 Passes over the same array run block by block, so that all but the first find it in the cache. A
-column sum is the product 1ᵀ X, which BLAS runs twice as fast as NumPy its sum.
+column sum is the product 1ᵀ x, which BLAS runs twice as fast as NumPy its sum.
 
 Arrays here are (B, R, k·C): B groups of rows that share their factors (one for batch
 normalization, one per sample for the others). Factors and sums are (B, C).
@@ -65,7 +65,7 @@ def moments(x: np.ndarray, channels: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def sums_along(g: np.ndarray, x: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Σ g and Σ (x − mean) ⊙ g over the rows, each (B, C)."""
+    """The sums Σ g and Σ (x − mean) ⊙ g over the rows, each (B, C)."""
     mean_wide, channels = _spread(mean, x), mean.shape[-1]
 
     def sums(block: Index) -> tuple[slice, np.ndarray, np.ndarray]:

@@ -27,7 +27,7 @@ def times(x: np.ndarray, w: np.ndarray) -> np.ndarray:
 
 
 def times_transposed(g: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """G Wᵀ for g (…, out) and w (in, out).
+    """The product g Wᵀ for g (…, out) and w (in, out).
 
     OpenBLAS has fast paths for small products of matrices as they lie in memory, and none for a
     transposed right factor: (64, 64) times (128, 64)ᵀ takes 35 µs, and 13 µs with the transpose
@@ -38,7 +38,7 @@ def times_transposed(g: np.ndarray, w: np.ndarray) -> np.ndarray:
 
 
 def sum_rows(g: np.ndarray) -> np.ndarray:
-    """Σₙ gₙ for g (…, N, C), as a bias's gradient, by the product 1ᵀ G.
+    """Σₙ gₙ for g (…, N, C), as a bias's gradient, by the product 1ᵀ g.
 
     A third of the time of `add.reduce` on few rows, half of it on many. Many rows are first summed
     in runs, because the rounding error of one long sum grows with its length.
@@ -54,7 +54,7 @@ def sum_rows(g: np.ndarray) -> np.ndarray:
 
 
 def sum_columns(x: np.ndarray) -> np.ndarray:
-    """Σⱼ xⱼ along the last axis of x (…, C), as the product X 1."""
+    """Σⱼ xⱼ along the last axis of x (…, C), as the product x 1."""
     c = x.shape[-1]
     return x.reshape(-1, c).dot(_ones(c, x.dtype)).reshape(x.shape[:-1])
 

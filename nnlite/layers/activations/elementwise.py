@@ -47,7 +47,6 @@ class Elementwise(Layer):
         raise NotImplementedError(f"{type(self).__name__} must define derivative(...)")
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """y = f(x)."""
         self.check_floating(x)
         # NumPy's functions turn an array without axes into a scalar
         returned = self.function(x if x.ndim else x.reshape(1))
@@ -61,7 +60,6 @@ class Elementwise(Layer):
         return y
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
-        """dL/dx = G ⊙ f′(x)."""
         shape, *saved = self.saved()
         self.check_grad_output(grad_output, shape)
         if not shape:
@@ -97,12 +95,10 @@ class Lambda(Layer):
         self.gradient = gradient
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """y = function(x)."""
         y = self.function(x)
         self.save_for_backward(x)
         return y
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
-        """dL/dx = gradient(G, x)."""
         (x,) = self.saved()
         return self.gradient(grad_output, x)

@@ -30,12 +30,10 @@ class ReLU(Elementwise):
     equations: ClassVar = {"forward": "y = max(x, 0)", "input": "dL/dx = G ⊙ [y > 0]"}
 
     def function(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
-        """max(x, 0)."""
         y = relu(x)
         return y, y
 
     def derivative(self, y: np.ndarray) -> np.ndarray:
-        """[y > 0]."""
         return y > 0
 
 
@@ -60,11 +58,9 @@ class LeakyReLU(Elementwise):
         self.negative_slope = negative_slope
 
     def function(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
-        """X, or a x where x is negative."""
         return x * self.derivative(x), x
 
     def derivative(self, x: np.ndarray) -> np.ndarray:
-        """1, or a where x is negative."""
         return np.where(x > 0, x.dtype.type(1), x.dtype.type(self.negative_slope))
 
 
@@ -98,7 +94,6 @@ class PReLU(Layer):
         self.weight = Parameter(np.full(num_parameters, float(init)))
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """X, or a x where x is negative."""
         self.check_floating(x)
         if self.num_parameters != 1 and x.shape[-1:] != self.weight.shape:
             raise ValueError(f"{self!r}: expected (N, …, {self.num_parameters}), got {x.shape}")
@@ -108,7 +103,6 @@ class PReLU(Layer):
         return y
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
-        """dL/da and dL/dx."""
         (x,) = self.saved()
         self.check_grad_output(grad_output, x.shape)
         d_slope = grad_output * np.minimum(x, 0)  # (N, …, C)
@@ -131,12 +125,10 @@ class ReLU6(Elementwise):
     equations: ClassVar = {"forward": "y = min(max(x, 0), 6)", "input": "dL/dx = G ⊙ [0 < y < 6]"}
 
     def function(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
-        """x within [0, 6]."""
         y = np.clip(x, 0, 6)
         return y, y
 
     def derivative(self, y: np.ndarray) -> np.ndarray:
-        """[0 < y < 6]."""
         return (y > 0) & (y < 6)
 
 
@@ -152,7 +144,6 @@ class _Exponential(Elementwise):
     alpha: float
 
     def function(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
-        """λ (max(x, 0) + α (e^(min(x, 0)/τ) − 1))."""
         # NumPy scalars, where an argument is one, would turn float32 into float64
         alpha, temperature = float(self.alpha), float(self.temperature)
         # below −1000 τ the exponential is 0; the bounds keep x/τ from overflowing
@@ -161,7 +152,6 @@ class _Exponential(Elementwise):
         return y, y, below
 
     def derivative(self, y: np.ndarray, below: np.ndarray) -> np.ndarray:
-        """λ for y > 0, λα/τ e^(min(x, 0)/τ) otherwise."""
         at_zero = self.scale * float(self.alpha) / float(self.temperature)
         slope = at_zero * np.exp(below)
         if at_zero == self.scale:  # no kink: e⁰ = 1 gives the slope above 0 as well
@@ -231,7 +221,7 @@ class CELU(_Exponential):
 
     @property
     def temperature(self) -> float:  # type: ignore[override]  # α serves as τ too
-        """τ = α."""
+        """α, which serves as τ too."""
         return self.alpha
 
 
@@ -259,13 +249,11 @@ class HardTanh(Elementwise):
         self.max_val = max_val
 
     def function(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
-        """x within the bounds."""
         # NumPy scalars, where an argument is one, would turn float32 into float64
         y = np.clip(x, float(self.min_val), float(self.max_val))
         return y, y
 
     def derivative(self, y: np.ndarray) -> np.ndarray:
-        """1 inside the bounds, 0 outside."""
         low, high = y.dtype.type(self.min_val), y.dtype.type(self.max_val)
         return (y > low) & (y < high)
 
@@ -286,12 +274,10 @@ class HardSigmoid(Elementwise):
     }
 
     def function(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
-        """x + 3 within [0, 6], over 6; the sum is exact near its root."""
-        y = np.clip(x + 3, 0, 6) / 6
+        y = np.clip(x + 3, 0, 6) / 6  # the sum is exact near its root
         return y, y
 
     def derivative(self, y: np.ndarray) -> np.ndarray:
-        """1/6 on the slope."""
         return ((y > 0) & (y < 1)) * y.dtype.type(1 / 6)
 
 
@@ -312,13 +298,11 @@ class HardSwish(Elementwise):
     }
 
     def function(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
-        """x · hardsigmoid(x); below −3, where that is 0, x might be infinite."""
-        z = np.maximum(x, -3)
+        z = np.maximum(x, -3)  # below, y is 0, and x might be infinite
         return z * (np.minimum(z + 3, 6) / 6), x
 
     def derivative(self, x: np.ndarray) -> np.ndarray:
-        """x/3 + ½ = (x + 1.5)/3 between the kinks, 0 below and 1 above."""
-        between = (x + 1.5) / 3
+        between = (x + 1.5) / 3  # x/3 + ½
         between[x <= -3] = 0
         between[x >= 3] = 1
         return between

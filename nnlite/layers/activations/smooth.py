@@ -29,12 +29,10 @@ class Sigmoid(Elementwise):
     equations: ClassVar = {"forward": "y = 1 / (1 + e⁻ˣ)", "input": "dL/dx = G ⊙ y / (1 + eˣ)"}
 
     def function(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
-        """σ(x)."""
         y, rest = sigmoid_and_rest(x)
         return y, y, rest
 
     def derivative(self, y: np.ndarray, rest: np.ndarray) -> np.ndarray:
-        """y (1 − y)."""
         return y * rest
 
 
@@ -53,17 +51,16 @@ class Tanh(Elementwise):
     equations: ClassVar = {"forward": "y = tanh(x)", "input": "dL/dx = G / cosh² x"}
 
     def function(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
-        """tanh(x)."""
         return np.tanh(x), x
 
     def derivative(self, x: np.ndarray) -> np.ndarray:
-        """1 / cosh² x, as (2c / (1 + c²))²; in place, because this is every tanh's extra cost."""
+        # in place, because this is every tanh's extra cost
         c = np.exp(-np.abs(x))
         s = c * c
         s += 1
         c /= s
         c += c
-        c *= c
+        c *= c  # (2c / (1 + c²))²
         return c
 
 
@@ -81,14 +78,12 @@ class SiLU(Elementwise):
     equations: ClassVar = {"forward": "y = x σ(x)", "input": "dL/dx = G ⊙ (σ(x) + y / (1 + eˣ))"}
 
     def function(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
-        """x σ(x)."""
         x = np.maximum(x, -FAR)
         s, rest = sigmoid_and_rest(x)
         y = x * s
         return y, y, s, rest
 
     def derivative(self, y: np.ndarray, s: np.ndarray, rest: np.ndarray) -> np.ndarray:
-        """σ + y (1 − σ)."""
         return s + np.minimum(y, FAR) * rest
 
 
@@ -115,16 +110,14 @@ class GELU(Elementwise):
         self.approximate = approximate
 
     def function(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
-        """max(x, 0) − a Q."""
         z = np.clip(x, -40, 40)  # beyond, Q and φ are 0
         a = np.abs(z)
         tail, density = self._tail(a)
-        y = relu(x) - a * tail
+        y = relu(x) - a * tail  # max(x, 0) − a Q
         return y, z, tail, density
 
     def derivative(self, x: np.ndarray, tail: np.ndarray, density: np.ndarray) -> np.ndarray:
-        """Φ(x) + x φ(x), with Φ(x) = |[x > 0] − Q|."""
-        cdf = np.abs((x > 0) - tail)
+        cdf = np.abs((x > 0) - tail)  # Φ(x) is Q for x ≤ 0, and 1 − Q above
         return cdf + x * density
 
     def _tail(self, a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -155,7 +148,6 @@ class Mish(Elementwise):
     }
 
     def function(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
-        """x t."""
         x = np.maximum(x, -FAR)
         z = np.minimum(x, 22)  # beyond, t is 1 to the last bit
         e = np.exp(z)
@@ -167,7 +159,6 @@ class Mish(Elementwise):
     def derivative(
         self, x: np.ndarray, e: np.ndarray, t: np.ndarray, rest: np.ndarray
     ) -> np.ndarray:
-        """t + x eˣ (1 + eˣ) r²."""
         return t + x * (e * (1 + e) * (rest * rest))
 
 
@@ -189,11 +180,9 @@ class Softplus(Elementwise):
         self.beta = beta
 
     def function(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
-        """max(x, 0) + log(1 + e^(−β|x|)) / β."""
         return relu(x) + bend(self._near(x)) / float(self.beta), x
 
     def derivative(self, x: np.ndarray) -> np.ndarray:
-        """σ(βx)."""
         return sigmoid(self._near(x))
 
     def _near(self, x: np.ndarray) -> np.ndarray:
@@ -215,11 +204,9 @@ class LogSigmoid(Elementwise):
     equations: ClassVar = {"forward": "y = −log(1 + e⁻ˣ)", "input": "dL/dx = G ⊙ σ(−x)"}
 
     def function(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
-        """−softplus(−x)."""
         return -softplus(-x), x
 
     def derivative(self, x: np.ndarray) -> np.ndarray:
-        """σ(−x)."""
         return sigmoid(-x)
 
 
@@ -237,15 +224,13 @@ class Softsign(Elementwise):
     equations: ClassVar = {"forward": "y = x / (1 + |x|)", "input": "dL/dx = G / (1 + |x|)²"}
 
     def function(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
-        """x / s."""
         largest = float(np.finfo(x.dtype).max)
         x = np.clip(x, -largest, largest)  # ∞/∞ would be NaN
         s = 1 + np.abs(x)
         return x / s, s
 
     def derivative(self, s: np.ndarray) -> np.ndarray:
-        """1 / s², as (1/s)²: s² might overflow."""
-        r = 1 / s
+        r = 1 / s  # s² might overflow
         return r * r
 
 
@@ -277,7 +262,6 @@ class GLU(Layer):
         return (self.axis,)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """a ⊙ σ(b)."""
         self.check_floating(x)
         check_axis(self, self.axis, x.shape)
         if x.shape[self.axis] % 2:
@@ -289,8 +273,8 @@ class GLU(Layer):
         return y
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
-        """[dL/da, dL/db]."""
         a, s, rest = self.saved()
         self.check_grad_output(grad_output, a.shape)
         d_a = grad_output * s
-        return np.concatenate([d_a, d_a * (a * rest)], axis=self.axis)
+        d_b = d_a * (a * rest)
+        return np.concatenate([d_a, d_b], axis=self.axis)

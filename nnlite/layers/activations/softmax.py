@@ -21,7 +21,7 @@ class _AlongAxis(Layer):
         self.axis = axis
 
     def scores(self, x: np.ndarray | Padded) -> tuple[np.ndarray, np.ndarray | None]:
-        """X, checked, and where its sequences end.
+        """The data of x, checked, and where its sequences end.
 
         Along time, what stands beyond becomes −∞: e^−∞ = 0 takes no part in a sum.
         """
@@ -62,14 +62,12 @@ class Softmax(_AlongAxis):
     equations: ClassVar = {"forward": "p = eˣ / Σ eˣ", "input": "dL/dx = p ⊙ (G − Σⱼ Gⱼ pⱼ)"}
 
     def forward(self, x: np.ndarray | Padded) -> Any:
-        """The probabilities."""
         scores, lengths = self.scores(x)
         p = softmax(scores, self.axis)
         self.save_for_backward(p, lengths)
         return ended(p, lengths)
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
-        """The product with the full Jacobian."""
         p, lengths = self.saved()
         self.check_grad_output(grad_output, p.shape)
         grad_output = within(grad_output, lengths)
@@ -97,14 +95,12 @@ class LogSoftmax(_AlongAxis):
     equations: ClassVar = {"forward": "y = x − log Σ eˣ", "input": "dL/dx = G − e^y Σⱼ Gⱼ"}
 
     def forward(self, x: np.ndarray | Padded) -> Any:
-        """The log-probabilities."""
         scores, lengths = self.scores(x)
         y = log_softmax(scores, self.axis)
         self.save_for_backward(y, lengths)
         return ended(y, lengths)
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
-        """The product with the full Jacobian."""
         y, lengths = self.saved()
         self.check_grad_output(grad_output, y.shape)
         grad_output = within(grad_output, lengths)

@@ -26,19 +26,16 @@ class _Branches(Container):
         self.check_children()
 
     def children(self) -> list[tuple[str, Layer]]:
-        """Each branch with its index."""
         return [(f"branch {index}", branch) for index, branch in enumerate(self.branches)]
 
     @whole_or_nothing
     def forward(self, x: Any) -> Any:
-        """Each branch on the same x, then combined."""
         outputs = [self.forward_child(place, branch, x) for place, branch in self.children()]
         y = self.combine([plain(output) for output in outputs])
         return joined_padding(f"{type(self).__name__}: branches", y, outputs)
 
     @whole_or_nothing
     def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
-        """Each branch on its part of the gradient; dL/dx is the sum."""
         d_inputs = [
             self.backward_child(place, branch, d_branch, self.needs_input_grad)
             for (place, branch), d_branch in zip(
@@ -79,12 +76,10 @@ class Concat(_Branches):
     equations: ClassVar = {"forward": "y = [f₁(x), f₂(x), …]", "input": "dL/dx = Σᵦ Gᵦ Jᵦ"}
 
     def combine(self, outputs: list[np.ndarray]) -> np.ndarray:
-        """Joined along the last axis."""
         self.save_for_backward(ends_of(outputs, f"{type(self).__name__}: branches"))
         return np.concatenate(outputs, axis=-1)
 
     def split(self, grad_output: np.ndarray) -> list[np.ndarray]:
-        """Cut where the branches were joined."""
         (ends,) = self.saved()
         return np.split(grad_output, ends, axis=-1)
 
@@ -104,7 +99,6 @@ class Add(_Branches):
     equations: ClassVar = {"forward": "y = f₁(x) + f₂(x) + …", "input": "dL/dx = Σᵦ G Jᵦ"}
 
     def combine(self, outputs: list[np.ndarray]) -> np.ndarray:
-        """The sum of the outputs."""
         shapes = [output.shape for output in outputs]
         if len(set(shapes)) > 1:
             raise ValueError(
@@ -117,7 +111,6 @@ class Add(_Branches):
         return y
 
     def split(self, grad_output: np.ndarray) -> list[np.ndarray]:
-        """The same gradient for each."""
         self.saved()
         return [grad_output for _ in self.children()]
 
@@ -145,6 +138,5 @@ class Residual(Add):
         self.check_children()
 
     def children(self) -> list[tuple[str, Layer]]:
-        """The branch and the shortcut."""
         shortcut = self._identity if self.shortcut is None else self.shortcut
         return [("branch", self.branch), ("shortcut", shortcut)]

@@ -43,12 +43,10 @@ class Parallel(Container):
         self.check_children()
 
     def children(self) -> list[tuple[str, Layer]]:
-        """Each layer with its input's index."""
         return [(f"input {index}", layer) for index, layer in enumerate(self.layers)]
 
     @whole_or_nothing
     def forward(self, x: Any) -> Any:
-        """Each element through its layer."""
         self._check_elements("x", x)
         y = tuple(
             self.forward_child(place, layer, each)
@@ -95,7 +93,6 @@ class Join(Layer):
     equations: ClassVar = {"forward": "y = [x₁, x₂, …]", "input": "dL/dxᵢ = Gᵢ"}
 
     def forward(self, x: Any) -> Any:
-        """Joined along the last axis."""
         if not isinstance(x, tuple) or not x:
             raise TypeError(
                 f"Join: expected a tuple of arrays, as Parallel returns it, got {type(x).__name__}"
@@ -107,6 +104,5 @@ class Join(Layer):
         return joined_padding("Join: arrays", y, x)
 
     def backward(self, grad_output: np.ndarray) -> Any:
-        """Cut where the elements were joined."""
         (ends,) = self.saved()
         return tuple(np.split(grad_output, ends, axis=-1))

@@ -36,12 +36,10 @@ class Sequential(Container):
         self.check_children()
 
     def children(self) -> list[tuple[str, Layer]]:
-        """Each layer with its index."""
         return self._children
 
     @whole_or_nothing
     def forward(self, x: Any) -> Any:
-        """Through the layers, first to last."""
         for place, layer in self._children:
             x = self.forward_child(place, layer, x)
         self.save_for_backward()
@@ -49,7 +47,6 @@ class Sequential(Container):
 
     @whole_or_nothing
     def backward(self, grad_output: Any) -> Any:
-        """Back through the layers, last to first."""
         self.saved()
         lowest = 0 if self.needs_input_grad else self._lowest_with_parameters()
         grad = grad_output

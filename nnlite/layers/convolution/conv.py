@@ -55,11 +55,9 @@ class _Conv(Convolution):
         self.set_parameters((*field, in_channels // groups, out_channels), bias, rng)
 
     def out_size(self, size: Pair) -> Pair:
-        """⌊(L + p₀ + p₁ − d (k − 1) − 1)/s⌋ + 1, along each axis."""
         return self._geometry.out_size(size)
 
     def forward(self, x: np.ndarray | Padded) -> Any:
-        """y = x ⋆ W + b."""
         data, lengths = data_and_lengths(x)
         images = self.images(data, lengths)
         size, geometry = (images.shape[1], images.shape[2]), self._geometry
@@ -77,7 +75,6 @@ class _Conv(Convolution):
         return ended(self.lower(y), ends)
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
-        """dL/dW, dL/db and dL/dx; the last only when somebody upstream needs it."""
         x, lengths, ends = self.saved()
         geometry = self._geometry
         out = self.out_size((x.shape[1], x.shape[2]))

@@ -79,7 +79,6 @@ class _ConvTranspose(Convolution):
         return self.weight.data.reshape(super().kernel_shape(self.weight.shape)).swapaxes(2, 3)
 
     def out_size(self, size: Pair) -> Pair:
-        """(L − 1) s − p₀ − p₁ + d (k − 1) + 1 + output padding, along each axis."""
         geometry = self._geometry
         height, width = (
             (n - 1) * s - sum(p) + reach + extra
@@ -95,7 +94,6 @@ class _ConvTranspose(Convolution):
         return height, width
 
     def forward(self, x: np.ndarray | Padded) -> Any:
-        """y = x ∗ W + b."""
         data, lengths = data_and_lengths(x)
         images = self.images(data, lengths)
         size, geometry = (images.shape[1], images.shape[2]), self._geometry
@@ -112,7 +110,6 @@ class _ConvTranspose(Convolution):
         return ended(self.lower(y), ends)
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
-        """dL/dW, dL/db and dL/dx; the last only when somebody upstream needs it."""
         x, lengths, ends = self.saved()
         size, geometry = (x.shape[1], x.shape[2]), self._geometry
         g = self.gradient_images(grad_output, len(x), self.out_size(size), ends)

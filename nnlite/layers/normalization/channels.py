@@ -84,7 +84,6 @@ class ChannelNorm(Layer):
         return f"(N, …, {self._channels})"
 
     def forward(self, x: np.ndarray | Padded) -> Any:
-        """y = γ ⊙ x̂ + β, as one factor and one term per channel: y = (γ r) x + (β − γ r μ)."""
         self.check_input(x)
         values, mask = (x.data[x.mask], x.mask) if isinstance(x, Padded) else (x, None)
         rows = wide_rows(values, self.groups(values))
@@ -99,7 +98,6 @@ class ChannelNorm(Layer):
         return Padded(_put_back(y, mask), x.lengths) if isinstance(x, Padded) else y
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
-        """dL/dγ, dL/dβ, and dL/dx through x, μ and σ²."""
         x, mask, mean, rstd, own = self.saved()
         if mask is None:
             self.check_grad_output(grad_output, x.shape)
@@ -166,7 +164,6 @@ class BatchNorm(ChannelNorm):
         self.running_var = Buffer(np.ones(num_features))
 
     def groups(self, x: np.ndarray) -> int:
-        """One: the batch."""
         return 1
 
     def check_input(self, x: Any) -> None:
@@ -235,7 +232,6 @@ class BatchNorm1d(BatchNorm):
     min_batch = 2
 
     def expected(self) -> str:
-        """The shapes that are taken, for messages."""
         return f"(N, {self.num_features}) or (N, L, {self.num_features})"
 
 
@@ -261,7 +257,6 @@ class BatchNorm2d(BatchNorm):
     ranks: ClassVar = (4,)
 
     def expected(self) -> str:
-        """The shape that is taken, for messages."""
         return f"(N, H, W, {self.num_features})"
 
 
@@ -346,7 +341,6 @@ class InstanceNorm2d(ChannelNorm):
         self.num_features = num_features
 
     def expected(self) -> str:
-        """The shape that is taken, for messages."""
         return f"(N, H, W, {self.num_features})"
 
     def check_input(self, x: np.ndarray) -> None:

@@ -36,7 +36,6 @@ class FeatureNorm(Layer):
         raise NotImplementedError
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """y = γ ⊙ x̂ + β."""
         self.check_floating(x)
         if x.ndim < 2 or x.shape[-1] != self.num_features:
             hint = layout_hint(x.shape, self.num_features, BATCHED)
@@ -54,7 +53,6 @@ class FeatureNorm(Layer):
         return y.reshape(x.shape)
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
-        """dL/dγ, dL/dβ, and dL/dx through x and the statistics."""
         shape, x_hat, rstd = self.saved()
         self.check_grad_output(grad_output, shape)
         d_rows = grad_output.reshape(x_hat.shape)
@@ -105,7 +103,6 @@ class LayerNorm(FeatureNorm):
         self.bias = Parameter(np.zeros(num_features)) if affine else None
 
     def centred(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """x without the mean of each row."""
         mean = (x @ np.ones(self.num_features, x.dtype))[:, None] / self.num_features  # (R, 1)
         return np.subtract(x, mean, out=out)
 
@@ -137,5 +134,4 @@ class RMSNorm(FeatureNorm):
         super().__init__(num_features, eps, affine)
 
     def centred(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """x as it is."""
         return x

@@ -25,7 +25,6 @@ class AxisMaps(Layer):
         raise NotImplementedError
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """y = A_H x A_Wᵀ."""
         check_channels_last(self, x, 2)
         a_h, a_w = (self.axis_map(i, x.shape[1 + i]).astype(x.dtype) for i in (0, 1))
         y = _map_axes(x, a_h, a_w)
@@ -33,7 +32,6 @@ class AxisMaps(Layer):
         return y
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
-        """dL/dX = A_Hᵀ G A_W."""
         a_h, a_w, shape = self.saved()
         self.check_grad_output(grad_output, shape)
         return _map_axes(grad_output, a_h.T, a_w.T)
@@ -93,7 +91,6 @@ class Upsample2d(AxisMaps):
         return a
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """The larger image."""
         if self.mode == "bilinear":
             return super().forward(x)
         check_channels_last(self, x, 2)
@@ -107,7 +104,6 @@ class Upsample2d(AxisMaps):
         return y
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
-        """The gradient at the smaller size."""
         if self.mode == "bilinear":
             return super().backward(grad_output)
         windows, shape = self.saved()
@@ -145,7 +141,6 @@ class ZeroPad2d(Layer):
         self._sides = check_sizes("ZeroPad2d: padding", padding, 4, least=0)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """x with zeros around it."""
         self.check_array(x)
         if x.ndim != 4:
             hint = sample_hint(x.shape, (4,))
@@ -158,7 +153,6 @@ class ZeroPad2d(Layer):
         return y
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
-        """G without the border."""
         (shape,) = self.saved()
         self.check_grad_output(grad_output, shape)
         left, right, top, bottom = self._sides

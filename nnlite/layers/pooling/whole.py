@@ -41,7 +41,6 @@ class GlobalAvgPool(GlobalPool):
     equations: ClassVar = {"forward": "y = 1/P Σₚ xₚ", "input": "dL/dxₚ = G / P"}
 
     def forward(self, x: np.ndarray | Padded) -> np.ndarray:
-        """The mean over all positions."""
         rows, counts = self.positions(x, 0.0)
         number: Any = rows.shape[1] if counts is None else counts[:, None].astype(rows.dtype)
         y = sum_rows(rows) / number
@@ -49,7 +48,6 @@ class GlobalAvgPool(GlobalPool):
         return y
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
-        """An equal share for every position."""
         shape, number, counts = self.saved()
         self.check_grad_output(grad_output, (shape[0], shape[-1]))
         d_x = np.empty((shape[0], math.prod(shape[1:-1]), shape[-1]), grad_output.dtype)
@@ -66,7 +64,6 @@ class GlobalMaxPool(GlobalPool):
     }
 
     def forward(self, x: np.ndarray | Padded) -> np.ndarray:
-        """The maximum over all positions."""
         rows, _ = self.positions(x, -np.inf)
         first = rows.argmax(axis=1)[:, None]  # (N, 1, C)
         y = np.take_along_axis(rows, first, axis=1)[:, 0]
@@ -74,7 +71,6 @@ class GlobalMaxPool(GlobalPool):
         return y
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
-        """G where the maximum was."""
         first, shape = self.saved()
         self.check_grad_output(grad_output, (shape[0], shape[-1]))
         d_x = np.zeros((shape[0], math.prod(shape[1:-1]), shape[-1]), grad_output.dtype)
@@ -164,7 +160,6 @@ class AdaptiveAvgPool2d(AxisMaps):
         self._output = check_sizes("AdaptiveAvgPool2d: output_size", output_size, 2)
 
     def axis_map(self, axis: int, size: int) -> np.ndarray:
-        """A of one axis, (output, size)."""
         count = self._output[axis]
         i, position = np.arange(count)[:, None], np.arange(size)
         begin, end = i * size // count, -(-(i + 1) * size // count)

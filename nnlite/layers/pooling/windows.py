@@ -118,7 +118,6 @@ class MaxPool(Pool):
         super().__init__(kernel_size, stride, padding, ceil_mode)
 
     def forward(self, x: np.ndarray | Padded) -> Any:
-        """The largest value of each window."""
         data, lengths = data_and_lengths(x)
         windows, ends = self.windows(data), self.ends(lengths)
         y, above = max_windows(within(data, lengths, -np.inf), windows)
@@ -126,7 +125,6 @@ class MaxPool(Pool):
         return ended(y, ends)
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
-        """Each gradient to the value that was the maximum."""
         above, windows, shape, ends = self.saved()
         self.check_grad_output(grad_output, shape)
         return max_windows_backward(within(grad_output, ends), above, windows)
@@ -152,7 +150,6 @@ class AvgPool(Pool):
         self.count_include_pad = count_include_pad
 
     def forward(self, x: np.ndarray | Padded) -> Any:
-        """The mean of each window."""
         data, lengths = data_and_lengths(x)
         windows, ends = self.windows(data), self.ends(lengths)
         share = self._share(windows, lengths).astype(data.dtype)
@@ -162,7 +159,6 @@ class AvgPool(Pool):
         return ended(y, ends)
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
-        """An equal share of each gradient to all values of its window."""
         share, windows, shape, lengths, ends = self.saved()
         self.check_grad_output(grad_output, shape)
         return within(spread_windows(within(grad_output, ends) * share, windows), lengths)

@@ -91,12 +91,10 @@ class MultiHeadAttention(Container, Continuing):
         return self.qkv.bias
 
     def children(self) -> list[tuple[str, Layer]]:
-        """The maps before and after."""
         return [("qkv", self.qkv), ("out", self.out)]
 
     @whole_or_nothing
     def forward(self, x: Any) -> Any:
-        """Project, compare, weigh, project."""
         if isinstance(x, Padded):
             return Padded(self._attend(x.data, x.mask), x.lengths)
         return self._attend(x)
@@ -129,7 +127,6 @@ class MultiHeadAttention(Container, Continuing):
 
     @whole_or_nothing
     def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
-        """The same steps in reverse."""
         q, k, v, o, p, mask, valid = self.saved()
         self.check_grad_output(grad_output, o.shape)
         if valid is not None:

@@ -65,7 +65,6 @@ class Bidirectional(Container):
             )
 
     def children(self) -> list[tuple[str, Layer]]:
-        """Both layers."""
         return [("layer", self.layer), ("reverse", self.backwards)]
 
     @whole_or_nothing

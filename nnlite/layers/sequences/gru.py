@@ -84,7 +84,6 @@ class GRU(Recurrent):
         )  # fmt: skip
 
     def cell_options(self) -> dict[str, Any]:
-        """Where the reset gate acts."""
         return {"reset_after": self.reset_after}
 
     def step(self, t: int, run: Run, weight: np.ndarray) -> None:
@@ -99,7 +98,7 @@ class GRU(Recurrent):
         else:
             recurrent = weight[:both] @ h[t]
         gates[:2] += recurrent[:both].reshape(2, *r.shape)
-        np.tanh(gates[:2], out=gates[:2])
+        np.tanh(gates[:2], out=gates[:2])  # σ(a) = ½ tanh(½a) + ½; a came halved
         gates[:2] *= 0.5
         gates[:2] += 0.5
         if self.reset_after:
@@ -109,7 +108,7 @@ class GRU(Recurrent):
             n += weight[both:] @ kept
         np.tanh(n, out=n)
         np.multiply(z, h[t] - n, out=h[t + 1])
-        h[t + 1] += n
+        h[t + 1] += n  # (1 − z) ⊙ n + z ⊙ h_{t−1} = z ⊙ (h_{t−1} − n) + n
 
     def backward_step(self, t: int, d_states: States, run: Run) -> tuple[States, np.ndarray]:
         """The gates' gradients; with reset after, Q takes the place of h_{t−1} U_n."""

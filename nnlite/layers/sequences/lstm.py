@@ -83,23 +83,21 @@ class LSTM(Recurrent):
             self.bias.data[hidden_size : 2 * hidden_size] = forget_bias
 
     def cell_options(self) -> dict[str, Any]:
-        """The forget gate's first bias."""
         return {"forget_bias": self.forget_bias}
 
     def step(self, t: int, run: Run, weight: np.ndarray) -> None:
-        """The gates, then the cell, then what it shows."""
         h, c = run.states
         gates = run.gates[t]  # (4, H, N)
         gates += (weight @ h[t]).reshape(gates.shape)
         np.tanh(gates, out=gates)
-        for sigmoid in (gates[:2], gates[3]):
+        for sigmoid in (gates[:2], gates[3]):  # σ(a) = ½ tanh(½a) + ½; a came halved
             sigmoid *= 0.5
             sigmoid += 0.5
         i, f, g, o = gates
         np.multiply(f, c[t], out=c[t + 1])
-        c[t + 1] += i * g
+        c[t + 1] += i * g  # f ⊙ c_{t−1} + i ⊙ g
         np.tanh(c[t + 1], out=run.kept[t])
-        np.multiply(o, run.kept[t], out=h[t + 1])
+        np.multiply(o, run.kept[t], out=h[t + 1])  # o ⊙ tanh(c_t)
 
     def backward_step(self, t: int, d_states: States, run: Run) -> tuple[States, np.ndarray]:
         """The gates' gradients from those of h and c, (H, N) each."""

@@ -38,7 +38,6 @@ class LastStep(_OverTime):
     equations: ClassVar = {"forward": "y = x_T", "input": "dL/dx = G at the last step, else 0"}
 
     def forward(self, x: np.ndarray | Padded) -> np.ndarray:
-        """The last step."""
         data = self.unpack(x)
         last = x.lengths - 1 if isinstance(x, Padded) else -1
         y = data[np.arange(len(data)), last]
@@ -46,7 +45,6 @@ class LastStep(_OverTime):
         return y
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
-        """The gradient where the step was taken from."""
         shape, last = self.saved()
         self.check_grad_output(grad_output, (shape[0], *shape[2:]))
         d_x = np.zeros(shape, grad_output.dtype)
@@ -69,7 +67,6 @@ class MeanOverTime(_OverTime):
     equations: ClassVar = {"forward": "y = (1/L) Σₜ xₜ", "input": "dL/dxₜ = G / L"}
 
     def forward(self, x: np.ndarray | Padded) -> np.ndarray:
-        """The mean over the steps that belong to each sequence."""
         data = self.unpack(x)
         self.check_floating(data)
         share: Any = 1 / data.shape[1]
@@ -82,7 +79,6 @@ class MeanOverTime(_OverTime):
         return y
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
-        """The same share for every step."""
         share, shape, lengths = self.saved()
         self.check_grad_output(grad_output, (shape[0], *shape[2:]))
         d_x = np.broadcast_to(grad_output[:, None] * share, shape).copy()

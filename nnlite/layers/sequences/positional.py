@@ -20,11 +20,10 @@ class _Positions(Continuing):
     d_model: int
 
     def rows(self, start: int, stop: int, dtype: np.dtype[Any]) -> np.ndarray:
-        """P from position `start` to before `stop`, (stop − start, D)."""
+        """The rows of P from position `start` to before `stop`, (stop − start, D)."""
         raise NotImplementedError
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """Each time step and its row."""
         self.check_floating(x)
         if x.ndim != 3 or x.shape[-1] != self.d_model:
             hint = layout_hint(x.shape, self.d_model, (3,))
@@ -57,11 +56,9 @@ class PositionalEncoding(_Positions):
         self.d_model = d_model
 
     def rows(self, start: int, stop: int, dtype: np.dtype[Any]) -> np.ndarray:
-        """The codes of these positions."""
         return _sinusoids(start, stop, self.d_model, dtype)
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
-        """Unchanged."""
         (shape,) = self.saved()
         self.check_grad_output(grad_output, shape)
         return grad_output
@@ -115,13 +112,11 @@ class LearnedPositionalEmbedding(_Positions):
         self.weight = Parameter(first_values(weight_init or Normal(1.0), shape, rng))
 
     def rows(self, start: int, stop: int, dtype: np.dtype[Any]) -> np.ndarray:
-        """The learned rows of these positions."""
         if stop > self.max_length:
             raise ValueError(f"{self!r}: expected at most {self.max_length} time steps, got {stop}")
         return self.weight.data[start:stop]
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
-        """Adds to the rows of the positions seen; passes G on."""
         (shape,) = self.saved()
         self.check_grad_output(grad_output, shape)
         self.weight.grad[: shape[1]] += np.add.reduce(grad_output, 0)

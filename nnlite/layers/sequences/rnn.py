@@ -73,18 +73,15 @@ class RNN(Recurrent):
         )  # fmt: skip
 
     def cell_options(self) -> dict[str, str]:
-        """The activation."""
         return {"nonlinearity": self.nonlinearity}
 
     def step(self, t: int, run: Run, weight: np.ndarray) -> None:
-        """h_t = f(a_t)."""
         (h,) = run.states
         (a,) = run.gates[t]
         a += weight @ h[t]
         h[t + 1] = np.tanh(a, out=a) if self.nonlinearity == "tanh" else relu(a)
 
     def backward_step(self, t: int, d_states: States, run: Run) -> tuple[States, np.ndarray]:
-        """A_t = δ_t ⊙ f′(a_t); dL/dh_{t−1} = A_t W_hhᵀ."""
         (d_h,), h = d_states, run.states[0][t + 1]
         d_a = d_h * (1 - h * h if self.nonlinearity == "tanh" else h > 0)
         return (self.weight_hh.data @ d_a,), d_a[None]
