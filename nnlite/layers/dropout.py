@@ -57,7 +57,7 @@ def dropout_mask(
 ) -> np.ndarray:
     """0 with probability p and 1/(1 − p) otherwise.
 
-    16 random bits a value are drawn in half the time of a float; p is rounded to 2⁻¹⁶.
+    Drawing 16 random bits for a value takes half the time of a float; p is rounded to 2⁻¹⁶.
     """
     dropped = min(round(p * BITS), BITS - 1)
     kept = rng.integers(0, BITS, shape, np.uint16) >= dropped
@@ -67,7 +67,7 @@ def dropout_mask(
 class ChannelDropout(Dropout):
     """Set whole channels to zero with probability p while training; the identity in eval mode.
 
-    Neighbouring values of a channel say nearly the same, so dropping single values hides little.
+    Neighbouring values of a channel are nearly equal, so dropping single values hides little.
 
     Forward      y = x ⊙ m,  one m for each sample and channel: 1/(1 − p) with probability 1 − p,
                  else 0, so that E[y] = x

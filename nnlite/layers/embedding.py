@@ -18,7 +18,7 @@ class Embedding(Layer):
     Forward      y = W[x]
     Backward     with G = dL/dy
                  dL/dW_v = Σ G over the places where x = v;  x is whole numbers, without gradient
-                 because y_n = Σᵥ [x_n = v] W_v: a product with a one-hot matrix that nobody forms,
+                 because y_n = Σᵥ [x_n = v] W_v: a product with a one-hot matrix, never formed,
                  ∂y_n/∂W_v = [x_n = v]
     Shapes       x (N, …) integers → y (N, …, D); weight (num_embeddings, D)
     Saves        x

@@ -33,7 +33,7 @@ class BCELoss(Loss):
     }
 
     def check(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
-        """Both are probabilities."""
+        """Both must be probabilities."""
         target = check_targets(self, super().check(prediction, target))
         check_unit(self, "prediction", prediction, "; for scores use BCEWithLogitsLoss")
         return target
@@ -58,8 +58,8 @@ class BCEWithLogitsLoss(Loss):
     Backward     dℓ/dz = (1 − t) σ(z) − c t (1 − σ(z)), which for c = 1 is σ(z) − t
                  with 1 − σ(z) = 1 / (1 + eᶻ), exact where σ(z) is near 1
     Shapes       prediction and target alike; t between 0 and 1
-    Args         pos_weight: c, what a positive counts against a negative; a number, or one per
-                 last axis (default None: 1)
+    Args         pos_weight: c, how much a positive counts against a negative; a number, or one
+                 for each entry of the last axis (default None: 1)
                  reduction: "mean" (over all values, default) or "sum"
     Raises       ValueError: when the shapes differ, pos_weight's too, or t leaves [0, 1]
     Source       standard result
@@ -79,7 +79,7 @@ class BCEWithLogitsLoss(Loss):
         self.pos_weight = pos_weight
 
     def check(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
-        """The targets are probabilities; a weight for each of the last axis, or one for all."""
+        """Targets must be probabilities; pos_weight is one number, or has the last axis's size."""
         target = super().check(prediction, target)
         shape = np.asarray(self.pos_weight).shape
         if shape not in ((), prediction.shape[-1:]):

@@ -80,7 +80,7 @@ class _ClassLoss(Loss):
         """v: the weight of each row's class, 0 for ignored rows; None when all are 1."""
         by_class = None if self.weight is None else np.asarray(self.weight, prediction.dtype)
         if self.ignore_index < 0 <= target.item(target.argmin()):
-            # as a rule an ignored class is below 0, and there is none
+            # the usual case: ignored classes are below 0, and no target is
             return None if by_class is None else by_class[target]
         kept = target != self.ignore_index
         if by_class is None:
@@ -310,7 +310,7 @@ class KLDivLoss(Loss):
     }
 
     def check(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
-        """Probabilities are not negative."""
+        """Targets must not be negative."""
         target = super().check(prediction, target)
         if target.min() < 0:
             raise ValueError(f"{self!r}: targets are probabilities and cannot be negative")

@@ -145,7 +145,7 @@ class PoissonNLLLoss(Loss):
         self.eps = eps
 
     def check(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
-        """Counts are not negative, and neither is a rate."""
+        """Targets are counts and must not be negative, nor may a rate be."""
         target = super().check(prediction, target)
         if target.min() < 0:
             raise ValueError(f"{self!r}: targets are counts and cannot be negative")

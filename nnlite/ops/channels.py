@@ -39,8 +39,9 @@ def moments(x: np.ndarray, channels: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean and mean squared deviation of each channel: (B, R, k·C) → (B, C) and (B, C).
 
     Each block yields its count, its mean and the squares about that; a mean over blocks weighs
-    them, and the squares about it are Σ (squares + count (block's mean − mean)²). A mean far from
-    zero is rounded by more than a small deviation: what it left is found from the deviations.
+    them, and the squares about it are Σ (squares + count (block's mean − mean)²). Where a
+    mean is far from zero, its rounding error may exceed small deviations from it; the mean of the
+    deviations is that error, and is added to it.
     Source: Chan, Golub & LeVeque 1983, "Algorithms for computing the sample variance", eq. 1.7
     (that correction) and 2.1.
     """

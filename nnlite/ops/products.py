@@ -1,7 +1,7 @@
 """Matrix products and sums of rows, in the form that BLAS runs fastest.
 
-Where they can they go through `dot`: for two matrices it is the same product as `@`, and reaches
-BLAS in half a microsecond less, a third of the time that a small layer's product takes.
+Where possible they go through `dot`: for two matrices it is the same product as `@`, and reaches
+BLAS half a microsecond sooner, a third of the time that a small layer's product takes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SMALL = 1_000_000  # multiplications; OpenBLAS's fast paths for small products g
 def times(x: np.ndarray, w: np.ndarray) -> np.ndarray:
     """x W for x (…, in) and w (in, out), as one product of matrices.
 
-    NumPy would multiply every (T, in) of an (N, T, in) by itself, which is a quarter slower.
+    NumPy would run one product for each (T, in) of an (N, T, in), which is a quarter slower.
     """
     if x.ndim == 2:
         return x.dot(w)
@@ -31,7 +31,7 @@ def times_transposed(g: np.ndarray, w: np.ndarray) -> np.ndarray:
 
     OpenBLAS has fast paths for small products of matrices as they lie in memory, and none for a
     transposed right factor: (64, 64) times (128, 64)ᵀ takes 35 µs, and 13 µs with the transpose
-    written out first. Large products do not care, and few rows are not worth the copy.
+    written out first. For large products it makes no difference; few rows are not worth the copy.
     """
     multiplications = g.size * len(w)
     return times(g, w.T.copy() if 32 * w.size <= multiplications <= SMALL else w.T)

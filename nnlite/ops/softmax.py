@@ -21,7 +21,7 @@ def softmax(x: np.ndarray, axis: int = -1, out: np.ndarray | None = None) -> np.
 
 
 def log_softmax(x: np.ndarray, axis: int = -1) -> np.ndarray:
-    """xᵢ − log Σⱼ e^xⱼ, without the detour over a softmax that may round to zero.
+    """xᵢ − log Σⱼ e^xⱼ, not by way of a softmax, which may round to zero.
 
     After the shift, the largest x adds 1 to the sum and the others S, so that the logarithm is
     log1p(S): a probability close to 1 keeps all digits of its logarithm, −S instead of 0.

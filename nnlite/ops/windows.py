@@ -7,7 +7,7 @@ over both axes at once takes a tenth to a fifth less time.
 Window i of an axis covers the padded positions i·stride … i·stride + kernel − 1. Tap o of all
 windows is then one slice, x[o :: stride]. Windows stand on the axes 1, 2, … of (N, …, C).
 
-NumPy copies a slice with short runs of C values four times as fast as it computes on it: a tap
+NumPy copies a slice with short runs of C values four times as fast as it computes on it, so a tap
 that is used twice is copied first.
 """
 

@@ -69,7 +69,7 @@ class PReLU(Layer):
 
     Forward      y = x for x > 0, a x otherwise
     Backward     dL/dx = G for x > 0, a G otherwise
-                 dL/da = Σ G ⊙ min(x, 0), summed over all that shares the slope:
+                 dL/da = Σ G ⊙ min(x, 0), summed over all values that share the slope:
                  ∂y/∂a is x where x ≤ 0 and 0 elsewhere
     Shapes       x (N, …, C), y like x; weight (1,) or (C,)
     Saves        x

@@ -91,8 +91,8 @@ class GELU(Elementwise):
     """The Gaussian error linear unit: x weighted by how likely a normal variable is below it.
 
     Forward      y = x Φ(x) = max(x, 0) − a Q,  a = |x|,  Q = Φ(−a)
-                 Φ the normal distribution function, Q its tail; since Φ(a) = 1 − Q, both signs of
-                 x are served by Q, whose digits a 1 + erf(…) would lose for x ≪ 0
+                 Φ the normal distribution function, Q its tail; since Φ(a) = 1 − Q, this holds
+                 for both signs of x, and Q keeps the digits that 1 + erf(…) loses for x ≪ 0
                  or, with approximate="tanh", Φ(x) ≈ ½ (1 + tanh u) = σ(2u),
                  u = √(2/π) (x + 0.044715 x³)
     Backward     dL/dx = G ⊙ (Φ(x) + x φ(x)),  φ = Φ′ the density e^(−x²/2)/√(2π)

@@ -45,8 +45,8 @@ class Softmax(_AlongAxis):
     Backward     dL/dx = p ⊙ (G − Σⱼ Gⱼ pⱼ)
                  the Jacobian is full, ∂pⱼ/∂xᵢ = pⱼ (δᵢⱼ − pᵢ): raising one score lowers all
                  other probabilities. So dL/dxᵢ = Σⱼ Gⱼ pⱼ (δᵢⱼ − pᵢ) = pᵢ (Gᵢ − Σⱼ Gⱼ pⱼ).
-                 Since Σ p = 1, a number may be taken from all Gⱼ of a row: with that of the largest
-                 p, nothing cancels where this p is near 1
+                 Since Σ p = 1, the same number may be subtracted from all Gⱼ of a row: the code
+                 takes the Gⱼ of the largest pⱼ, so that nothing cancels where that is near 1
     Shapes       any, y like x; sums and products run along the axis, and for `Padded` sequences
                  to their ends, if that is the time axis: p and dL/dx are 0 beyond
     Saves        p, the lengths

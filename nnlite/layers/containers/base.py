@@ -26,8 +26,8 @@ Pass = TypeVar("Pass", bound=Callable[..., Any])
 def whole_or_nothing(run: Pass) -> Pass:
     """A container's forward or backward that empties the slots of all children when it fails.
 
-    A half-run pass, stopped by whatever error or by Ctrl-C, leaves nothing to continue from.
-    Inside `nn.inference()` it has left nothing, and the slots belong to someone else's pass.
+    A pass that an error or Ctrl-C stopped halfway leaves nothing to continue from. Inside
+    `nn.inference()` it saved nothing, and what the slots hold belongs to another pass.
     """
 
     @functools.wraps(run)
@@ -74,7 +74,7 @@ class Composite(Layer):
             place: the words that name it in errors.
             child: the layer.
             grad_output: dL/dy.
-            needed: whether the child shall return dL/dx, which is None for whole numbers even so.
+            needed: whether the child shall return dL/dx; for whole numbers it is None anyway.
         """
         if child.needs_input_grad != needed:  # rarely; Layer checks every write
             child.needs_input_grad = needed

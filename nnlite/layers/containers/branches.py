@@ -43,7 +43,7 @@ class _Branches(Container):
             )
         ]
         if not self.needs_input_grad or all(d_input is None for d_input in d_inputs):
-            return None  # nobody asked, or x was whole numbers
+            return None  # not needed, or x was whole numbers
         d_x: np.ndarray | None = None
         for (place, branch), d_input in zip(self.children(), d_inputs, strict=True):
             if d_input is None:

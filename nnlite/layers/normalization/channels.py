@@ -90,6 +90,7 @@ class ChannelNorm(Layer):
         mean, var, own = self.statistics(rows, math.prod(values.shape[:-1]) // len(rows))
         rstd = 1 / np.sqrt(var + float(self.eps))
         scale = self._scaled(rstd)
+        # γ ⊙ x̂ + β as one factor and one term per channel: y = (γ r) x + (β − γ r μ)
         shift = -mean * scale
         if self.bias is not None:
             shift += self.bias.data

@@ -32,7 +32,7 @@ class FeatureNorm(Layer):
         self.weight = Parameter(np.ones(num_features)) if affine else None
 
     def centred(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """c, given x; and dL/dx, given dL/dc. In new memory or in `out`, unless it is x."""
+        """c, given x; and dL/dx, given dL/dc; a new array, or `out`, or x itself if c is x."""
         raise NotImplementedError
 
     def forward(self, x: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ class Bidirectional(Container):
                  x feeds both, so their gradients add; R only moves steps and is its own inverse,
                  so gradients move back the same way
     Shapes       x (N, T, D) → y (N, T, 2H), or (N, 2H) without return_sequences: the forward
-                 layer's state after the last step beside the other's after the first
+                 layer's state after the last step, and the other's after the first
                  state: the pair of both layers' states
     Saves        the lengths, and where y is cut
     Args         layer: an RNN, LSTM or GRU; not stateful

@@ -135,7 +135,7 @@ class GRU(Recurrent):
         return (d_before,), d_a
 
     def add_recurrent_grad(self, run: Run, d_a: np.ndarray) -> None:
-        """The gates' part as everywhere; U_n by where the reset stood."""
+        """dL/dU_r and dL/dU_z, and dL/dU_n by where the reset gate acts."""
         both = 2 * self.hidden_size
         h, kept = side_by_side(run.states[0][:-1]), side_by_side(run.kept)  # (H, T·N)
         d_u_gates = h @ d_a[:both].T  # Σ_t h_{t−1}ᵀ [A_r A_z], (H, 2H)

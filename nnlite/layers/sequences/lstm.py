@@ -12,7 +12,7 @@ from nnlite.layers.sequences.recurrent import Recurrent
 
 
 class LSTM(Recurrent):
-    """A recurrent layer with a memory cell that gates guard.
+    """A recurrent layer with a memory cell, which gates write, keep and read.
 
     Forward      a_t = x_t W_ih + h_{t−1} W_hh + b, cut into the four gates' parts
                  i = σ(a_i)   f = σ(a_f)   g = tanh(a_g)   o = σ(a_o)
@@ -26,7 +26,7 @@ class LSTM(Recurrent):
                  dL/dx_t = A_t W_ihᵀ        dL/dh_0 = A_1 W_hhᵀ            dL/dc_0 = δᶜ_1 ⊙ f_1
                  because c_t reaches the loss through h_t and through c_{t+1}, where
                  ∂c_{t+1}/∂c_t = f_{t+1}: over k steps the product of k forget gates, near 1 when
-                 they are open, and no weight matrix in between. That is what keeps long gradients
+                 they are open, and no weight matrix in between. That is how gradients last
     Shapes       x (N, T, input_size) → y (N, T, H), or (N, H) without return_sequences
                  weight_ih (input_size, 4H), weight_hh (H, 4H) and bias (4H,) in the order i f g o;
                  state (h, c), each (num_layers, N, H)

@@ -28,7 +28,7 @@ class LastStep(_OverTime):
     """The last step of every sequence.
 
     Forward      yₙ = x at n and t = lengthₙ − 1, which is T − 1 without padding
-    Backward     dL/dx = G at that step and 0 at all others: they did not reach y here
+    Backward     dL/dx = G at that step and 0 at all others, which do not reach y
     Shapes       x (N, T, …, D) → y (N, …, D)
     Saves        x's shape and the lengths
     Raises       ValueError: when x has no time axis

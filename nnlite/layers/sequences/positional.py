@@ -15,7 +15,7 @@ from nnlite.layers.sequences.decoding import Continuing
 
 
 class _Positions(Continuing):
-    """y_t = x_t + P_t, one row of P per time step, from wherever the sequence stands."""
+    """y_t = x_t + P_t, one row of P per time step, from the position at which x begins."""
 
     d_model: int
 

@@ -5,11 +5,12 @@ A cell turns the state before a step and the step's input into the state after i
     s_t = cell(s_{t−1}, x_t; θ),    t = 1 … T,  the same θ in every step
 
 so a weight reaches the loss through every step. Unrolled, the chain rule runs backward through
-time (BPTT): with δ_t = dL/ds_t, all of it, and G_t what arrives from outside at step t,
+time (BPTT): with δ_t = dL/ds_t, the whole gradient of a state, and G_t the part of it that arrives
+from outside at step t, through the output,
 
     δ_t = G_t + (∂s_{t+1}/∂s_t)ᵀ δ_{t+1}           dL/dθ = Σ_t (∂s_t/∂θ)ᵀ δ_t
 
-A subclass writes one step of each direction, `step` and `backward_step`. Here are the rest: the
+A subclass writes one step of each direction, `step` and `backward_step`. Here is the rest: the
 input's share of all steps in one product before the loop, the weights' gradients of all steps in
 one product after it, padding, states that come in and go out, and layers stacked on each other.
 
