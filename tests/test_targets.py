@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import nnlite as nn
-from nnlite.training.feeding.class_weight import balanced, of_classes
+from nnlite.training.feeding.weights import balanced, of_classes
 
 # predictions that no model would give, and rows that do not count, are what is tested here
 pytestmark = pytest.mark.filterwarnings("ignore::nnlite.core.checks.ModelWarning")

@@ -33,7 +33,7 @@ from nnlite.training.feeding import (
     validation_dataset,
 )
 from nnlite.training.feeding.checks import check_batches
-from nnlite.training.feeding.class_weight import ClassWeight
+from nnlite.training.feeding.weights import ClassWeight
 from nnlite.training.fingerprint import environment, weights_hash
 from nnlite.training.history import History
 from nnlite.training.interrupt import Interrupt

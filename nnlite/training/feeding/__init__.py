@@ -9,8 +9,8 @@ from nnlite.layers.base import Layer
 from nnlite.losses.base import Loss
 from nnlite.training.feeding.arrays import ArrayDataset
 from nnlite.training.feeding.batch import Batch
-from nnlite.training.feeding.class_weight import ClassWeight
 from nnlite.training.feeding.streams import StreamDataset
+from nnlite.training.feeding.weights import ClassWeight
 from nnlite.training.measures import Measures
 
 __all__ = ["ArrayDataset", "Batch", "Dataset", "StreamDataset", "as_dataset", "validation_dataset"]

@@ -20,8 +20,7 @@ from nnlite.training.feeding.checks import (
     one_output,
     unpadded,
 )
-from nnlite.training.feeding.class_weight import ClassWeight, balanced
-from nnlite.training.feeding.weights import ignored_class, like, weights_of
+from nnlite.training.feeding.weights import ClassWeight, balanced, ignored_class, like, weights_of
 from nnlite.training.measures import Measures
 
 

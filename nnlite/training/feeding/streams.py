@@ -16,8 +16,7 @@ from nnlite.layers.base import Layer, floating_dtype
 from nnlite.losses.base import Loss
 from nnlite.training.feeding.batch import Batch
 from nnlite.training.feeding.checks import check_same_rows, one_output, unpadded
-from nnlite.training.feeding.class_weight import ClassWeight
-from nnlite.training.feeding.weights import weights_of
+from nnlite.training.feeding.weights import ClassWeight, weights_of
 from nnlite.training.mistakes import warn_of_data
 
 
