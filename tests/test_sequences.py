@@ -739,3 +739,31 @@ def test_a_stack_is_built_of_the_class_of_its_cell():
     assert [type(layer) for layer in model.above] == [nn.LSTM]
     assert nn.clone(model).predict(np.zeros((2, 4, 3))).shape == (2, 4, 3)
     assert [type(layer) for layer in Slower(3, 2, num_layers=2).above] == [Slower]
+
+
+@pytest.mark.parametrize("bias", [-20.0, -60.0])
+@pytest.mark.parametrize(
+    "make",
+    [lambda: nn.LSTM(D, H, rng=0), lambda: nn.GRU(D, H, rng=0)],
+    ids=["LSTM", "GRU"],
+)
+def test_nearly_closed_gates_keep_their_digits(make, bias):
+    # σ(a) is eᵃ there, and so is every gradient that goes through the gate
+    layer = make()
+    exact = make().astype(np.float64)
+    for each in (layer, exact):
+        each.bias.data[:H] = bias  # the input gate, and GRU's reset gate
+    x = np.random.default_rng(1).standard_normal((N, T, D)).astype(np.float32)
+    y, y64 = layer(x), exact(x.astype(np.float64))
+    np.testing.assert_allclose(y, y64, rtol=1e-5, atol=1e-7 if layer.state_count == 1 else 0)
+    layer.backward(np.ones_like(y))
+    exact.backward(np.ones_like(y64))
+    np.testing.assert_allclose(layer.weight_ih.grad[:, :H], exact.weight_ih.grad[:, :H], rtol=2e-5)
+
+
+def test_gates_that_overflow_the_exponential_are_shut():
+    layer = nn.LSTM(D, H, rng=0)
+    layer.bias.data[:] = -1e4
+    y = layer(np.ones((N, T, D), np.float32))
+    np.testing.assert_array_equal(y, 0)
+    assert np.isfinite(layer.backward(np.ones_like(y))).all()

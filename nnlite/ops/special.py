@@ -68,6 +68,13 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
     return y
 
 
+def sigmoid_of_negative(z: np.ndarray) -> None:
+    """Put σ(−z) = 1 / (1 + eᶻ) in the place of z; where eᶻ overflows it is 0."""
+    np.exp(z, out=z)
+    z += 1
+    np.reciprocal(z, out=z)
+
+
 def sigmoid_and_rest(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """σ(x) and 1 − σ(x) = σ(−x) = 1 / (1 + eˣ), which a subtraction would round to 0."""
     y, beyond = _bounded_exp(x)

@@ -9,6 +9,7 @@ import numpy as np
 from nnlite.core.random import Rng
 from nnlite.layers.sequences.passes import Run, States, side_by_side
 from nnlite.layers.sequences.recurrent import Recurrent
+from nnlite.ops.special import sigmoid_of_negative
 
 
 class GRU(Recurrent):
@@ -61,7 +62,7 @@ class GRU(Recurrent):
         "state": "dL/dh_{t−1} = δ_t⊙z + [A_r, A_z, A_n⊙r] Uᵀ, or A_n U_nᵀ⊙r for the last",
         "input": "dL/dx_t = A_t W_ihᵀ",
     }
-    gate_scales = (0.5, 0.5, 1.0)
+    gate_scales = (-1.0, -1.0, 1.0)
     keeps_more = True
 
     def __init__(
@@ -98,9 +99,7 @@ class GRU(Recurrent):
         else:
             recurrent = weight[:both] @ h[t]
         gates[:2] += recurrent[:both].reshape(2, *r.shape)
-        np.tanh(gates[:2], out=gates[:2])  # σ(a) = ½ tanh(½a) + ½; a came halved
-        gates[:2] *= 0.5
-        gates[:2] += 0.5
+        sigmoid_of_negative(gates[:2])
         if self.reset_after:
             n += r * kept
         else:

@@ -9,6 +9,7 @@ import numpy as np
 from nnlite.core.random import Rng
 from nnlite.layers.sequences.passes import Run, States
 from nnlite.layers.sequences.recurrent import Recurrent
+from nnlite.ops.special import sigmoid_of_negative
 
 
 class LSTM(Recurrent):
@@ -57,7 +58,7 @@ class LSTM(Recurrent):
         "state": "dL/dh_{t−1} = A_t W_hhᵀ,  δᶜ_{t−1} = δᶜ_t⊙f_t",
         "input": "dL/dx_t = A_t W_ihᵀ",
     }
-    gate_scales = (0.5, 0.5, 1.0, 0.5)
+    gate_scales = (-1.0, -1.0, 1.0, -1.0)
     state_count = 2
     keeps_more = True
 
@@ -89,11 +90,10 @@ class LSTM(Recurrent):
         h, c = run.states
         gates = run.gates[t]  # (4, H, N)
         gates += (weight @ h[t]).reshape(gates.shape)
-        np.tanh(gates, out=gates)
-        for sigmoid in (gates[:2], gates[3]):  # σ(a) = ½ tanh(½a) + ½; a came halved
-            sigmoid *= 0.5
-            sigmoid += 0.5
         i, f, g, o = gates
+        sigmoid_of_negative(gates[:2])
+        np.tanh(g, out=g)
+        sigmoid_of_negative(o)
         np.multiply(f, c[t], out=c[t + 1])
         c[t + 1] += i * g  # f ⊙ c_{t−1} + i ⊙ g
         np.tanh(c[t + 1], out=run.kept[t])

@@ -48,7 +48,7 @@ CELL = {"step", "backward_step", "accumulate_recurrent", "cell_options", "gate_s
 class Recurrent(Composite):
     """The base of RNN, LSTM and GRU; see the module's prose.
 
-    A subclass sets `gate_scales` (½ for a sigmoid gate, 1 otherwise), `state_count` and
+    A subclass sets `gate_scales` (−1 for a sigmoid gate, 1 otherwise), `state_count` and
     `keeps_more`, and writes `step` and `backward_step`. The trace wraps `backward_step`, which is
     therefore looked up on the instance.
     """
@@ -174,7 +174,7 @@ class Recurrent(Composite):
         data = plain(x)
         (count, steps, _), hidden, gates = data.shape, self.hidden_size, len(self.gate_scales)
         dtype = np.result_type(data, self.weight_ih.data)
-        # (gates·H, 1): the ½ of the sigmoids
+        # (gates·H, 1): −1 for σ(a) = 1 / (1 + e⁻ᵃ)
         scale = np.repeat(np.array(self.gate_scales, dtype), hidden)[:, None]
         projected = np.multiply(self.weight_ih.data.T, scale, order="C") @ data.transpose(1, 2, 0)
         if self.bias is not None:
@@ -191,11 +191,12 @@ class Recurrent(Composite):
             states[0] = first
 
         weight = np.multiply(self.weight_hh.data.T, scale, order="C")
-        for t in range(steps):
-            self.step(t, run, weight)
-            if run.padding is not None:  # a sequence that has ended keeps its state
-                for states in run.states:
-                    np.copyto(states[t + 1], states[t], where=run.padding[t])
+        with np.errstate(over="ignore"):  # eᶻ of a closed gate
+            for t in range(steps):
+                self.step(t, run, weight)
+                if run.padding is not None:  # a sequence that has ended keeps its state
+                    for states in run.states:
+                        np.copyto(states[t + 1], states[t], where=run.padding[t])
 
         if self.stateful:
             self.carried = tuple(states[-1].copy() for states in run.states)
