@@ -17,8 +17,8 @@ class FeatureNorm(Layer):
 
     c is x, or x without its mean. Centring is a symmetric projection, so it is its own backward:
     dL/dx = centred(dL/dc), with dL/dc = r (D − x̂ mean(D ⊙ x̂)), D = G ⊙ γ, r = 1/√(mean c² + ε).
-    There is one r for each row, so it may follow the centring; and mean(D ⊙ x̂) is (G ⊙ x̂) γ / D,
-    a product with the vector γ, in which D counts the features.
+    There is one r for each row, so it may follow the centring; and mean(D ⊙ x̂) is (G ⊙ x̂) γ / C,
+    a product with the vector γ, for C features.
     """
 
     mixed_axes = (-1,)
@@ -41,7 +41,7 @@ class FeatureNorm(Layer):
             hint = layout_hint(x.shape, self.num_features, BATCHED)
             raise ValueError(f"{self!r}: expected (N, …, {self.num_features}), got {x.shape}{hint}")
         eps = float(np.finfo(x.dtype).eps if self.eps is None else self.eps)
-        rows = x.reshape(-1, self.num_features)  # (R, D)
+        rows = x.reshape(-1, self.num_features)  # (R, C)
         c = self.centred(rows)
         square = np.vecdot(c, c)[:, None] / self.num_features
         rstd = 1 / np.sqrt(square + eps)  # (R, 1)
@@ -56,7 +56,7 @@ class FeatureNorm(Layer):
         shape, x_hat, rstd = self.saved()
         self.check_grad_output(grad_output, shape)
         d_rows = grad_output.reshape(x_hat.shape)
-        along = d_rows * x_hat  # G ⊙ x̂, (R, D)
+        along = d_rows * x_hat  # G ⊙ x̂, (R, C)
         if self.weight is not None:
             self.weight.add_grad(sum_rows(along))
         if self.bias is not None:
@@ -76,17 +76,17 @@ class FeatureNorm(Layer):
 class LayerNorm(FeatureNorm):
     """Standardize the features of each sample by itself.
 
-    Forward      x̂ = (x − μ) r,  r = 1/√(σ² + ε),  y = γ ⊙ x̂ + β,  μ, σ² over the D features
+    Forward      x̂ = (x − μ) r,  r = 1/√(σ² + ε),  y = γ ⊙ x̂ + β,  μ, σ² over the C features
     Backward     dL/dγ = Σₙ G ⊙ x̂        dL/dβ = Σₙ G        and with D = dL/dx̂ = G ⊙ γ
                  dL/dx = r (D − mean D − x̂ mean(D ⊙ x̂))
-                 because ∂μ/∂xⱼ = 1/D, ∂σ²/∂xⱼ = 2 (xⱼ − μ)/D and ∂r/∂σ² = −½ r³ give
-                 ∂x̂ᵢ/∂xⱼ = r (δᵢⱼ − 1/D − x̂ᵢ x̂ⱼ / D), and dL/dxⱼ = Σᵢ Dᵢ ∂x̂ᵢ/∂xⱼ
-    Shapes       x (N, …, D), y like x; weight (D,); bias (D,)
+                 because ∂μ/∂xⱼ = 1/C, ∂σ²/∂xⱼ = 2 (xⱼ − μ)/C and ∂r/∂σ² = −½ r³ give
+                 ∂x̂ᵢ/∂xⱼ = r (δᵢⱼ − 1/C − x̂ᵢ x̂ⱼ / C), and dL/dxⱼ = Σᵢ Dᵢ ∂x̂ᵢ/∂xⱼ
+    Shapes       x (N, …, C), y like x; weight (C,); bias (C,)
     Saves        x's shape, x̂, r
-    Args         num_features: D, the size of the last axis
+    Args         num_features: C, the size of the last axis
                  eps: ε, added to the variance (default 1e-5)
                  affine: whether γ and β are learned (default True); without, both are None
-    Raises       ValueError: when x's last axis is not D, or G not in y's shape
+    Raises       ValueError: when x's last axis is not C, or G not in y's shape
                  TypeError: when x does not hold floats
     Source       Ba, Kiros & Hinton 2016, "Layer Normalization", equation 3
     """
@@ -112,14 +112,14 @@ class RMSNorm(FeatureNorm):
 
     Forward      x̂ = x r,  r = 1/√(mean x² + ε),  y = γ ⊙ x̂
     Backward     dL/dγ = Σₙ G ⊙ x̂        dL/dx = r (D − x̂ mean(D ⊙ x̂)),  D = G ⊙ γ
-                 because ∂r/∂xⱼ = −r³ xⱼ/D gives ∂x̂ᵢ/∂xⱼ = r (δᵢⱼ − x̂ᵢ x̂ⱼ / D): what would only
+                 because ∂r/∂xⱼ = −r³ xⱼ/C gives ∂x̂ᵢ/∂xⱼ = r (δᵢⱼ − x̂ᵢ x̂ⱼ / C): what would only
                  make x longer is taken out of the gradient
-    Shapes       x (N, …, D), y like x; weight (D,)
+    Shapes       x (N, …, C), y like x; weight (C,)
     Saves        x's shape, x̂, r
-    Args         num_features: D, the size of the last axis
+    Args         num_features: C, the size of the last axis
                  eps: ε, added to the mean square (default None: the machine epsilon of x's dtype)
                  affine: whether γ is learned (default True); without, weight is None
-    Raises       ValueError: when x's last axis is not D, or G not in y's shape
+    Raises       ValueError: when x's last axis is not C, or G not in y's shape
                  TypeError: when x does not hold floats
     Source       Zhang & Sennrich 2019, "Root Mean Square Layer Normalization", equation 4
     """
