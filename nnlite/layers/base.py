@@ -140,8 +140,10 @@ class Layer(Node, Slot, Constructed):
         training: True in training mode, the default; set by `train()` and `eval()`.
         needs_input_grad: when False, step 5 may be skipped and `backward` return None, because
             nothing upstream has parameters. Set by containers and by the trainer.
-        equations: the derivation, one line each, with `G` for the incoming gradient; the keys are
-            "forward", "input" and the layer's parameter names. The trace prints them.
+        equations: what the layer computes with its options and in its mode, one line each, with
+            `G` for the incoming gradient; the keys are "forward", "input" and the layer's
+            parameter names. What a line's symbols mean follows behind commas. The trace prints
+            them. (Default: none.)
         min_batch: the smallest batch that training mode accepts (default 1).
         accepts_padded: whether `forward` takes `Padded` sequences (default False).
         mixed_axes: the axes of x along which values meet, in a layer that knows nothing of padding

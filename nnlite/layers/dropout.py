@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -27,16 +27,20 @@ class Dropout(Layer):
     Source       Srivastava et al. 2014
     """
 
-    equations: ClassVar = {"forward": "y = x ⊙ m", "input": "dL/dx = G ⊙ m"}
-
     def __init__(self, p: float = 0.5, rng: Rng = None) -> None:
         self.p = p
         self.rng = as_generator(rng)
 
+    @property
+    def equations(self) -> dict[str, str]:  # type: ignore[override]
+        if self._drops():
+            return {"forward": "y = x ⊙ m", "input": "dL/dx = G ⊙ m"}
+        return {"forward": "y = x", "input": "dL/dx = G"}
+
     def forward(self, x: np.ndarray) -> np.ndarray:
         self.check_floating(x)
         mask = None
-        if self.training and self.p > 0:
+        if self._drops():
             mask = dropout_mask(self.mask_shape(x), self.p, self.rng, x.dtype)
         y = x if mask is None else x * mask
         self.save_for_backward(x.shape, mask)
@@ -46,6 +50,9 @@ class Dropout(Layer):
         shape, mask = self.saved()
         self.check_grad_output(grad_output, shape)
         return grad_output if mask is None else grad_output * mask
+
+    def _drops(self) -> bool:
+        return self.training and self.p > 0
 
     def mask_shape(self, x: np.ndarray) -> tuple[int, ...]:
         """The mask's shape: a draw for each value."""
@@ -107,16 +114,19 @@ class GaussianNoise(Layer):
     Source       Bishop 1995, "Training with Noise is Equivalent to Tikhonov Regularization"
     """
 
-    equations: ClassVar = {"forward": "y = x + n", "input": "dL/dx = G"}
-
     def __init__(self, std: float, rng: Rng = None) -> None:
         self.std = std
         self.rng = as_generator(rng)
 
+    @property
+    def equations(self) -> dict[str, str]:  # type: ignore[override]
+        forward = "y = x + n" if self._is_noisy() else "y = x"
+        return {"forward": forward, "input": "dL/dx = G"}
+
     def forward(self, x: np.ndarray) -> np.ndarray:
         self.check_floating(x)
         y = x
-        if self.training and self.std > 0:
+        if self._is_noisy():
             noise = self.rng.standard_normal(x.shape, np.float32)  # the same for every dtype
             y = x + noise.astype(x.dtype, copy=False) * float(self.std)
         self.save_for_backward(x.shape)
@@ -126,3 +136,6 @@ class GaussianNoise(Layer):
         (shape,) = self.saved()
         self.check_grad_output(grad_output, shape)
         return grad_output
+
+    def _is_noisy(self) -> bool:
+        return self.training and self.std > 0

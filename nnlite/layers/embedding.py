@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 
 from nnlite.core.parameter import Parameter
@@ -33,12 +31,6 @@ class Embedding(Layer):
     Source       Bengio et al. 2003; first values as in PyTorch
     """
 
-    equations: ClassVar = {
-        "forward": "y = W[x]",
-        "weight": "dL/dWᵥ = Σ G where x = v",
-        "input": "none: x is whole numbers",
-    }
-
     def __init__(
         self,
         num_embeddings: int,
@@ -59,6 +51,15 @@ class Embedding(Layer):
         self.weight = Parameter(first_values(weight_init or Normal(1.0), shape, rng))
         if padding_idx is not None:
             self.weight.data[padding_idx] = 0
+
+    @property
+    def equations(self) -> dict[str, str]:  # type: ignore[override]
+        learned = "" if self.padding_idx is None else f" [v ≠ {self.padding_idx}]"
+        return {
+            "forward": "y = W[x]",
+            "weight": f"dL/dWᵥ = Σₙ [xₙ = v]{learned} Gₙ",
+            "input": "none: x is whole numbers",
+        }
 
     @property
     def constant_entries(self) -> dict[str, int]:  # type: ignore[override]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
 
 import numpy as np
 
@@ -37,12 +36,6 @@ class Linear(Layer):
     """
 
     mixed_axes = (-1,)
-    equations: ClassVar = {
-        "forward": "y = x W + b",
-        "weight": "dL/dW = xᵀ G",
-        "bias": "dL/db = Σₙ Gₙ",
-        "input": "dL/dx = G Wᵀ",
-    }
 
     def __init__(
         self,
@@ -62,6 +55,14 @@ class Linear(Layer):
         shape = (in_features, out_features)
         self.weight = Parameter(first_values(weight_init or default, shape, rng))
         self.bias = Parameter(first_values(bias_init or default, shape[1:], rng)) if bias else None
+
+    @property
+    def equations(self) -> dict[str, str]:  # type: ignore[override]
+        weight, back = "dL/dW = xᵀ G", "dL/dx = G Wᵀ"
+        if self.bias is None:
+            return {"forward": "y = x W", "weight": weight, "input": back}
+        bias = "dL/db = Σₙ Gₙ"
+        return {"forward": "y = x W + b", "weight": weight, "bias": bias, "input": back}
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         self.check_floating(x)

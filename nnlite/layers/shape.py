@@ -45,7 +45,6 @@ class Reshape(Layer):
     """
 
     kind = "rearrangement"
-    equations: ClassVar = {"forward": "y = x in the new shape", "input": "dL/dx = G in x's shape"}
 
     def __init__(self, *shape: int) -> None:
         if 0 in shape:
@@ -53,6 +52,11 @@ class Reshape(Layer):
         if shape.count(-1) > 1:
             raise ValueError(f"Reshape: only one size can be −1, got {shape}")
         self.shape = shape
+
+    @property
+    def equations(self) -> dict[str, str]:  # type: ignore[override]
+        sizes = ", ".join(map(str, self.shape)).replace("-", "−")
+        return {"forward": f"y = x in the shape (N, {sizes})", "input": "dL/dx = G in x's shape"}
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         self.check_array(x)
@@ -83,8 +87,6 @@ class Flatten(Reshape):
     Source       standard result
     """
 
-    equations: ClassVar = {"forward": "y = x as rows", "input": "dL/dx = G in x's shape"}
-
     def __init__(self) -> None:
         super().__init__(-1)
 
@@ -103,7 +105,6 @@ class Permute(Layer):
     """
 
     kind = "rearrangement"
-    equations: ClassVar = {"forward": "y = x, axes reordered", "input": "dL/dx = G, axes put back"}
 
     def __init__(self, *axes: int) -> None:
         if sorted(axes) != list(range(1, len(axes) + 1)):
@@ -112,6 +113,15 @@ class Permute(Layer):
                 "the batch axis 0 stays first and is left out"
             )
         self.axes = axes
+
+    @property
+    def equations(self) -> dict[str, str]:  # type: ignore[override]
+        there = (0, *self.axes)
+        back = tuple(map(int, np.argsort(there)))
+        return {
+            "forward": f"y = x with its axes in the order {there}",
+            "input": f"dL/dx = G with its axes in the order {back}",
+        }
 
     @property
     def mixed_axes(self) -> tuple[int, ...]:  # type: ignore[override]  # follows from an argument

@@ -47,19 +47,24 @@ class Loss(Slot, Constructed):
 
     Attributes:
         denominator: the divisor D of the last call.
-        equations: the derivation in two lines, "forward" (ℓ) and "prediction" (dL/dprediction).
+        derivation: what a subclass says of one element, with "forward" (ℓ) and "prediction"
+            (dℓ/dprediction, a product); what its symbols mean follows behind commas.
+        equations: the same for L: "forward" (ℓ), "loss" (L) and "prediction" (dL/dprediction), as
+            it is with the options, and with what the last call was given.
         multi_label: whether targets in the prediction's shape are labels, each by itself (True),
             or rows of one class each (False); None (default) does not say.
         decision_threshold: the prediction above which a label is taken to be there; None
             (default) does not say.
     """
 
-    equations: ClassVar[Mapping[str, str]] = {}
+    derivation: ClassVar[Mapping[str, str]] = {}
     multi_label: bool | None = None
     decision_threshold: float | None = None
     reduction: Reduction = "mean"
     denominator: float = 1.0
     _all_count: bool = False  # whether the last call had no element that counts other than 1
+    _weighted: bool = False  # whether the last call had sample weights
+    _counting: bool = False  # whether it had elements that count other than 1
 
     def __init__(self, reduction: Reduction = "mean") -> None:
         self.reduction = reduction
@@ -93,6 +98,33 @@ class Loss(Slot, Constructed):
             )
         return target.astype(prediction.dtype, copy=False)
 
+    # -- equations -------------------------------------------------------------------------------
+
+    @property
+    def equations(self) -> Mapping[str, str]:
+        """From ℓ to L: times w, over D."""
+        if not self.derivation:
+            return {}
+        left, _, slope = self.derivation["prediction"].partition(" = ")
+        slope, comma, meanings = slope.partition(",  ")
+        sign = "−" if slope.startswith("−") else ""
+        weight = "w " if self._weighted else ""
+        divided = "" if self.reduction == "sum" else " / D"
+        count = self.printed_count()
+        factors = weight + ("v" if count or self._counting else "")
+        divisor = f"D = Σ {factors.strip()}" if factors else "D the number of ℓ"
+        divisor += f",  v = {count}" if count else ""
+        return {
+            "forward": self.derivation["forward"],
+            "loss": f"L = Σ {weight}ℓ{divided}" + (f",  {divisor}" if divided else ""),
+            "prediction": f"{left.replace('ℓ', 'L')} = {sign}{weight}{slope.removeprefix('−')}"
+            f"{divided}{comma}{meanings}",
+        }
+
+    def printed_count(self) -> str:
+        """What v is, an element's count, in the equations; empty where all elements count 1."""
+        return ""
+
     # -- the number and its gradient -------------------------------------------------------------
 
     def __call__(
@@ -121,7 +153,8 @@ class Loss(Slot, Constructed):
         weight = None if sample_weight is None else self._weight(sample_weight, values)
         total = values.sum() if weight is None else (weight * values).sum()
         self.denominator = self._divisor(values, weight, counts)
-        self._all_count = counts is None
+        self._weighted, self._counting = weight is not None, counts is not None
+        self._all_count = not self._counting
         self.save_for_backward(weight, saved)
         return float(total) / self.denominator if self.denominator else 0.0
 

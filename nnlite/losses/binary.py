@@ -27,9 +27,9 @@ class BCELoss(Loss):
 
     multi_label = True
     decision_threshold = 0.5
-    equations: ClassVar = {
+    derivation: ClassVar = {
         "forward": "ℓ = −t log p − (1 − t) log(1 − p)",
-        "prediction": "dL/dp = (p − t) / (p (1 − p)) / D",
+        "prediction": "dℓ/dp = (p − t) / (p (1 − p))",
     }
 
     def check(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -67,16 +67,24 @@ class BCEWithLogitsLoss(Loss):
 
     multi_label = True
     decision_threshold = 0.0
-    equations: ClassVar = {
-        "forward": "ℓ = −c t log σ(z) − (1 − t) log(1 − σ(z))",
-        "prediction": "dL/dz = ((1 − t) σ(z) − c t (1 − σ(z))) / D",
-    }
 
     def __init__(
         self, pos_weight: float | np.ndarray | None = None, reduction: Reduction = "mean"
     ) -> None:
         super().__init__(reduction)
         self.pos_weight = pos_weight
+
+    @property
+    def derivation(self) -> dict[str, str]:  # type: ignore[override]
+        if self.pos_weight is None:
+            return {
+                "forward": "ℓ = −t log σ(z) − (1 − t) log(1 − σ(z))",
+                "prediction": "dℓ/dz = (σ(z) − t)",
+            }
+        return {
+            "forward": "ℓ = −c t log σ(z) − (1 − t) log(1 − σ(z))",
+            "prediction": "dℓ/dz = ((1 − t) σ(z) − c t (1 − σ(z)))",
+        }
 
     def check(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
         """Targets must be probabilities; pos_weight is one number, or has the last axis's size."""
@@ -117,16 +125,22 @@ class HingeLoss(Loss):
 
     multi_label = True
     decision_threshold = 0.0
-    equations: ClassVar = {
-        "forward": "ℓ = max(1 − t p, 0)",
-        "prediction": "dL/dp = −t [t p < 1] / D",
-    }
+    _from_zero: bool = False  # whether the last call's targets were 0 and 1
+
+    @property
+    def derivation(self) -> dict[str, str]:  # type: ignore[override]
+        s, meaning = ("s", ",  s = 2t − 1") if self._from_zero else ("t", "")
+        return {
+            "forward": f"ℓ = max(1 − {s} p, 0){meaning}",
+            "prediction": f"dℓ/dp = −{s} [{s} p < 1]{meaning}",
+        }
 
     def check(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
         """The targets as −1 and 1."""
         target = super().check(prediction, target)
         positive = target == 1
-        if (positive | (target == -1)).all():
+        self._from_zero = not (positive | (target == -1)).all()
+        if not self._from_zero:
             return target
         if (positive | (target == 0)).all():
             return 2 * target - 1

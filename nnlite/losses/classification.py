@@ -76,6 +76,16 @@ class _ClassLoss(Loss):
                 f"is outside 0 … {classes - 1}{hint}"
             )
 
+    def printed_count(self) -> str:
+        weight = "c[t]" if self.weight is not None else ""
+        kept = f" [t ≠ {self.ignore_index}]".replace("-", "−") if self._counting else ""
+        return (weight + kept).strip()
+
+    def times_count(self) -> tuple[str, str]:
+        """How the equations multiply by v, and what they say of it."""
+        count = self.printed_count()
+        return ("v ", f",  v = {count}") if count else ("", "")
+
     def counts(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray | None:
         """v: the weight of each row's class, 0 for ignored rows; None when all are 1."""
         by_class = None if self.weight is None else np.asarray(self.weight, prediction.dtype)
@@ -141,10 +151,14 @@ class NLLLoss(_ClassLoss):
     """
 
     decision_threshold = -math.log(2)  # of log-probabilities, log ½
-    equations: ClassVar = {
-        "forward": "ℓ = −v log p_t",
-        "prediction": "dL/d(log p) = −v [j = t] / D",
-    }
+
+    @property
+    def derivation(self) -> dict[str, str]:  # type: ignore[override]
+        v, meaning = self.times_count()
+        return {
+            "forward": f"ℓ = −{v}log p_t{meaning}",
+            "prediction": f"dℓ/d(log p) = −{v}[j = t]{meaning}",
+        }
 
     def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
         log_p_t, counts, places = self.select(prediction, target)
@@ -183,10 +197,7 @@ class CrossEntropyLoss(_ClassLoss):
     Source       standard result; label smoothing: Szegedy et al. 2016, section 7
     """
 
-    equations: ClassVar = {
-        "forward": "ℓ = −v log softmax(z)_t",
-        "prediction": "dL/dz = v (softmax(z) − [j = t]) / D",
-    }
+    _soft: bool = False  # whether the last call's targets were rows
 
     def __init__(
         self,
@@ -198,15 +209,40 @@ class CrossEntropyLoss(_ClassLoss):
         super().__init__(weight, ignore_index, reduction)
         self.label_smoothing = label_smoothing
 
+    @property
+    def derivation(self) -> dict[str, str]:  # type: ignore[override]
+        v, meaning = self.times_count()
+        if not (self._soft or self.label_smoothing):
+            return {
+                "forward": f"ℓ = −{v}log softmax(z)_t{meaning}",
+                "prediction": f"dℓ/dz = {v}(softmax(z) − [j = t]){meaning}",
+            }
+        q = "t" if self._soft else "[j = t]"
+        if self.label_smoothing:
+            q = f"((1 − ε) {q} + ε/C)"
+        if self.weight is not None:
+            q = f"c ⊙ {q}"
+        if self._counting:
+            q += f" [t ≠ {self.ignore_index}]".replace("-", "−")
+        meanings = f",  p = softmax(z),  q = {q}"
+        return {
+            "forward": f"ℓ = −Σⱼ qⱼ log pⱼ{meanings}",
+            "prediction": f"dℓ/dz = (p Σⱼ qⱼ − q){meanings}",
+        }
+
     def check(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
         """Integer classes, or rows of probabilities."""
         target = self.check_arrays(prediction, target)
-        if target.shape != prediction.shape:
+        self._soft = target.shape == prediction.shape
+        if not self._soft:
             return self._check_rows(prediction, target)
         self._check_classes(prediction)
         if not target.min() >= 0:  # NaN is not
             raise ValueError(f"{self!r}: soft targets must be ≥ 0, got {target.min()}")
         return target.astype(prediction.dtype, copy=False)
+
+    def printed_count(self) -> str:
+        return "" if self._soft else super().printed_count()
 
     def counts(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray | None:
         """Soft rows count 1 each."""
@@ -257,11 +293,6 @@ class FocalLoss(_ClassLoss):
     Source       Lin et al. 2017, equation 4
     """
 
-    equations: ClassVar = {
-        "forward": "ℓ = −v (1 − q)^γ log q, q = softmax(z)_t",
-        "prediction": "dL/dz = v (γ q (1 − q)^(γ−1) log q − (1 − q)^γ) ([j = t] − p) / D",
-    }
-
     def __init__(
         self,
         gamma: float = 2.0,
@@ -271,6 +302,16 @@ class FocalLoss(_ClassLoss):
     ) -> None:
         super().__init__(weight, ignore_index, reduction)
         self.gamma = gamma
+
+    @property
+    def derivation(self) -> dict[str, str]:  # type: ignore[override]
+        v, meaning = self.times_count()
+        q = f",  q = softmax(z)_t{meaning}"
+        return {
+            "forward": f"ℓ = −{v}(1 − q)^γ log q{q}",
+            "prediction": f"dℓ/dz = {v}(γ q (1 − q)^(γ−1) log q − (1 − q)^γ) ([j = t] − p)"
+            f",  p = softmax(z){q}",
+        }
 
     def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
         log_p = log_softmax(prediction)
@@ -304,9 +345,9 @@ class KLDivLoss(Loss):
 
     multi_label = False
     decision_threshold = -math.log(2)  # of log-probabilities, log ½
-    equations: ClassVar = {
+    derivation: ClassVar = {
         "forward": "ℓ = Σⱼ t (log t − log p)",
-        "prediction": "dL/d(log p) = −t / D",
+        "prediction": "dℓ/d(log p) = −t",
     }
 
     def check(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ class MSELoss(Loss):
     """
 
     decision_threshold = 0.5  # between targets 0 and 1
-    equations: ClassVar = {"forward": "ℓ = (p − t)²", "prediction": "dL/dp = 2 (p − t) / D"}
+    derivation: ClassVar = {"forward": "ℓ = (p − t)²", "prediction": "dℓ/dp = 2 (p − t)"}
 
     def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
         d = prediction - target
@@ -43,7 +43,7 @@ class MAELoss(Loss):
     """
 
     decision_threshold = 0.5  # between targets 0 and 1
-    equations: ClassVar = {"forward": "ℓ = |p − t|", "prediction": "dL/dp = sign(p − t) / D"}
+    derivation: ClassVar = {"forward": "ℓ = |p − t|", "prediction": "dℓ/dp = sign(p − t)"}
 
     def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
         d = prediction - target
@@ -67,9 +67,9 @@ class HuberLoss(Loss):
     """
 
     decision_threshold = 0.5  # between targets 0 and 1
-    equations: ClassVar = {
-        "forward": "ℓ = ½ d² for |d| ≤ δ, δ (|d| − ½ δ) beyond, d = p − t",
-        "prediction": "dL/dp = clip(d, −δ, δ) / D",
+    derivation: ClassVar = {
+        "forward": "ℓ = c (|d| − ½ c),  c = min(|d|, δ),  d = p − t",
+        "prediction": "dℓ/dp = clip(p − t, −δ, δ)",
     }
 
     def __init__(self, delta: float = 1.0, reduction: Reduction = "mean") -> None:
@@ -101,9 +101,9 @@ class LogCoshLoss(Loss):
     """
 
     decision_threshold = 0.5  # between targets 0 and 1
-    equations: ClassVar = {
+    derivation: ClassVar = {
         "forward": "ℓ = log cosh(p − t)",
-        "prediction": "dL/dp = tanh(p − t) / D",
+        "prediction": "dℓ/dp = tanh(p − t)",
     }
 
     def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
@@ -132,17 +132,18 @@ class PoissonNLLLoss(Loss):
     Source       standard result; as PyTorch's, full=False
     """
 
-    equations: ClassVar = {
-        "forward": "ℓ = λ − t log λ",
-        "prediction": "dL/dp = (λ − t) / D for p = log λ, (1 − t/λ) / D for p = λ",
-    }
-
     def __init__(
         self, log_input: bool = True, eps: float = 1e-8, reduction: Reduction = "mean"
     ) -> None:
         super().__init__(reduction)
         self.log_input = log_input
         self.eps = eps
+
+    @property
+    def derivation(self) -> dict[str, str]:  # type: ignore[override]
+        if self.log_input:
+            return {"forward": "ℓ = eᵖ − t p", "prediction": "dℓ/dp = (eᵖ − t)"}
+        return {"forward": "ℓ = p − t log(p + ε)", "prediction": "dℓ/dp = (1 − t / (p + ε))"}
 
     def check(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
         """Targets are counts and must not be negative, nor may a rate be."""

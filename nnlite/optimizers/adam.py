@@ -10,8 +10,10 @@ import numpy as np
 
 from nnlite.core.parameter import Parameter
 from nnlite.optimizers.base import Array, Optimizer
-from nnlite.optimizers.groups import Group, Schedule
+from nnlite.optimizers.groups import Group, Options, Schedule
 from nnlite.optimizers.moments import running_mean, running_square
+
+MOMENTS = {"m": "m ← β₁ m + (1 − β₁) g", "v": "v ← β₂ v + (1 − β₂) g²"}
 
 
 class Adam(Optimizer):
@@ -46,6 +48,15 @@ class Adam(Optimizer):
             parameters, lr, weight_decay, clip_norm, clip_value,
             betas=betas, eps=eps, amsgrad=amsgrad,
         )  # fmt: skip
+
+    def rule(self, options: Options) -> dict[str, str]:
+        """Of AMSGrad, with v_max in the place of v."""
+        lines = {**MOMENTS}
+        if options["amsgrad"]:
+            lines["v_max"] = "v_max ← max(v_max, v)"
+        v = "v_max" if options["amsgrad"] else "v"
+        lines["w"] = f"w ← w − lr m̂ / (√v̂ + ε),  m̂ = m / (1 − β₁ᵏ),  v̂ = {v} / (1 − β₂ᵏ)"
+        return lines
 
     def update(
         self, w: Array, g: Array, m: Array, v: Array, v_max: Array | None, a: Array,
@@ -122,6 +133,15 @@ class NAdam(Optimizer):
         )  # fmt: skip
         self._products: dict[tuple[float, float], tuple[int, float]] = {}
 
+    def rule(self, options: Options) -> dict[str, str]:
+        """With μ of this step and μ′ of the next."""
+        return {
+            **MOMENTS,
+            "Π": "Π ← Π μ,  μ = β₁ (1 − ½ 0.96^(k ψ)),  Π = 1 before the first step",
+            "w": "w ← w − lr ((1 − μ) g / (1 − Π) + μ′ m / (1 − Π μ′)) / (√v̂ + ε),  "
+            "μ′ = β₁ (1 − ½ 0.96^((k + 1) ψ)),  v̂ = v / (1 − β₂ᵏ)",
+        }
+
     def update(
         self, w: Array, g: Array, m: Array, v: Array, a: Array, b: Array,
         lr: float, betas: tuple[float, float], eps: float, momentum_decay: float, k: int,
@@ -184,6 +204,15 @@ class RAdam(Optimizer):
         clip_value: float | None = None,
     ) -> None:
         super().__init__(parameters, lr, weight_decay, clip_norm, clip_value, betas=betas, eps=eps)
+
+    def rule(self, options: Options) -> dict[str, str]:
+        """Both cases in one line: r is 0 while ρ ≤ 5."""
+        return {
+            **MOMENTS,
+            "w": "w ← w − lr m̂ ([ρ ≤ 5] + r √(1 − β₂ᵏ) / (√v + ε)),  m̂ = m / (1 − β₁ᵏ),  "
+            "r = √([ρ > 5] (ρ − 4) (ρ − 2) ρ_max / ((ρ_max − 4) (ρ_max − 2) ρ)),  "
+            "ρ = ρ_max − 2 k β₂ᵏ / (1 − β₂ᵏ),  ρ_max = 2 / (1 − β₂) − 1",
+        }
 
     def update(
         self, w: Array, g: Array, m: Array, v: Array, a: Array,

@@ -46,6 +46,11 @@ class Adagrad(Optimizer):
         """Before the first step, s is `initial_accumulator_value`."""
         return {"sum": np.full_like(parameter.data, options["initial_accumulator_value"])}
 
+    def rule(self, options: Options) -> dict[str, str]:
+        """With a learning rate that falls by itself, if it does."""
+        lr = "lr / (1 + (k − 1) lr_decay)" if options["lr_decay"] else "lr"
+        return {"s": "s ← s + g²", "w": f"w ← w − {lr} g / (√s + ε)"}
+
     def update(
         self, w: Array, g: Array, s: Array, a: Array, lr: float, lr_decay: float, eps: float, k: int
     ) -> None:
@@ -83,6 +88,15 @@ class Adadelta(Optimizer):
         clip_value: float | None = None,
     ) -> None:
         super().__init__(parameters, lr, weight_decay, clip_norm, clip_value, rho=rho, eps=eps)
+
+    def rule(self, options: Options) -> dict[str, str]:
+        """The step d, in the units of w."""
+        return {
+            "v": "v ← ρ v + (1 − ρ) g²",
+            "d": "d = g √(u + ε) / √(v + ε)",
+            "u": "u ← ρ u + (1 − ρ) d²",
+            "w": "w ← w − lr d",
+        }
 
     def update(
         self, w: Array, g: Array, v: Array, u: Array, a: Array, d: Array,
@@ -130,6 +144,16 @@ class RMSprop(Optimizer):
             parameters, lr, weight_decay, clip_norm, clip_value,
             alpha=alpha, eps=eps, momentum=momentum, centered=centered,
         )  # fmt: skip
+
+    def rule(self, options: Options) -> dict[str, str]:
+        """Without momentum, or with b."""
+        lines = {"v": "v ← α v + (1 − α) g²"}
+        if options["centered"]:
+            lines["m"] = "m ← α m + (1 − α) g"
+        lines["d"] = f"d = g / ({'√(v − m²)' if options['centered'] else '√v'} + ε)"
+        if options["momentum"] == 0:
+            return {**lines, "w": "w ← w − lr d"}
+        return {**lines, "b": "b ← μ b + d", "w": "w ← w − lr b"}
 
     def update(
         self, w: Array, g: Array, v: Array, m: Array | None, b: Array | None, a: Array,

@@ -144,6 +144,14 @@ class Optimizer(OfOneModel):
             names += more.values() if options[option] else ()
         return {name: np.zeros_like(parameter.data) for name in names}
 
+    def rule(self, options: Options) -> dict[str, str]:
+        """The update rule in print, for a group with these options: see `equations`.
+
+        One line for each name that `update` changes, in its order, such as {"w": "w ← w − lr g"};
+        {}, the default, leaves `equations` empty.
+        """
+        return {}
+
     def check_options(self, options: Options) -> None:
         """Refuse options that do not go together; each by itself is in its range by then."""
 
@@ -179,6 +187,21 @@ class Optimizer(OfOneModel):
         self._ready()
         for parameter, _ in self._members:
             parameter.zero_grad()
+
+    @property
+    def equations(self) -> dict[str, str]:
+        """What a step computes with these options, in its order: g from the gradient, state, w.
+
+        Groups for which another formula holds have lines of their own, "group 0: w" and so on.
+        """
+        sheets = [self._printed(group) for group in self.groups]
+        if all(sheet == sheets[0] for sheet in sheets):
+            return sheets[0]
+        return {
+            f"group {index}: {name}": line
+            for index, sheet in enumerate(sheets)
+            for name, line in sheet.items()
+        }
 
     @property
     def parameters(self) -> list[Parameter]:
@@ -309,6 +332,24 @@ class Optimizer(OfOneModel):
             if name not in named:
                 raise TypeError(f"{where} does not name {name!r}, which is in its state")
         return named[2:]
+
+    def _printed(self, group: Options) -> dict[str, str]:
+        """The equations of one group."""
+        rule = self.rule(group)
+        if not rule:
+            return {}
+        g, meaning = "dL/dw", ""
+        if self.clip_norm is not None:
+            g = "c dL/dw"
+            meaning = ",  c = min(1, clip_norm / (‖dL/dw‖ + 10⁻⁶)),  the norm over all parameters"
+        if self.clip_value is not None:
+            g = f"clip({g}, −clip_value, clip_value)"
+        decayed = group["weight_decay"] != 0
+        if decayed and self.decoupled:
+            rule = {"decay": "w ← w − lr λ w", **rule}
+        elif decayed:
+            g += " + λ w"
+        return {"g": f"g = {g}{meaning}", **rule}
 
     def _options_now(self) -> dict[int, Options]:
         """Each group's options as numbers, by the group's id."""

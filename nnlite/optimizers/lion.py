@@ -9,7 +9,7 @@ import numpy as np
 
 from nnlite.core.parameter import Parameter
 from nnlite.optimizers.base import Array, Optimizer
-from nnlite.optimizers.groups import Group, Schedule
+from nnlite.optimizers.groups import Group, Options, Schedule
 from nnlite.optimizers.moments import running_mean
 
 
@@ -36,6 +36,14 @@ class Lion(Optimizer):
         clip_value: float | None = None,
     ) -> None:
         super().__init__(parameters, lr, weight_decay, clip_norm, clip_value, betas=betas)
+
+    def rule(self, options: Options) -> dict[str, str]:
+        """The sign of one mean, and another mean to keep."""
+        return {
+            "u": "u = sign(β₁ m + (1 − β₁) g)",
+            "m": "m ← β₂ m + (1 − β₂) g",
+            "w": "w ← w − lr u",
+        }
 
     def update(
         self, w: Array, g: Array, m: Array, a: Array, lr: float, betas: tuple[float, float]

@@ -49,6 +49,14 @@ class SGD(Optimizer):
         if options["nesterov"] and (options["momentum"] == 0 or options["dampening"] != 0):
             raise ValueError("SGD: nesterov needs momentum > 0 and dampening 0")
 
+    def rule(self, options: Options) -> dict[str, str]:
+        """Without momentum, or with b."""
+        if options["momentum"] == 0:
+            return {"w": "w ← w − lr g"}
+        share = " (1 − τ [k > 1])" if options["dampening"] else ""
+        way = "(g + μ b)" if options["nesterov"] else "b"
+        return {"b": f"b ← μ b +{share} g", "w": f"w ← w − lr {way}"}
+
     def update(
         self, w: Array, g: Array, b: Array | None, a: Array,
         lr: float, momentum: float, dampening: float, nesterov: bool, k: int,

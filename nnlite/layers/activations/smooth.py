@@ -104,10 +104,19 @@ class GELU(Elementwise):
     Source       Hendrycks & Gimpel 2016, equation 2 and below
     """
 
-    equations: ClassVar = {"forward": "y = x Φ(x)", "input": "dL/dx = G ⊙ (Φ(x) + x φ(x))"}
-
     def __init__(self, approximate: Literal["none", "tanh"] = "none") -> None:
         self.approximate = approximate
+
+    @property
+    def equations(self) -> dict[str, str]:  # type: ignore[override]
+        if self.approximate == "none":
+            return {"forward": "y = x Φ(x)", "input": "dL/dx = G ⊙ (Φ(x) + x φ(x))"}
+        u = "u = √(2/π) (x + 0.044715 x³)"
+        slope = "u′ = √(2/π) (1 + 0.134145 x²)"
+        return {
+            "forward": f"y = ½ x (1 + tanh u),  {u}",
+            "input": f"dL/dx = ½ G ⊙ (1 + tanh u + x u′ / cosh² u),  {u},  {slope}",
+        }
 
     def function(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
         z = np.clip(x, -40, 40)  # beyond, Q and φ are 0
@@ -144,7 +153,7 @@ class Mish(Elementwise):
 
     equations: ClassVar = {
         "forward": "y = x tanh(log(1 + eˣ))",
-        "input": "dL/dx = G ⊙ (t + x ⊙ (1 − t²) ⊙ σ(x)), t = tanh(log(1 + eˣ))",
+        "input": "dL/dx = G ⊙ (t + x ⊙ (1 − t²) ⊙ σ(x)),  t = tanh(log(1 + eˣ))",
     }
 
     def function(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -249,8 +258,8 @@ class GLU(Layer):
     """
 
     equations: ClassVar = {
-        "forward": "y = a ⊙ σ(b), [a, b] = x",
-        "input": "dL/dx = [G ⊙ s, G ⊙ a ⊙ s ⊙ (1 − s)], s = σ(b)",
+        "forward": "y = a ⊙ σ(b),  [a, b] = x",
+        "input": "dL/dx = [G ⊙ s, G ⊙ a ⊙ s ⊙ (1 − s)],  s = σ(b),  [a, b] = x",
     }
 
     def __init__(self, axis: int = -1) -> None:

@@ -59,7 +59,7 @@ class Softmax(_AlongAxis):
     For training a classifier use `CrossEntropyLoss` on the scores themselves, without this layer.
     """
 
-    equations: ClassVar = {"forward": "p = eˣ / Σ eˣ", "input": "dL/dx = p ⊙ (G − Σⱼ Gⱼ pⱼ)"}
+    equations: ClassVar = {"forward": "p = eˣ / Σⱼ e^xⱼ", "input": "dL/dx = p ⊙ (G − Σⱼ Gⱼ pⱼ)"}
 
     def forward(self, x: np.ndarray | Padded) -> Any:
         scores, lengths = self.scores(x)
@@ -92,7 +92,7 @@ class LogSoftmax(_AlongAxis):
     Source       standard result
     """
 
-    equations: ClassVar = {"forward": "y = x − log Σ eˣ", "input": "dL/dx = G − e^y Σⱼ Gⱼ"}
+    equations: ClassVar = {"forward": "y = x − log Σⱼ e^xⱼ", "input": "dL/dx = G − e^y Σⱼ Gⱼ"}
 
     def forward(self, x: np.ndarray | Padded) -> Any:
         scores, lengths = self.scores(x)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
+from nnlite.core.formulas import subscript
 from nnlite.core.padded import plain
 from nnlite.layers.base import Layer
 from nnlite.layers.containers.base import Container, whole_or_nothing
@@ -73,7 +74,15 @@ class Concat(_Branches):
     Source       Szegedy et al. 2015, "Going Deeper with Convolutions"
     """
 
-    equations: ClassVar = {"forward": "y = [f₁(x), f₂(x), …]", "input": "dL/dx = Σᵦ Gᵦ Jᵦ"}
+    @property
+    def equations(self) -> dict[str, str]:  # type: ignore[override]
+        branches = [subscript(b) for b in range(1, 1 + len(self.branches))]
+        y = ", ".join(f"f{b}(x)" for b in branches)
+        if len(branches) == 1:
+            return {"forward": f"y = {y}", "input": "dL/dx = G J₁"}
+        back = " + ".join(f"G{b} J{b}" for b in branches)
+        cut = ", ".join(f"G{b}" for b in branches)
+        return {"forward": f"y = [{y}]", "input": f"dL/dx = {back},  [{cut}] = G"}
 
     def combine(self, outputs: list[np.ndarray]) -> np.ndarray:
         self.save_for_backward(ends_of(outputs, f"{type(self).__name__}: branches"))
@@ -96,7 +105,11 @@ class Add(_Branches):
     Source       standard result
     """
 
-    equations: ClassVar = {"forward": "y = f₁(x) + f₂(x) + …", "input": "dL/dx = Σᵦ G Jᵦ"}
+    @property
+    def equations(self) -> dict[str, str]:  # type: ignore[override]
+        branches = [subscript(b) for b in range(1, 1 + len(self.branches))]
+        y, back = (" + ".join(form.format(b) for b in branches) for form in ("f{}(x)", "G J{}"))
+        return {"forward": f"y = {y}", "input": f"dL/dx = {back}"}
 
     def combine(self, outputs: list[np.ndarray]) -> np.ndarray:
         shapes = [output.shape for output in outputs]
@@ -129,13 +142,17 @@ class Residual(Add):
     Source       He et al. 2016, "Deep Residual Learning", equations 1 and 2
     """
 
-    equations: ClassVar = {"forward": "y = f(x) + s(x)", "input": "dL/dx = G J_f + G J_s"}
-
     def __init__(self, branch: Layer, shortcut: Layer | None = None) -> None:
         self.branch = branch
         self.shortcut = shortcut
         self._identity = Identity()  # stands in for a shortcut that is None
         self.check_children()
+
+    @property
+    def equations(self) -> dict[str, str]:  # type: ignore[override]
+        if self.shortcut is None:
+            return {"forward": "y = f(x) + x", "input": "dL/dx = G J_f + G"}
+        return {"forward": "y = f(x) + s(x)", "input": "dL/dx = G J_f + G J_s"}
 
     def children(self) -> list[tuple[str, Layer]]:
         shortcut = self._identity if self.shortcut is None else self.shortcut

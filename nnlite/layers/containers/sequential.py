@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar, overload
+from typing import Any, overload
 
+from nnlite.core.formulas import subscript
 from nnlite.layers.base import Layer
 from nnlite.layers.containers.base import Container, whole_or_nothing
+
+MANY = 4  # more layers are not written out in the equations
 
 
 class Sequential(Container):
@@ -28,12 +31,25 @@ class Sequential(Container):
     """
 
     kind = "chain"
-    equations: ClassVar = {"forward": "y = fₖ(… f₂(f₁(x)))", "input": "dL/dx = G Jₖ … J₂ J₁"}
 
     def __init__(self, *layers: Layer) -> None:
         self.layers = layers
         self._children = [(f"layer {index}", layer) for index, layer in enumerate(layers)]
         self.check_children()
+
+    @property
+    def equations(self) -> dict[str, str]:  # type: ignore[override]
+        count = len(self.layers)
+        last = subscript(count)
+        if count > MANY:
+            return {
+                "forward": f"y = f{last}(… f₂(f₁(x)))",
+                "input": f"dL/dx = G J{last} … J₂ J₁",
+            }
+        y, back = "x", "G"
+        for k in range(1, count + 1):
+            y, back = f"f{subscript(k)}({y})", f"{back} J{subscript(count + 1 - k)}"
+        return {"forward": f"y = {y}", "input": f"dL/dx = {back}"}
 
     def children(self) -> list[tuple[str, Layer]]:
         return self._children

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from nnlite.core.checks import check_sizes, layout_hint
+from nnlite.core.formulas import place
 from nnlite.core.padded import check_ends, within
 from nnlite.core.parameter import Parameter
 from nnlite.core.random import Rng, as_generator
@@ -102,6 +103,20 @@ class Convolution(Layer):
         )
 
     # -- use -------------------------------------------------------------------------------------
+
+    def seen(self) -> list[str]:
+        """Where, along each axis, kernel value k (l) meets the input for output i (j)."""
+        strides, dilations, paddings = self._geometry[1], self._geometry[3], self._geometry[2]
+        along = zip("ij", "kl", strides[-self.axes :], dilations[-self.axes :],
+                    paddings[-self.axes :], strict=False)  # fmt: skip
+        return [place(i, k, s, d, before) for i, k, s, d, (before, _) in along]
+
+    def group(self, channel: str, of: int, to: int) -> str:
+        """The first of `to` channels that belong to the group of a channel among `of`."""
+        if self._geometry.groups == 1:
+            return ""
+        first = channel if of == 1 else f"⌊{channel}/{of}⌋"
+        return first if to == 1 else f"{to}{first}"
 
     def kernel_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of the kernel (kH, kW, C/groups, O) that this weight is."""

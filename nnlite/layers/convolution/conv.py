@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -17,13 +17,6 @@ from nnlite.ops.convolution.geometry import Pair
 
 class _Conv(Convolution):
     """Convolution over one axis or two, its gradients, and their arguments."""
-
-    equations: ClassVar = {
-        "forward": "y = x ⋆ W + b",
-        "weight": "dL/dW = x ⋆ G, the inputs under each kernel value times G, summed",
-        "bias": "dL/db = Σ G over samples and places",
-        "input": "dL/dx = G ∗ Wᵀ, the full convolution with the kernel turned round",
-    }
 
     def __init__(
         self,
@@ -53,6 +46,29 @@ class _Conv(Convolution):
         self.set_sizes(kernel_size, stride, padding, dilation, groups)
         field = self._geometry.kernel[-self.axes :]
         self.set_parameters((*field, in_channels // groups, out_channels), bias, rng)
+
+    @property
+    def equations(self) -> dict[str, str]:  # type: ignore[override]
+        out, field, image = ("ij", "kl", "hw") if self.axes == 2 else ("i", "k", "h")
+        outs, fields, images = (",".join(letters) for letters in (out, field, image))
+        seen = ", ".join(self.seen())
+        met = " ".join(f"[{h} = {at}]" for h, at in zip(image, self.seen(), strict=True))
+        groups = self._geometry.groups
+        first = self.group("o", self.out_channels // groups, self.in_channels // groups)
+        behind, before = (f" {sign} {first}" if first else "" for sign in "+−")
+        bias = " + b[o]" if self.bias is not None else ""
+        lines = {
+            "forward": f"y = x ⋆ W{bias and ' + b'},  y[n,{outs},o] = "
+            f"Σ_{field}c x[n, {seen}, c{behind}] W[{fields},c,o]{bias},  where x is 0 outside",
+            "weight": f"dL/dW = x ⋆ G,  dL/dW[{fields},c,o] = "
+            f"Σ_n{out} x[n, {seen}, c{behind}] G[n,{outs},o]",
+            "bias": f"dL/db = Σ G,  dL/db[o] = Σ_n{out} G[n,{outs},o]",
+            "input": f"dL/dx = G ∗ Wᵀ,  dL/dx[n,{images},c] = "
+            f"Σ_{out}{field}o {met} G[n,{outs},o] W[{fields}, c{before}, o]",
+        }
+        if self.bias is None:
+            del lines["bias"]
+        return lines
 
     def out_size(self, size: Pair) -> Pair:
         return self._geometry.out_size(size)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -22,13 +22,6 @@ class _ConvTranspose(Convolution):
     That convolution leads from this layer's outputs to its inputs. So its kernel is this weight
     with in and out swapped, forward here is its input gradient, and the reverse.
     """
-
-    equations: ClassVar = {
-        "forward": "y = x ∗ W + b, each input adds a kernel to the output",
-        "weight": "dL/dW = G ⋆ x, the outputs' G under each kernel value times x, summed",
-        "bias": "dL/db = Σ G over samples and places",
-        "input": "dL/dx = G ⋆ Wᵀ, a convolution",
-    }
 
     def __init__(
         self,
@@ -68,6 +61,29 @@ class _ConvTranspose(Convolution):
             )
         field = self._geometry.kernel[-self.axes :]
         self.set_parameters((*field, in_channels, out_channels // groups), bias, rng)
+
+    @property
+    def equations(self) -> dict[str, str]:  # type: ignore[override]
+        out, field, image = ("ij", "kl", "hw") if self.axes == 2 else ("i", "k", "h")
+        outs, fields, images = (",".join(letters) for letters in (out, field, image))
+        seen = ", ".join(self.seen())
+        met = " ".join(f"[{h} = {at}]" for h, at in zip(image, self.seen(), strict=True))
+        groups = self._geometry.groups
+        first = self.group("c", self.in_channels // groups, self.out_channels // groups)
+        behind, before = (f" {sign} {first}" if first else "" for sign in "+−")
+        bias = " + b[o]" if self.bias is not None else ""
+        lines = {
+            "forward": f"y = x ∗ W{bias and ' + b'},  y[n,{images},o] = "
+            f"Σ_{out}{field}c {met} x[n,{outs},c] W[{fields}, c, o{before}]{bias}",
+            "weight": f"dL/dW = G ⋆ x,  dL/dW[{fields},c,o] = "
+            f"Σ_n{out} x[n,{outs},c] G[n, {seen}, o{behind}]",
+            "bias": f"dL/db = Σ G,  dL/db[o] = Σ_n{image} G[n,{images},o]",
+            "input": f"dL/dx = G ⋆ Wᵀ,  dL/dx[n,{outs},c] = "
+            f"Σ_{field}o G[n, {seen}, o{behind}] W[{fields},c,o],  where G is 0 outside",
+        }
+        if self.bias is None:
+            del lines["bias"]
+        return lines
 
     def kernel_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of the convolution's kernel (kH, kW, out/groups, in)."""

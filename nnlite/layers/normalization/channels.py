@@ -46,6 +46,7 @@ class ChannelNorm(Layer):
     """What the layers of this file share; a subclass says which values share their statistics."""
 
     ranks: ClassVar[Container[int]] = BATCHED  # the numbers of axes that are taken
+    over: ClassVar[str]  # what shares its statistics, in words
     weight: Parameter | None
     bias: Parameter | None
 
@@ -55,6 +56,23 @@ class ChannelNorm(Layer):
         self.affine = affine
         self.weight = Parameter(np.ones(channels)) if affine else None
         self.bias = Parameter(np.zeros(channels)) if affine else None
+
+    @property
+    def equations(self) -> dict[str, str]:  # type: ignore[override]
+        affine, own = self.weight is not None, self.own_statistics()
+        d, rstd = "D" if affine else "G", "/ √(σ² + ε)"
+        mean, var = ("mean x", "mean (x − μ)²") if own else ("running_mean", "running_var")
+        x_hat = f"x̂ = (x − μ) {rstd},  μ = {mean},  σ² = {var}"
+        x_hat += f",  means over {self.over}" if own else ""
+        through = f"({d} − mean {d} − x̂ mean({d} ⊙ x̂))" if own else d
+        forward = f"y = {'γ ⊙ x̂ + β' if affine else 'x̂'},  {x_hat}"
+        learned = {"weight": "dL/dγ = Σ G ⊙ x̂", "bias": "dL/dβ = Σ G"} if affine else {}
+        back = f"dL/dx = {through} {rstd}" + (",  D = G ⊙ γ" if affine else "")
+        return {"forward": forward, **learned, "input": back}
+
+    def own_statistics(self) -> bool:
+        """Whether μ and σ² are those of x, and so depend on it."""
+        return True
 
     def groups(self, x: np.ndarray) -> int:
         """How many groups of samples have statistics of their own: N, or 1 for the batch."""
@@ -138,14 +156,6 @@ def _put_back(values: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
     return whole
 
 
-AFFINE_EQUATIONS = {
-    "forward": "y = γ ⊙ x̂ + β,  x̂ = (x − μ) / √(σ² + ε)",
-    "weight": "dL/dγ = Σ G ⊙ x̂",
-    "bias": "dL/dβ = Σ G",
-    "input": "dL/dx = (D − mean D − x̂ mean(D ⊙ x̂)) / √(σ² + ε),  D = G ⊙ γ",
-}
-
-
 class BatchNorm(ChannelNorm):
     """What `BatchNorm1d` and `BatchNorm2d` share: statistics over the whole batch.
 
@@ -153,7 +163,7 @@ class BatchNorm(ChannelNorm):
     """
 
     accepts_padded = True
-    equations: ClassVar = AFFINE_EQUATIONS
+    over = "the batch"
 
     def __init__(
         self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True
@@ -163,6 +173,9 @@ class BatchNorm(ChannelNorm):
         self.momentum = momentum
         self.running_mean = Buffer(np.zeros(num_features))
         self.running_var = Buffer(np.ones(num_features))
+
+    def own_statistics(self) -> bool:
+        return self.training
 
     def groups(self, x: np.ndarray) -> int:
         return 1
@@ -284,7 +297,7 @@ class GroupNorm(ChannelNorm):
 
     mixed_axes = (1, -1)
     instead_of_padded = "LayerNorm, which takes each time step by itself, or BatchNorm1d"
-    equations: ClassVar = AFFINE_EQUATIONS
+    over = "each sample's group of channels"
 
     def __init__(
         self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True
@@ -334,7 +347,7 @@ class InstanceNorm2d(ChannelNorm):
 
     mixed_axes = (1, 2)
     instead_of_padded = "LayerNorm, which takes each place by itself, or BatchNorm2d"
-    equations: ClassVar = AFFINE_EQUATIONS
+    over = "each sample's channel"
     ranks: ClassVar = (4,)
 
     def __init__(self, num_features: int, eps: float = 1e-5, affine: bool = False) -> None:

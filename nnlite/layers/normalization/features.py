@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 
 from nnlite.core.checks import BATCHED, layout_hint
@@ -91,16 +89,22 @@ class LayerNorm(FeatureNorm):
     Source       Ba, Kiros & Hinton 2016, "Layer Normalization", equation 3
     """
 
-    equations: ClassVar = {
-        "forward": "y = γ ⊙ x̂ + β,  x̂ = (x − μ) / √(σ² + ε)",
-        "weight": "dL/dγ = Σₙ G ⊙ x̂",
-        "bias": "dL/dβ = Σₙ G",
-        "input": "dL/dx = (D − mean D − x̂ mean(D ⊙ x̂)) / √(σ² + ε),  D = G ⊙ γ",
-    }
-
     def __init__(self, num_features: int, eps: float = 1e-5, affine: bool = True) -> None:
         super().__init__(num_features, eps, affine)
         self.bias = Parameter(np.zeros(num_features)) if affine else None
+
+    @property
+    def equations(self) -> dict[str, str]:  # type: ignore[override]
+        x_hat = "x̂ = (x − μ) / √(σ² + ε),  μ = mean x,  σ² = mean (x − μ)²"
+        back = "dL/dx = ({0} − mean {0} − x̂ mean({0} ⊙ x̂)) / √(σ² + ε)"
+        if not self.affine:
+            return {"forward": f"y = x̂,  {x_hat}", "input": back.format("G")}
+        return {
+            "forward": f"y = γ ⊙ x̂ + β,  {x_hat}",
+            "weight": "dL/dγ = Σₙ G ⊙ x̂",
+            "bias": "dL/dβ = Σₙ G",
+            "input": f"{back.format('D')},  D = G ⊙ γ",
+        }
 
     def centred(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         mean = (x @ np.ones(self.num_features, x.dtype))[:, None] / self.num_features  # (R, 1)
@@ -124,14 +128,20 @@ class RMSNorm(FeatureNorm):
     Source       Zhang & Sennrich 2019, "Root Mean Square Layer Normalization", equation 4
     """
 
-    equations: ClassVar = {
-        "forward": "y = γ ⊙ x̂,  x̂ = x / √(mean x² + ε)",
-        "weight": "dL/dγ = Σₙ G ⊙ x̂",
-        "input": "dL/dx = (D − x̂ mean(D ⊙ x̂)) / √(mean x² + ε),  D = G ⊙ γ",
-    }
-
     def __init__(self, num_features: int, eps: float | None = None, affine: bool = True) -> None:
         super().__init__(num_features, eps, affine)
+
+    @property
+    def equations(self) -> dict[str, str]:  # type: ignore[override]
+        x_hat = "x̂ = x / √(mean x² + ε)"
+        back = "dL/dx = ({0} − x̂ mean({0} ⊙ x̂)) / √(mean x² + ε)"
+        if not self.affine:
+            return {"forward": f"y = x̂,  {x_hat}", "input": back.format("G")}
+        return {
+            "forward": f"y = γ ⊙ x̂,  {x_hat}",
+            "weight": "dL/dγ = Σₙ G ⊙ x̂",
+            "input": f"{back.format('D')},  D = G ⊙ γ",
+        }
 
     def centred(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         return x

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -69,7 +69,6 @@ class Upsample2d(AxisMaps):
     """
 
     instead_of_padded = "ConvTranspose2d"
-    equations: ClassVar = {"forward": "Y = A_H X A_Wᵀ", "input": "dL/dX = A_Hᵀ G A_W"}
 
     def __init__(
         self, scale_factor: Size, mode: Literal["nearest", "bilinear"] = "nearest"
@@ -77,6 +76,16 @@ class Upsample2d(AxisMaps):
         self.scale_factor = scale_factor
         self.mode = mode
         self._factors = check_sizes("Upsample2d: scale_factor", scale_factor, 2)
+
+    @property
+    def equations(self) -> dict[str, str]:  # type: ignore[override]
+        if self.mode == "bilinear":
+            return {"forward": "Y = A_H X A_Wᵀ", "input": "dL/dX = A_Hᵀ G A_W"}
+        row, column = (f"⌊{at}/{s}⌋" for at, s in zip("ij", self._factors, strict=True))
+        return {
+            "forward": f"y[n,i,j,c] = x[n, {row}, {column}, c]",
+            "input": f"dL/dx[n,h,w,c] = Σ_ij [h = {row}] [w = {column}] G[n,i,j,c]",
+        }
 
     def axis_map(self, axis: int, size: int) -> np.ndarray:
         """The weights of bilinear interpolation along one axis, (factor · size, size)."""
@@ -131,14 +140,18 @@ class ZeroPad2d(Layer):
 
     mixed_axes = (1, 2)
     instead_of_padded = "the padding argument of Conv2d, MaxPool2d or AvgPool2d"
-    equations: ClassVar = {
-        "forward": "y = x with zeros around it",
-        "input": "dL/dx = G without the border",
-    }
 
     def __init__(self, padding: int | tuple[int, int, int, int]) -> None:
         self.padding = padding
         self._sides = check_sizes("ZeroPad2d: padding", padding, 4, least=0)
+
+    @property
+    def equations(self) -> dict[str, str]:  # type: ignore[override]
+        left, _, top, _ = self._sides
+        return {
+            "forward": f"y[n,i,j,c] = x[n, i−{top}, j−{left}, c],  where x is 0 outside",
+            "input": f"dL/dx[n,h,w,c] = G[n, h+{top}, w+{left}, c]",
+        }
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         self.check_array(x)

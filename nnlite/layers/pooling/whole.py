@@ -38,7 +38,7 @@ class GlobalPool(Layer):
 class GlobalAvgPool(GlobalPool):
     """What `GlobalAvgPool1d` and `GlobalAvgPool2d` share."""
 
-    equations: ClassVar = {"forward": "y = 1/P Σₚ xₚ", "input": "dL/dxₚ = G / P"}
+    equations: ClassVar = {"forward": "y = Σₚ xₚ / P", "input": "dL/dxₚ = G / P"}
 
     def forward(self, x: np.ndarray | Padded) -> np.ndarray:
         rows, counts = self.positions(x, 0.0)
@@ -59,8 +59,8 @@ class GlobalMaxPool(GlobalPool):
     """What `GlobalMaxPool1d` and `GlobalMaxPool2d` share."""
 
     equations: ClassVar = {
-        "forward": "y = maxₚ xₚ",
-        "input": "dL/dxₚ = G where xₚ is the first maximum, else 0",
+        "forward": "y = max_p x",
+        "input": "dL/dx = G ⊙ [x = y], for the first of equal x",
     }
 
     def forward(self, x: np.ndarray | Padded) -> np.ndarray:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import numpy as np
 
 from nnlite.core.checks import check_sizes, sample_hint
+from nnlite.core.formulas import place
 from nnlite.core.padded import Padded, check_ends, data_and_lengths, ended, within
 from nnlite.layers.base import Layer
 from nnlite.ops.windows import (
@@ -66,6 +68,15 @@ class Pool(Layer):
             )
         self._geometry = list(zip(kernel, strides, paddings, strict=True))
 
+    def letters(self) -> tuple[str, str, str]:
+        """Those of the windows, of the values in one, and of the places in x."""
+        return ("ij", "kl", "hw") if self.spatial == 2 else ("i", "k", "h")
+
+    def seen(self) -> list[str]:
+        """Where, along each axis, value k (l) of window i (j) lies in x."""
+        along = zip("ij", "kl", self._geometry, strict=False)
+        return [place(i, k, stride, 1, padding) for i, k, (_, stride, padding) in along]
+
     def windows(self, x: np.ndarray) -> list[Windows]:
         """The windows along each spatial axis of x."""
         check_channels_last(self, x, self.spatial)
@@ -103,11 +114,6 @@ class Pool(Layer):
 class MaxPool(Pool):
     """What `MaxPool1d` and `MaxPool2d` share."""
 
-    equations: ClassVar = {
-        "forward": "y = max over the window",
-        "input": "dL/dx = Σ of G over the windows in which x is the first maximum",
-    }
-
     def __init__(
         self,
         kernel_size: Size,
@@ -116,6 +122,17 @@ class MaxPool(Pool):
         ceil_mode: bool = False,
     ) -> None:
         super().__init__(kernel_size, stride, padding, ceil_mode)
+
+    @property
+    def equations(self) -> dict[str, str]:  # type: ignore[override]
+        out, inside, image = self.letters()
+        y, x = (f"[n,{','.join(letters)},c]" for letters in (out, image))
+        met = " ".join(f"[{h} = {at}]" for h, at in zip(image, self.seen(), strict=True))
+        return {
+            "forward": f"y{y} = max_{inside} x[n, {', '.join(self.seen())}, c]",
+            "input": f"dL/dx{x} = Σ_{out}{inside} {met} [x{x} = y{y}] G{y}, "
+            "for the first of equal x",
+        }
 
     def forward(self, x: np.ndarray | Padded) -> Any:
         data, lengths = data_and_lengths(x)
@@ -133,11 +150,6 @@ class MaxPool(Pool):
 class AvgPool(Pool):
     """What `AvgPool1d` and `AvgPool2d` share."""
 
-    equations: ClassVar = {
-        "forward": "y = Σ window / n",
-        "input": "dL/dx = Σ of G / n over the windows that x is in",
-    }
-
     def __init__(
         self,
         kernel_size: Size,
@@ -148,6 +160,34 @@ class AvgPool(Pool):
     ) -> None:
         super().__init__(kernel_size, stride, padding, ceil_mode)
         self.count_include_pad = count_include_pad
+
+    @property
+    def equations(self) -> dict[str, str]:  # type: ignore[override]
+        out, inside, image = self.letters()
+        y, x = (f"[n,{','.join(letters)},c]" for letters in (out, image))
+        met = " ".join(f"[{h} = {at}]" for h, at in zip(image, self.seen(), strict=True))
+        number, defined = self._number()
+        return {
+            "forward": f"y{y} = Σ_{inside} x[n, {', '.join(self.seen())}, c] / {number}{defined}",
+            "input": f"dL/dx{x} = Σ_{out}{inside} {met} G{y} / {number}{defined}",
+        }
+
+    def _number(self) -> tuple[str, str]:
+        """How the equations write the number of values in a window, and what defines it."""
+        if not self.ceil_mode and (
+            self.count_include_pad or not any(p for *_, p in self._geometry)
+        ):
+            return str(math.prod(kernel for kernel, *_ in self._geometry)), ""
+        _, inside, image = self.letters()
+        counted = []
+        for at, size, (_, _, padding) in zip(
+            self.seen(), image.upper(), self._geometry, strict=True
+        ):
+            margin = padding if self.count_include_pad else 0
+            counted.append(
+                f"[−{margin} ≤ {at} < {size}+{margin}]" if margin else f"[0 ≤ {at} < {size}]"
+            )
+        return "m", f",  m = Σ_{inside} {' '.join(counted)}"
 
     def forward(self, x: np.ndarray | Padded) -> Any:
         data, lengths = data_and_lengths(x)

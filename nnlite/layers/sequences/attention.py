@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -58,11 +58,6 @@ class MultiHeadAttention(Container, Continuing):
                  Dao et al. 2022, "FlashAttention", appendix B.2
     """
 
-    equations: ClassVar = {
-        "forward": "y = [softmax(Q Kᵀ/√d) V] Wₒ + bₒ, [Q K V] = x Wᵢ + bᵢ",
-        "input": "dL/dx = dL/d[Q K V] Wᵢᵀ, dL/dS = P ⊙ (dL/dP − Σₛ dL/dP ⊙ P)",
-    }
-
     def __init__(
         self,
         d_model: int,
@@ -84,6 +79,21 @@ class MultiHeadAttention(Container, Continuing):
         self.rng = as_generator(rng)
         self.qkv = Linear(d_model, 3 * d_model, bias, Glorot(), Zeros(), self.rng)
         self.out = Linear(d_model, d_model, bias, None, Zeros(), self.rng)
+
+    @property
+    def equations(self) -> dict[str, str]:  # type: ignore[override]
+        dropped = self.training and self.dropout > 0
+        out, into = (" + bₒ", " + bᵢ") if self.bias is not None else ("", "")
+        a, mask, by_mask = ("A", "A = P ⊙ M,  ", " ⊙ M") if dropped else ("P", "", "")
+        hidden = ",  where S_ts is −∞ for s > t" if self.causal else ""
+        heads = f",  in each of {self.num_heads} heads" if self.num_heads > 1 else ""
+        return {
+            "forward": f"y = O Wₒ{out},  O = {a} V,  {mask}P = softmax(S),  S = Q Kᵀ/√d,  "
+            f"[Q, K, V] = x Wᵢ{into}{hidden}{heads}",
+            "input": "dL/dx = [dL/dQ, dL/dK, dL/dV] Wᵢᵀ,  dL/dQ = dL/dS K/√d,  "
+            f"dL/dK = (dL/dS)ᵀ Q/√d,  dL/dV = {a}ᵀ Gₒ,  dL/dS = P ⊙ (dL/dP − Σₛ dL/dP ⊙ P),  "
+            f"dL/dP = Gₒ Vᵀ{by_mask},  Gₒ = G Wₒᵀ{heads}",
+        }
 
     @property
     def bias(self) -> Parameter | None:

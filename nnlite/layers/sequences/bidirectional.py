@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -40,10 +40,6 @@ class Bidirectional(Container):
     """
 
     accepts_padded = True
-    equations: ClassVar = {
-        "forward": "y = [f(x), R f′(R x)],  R turns sequences around",
-        "input": "dL/dx = G_f J_f + R (R G_f′) J_f′",
-    }
 
     def __init__(
         self,
@@ -63,6 +59,17 @@ class Bidirectional(Container):
                 "Bidirectional: a stateful layer cannot read from the end: the next batch's "
                 "steps, where its state would come from, are not there yet"
             )
+
+    @property
+    def equations(self) -> dict[str, str]:  # type: ignore[override]
+        if self.layer.return_sequences:
+            y, back = "R f′(R x)", "R ((R G_f′) J_f′)"
+        else:
+            y, back = "f′(R x)", "R (G_f′ J_f′)"
+        return {
+            "forward": f"y = [f(x), {y}],  where R turns sequences around",
+            "input": f"dL/dx = G_f J_f + {back},  [G_f, G_f′] = G",
+        }
 
     def children(self) -> list[tuple[str, Layer]]:
         return [("layer", self.layer), ("reverse", self.backwards)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -54,14 +54,6 @@ class GRU(Recurrent):
     Source       Cho et al. 2014 (before); reset after: the form of cuDNN and PyTorch
     """
 
-    equations: ClassVar = {
-        "forward": "h_t = (1−z)⊙n + z⊙h_{t−1},  n = tanh(a_n + r⊙(h_{t−1} U_n)) or (r⊙h_{t−1}) U_n",
-        "weight_ih": "dL/dW_ih = Σ_t x_tᵀ A_t,  A_z = δ⊙(h_{t−1}−n)⊙z(1−z),  A_n = δ⊙(1−z)⊙(1−n²)",
-        "weight_hh": "dL/dU = Σ_t h_{t−1}ᵀ [A_r, A_z, A_n⊙r], or (r⊙h_{t−1})ᵀ A_n for the last",
-        "bias": "dL/db = Σ_t Σₙ A_t",
-        "state": "dL/dh_{t−1} = δ_t⊙z + [A_r, A_z, A_n⊙r] Uᵀ, or A_n U_nᵀ⊙r for the last",
-        "input": "dL/dx_t = A_t W_ihᵀ",
-    }
     gate_scales = (-1.0, -1.0, 1.0)
     keeps_more = True
 
@@ -83,6 +75,27 @@ class GRU(Recurrent):
             input_size, hidden_size, num_layers, bias, dropout,
             return_sequences, return_state, stateful, rng,
         )  # fmt: skip
+
+    @property
+    def equations(self) -> dict[str, str]:  # type: ignore[override]
+        if self.reset_after:
+            inner, d_r = "r ⊙ (h_{t−1} U_n)", "A_n ⊙ (h_{t−1} U_n)"
+            recurrent = "Σ_t h_{t−1}ᵀ Q_t,  Q_t = [A_r, A_z, A_n ⊙ r]"
+            before = "Q_t W_hhᵀ"
+        else:
+            inner, d_r = "(r ⊙ h_{t−1}) U_n", "P ⊙ h_{t−1}"
+            recurrent = "Σ_t [h_{t−1}ᵀ A_r, h_{t−1}ᵀ A_z, (r ⊙ h_{t−1})ᵀ A_n],  P = A_n U_nᵀ"
+            before = "A_r U_rᵀ + A_z U_zᵀ + P ⊙ r"
+        return self.printed(
+            "h_t = (1 − z) ⊙ n + z ⊙ h_{t−1},  r = σ(a_r + h_{t−1} U_r),  "
+            f"z = σ(a_z + h_{{t−1}} U_z),  n = tanh(a_n + {inner}),  "
+            f"[a_r, a_z, a_n] = x_t W_ih{self.plus_bias},  [U_r, U_z, U_n] = W_hh",
+            weight_ih="dL/dW_ih = Σ_t x_tᵀ A_t,  A_t = [A_r, A_z, A_n],  "
+            f"A_r = {d_r} ⊙ r ⊙ (1 − r),  A_z = δ_t ⊙ (h_{{t−1}} − n) ⊙ z ⊙ (1 − z),  "
+            "A_n = δ_t ⊙ (1 − z) ⊙ (1 − n²)",
+            weight_hh=f"dL/dW_hh = {recurrent},  δ_t = {self.from_outside} + B_{{t+1}}",
+            state=f"dL/dh_{{t−1}} = B_t,  B_t = δ_t ⊙ z + {before}",
+        )
 
     def cell_options(self) -> dict[str, Any]:
         return {"reset_after": self.reset_after}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -50,14 +50,6 @@ class LSTM(Recurrent):
                  Jozefowicz et al. 2015; recurrent weights orthogonal: Saxe et al. 2014
     """
 
-    equations: ClassVar = {
-        "forward": "c_t = f⊙c_{t−1} + i⊙g,  h_t = o⊙tanh(c_t),  a_t = x_t W_ih + h_{t−1} W_hh + b",
-        "weight_ih": "dL/dW_ih = Σ_t x_tᵀ A_t, A = [δᶜ⊙g⊙i′, δᶜ⊙c_{t−1}⊙f′, δᶜ⊙i⊙g′, δʰ⊙tanh c⊙o′]",
-        "weight_hh": "dL/dW_hh = Σ_t h_{t−1}ᵀ A_t,  δʰ_t = G_t + A_{t+1} W_hhᵀ",
-        "bias": "dL/db = Σ_t Σₙ A_t",
-        "state": "dL/dh_{t−1} = A_t W_hhᵀ,  δᶜ_{t−1} = δᶜ_t⊙f_t",
-        "input": "dL/dx_t = A_t W_ihᵀ",
-    }
     gate_scales = (-1.0, -1.0, 1.0, -1.0)
     state_count = 2
     keeps_more = True
@@ -82,6 +74,21 @@ class LSTM(Recurrent):
         )  # fmt: skip
         if self.bias is not None:
             self.bias.data[hidden_size : 2 * hidden_size] = forget_bias
+
+    @property
+    def equations(self) -> dict[str, str]:  # type: ignore[override]
+        return self.printed(
+            "h_t = o ⊙ tanh(c_t),  c_t = f ⊙ c_{t−1} + i ⊙ g,  i = σ(a_i),  f = σ(a_f),  "
+            "g = tanh(a_g),  o = σ(a_o),  "
+            f"[a_i, a_f, a_g, a_o] = x_t W_ih + h_{{t−1}} W_hh{self.plus_bias}",
+            weight_ih="dL/dW_ih = Σ_t x_tᵀ A_t,  A_t = [δᶜ_t ⊙ g ⊙ i ⊙ (1 − i), "
+            "δᶜ_t ⊙ c_{t−1} ⊙ f ⊙ (1 − f), δᶜ_t ⊙ i ⊙ (1 − g²), "
+            "δʰ_t ⊙ tanh(c_t) ⊙ o ⊙ (1 − o)]",
+            weight_hh="dL/dW_hh = Σ_t h_{t−1}ᵀ A_t,  "
+            f"δʰ_t = {self.from_outside} + A_{{t+1}} W_hhᵀ,  "
+            "δᶜ_t = δᶜ_{t+1} ⊙ f_{t+1} + δʰ_t ⊙ o ⊙ (1 − tanh² c_t)",
+            state="dL/dh_{t−1} = A_t W_hhᵀ,  dL/dc_{t−1} = δᶜ_t ⊙ f",
+        )
 
     def cell_options(self) -> dict[str, Any]:
         return {"forget_bias": self.forget_bias}

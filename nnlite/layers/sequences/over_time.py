@@ -35,7 +35,7 @@ class LastStep(_OverTime):
     Source       standard result
     """
 
-    equations: ClassVar = {"forward": "y = x_T", "input": "dL/dx = G at the last step, else 0"}
+    equations: ClassVar = {"forward": "y = x_T", "input": "dL/dxₜ = [t = T] G"}
 
     def forward(self, x: np.ndarray | Padded) -> np.ndarray:
         data = self.unpack(x)
@@ -64,7 +64,7 @@ class MeanOverTime(_OverTime):
     Source       standard result
     """
 
-    equations: ClassVar = {"forward": "y = (1/L) Σₜ xₜ", "input": "dL/dxₜ = G / L"}
+    equations: ClassVar = {"forward": "y = Σₜ xₜ / L", "input": "dL/dxₜ = G / L"}
 
     def forward(self, x: np.ndarray | Padded) -> np.ndarray:
         data = self.unpack(x)

@@ -27,6 +27,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nnlite.core.checks import layout_hint
+from nnlite.core.formulas import subscript
 from nnlite.core.padded import Padded, plain
 from nnlite.core.parameter import Parameter
 from nnlite.core.random import Rng, as_generator
@@ -101,6 +102,31 @@ class Recurrent(Composite):
             rng=rng,
             **self.cell_options(),
         )
+
+    # -- equations -------------------------------------------------------------------------------
+
+    @property
+    def plus_bias(self) -> str:
+        """How b ends a sum in the equations."""
+        return "" if self.bias is None else " + b"
+
+    @property
+    def from_outside(self) -> str:
+        """The gradient that reaches h_t through the output, in the equations."""
+        return "G_t" if self.return_sequences or self.above else "[t = T] G"
+
+    def printed(self, cell: str, **gradients: str) -> dict[str, str]:
+        """The equations, given those of one step."""
+        y = "y_t = h_t" if self.return_sequences else "y = h_T"
+        if self.above:
+            y = "h"
+            for level, drop in enumerate(self.drops, 2):
+                given = f"m{subscript(level)} ⊙ {y}" if drop.training and drop.p > 0 else y
+                y = f"f{subscript(level)}({given})"
+            y = f"y = {y},  f the layers above and G what comes back from them"
+        if self.bias is not None:
+            gradients["bias"] = "dL/db = Σ_t Σₙ A_t"
+        return {"forward": f"{y},  {cell}", **gradients, "input": "dL/dx_t = A_t W_ihᵀ"}
 
     # -- what a subclass writes ------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -44,15 +44,6 @@ class RNN(Recurrent):
     Source       Elman 1990; BPTT: Werbos 1990; recurrent weights orthogonal: Saxe et al. 2014
     """
 
-    equations: ClassVar = {
-        "forward": "h_t = f(a_t),  a_t = x_t W_ih + h_{t−1} W_hh + b",
-        "weight_ih": "dL/dW_ih = Σ_t x_tᵀ A_t,  A_t = δ_t ⊙ f′(a_t)",
-        "weight_hh": "dL/dW_hh = Σ_t h_{t−1}ᵀ A_t,  δ_t = G_t + A_{t+1} W_hhᵀ",
-        "bias": "dL/db = Σ_t Σₙ A_t",
-        "state": "dL/dh_{t−1} = A_t W_hhᵀ",
-        "input": "dL/dx_t = A_t W_ihᵀ",
-    }
-
     def __init__(
         self,
         input_size: int,
@@ -71,6 +62,19 @@ class RNN(Recurrent):
             input_size, hidden_size, num_layers, bias, dropout,
             return_sequences, return_state, stateful, rng,
         )  # fmt: skip
+
+    @property
+    def equations(self) -> dict[str, str]:  # type: ignore[override]
+        tanh = self.nonlinearity == "tanh"
+        slope = "(1 − h_t²)" if tanh else "[h_t > 0]"
+        return self.printed(
+            f"h_t = {'tanh(a_t)' if tanh else 'max(a_t, 0)'},  "
+            f"a_t = x_t W_ih + h_{{t−1}} W_hh{self.plus_bias}",
+            weight_ih=f"dL/dW_ih = Σ_t x_tᵀ A_t,  A_t = δ_t ⊙ {slope}",
+            weight_hh="dL/dW_hh = Σ_t h_{t−1}ᵀ A_t,  "
+            f"δ_t = {self.from_outside} + A_{{t+1}} W_hhᵀ",
+            state="dL/dh_{t−1} = A_t W_hhᵀ",
+        )
 
     def cell_options(self) -> dict[str, str]:
         return {"nonlinearity": self.nonlinearity}

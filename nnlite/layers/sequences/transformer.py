@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from nnlite.core.random import Rng, as_generator
 from nnlite.layers.activations.smooth import GELU
 from nnlite.layers.base import Layer
@@ -39,11 +37,6 @@ class TransformerLayer(Sequential):
     Source       Vaswani et al. 2017, section 3.1; Xiong et al. 2020, figure 1, for norm_first;
                  Radford et al. 2018, section 4.1, for GELU
     """
-
-    equations: ClassVar = {
-        "forward": "z = x + a(norm₁(x)), y = z + f(norm₂(z))",
-        "input": "dL/dx = G (1 + J_f) (1 + J_a)",
-    }
 
     def __init__(
         self,
@@ -81,3 +74,16 @@ class TransformerLayer(Sequential):
             else:
                 layers += [Residual(Sequential(*branch)), norm]
         super().__init__(*layers)
+
+    @property
+    def equations(self) -> dict[str, str]:  # type: ignore[override]
+        if self.norm_first:
+            return {
+                "forward": "y = z + f(norm₂(z)),  z = x + a(norm₁(x))",
+                "input": "dL/dx = G (1 + J_f) (1 + J_a),  where J_f and J_a are those of f norm₂ "
+                "and a norm₁",
+            }
+        return {
+            "forward": "y = norm₂(z + f(z)),  z = norm₁(x + a(x))",
+            "input": "dL/dx = G J_norm₂ (1 + J_f) J_norm₁ (1 + J_a)",
+        }
