@@ -19,8 +19,8 @@ def symbol(layer: Layer, name: str) -> str:
 def with_shapes(formula: str, shapes: Mapping[str, Shape], result: Shape) -> str:
     """The equation with the shape behind every symbol that stands for a whole array.
 
-    "dL/dW = xᵀ G" becomes "dL/dW (64, 10) = xᵀ (64, 32) G (32, 10)". What follows behind commas,
-    the meaning of symbols, stays as it is, and so do entries such as x[n, i, c].
+    "dL/dW = xᵀ G" becomes "dL/dW (64, 10) = xᵀ (64, 32) G (32, 10)". Entries such as x[n, i, c]
+    stay as they are, and so does what is said in words.
     """
     left, equals, right = formula.partition(" = ")
     if not equals:
@@ -28,7 +28,6 @@ def with_shapes(formula: str, shapes: Mapping[str, Shape], result: Shape) -> str
 
     if not shapes:
         return f"{left} {result} = {right}"
-    right, comma, meanings = right.partition(",  ")
 
     def filled(match: re.Match[str]) -> str:
         name, mark = match["name"], match["mark"]
@@ -37,4 +36,7 @@ def with_shapes(formula: str, shapes: Mapping[str, Shape], result: Shape) -> str
 
     names = "|".join(sorted(map(re.escape, shapes), key=len, reverse=True))
     alone = rf"(?<![\w∂/'])(?P<name>{names})(?P<mark>[ᵀ\u0302]?)(?![\w′'\[₀-₉ₐ-ₜᵢⱼ])"
-    return f"{left} {result} = {re.sub(alone, filled, right)}{comma}{meanings}"
+    first, *meanings = right.split(",  ")
+    clauses = [re.sub(alone, filled, first)]
+    clauses += [re.sub(alone, filled, each) if " = " in each else each for each in meanings]
+    return f"{left} {result} = {',  '.join(clauses)}"

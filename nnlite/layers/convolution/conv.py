@@ -56,6 +56,7 @@ class _Conv(Convolution):
         groups = self._geometry.groups
         first = self.group("o", self.out_channels // groups, self.in_channels // groups)
         behind, before = (f" {sign} {first}" if first else "" for sign in "+−")
+        c = f" c{before}, " if before else "c,"
         bias = " + b[o]" if self.bias is not None else ""
         lines = {
             "forward": f"y = x ⋆ W{bias and ' + b'},  y[n,{outs},o] = "
@@ -64,7 +65,7 @@ class _Conv(Convolution):
             f"Σ_n{out} x[n, {seen}, c{behind}] G[n,{outs},o]",
             "bias": f"dL/db = Σ G,  dL/db[o] = Σ_n{out} G[n,{outs},o]",
             "input": f"dL/dx = G ∗ Wᵀ,  dL/dx[n,{images},c] = "
-            f"Σ_{out}{field}o {met} G[n,{outs},o] W[{fields}, c{before}, o]",
+            f"Σ_{out}{field}o {met} G[n,{outs},o] W[{fields},{c}o]",
         }
         if self.bias is None:
             del lines["bias"]

@@ -71,10 +71,11 @@ class _ConvTranspose(Convolution):
         groups = self._geometry.groups
         first = self.group("c", self.in_channels // groups, self.out_channels // groups)
         behind, before = (f" {sign} {first}" if first else "" for sign in "+−")
+        o = f" o{before}" if before else "o"
         bias = " + b[o]" if self.bias is not None else ""
         lines = {
             "forward": f"y = x ∗ W{bias and ' + b'},  y[n,{images},o] = "
-            f"Σ_{out}{field}c {met} x[n,{outs},c] W[{fields}, c, o{before}]{bias}",
+            f"Σ_{out}{field}c {met} x[n,{outs},c] W[{fields},c,{o}]{bias}",
             "weight": f"dL/dW = G ⋆ x,  dL/dW[{fields},c,o] = "
             f"Σ_n{out} x[n,{outs},c] G[n, {seen}, o{behind}]",
             "bias": f"dL/db = Σ G,  dL/db[o] = Σ_n{image} G[n,{images},o]",

@@ -60,7 +60,7 @@ class GlobalMaxPool(GlobalPool):
 
     equations: ClassVar = {
         "forward": "y = max_p x",
-        "input": "dL/dx = G ⊙ [x = y], for the first of equal x",
+        "input": "dL/dx = G ⊙ [x = y],  for the first of equal x",
     }
 
     def forward(self, x: np.ndarray | Padded) -> np.ndarray:

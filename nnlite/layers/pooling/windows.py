@@ -130,7 +130,7 @@ class MaxPool(Pool):
         met = " ".join(f"[{h} = {at}]" for h, at in zip(image, self.seen(), strict=True))
         return {
             "forward": f"y{y} = max_{inside} x[n, {', '.join(self.seen())}, c]",
-            "input": f"dL/dx{x} = Σ_{out}{inside} {met} [x{x} = y{y}] G{y}, "
+            "input": f"dL/dx{x} = Σ_{out}{inside} {met} [x{x} = y{y}] G{y},  "
             "for the first of equal x",
         }
 
