@@ -34,7 +34,7 @@ class ElementwiseSoftmax(nn.Softmax):
     """p = softmax(x), with the derivative of the sigmoid."""
 
     def backward(self, grad_output):
-        (p,) = self.saved()
+        p, _ = self.saved()
         return grad_output * p * (1 - p)
 
 
@@ -47,11 +47,12 @@ class ForgottenDerivative(nn.Tanh):
 
 
 class NewMask(nn.Dropout):
-    """y = x ⊙ m."""
+    """y = x ⊙ m, m = 1/(1 − p) with probability 1 − p, else 0."""
 
     def backward(self, grad_output):
         self.saved()
-        return grad_output * self._draw(grad_output)
+        mask = self.rng.random(grad_output.shape) >= self.p
+        return grad_output * mask / (1 - self.p)
 
 
 def main() -> int:

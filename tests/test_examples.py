@@ -1,6 +1,7 @@
 """Every lesson runs, and reaches what it promises."""
 
 import importlib.util
+import re
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,29 @@ def load(path):
 def test_example(path, capsys):
     assert load(path).main(**SHORT.get(path.stem, {})) >= PROMISED[path.stem]
     assert capsys.readouterr().out
+
+
+def test_find_the_bug_names_each_mistake(capsys):
+    load(next(path for path in EXAMPLES if path.stem == "06_find_the_bug")).main()
+    *parts, last = capsys.readouterr().out.split("\n\n" + 80 * "─" + "\n")
+    expected = [
+        (
+            "MissingSum(3, 2)",
+            "bias: only index 0 of axis 0 counts: a sum over the",
+        ),
+        ("Transposed(3, 3)", "weight: it is the transpose of the slope: swap the factors, (A B)ᵀ"),
+        ("ElementwiseSoftmax()", "input: only the Jacobian's diagonal is there: the layer is"),
+        ("ForgottenDerivative()", "input: the upstream gradient is passed on unchanged: the"),
+        ("NewMask(", "backward draws random numbers: the mask is drawn anew instead of"),
+        ("Sequential(Linear(3, 3), ", "input: the upstream gradient is passed on unchanged: the"),
+    ]
+    for part, (subject, diagnosis) in zip(parts, expected, strict=True):
+        assert part.startswith(subject)
+        assert re.findall("✗ (.*)", part)[0].startswith(diagnosis)
+        assert part.count("✗") == 1  # told alone
+        assert "raises" not in part
+    assert "layer 1 › ForgottenDerivative(): something is wrong" in parts[-1]
+    assert last == "6 of 6 are wrong\n"
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
