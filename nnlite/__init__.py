@@ -13,6 +13,7 @@ Where to begin:
 
 - a layer and its derivation      help(nn.Linear), help(nn.Softmax), help(nn.LSTM)
 - a layer of one's own            help(nn.Layer), then nn.check_gradients(layer, x)
+- an optimizer of one's own       help(nn.Optimizer), then nn.check_optimizer(rule)
 - all arguments of a training     help(nn.Trainer.fit)
 - what one step computed          nn.trace(model, loss, x, y)
 - what is unhealthy in a training nn.audit(model, loss, x, y)
@@ -65,12 +66,15 @@ _PLACES = {
         "GradientError",
         "GradientReport",
         "Jacobian",
+        "OptimizerError",
+        "OptimizerReport",
         "Profile",
         "ProfileRow",
         "Trace",
         "TraceStep",
         "audit",
         "check_gradients",
+        "check_optimizer",
         "jacobian",
         "profile",
         "summary",

@@ -1,6 +1,11 @@
 """Looking at layers from outside: are the gradients right, and what does a model do and cost?"""
 
 from nnlite.inspection.audit import Audit, audit
+from nnlite.inspection.check_optimizer import (
+    OptimizerError,
+    OptimizerReport,
+    check_optimizer,
+)
 from nnlite.inspection.gradcheck import check_gradients
 from nnlite.inspection.jacobian import Jacobian, jacobian
 from nnlite.inspection.profile import Profile, ProfileRow, profile
@@ -14,12 +19,15 @@ __all__ = [
     "GradientError",
     "GradientReport",
     "Jacobian",
+    "OptimizerError",
+    "OptimizerReport",
     "Profile",
     "ProfileRow",
     "Trace",
     "TraceStep",
     "audit",
     "check_gradients",
+    "check_optimizer",
     "jacobian",
     "profile",
     "summary",

@@ -1,0 +1,272 @@
+"""The well-known update rules, written plainly, and the mistakes that are usual in each.
+
+Every rule is one step of one array, `rule(w, g, s, k, o, wrong)`: weights, gradient, a dictionary
+in which it keeps its state, the number of the step (1 first), the options, and "" or the name of a
+mistake to make. It returns the new weights. Weight decay and clipping are not among them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Array = np.ndarray
+Options = Mapping[str, Any]
+Rule = Callable[[Array, Array, dict[str, Any], int, Options, str], Array]
+
+
+class Known(NamedTuple):
+    """A rule, its usual options, and by name what is said of its mistakes, likeliest first.
+
+    `variants` are names of "mistakes" that are none: other forms in use.
+    """
+
+    rule: Rule
+    options: Options
+    mistakes: Mapping[str, str]
+    variants: tuple[str, ...] = ()
+
+
+def sgd(w: Array, g: Array, s: dict[str, Any], k: int, o: Options, wrong: str) -> Array:
+    """b ← μ b + (1 − τ) g;  w ← w − lr b, or with Nesterov's look-ahead w ← w − lr (g + μ b)."""
+    lr, mu = o["lr"], o["momentum"]
+    if mu == 0:
+        return w - lr * (g / 2 if wrong == "half" else g)
+    share = 1 - o["dampening"] if k > 1 else 1.0
+    if wrong == "mean":
+        share = 1 - mu
+    b = s.get("b", np.zeros_like(w))
+    if wrong == "swapped":
+        b = (1 - mu) * b + mu * g
+    elif wrong == "forgets":
+        b = g
+    elif wrong == "gradient shrinks":
+        b = mu * (b + g)
+    elif wrong == "grows":
+        b = b + g
+    elif wrong == "sign":
+        b = mu * b - g
+    else:
+        b = mu * b + share * g
+    before, s["b"] = s.get("b", np.zeros_like(w)), b
+    if wrong == "late":
+        return w - lr * before
+    if not o["nesterov"] and wrong != "ahead":
+        return w - lr * b
+    ways = {
+        "plain": b,
+        "no factor": g + b,
+        "gradient left out": mu * b,
+    }
+    return w - lr * ways.get(wrong, g + mu * b)
+
+
+def adam(w: Array, g: Array, s: dict[str, Any], k: int, o: Options, wrong: str) -> Array:
+    """m̂ / (√v̂ + ε), with AMSGrad the largest v so far in place of v."""
+    (b1, b2), eps = o["betas"], o["eps"]
+    m, v = _moments(w, g, s, (b2, b1) if wrong == "betas swapped" else (b1, b2), wrong)
+    if o["amsgrad"]:
+        v = s["v_max"] = np.maximum(s.get("v_max", v), v)
+    t = k + 1 if wrong == "k ahead" else max(k - 1, 1) if wrong == "k behind" else k
+    c1 = 1.0 if wrong in ("uncorrected", "m uncorrected") else 1 - b1**t
+    c2 = 1.0 if wrong in ("uncorrected", "v uncorrected") else 1 - b2**t
+    if wrong == "corrected with k = 1":
+        c1, c2 = 1 - b1, 1 - b2
+    if wrong == "times k":
+        c1, c2 = 1 - b1 * k, 1 - b2 * k
+    m_hat, v_hat = m / c1, v / c2
+    if wrong == "correction kept":
+        s["m"], s["v"] = m_hat, v_hat
+    if wrong == "without m":
+        m_hat = g
+    if wrong == "efficient":  # Kingma & Ba, end of section 2, and Keras
+        return w - o["lr"] * np.sqrt(c2) / c1 * m / (np.sqrt(v) + eps)
+    return w - o["lr"] * m_hat / _size(v_hat, eps, wrong)
+
+
+def nadam(w: Array, g: Array, s: dict[str, Any], k: int, o: Options, wrong: str) -> Array:
+    """Adam with m a step ahead."""
+    (b1, b2), psi = o["betas"], o["momentum_decay"]
+    m, v = _moments(w, g, s, (b1, b2), wrong)
+    mu, ahead = (b1 * (1 - 0.5 * 0.96 ** (j * psi)) for j in (k, k + 1))
+    product = s["product"] = s.get("product", 1.0) * mu
+    way = (1 - mu) * g / (1 - product) + ahead * m / (1 - product * ahead)
+    if wrong == "adam":
+        way = m / (1 - b1**k)
+    return w - o["lr"] * way / _size(v / (1 - b2**k), o["eps"], wrong)
+
+
+def radam(w: Array, g: Array, s: dict[str, Any], k: int, o: Options, wrong: str) -> Array:
+    """Adam, rectified once the variance of v is known."""
+    b1, b2 = o["betas"]
+    m, v = _moments(w, g, s, (b1, b2), wrong)
+    m_hat, c2 = m / (1 - b1**k), 1 - b2**k
+    most = 2 / (1 - b2) - 1
+    rho = most - 2 * k * b2**k / c2
+    if rho <= 5:
+        return w - o["lr"] * m_hat
+    r = np.sqrt((rho - 4) * (rho - 2) * most / ((most - 4) * (most - 2) * rho))
+    r = 1.0 if wrong == "unrectified" else r
+    return w - o["lr"] * r * m_hat * np.sqrt(c2) / _size(v, o["eps"], wrong)
+
+
+def adagrad(w: Array, g: Array, s: dict[str, Any], k: int, o: Options, wrong: str) -> Array:
+    """s ← s + g²;  g / (√s + ε)."""
+    total = s.get("s", np.full_like(w, o["initial_accumulator_value"]))
+    total = s["s"] = (0 if wrong == "forgets" else total) + (abs(g) if wrong == "size" else g * g)
+    return w - o["lr"] / (1 + (k - 1) * o["lr_decay"]) * g / _size(total, o["eps"], wrong)
+
+
+def adadelta(w: Array, g: Array, s: dict[str, Any], k: int, o: Options, wrong: str) -> Array:
+    """d = g √(u + ε) / √(v + ε)."""
+    rho, eps = o["rho"], o["eps"]
+    v = s["v"] = rho * s.get("v", 0) + (1 - rho) * g * g
+    u = s.get("u", np.zeros_like(w))
+    d = g * np.sqrt(u + eps) / np.sqrt(v + eps)
+    s["u"] = rho * u + (1 - rho) * (g if wrong == "gradients twice" else d) ** 2
+    return w - o["lr"] * d
+
+
+def rmsprop(w: Array, g: Array, s: dict[str, Any], k: int, o: Options, wrong: str) -> Array:
+    """v ← α v + (1 − α) g²;  d = g / (√v + ε), with momentum on d."""
+    alpha = 1 - o["alpha"] if wrong == "swapped" else o["alpha"]
+    v = s["v"] = alpha * s.get("v", 0) + (1 if wrong == "v adds g²" else 1 - alpha) * (
+        abs(g) if wrong == "size" else g * g
+    )
+    if wrong == "corrected":
+        v = v / (1 - alpha**k)
+    if o["centered"]:
+        m = s["m"] = alpha * s.get("m", 0) + (1 - alpha) * g
+        v = np.maximum(v - m * m, 0)
+    d = g / _size(v, o["eps"], wrong)
+    if o["momentum"]:
+        d = s["b"] = o["momentum"] * s.get("b", 0) + d
+    return w - o["lr"] * d
+
+
+def lion(w: Array, g: Array, s: dict[str, Any], k: int, o: Options, wrong: str) -> Array:
+    """u = sign(β₁ m + (1 − β₁) g);  m ← β₂ m + (1 − β₂) g."""
+    b1, b2 = o["betas"]
+    m = s.get("m", np.zeros_like(w))
+    s["m"] = b2 * m + (1 - b2) * g
+    u = b1 * m + (1 - b1) * g
+    if wrong == "one mean":
+        u = s["m"] = b1 * m + (1 - b1) * g
+    return w - o["lr"] * (u if wrong == "sign" else np.sign(u))
+
+
+def _moments(
+    w: Array, g: Array, s: dict[str, Any], betas: tuple[float, float], wrong: str
+) -> tuple[Array, Array]:
+    b1, b2 = betas
+    square = abs(g) if wrong == "size" else g * g
+    m = b1 * s.get("m", 0) + (1 if wrong == "m adds g" else 1 - b1) * g
+    v = b2 * s.get("v", 0) + (1 if wrong == "v adds g²" else 1 - b2) * square
+    if wrong == "v of m":
+        v = b2 * s.get("v", 0) + (1 - b2) * m * m
+    if wrong == "factors swapped":
+        m, v = (1 - b1) * s.get("m", 0) + b1 * g, (1 - b2) * s.get("v", 0) + b2 * g * g
+    s["m"], s["v"] = m, v
+    return m, v
+
+
+def _size(v: Array, eps: float, wrong: str) -> Array:
+    """√v + ε."""
+    if wrong == "no root":
+        return v + eps
+    if wrong == "eps inside":
+        return np.sqrt(v + eps)
+    return np.sqrt(v) + eps
+
+
+ROOT = {
+    "no root": "the square root is missing: divide by √v + ε, not by v + ε",
+    "eps inside": "ε stands inside the root: it is √v + ε, not √(v + ε)",
+    "size": "v is a mean of |g| instead of g²: square the gradient",
+}
+MOMENTS = {
+    **ROOT,
+    "m adds g": "m gets all of g: the factor (1 − β₁) is missing in m ← β₁ m + (1 − β₁) g",
+    "v adds g²": "v gets all of g²: the factor (1 − β₂) is missing in v ← β₂ v + (1 − β₂) g²",
+    "v of m": "v is a mean of m² instead of g²: take the gradient, not the running mean",
+    "factors swapped": "β and 1 − β are swapped: it is m ← β₁ m + (1 − β₁) g, and so for v",
+}
+ADAM = {
+    "uncorrected": "the step does not grow by √(1 − β₂ᵏ)/(1 − β₁ᵏ): bias correction is missing. "
+    "Divide m by 1 − β₁ᵏ and v by 1 − β₂ᵏ, since both began at zero",
+    "m uncorrected": "the step does not grow by 1/(1 − β₁ᵏ): m's bias correction is missing",
+    "v uncorrected": "the step does not shrink by √(1 − β₂ᵏ): v's bias correction is missing",
+    "corrected with k = 1": "bias correction divides by 1 − β in every step: it is 1 − βᵏ, with k "
+    "the number of the step",
+    "times k": "bias correction takes β · k instead of the power βᵏ",
+    "k ahead": "k is one step ahead in the bias correction: it is 1 in the first step",
+    "k behind": "k is one step behind in the bias correction: it is 2 in the second step",
+    "correction kept": "the corrected m̂ and v̂ are kept as m and v: correct copies, and keep the "
+    "means as they are",
+    "betas swapped": "β₁ and β₂ are swapped: β₁ belongs to m, β₂ to v",
+    "without m": "the step takes the gradient itself instead of its running mean m",
+    **MOMENTS,
+}
+MOMENTUM = {
+    "mean": "the momentum takes (1 − μ) g: it is b ← μ b + g, which makes steps 1/(1 − μ) as long",
+    "swapped": "μ and 1 − μ are swapped: the old b keeps the share μ",
+    "forgets": "b forgets the steps before: it is b ← μ b + g, kept from step to step",
+    "gradient shrinks": "μ multiplies the new gradient too: it is μ b + g, not μ (b + g)",
+    "grows": "b grows without bound: the factor μ is missing in b ← μ b + g",
+    "sign": "the gradient has the wrong sign inside the momentum",
+    "late": "the step takes b as it was before this gradient: update b first, then w",
+    "ahead": "it looks ahead as Nesterov's form does, though nesterov is off",
+    "plain": "Nesterov's look-ahead is missing: the step is g + μ b, not b",
+    "no factor": "Nesterov's look-ahead lacks μ: the step is g + μ b, not g + b",
+    "gradient left out": "Nesterov's look-ahead leaves out the gradient: the step is g + μ b",
+    "half": "the step is half as long as lr g",
+}
+BETAS = {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8}
+PLAIN = {"lr": 1e-3, "momentum": 0.0, "dampening": 0.0, "nesterov": False}
+
+KNOWN = {
+    "SGD": Known(sgd, PLAIN, MOMENTUM),
+    "Momentum": Known(sgd, {**PLAIN, "momentum": 0.9}, MOMENTUM),
+    "Nesterov": Known(sgd, {**PLAIN, "momentum": 0.9, "nesterov": True}, MOMENTUM),
+    "Adam": Known(adam, {**BETAS, "amsgrad": False}, ADAM, ("efficient",)),
+    "AdamW": Known(adam, {**BETAS, "amsgrad": False}, ADAM, ("efficient",)),
+    "NAdam": Known(
+        nadam,
+        {**BETAS, "momentum_decay": 4e-3},
+        {"adam": "it moves as Adam: the look-ahead is missing", **MOMENTS},
+    ),
+    "RAdam": Known(
+        radam, BETAS, {"unrectified": "the factor r of the rectification is missing", **MOMENTS}
+    ),
+    "Adagrad": Known(
+        adagrad,
+        {"lr": 1e-2, "lr_decay": 0.0, "initial_accumulator_value": 0.0, "eps": 1e-10},
+        {"forgets": "s forgets the steps before: it is s ← s + g², a sum of all of them", **ROOT},
+    ),
+    "Adadelta": Known(
+        adadelta,
+        {"lr": 1.0, "rho": 0.9, "eps": 1e-6},
+        {"gradients twice": "u is a mean of g² instead of d²: it follows the steps, not gradients"},
+    ),
+    "RMSprop": Known(
+        rmsprop,
+        {"lr": 1e-2, "alpha": 0.99, "eps": 1e-8, "momentum": 0.0, "centered": False},
+        {
+            "swapped": "α and 1 − α are swapped: it is v ← α v + (1 − α) g²",
+            "v adds g²": "v gets all of g²: the factor (1 − α) is missing",
+            "corrected": "RMSprop has no bias correction: leave out the division by 1 − αᵏ",
+            **ROOT,
+        },
+        ("eps inside",),
+    ),
+    "Lion": Known(
+        lion,
+        {"lr": 1e-4, "betas": (0.9, 0.99)},
+        {
+            "sign": "the sign is missing: every weight moves by lr",
+            "one mean": "m is kept with β₁: the step takes β₁, and what is kept takes β₂",
+        },
+    ),
+}
