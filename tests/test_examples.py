@@ -20,6 +20,7 @@ PROMISED = {
     "10_adding_problem": 3.0,  # times
     "11_tiny_transformer": 0.99,
     "12_long_run": 0.95,
+    "13_custom_optimizer": 0.97,
 }
 SHORT = {
     "09_char_rnn": {"epochs": 1, "hidden": 64},

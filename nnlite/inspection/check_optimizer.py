@@ -583,23 +583,22 @@ class _Lab:
         return bool(self.cls.__module__.startswith("nnlite."))
 
     def _known_name(self) -> str | None:
-        """The rule that the class is or says it is."""
-        own = self.cls.__name__.strip("_0123456789").lower().replace("_", "")
-        by_name = {name.lower(): name for name in KNOWN}
-        if self._is_builtin() and own in by_name:
-            return by_name[own]
-        parent = next((c for c in self.cls.__mro__[1:] if c.__module__.startswith("nnlite.")), None)
-        inherited = parent is not None and parent.__name__ in KNOWN
-        if inherited and not {"update", "step"} & _own_names(self.cls, parent):
-            return parent.__name__  # type: ignore[union-attr]  # inherited says so
-        for adjective in ADJECTIVES:
-            own = own.removeprefix(adjective)
+        """The rule that the class is or says it is, by its name or that of a parent.
+
+        A class that writes another rule below a known one, under a name without the known one's,
+        says nothing.
+        """
+        own = _plain_name(self.cls)
         if own in OTHERS:
             return None
-        if own in by_name:
-            return by_name[own]
-        claims = inherited and parent.__name__.lower() in own  # type: ignore[union-attr]
-        return parent.__name__ if claims else None  # type: ignore[union-attr]
+        by_name = {name.lower(): name for name in KNOWN}
+        rewritten = False
+        for cls in self.cls.__mro__:
+            said = by_name.get(_plain_name(cls))
+            if said and (cls is self.cls or said.lower() in own or not rewritten):
+                return said
+            rewritten |= not {"update", "step"}.isdisjoint(vars(cls))
+        return None
 
     def _is_decoupled(self) -> bool | None:
         """Whether weight decay bypasses the gradient; None where the class does not say."""
@@ -616,10 +615,12 @@ class _NotOffered(Exception):
     """What an optimizer does not have cannot be wrong."""
 
 
-def _own_names(cls: type, below: Any) -> set[str]:
-    """What the classes from cls down to the parent define themselves."""
-    classes = cls.__mro__[: cls.__mro__.index(below)]
-    return {name for each in classes for name in vars(each)}
+def _plain_name(cls: type) -> str:
+    """The class's name without what learners put before and behind it: MyAdam2 is adam."""
+    name = cls.__name__.strip("_0123456789").lower().replace("_", "")
+    for adjective in ADJECTIVES:
+        name = name.removeprefix(adjective)
+    return name
 
 
 def _shrinking(rate: float) -> Callable[[int, Any, list[Parameter]], None]:
