@@ -1,7 +1,4 @@
-"""Lesson 13: an optimizer of your own: write its rule, check it, train with it.
-
-python examples/13_custom_optimizer.py
-"""
+"""Lesson 13: an optimizer of your own: write its rule, check it, train with it."""
 
 from typing import ClassVar
 
