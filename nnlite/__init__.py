@@ -42,6 +42,7 @@ from nnlite.losses import *  # noqa: F403
 from nnlite.losses import __all__ as _losses
 from nnlite.metrics import *  # noqa: F403
 from nnlite.metrics import __all__ as _metrics
+from nnlite.ops.engine import engine, set_engine
 from nnlite.optimizers import *  # noqa: F403
 from nnlite.optimizers import __all__ as _optimizers
 from nnlite.optimizers import schedules
@@ -121,6 +122,7 @@ __all__ = [
     "Parameter",
     "clone",
     "data",
+    "engine",
     "inference",
     "initializers",
     "losses",
@@ -130,6 +132,7 @@ __all__ = [
     "random",
     "schedules",
     "seed",
+    "set_engine",
     *_LATER,
     *_layers,
     *_losses,

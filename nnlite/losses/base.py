@@ -62,9 +62,8 @@ class Loss(Slot, Constructed):
     decision_threshold: float | None = None
     reduction: Reduction = "mean"
     denominator: float = 1.0
-    _all_count: bool = False  # whether the last call had no element that counts other than 1
     _weighted: bool = False  # whether the last call had sample weights
-    _counting: bool = False  # whether it had elements that count other than 1
+    _counts: np.ndarray | None = None  # those of the call that runs, or of the last one
 
     def __init__(self, reduction: Reduction = "mean") -> None:
         self.reduction = reduction
@@ -111,7 +110,7 @@ class Loss(Slot, Constructed):
         weight = "w " if self._weighted else ""
         divided = "" if self.reduction == "sum" else " / D"
         count = self.printed_count()
-        factors = weight + ("v" if count or self._counting else "")
+        factors = weight + ("v" if count or self._counts is not None else "")
         divisor = f"D = Σ {factors.strip()}" if factors else "D the number of ℓ"
         divisor += f",  v = {count}" if count else ""
         return {
@@ -142,6 +141,7 @@ class Loss(Slot, Constructed):
         """
         prediction, sample_weight = masked(prediction, sample_weight)
         target = self.check(prediction, target)
+        counts = self._counts = self.counts(prediction, target)
         returned = self.function(prediction, target)
         if not isinstance(returned, tuple):
             raise TypeError(
@@ -149,12 +149,10 @@ class Loss(Slot, Constructed):
                 f"got {type(returned).__name__}"
             )
         values, *saved = returned
-        counts = self.counts(prediction, target)
         weight = None if sample_weight is None else self._weight(sample_weight, values)
         total = values.sum() if weight is None else (weight * values).sum()
         self.denominator = self._divisor(values, weight, counts)
-        self._weighted, self._counting = weight is not None, counts is not None
-        self._all_count = not self._counting
+        self._weighted = weight is not None
         self.save_for_backward(weight, saved)
         return float(total) / self.denominator if self.denominator else 0.0
 
@@ -211,9 +209,7 @@ class Loss(Slot, Constructed):
         Rows that count 0 are taken out: what is left of (N, T, C) is (K, C). Where a loss counts
         single values instead of rows, they stay in their places and weigh 0.
         """
-        if self._all_count:
-            return prediction, target, sample_weight
-        counts = self.counts(prediction, target)
+        counts = self._counts
         if counts is None or counts.item(counts.argmin()) > 0:
             return prediction, target, sample_weight
         kept = counts > 0

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nnlite.losses.base import Loss, Reduction, one_per_sample
-from nnlite.ops.softmax import log_softmax
+from nnlite.ops.softmax import at_classes, bounds, log_softmax, softmax_minus_one
 
 
 class _ClassLoss(Loss):
@@ -63,8 +63,7 @@ class _ClassLoss(Loss):
             )
 
     def _check_range(self, target: np.ndarray, classes: int) -> None:
-        # argmin and argmax take a third of the time of min and max
-        low, high = target.item(target.argmin()), target.item(target.argmax())
+        low, high = bounds(target)
         if low >= 0 and high < classes:
             return
         outside = ((target < 0) | (target >= classes)) & (target != self.ignore_index)
@@ -78,7 +77,7 @@ class _ClassLoss(Loss):
 
     def printed_count(self) -> str:
         weight = "c[t]" if self.weight is not None else ""
-        kept = f" [t ≠ {self.ignore_index}]".replace("-", "−") if self._counting else ""
+        kept = f" [t ≠ {self.ignore_index}]".replace("-", "−") if self._counts is not None else ""
         return (weight + kept).strip()
 
     def times_count(self) -> tuple[str, str]:
@@ -89,7 +88,7 @@ class _ClassLoss(Loss):
     def counts(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray | None:
         """v: the weight of each row's class, 0 for ignored rows; None when all are 1."""
         by_class = None if self.weight is None else np.asarray(self.weight, prediction.dtype)
-        if self.ignore_index < 0 <= target.item(target.argmin()):
+        if self.ignore_index < 0 <= bounds(target)[0]:
             # the usual case: ignored classes are below 0, and no target is
             return None if by_class is None else by_class[target]
         kept = target != self.ignore_index
@@ -99,20 +98,12 @@ class _ClassLoss(Loss):
 
     def select(self, log_p: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
         """(log p_t of each row, 0 where it does not count; v or None; the entries' places)."""
-        counts = self.counts(log_p, target)
+        counts = self._counts
         classes = target if counts is None else np.where(counts > 0, target, 0)
-        places = np.arange(0, log_p.size, log_p.shape[-1])  # where each row begins, counted flat
-        places += classes.ravel().astype(np.intp, copy=False)
-        log_p_t = log_p.take(places).reshape(target.shape)
+        log_p_t, places = at_classes(log_p, classes)
         if counts is not None:
             log_p_t = np.where(counts > 0, log_p_t, 0)  # 0 · −∞ would be NaN
         return log_p_t, counts, places
-
-    def p_minus_target(self, log_p: np.ndarray, places: np.ndarray) -> np.ndarray:
-        """p − [j = t]; at the row's class e^(log p) − 1, which is −1e-9 and not 0 at 1 − 1e-9."""
-        difference = np.exp(log_p)
-        difference.put(places, np.expm1(log_p.take(places)))
-        return difference
 
 
 def _rows_hint(prediction: tuple[int, ...], target: tuple[int, ...]) -> str:
@@ -222,7 +213,7 @@ class CrossEntropyLoss(_ClassLoss):
             q = f"((1 − ε) {q} + ε/C)"
         if self.weight is not None:
             q = f"c ⊙ {q}"
-        if self._counting:
+        if self._counts is not None:
             q += f" [t ≠ {self.ignore_index}]".replace("-", "−")
         meanings = f",  p = softmax(z),  q = {q}"
         return {
@@ -271,7 +262,7 @@ class CrossEntropyLoss(_ClassLoss):
 
     def derivative(self, log_p: np.ndarray, share: Any, places: Any = None) -> np.ndarray:
         if places is not None:
-            gradient = self.p_minus_target(log_p, places)
+            gradient = softmax_minus_one(log_p, places)
             return gradient if share is None else gradient * share[..., None]  # share: v
         q = share  # pⱼ (Σₖ qₖ − qⱼ) + qⱼ (pⱼ − 1), (N, …, C)
         return np.exp(log_p) * (q.sum(axis=-1, keepdims=True) - q) + q * np.expm1(log_p)
@@ -328,7 +319,7 @@ class FocalLoss(_ClassLoss):
         return values, log_p, slope, places
 
     def derivative(self, log_p: np.ndarray, slope: np.ndarray, places: np.ndarray) -> np.ndarray:
-        return self.p_minus_target(log_p, places) * -slope[..., None]
+        return softmax_minus_one(log_p, places) * -slope[..., None]
 
 
 class KLDivLoss(Loss):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from nnlite.ops.engine import twin
 from nnlite.ops.threads import over_blocks, over_parts
 
 SMALL = 65_536  # up to this many values an array of zeros is kept for each shape
@@ -35,6 +36,7 @@ def relu(x: np.ndarray) -> np.ndarray:
     return y
 
 
+@twin
 def times_derivative(
     g: np.ndarray, derivative: Callable[..., np.ndarray], saved: Sequence[Any]
 ) -> np.ndarray:

@@ -9,9 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from nnlite.core.parameter import Parameter
+from nnlite.ops.moments import adam_step, running_mean, running_square
 from nnlite.optimizers.base import Array, Optimizer
 from nnlite.optimizers.groups import Group, Options, Schedule
-from nnlite.optimizers.moments import running_mean, running_square
 
 MOMENTS = {"m": "m ← β₁ m + (1 − β₁) g", "v": "v ← β₂ v + (1 − β₂) g²"}
 
@@ -64,17 +64,9 @@ class Adam(Optimizer):
     ) -> None:  # fmt: skip
         """One step along m̂ / √v̂."""
         beta1, beta2 = betas
-        running_mean(m, g, beta1, a)
-        running_square(v, g, beta2, a)
-        if v_max is not None:
-            v = np.maximum(v_max, v, out=v_max)
         # m̂ / (√v̂ + ε) = c/(1 − β₁ᵏ) · m / (√v + ε c) with c = √(1 − β₂ᵏ): one pass less
         c = math.sqrt(1 - beta2**k)
-        np.sqrt(v, out=a)
-        a += eps * c
-        np.divide(m, a, out=a)
-        a *= lr * c / (1 - beta1**k)
-        w -= a
+        adam_step(w, g, m, v, v_max, a, beta1, beta2, eps * c, lr * c / (1 - beta1**k))
 
 
 class AdamW(Adam):

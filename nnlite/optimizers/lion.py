@@ -8,9 +8,9 @@ from typing import ClassVar
 import numpy as np
 
 from nnlite.core.parameter import Parameter
+from nnlite.ops.moments import running_mean
 from nnlite.optimizers.base import Array, Optimizer
 from nnlite.optimizers.groups import Group, Options, Schedule
-from nnlite.optimizers.moments import running_mean
 
 
 class Lion(Optimizer):

@@ -12,12 +12,13 @@ import numpy as np
 from nnlite.core import VERSION
 from nnlite.layers.base import Layer
 from nnlite.layers.structure import arrays
+from nnlite.ops.engine import engine
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 def environment() -> dict[str, Any]:
-    """Versions, processor, BLAS and threads."""
+    """Versions, processor, engine, BLAS and threads."""
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
@@ -25,6 +26,7 @@ def environment() -> dict[str, Any]:
         "numpy": np.__version__,
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
+        "engine": engine(),
         "blas": f"{blas['name']} {blas['version']}",
         "cores": cores,
         "threads": {name: os.environ[name] for name in THREADS if name in os.environ},

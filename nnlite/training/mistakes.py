@@ -268,7 +268,7 @@ def description(loss: Loss, optimizer: Optimizer) -> dict[str, Any]:
     return {
         "loss": repr(loss),
         "lr": [_number_or_name(group["lr"]) for group in optimizer.groups],
-        **{name: now[name] for name in ("threads", "cores", "blas", "numpy", "nnlite")},
+        **{name: now[name] for name in ("engine", "threads", "cores", "blas", "numpy", "nnlite")},
     }
 
 

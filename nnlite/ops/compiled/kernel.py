@@ -1,0 +1,47 @@
+"""How kernels are compiled."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+
+# What loops may assume so that they vectorize: sums in any order, products joined with sums; not
+# that there are no NaN or infinities.
+FLAGS = {"contract", "reassoc", "nsz", "arcp"}
+# Numba knows a kernel on disk by its name and the time of its own file: the name has to change
+# with the helpers in other files too.
+VERSION = zlib.crc32(
+    b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+)
+
+
+def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function when it is first called, and keep it on disk where that is possible.
+
+    Division by zero gives infinity, as in NumPy (a check would keep loops from vectorizing), and
+    other threads run meanwhile.
+    """
+    function.__qualname__ = f"{function.__qualname__}_{VERSION:08x}"
+    options = {"error_model": "numpy", "nogil": True, "fastmath": FLAGS}
+    try:
+        compiled: Callable[..., Any] = numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # no folder for it can be written
+        compiled = numba.njit(**options)(function)
+    return compiled
+
+
+def fits(*arrays: np.ndarray) -> bool:
+    """Whether kernels take these arrays: contiguous, of one dtype, float32 or float64."""
+    kind = arrays[0].dtype.char
+    return kind in "fd" and all(a.dtype.char == kind and a.flags.c_contiguous for a in arrays)
+
+
+def plain(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The definition that a marked function has a twin of."""
+    definition: Callable[..., Any] = function.definition  # type: ignore[attr-defined]
+    return definition

@@ -1,0 +1,242 @@
+"""The engines: how one is chosen, what happens without Numba, and that twins equal definitions."""
+
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+import nnlite as nn
+from nnlite.ops import engine, moments, softmax, special
+
+numba = pytest.importorskip("numba")
+
+
+@pytest.fixture
+def compiled():
+    """The compiled engine for one test."""
+    before = nn.engine()
+    nn.set_engine("numba")
+    yield
+    nn.set_engine(before)
+
+
+def run(code, **environment):
+    """What a new process prints, on both streams."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        env={"PATH": "", "PYTHONPATH": ":".join(sys.path), **environment},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+# -- twins and definitions -------------------------------------------------------------------------
+
+rng = np.random.default_rng(0)
+SHAPES = [(7,), (5, 3), (2, 4, 33), (0, 3)]
+ODD = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-42, -1e-42, 90, -90, 200, -200, 1e30])
+CLASSES = np.array([0, 4, 2, 2])
+LOG_P = np.log(rng.dirichlet(np.ones(5), 4))
+
+
+def vectors(*signs):
+    made = [rng.standard_normal(1000) for _ in signs]
+    return [np.abs(v) if sign == "+" else v for v, sign in zip(made, signs, strict=True)]
+
+
+# by function: arguments as float64 arrays and numbers; floats are cast, so each runs in both dtypes
+ROWS = {
+    softmax.log_softmax: [
+        *[(rng.standard_normal(shape) * 5,) for shape in SHAPES[:3]],
+        (np.array([[1e4, -1e4, 0], [-90, -90, -90.0], [0, 0, 20]]),),
+        (np.array([[np.nan, 1, 2], [np.inf, 1, 2], [-np.inf, 1, 2], [-np.inf, -np.inf, 0]]),),
+        (rng.standard_normal((3, 4, 5)), 1),
+    ],
+    softmax.bounds: [(np.array([3, -100, 7, 0]),), (np.array([[2, 2], [2, 5]]),)],
+    softmax.at_classes: [(LOG_P, CLASSES), (rng.standard_normal((2, 2, 5)), CLASSES.reshape(2, 2))],
+    softmax.softmax_minus_one: [
+        (LOG_P, np.array([0, 9, 12, 17])),
+        (np.array([[-1e-9, -20.7], [-0.0, -np.inf]]), np.array([0, 2])),
+    ],
+    special.times_derivative: [
+        (rng.standard_normal(shape), nn.ReLU().derivative, [rng.standard_normal(shape)])
+        for shape in [*SHAPES, (300, 300)]
+    ]
+    + [(ODD, nn.ReLU().derivative, [np.roll(ODD, 1)]), (ODD, nn.Tanh().derivative, [ODD])],
+    moments.adam_step: [
+        (*vectors("", "", "", "+"), None, np.empty(1000), 0.9, 0.999, 1e-8, 1e-2),
+        (*vectors("", "", "", "+", "+"), np.empty(1000), 0.9, 0.999, 1e-8, 1e-2),
+    ],
+}
+CASES = [
+    pytest.param(function, arguments, id=f"{function.__name__}-{number}")
+    for function, rows in ROWS.items()
+    for number, arguments in enumerate(rows)
+]
+
+
+def test_every_function_with_a_twin_has_a_row():
+    assert set(engine.marked()) == set(ROWS)
+
+
+def cast(value, dtype, layout):
+    """A copy in this dtype, in memory of its own or with gaps."""
+    if isinstance(value, list):
+        return [cast(v, dtype, layout) for v in value]
+    if not isinstance(value, np.ndarray):
+        return value
+    kept = value.astype(dtype if value.dtype.kind == "f" else value.dtype)
+    if layout == "gaps":
+        wide = np.zeros((*kept.shape, 2), kept.dtype)
+        wide[..., 0] = kept
+        return wide[..., 0]
+    return kept
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("layout", ["contiguous", "gaps"])
+@pytest.mark.parametrize(("function", "arguments"), CASES)
+def test_twins_equal_their_definitions(compiled, function, arguments, layout, dtype):
+    ours, theirs = ([cast(a, dtype, layout) for a in arguments] for _ in range(2))
+    with np.errstate(all="ignore"):
+        returned = function(*ours)
+        expected = function.definition(*theirs)
+    tolerance = {"rtol": 8 * np.finfo(dtype).eps, "atol": 4 * np.finfo(dtype).eps}
+    pairs = zip([*flat(returned), *flat(ours)], [*flat(expected), *flat(theirs)], strict=True)
+    for one, other in pairs:
+        assert np.asarray(one).dtype == np.asarray(other).dtype
+        if function is moments.adam_step and one is ours[5]:
+            continue  # a scratch array holds anything
+        np.testing.assert_allclose(one, other, **tolerance)
+
+
+def flat(value):
+    if isinstance(value, list | tuple):
+        return [part for each in value for part in flat(each)]
+    return [] if value is None or callable(value) else [value]
+
+
+# -- choosing one ----------------------------------------------------------------------------------
+
+
+def test_numpy_is_the_default():
+    assert run("import nnlite as nn; print(nn.engine())").strip() == "numpy"
+
+
+def test_the_environment_chooses_without_importing_numba():
+    code = "import sys, nnlite as nn; print(nn.engine(), 'numba' in sys.modules)"
+    assert run(code, NNLITE_ENGINE="numba").strip() == "numba False"
+
+
+def test_an_unknown_engine_in_the_environment_is_told():
+    printed = run("import nnlite as nn; print(nn.engine())", NNLITE_ENGINE="fortran")
+    assert 'NNLITE_ENGINE must be "numpy" or "numba", got \'fortran\'' in printed
+    assert printed.startswith("numpy")
+
+
+@pytest.mark.parametrize("name", ["cuda", "", None, True, 1])
+def test_an_unknown_engine_is_refused(name):
+    with pytest.raises((TypeError, ValueError), match="set_engine: name must be"):
+        nn.set_engine(name)
+
+
+def test_both_train_alike(compiled):
+    def losses():
+        nn.seed(0)
+        model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+        trainer = nn.Trainer(model, nn.CrossEntropyLoss(), nn.Adam(model.parameters()))
+        x = np.random.default_rng(1).standard_normal((90, 4)).astype(np.float32)
+        return trainer.fit(x, np.arange(90) % 3, epochs=3, verbose=False)["loss"]
+
+    fast = losses()
+    nn.set_engine("numpy")
+    np.testing.assert_allclose(fast, losses(), rtol=1e-5)
+
+
+# -- when Numba is no help -------------------------------------------------------------------------
+
+TRAIN = """
+    import sys, numpy as np
+    {before}
+    import nnlite as nn
+    model = nn.Sequential(nn.Linear(2, 4, rng=0), nn.ReLU(), nn.Linear(4, 2, rng=1))
+    trainer = nn.Trainer(model, nn.CrossEntropyLoss(), nn.Adam(model.parameters()), rng=0)
+    trainer.fit(np.ones((8, 2)), np.arange(8) % 2, epochs=2, verbose=False)
+    print(nn.engine(), trainer.last_loss)
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        ("sys.meta_path.insert(0, type('No', (), {'find_spec': staticmethod(lambda n, *a: "
+         "(_ for _ in ()).throw(ImportError('NumPy is too new')) if n == 'numba' else None)}))",
+         "Numba cannot be imported: NumPy is too new"),
+        ("sys.meta_path.insert(0, type('No', (), {'find_spec': staticmethod(lambda n, *a: "
+         "(_ for _ in ()).throw(ModuleNotFoundError(n, name=n)) if n == 'numba' else None)}))",
+         "Numba is not installed: pip install 'nnlite[fast]'"),
+        ("import numba; numba.__version__ = '0.50.1'", "Numba 0.50.1 is too old"),
+    ],
+    ids=["broken", "missing", "old"],
+)  # fmt: skip
+def test_numpy_goes_on_with_one_warning(before, said):
+    printed = run(TRAIN.format(before=before), NNLITE_ENGINE="numba")
+    plain = run(TRAIN.format(before=""))
+    assert printed.count("ModelWarning") == 1
+    assert said in printed
+    assert plain.strip() in printed
+
+
+def test_numpy_goes_on_when_a_kernel_does_not_compile(compiled, monkeypatch):
+    from nnlite.ops.compiled import softmax as twins
+
+    def broken(*arguments):
+        raise numba.core.errors.TypingError("no such type\nand more")
+
+    monkeypatch.setattr(twins, "log_softmax", broken)
+    nn.set_engine("numba")  # looks for its twins anew
+    x = np.ones((2, 3), np.float32)
+    with pytest.warns(nn.ModelWarning, match=r"failed to compile log_softmax: no such type; NumPy"):
+        y = softmax.log_softmax(x)
+    np.testing.assert_array_equal(y, softmax.log_softmax.definition(x))
+    assert nn.engine() == "numpy"
+
+
+def test_without_a_folder_for_the_cache_kernels_are_compiled_for_this_process(monkeypatch):
+    from nnlite.ops.compiled import kernel
+
+    njit = numba.njit
+
+    def no_folder(**options):
+        if options.get("cache"):
+            raise RuntimeError("cannot cache function: no locator available")
+        return njit(**options)
+
+    monkeypatch.setattr(numba, "njit", no_folder)
+    assert kernel.kernel(lambda a, b: a + b)(1, 2) == 3
+
+
+def test_kernels_on_disk_belong_to_the_code_as_it_is():
+    from nnlite.ops.compiled import kernel
+
+    assert kernel.kernel(lambda x: x).py_func.__qualname__.endswith(f"_{kernel.VERSION:08x}")
+
+
+def test_a_checkpoint_of_one_engine_goes_on_with_the_other(compiled, tmp_path):
+    x, y = np.random.default_rng(0).standard_normal((40, 4)), np.arange(40) % 3
+
+    def trainer():
+        nn.seed(0)
+        model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+        return nn.Trainer(model, nn.CrossEntropyLoss(), nn.Adam(model.parameters()))
+
+    first = trainer()
+    first.fit(x, y, epochs=1, verbose=False)
+    first.save(tmp_path / "run.ckpt")
+    nn.set_engine("numpy")
+    with pytest.warns(nn.ModelWarning, match="engine numba in the file, numpy now"):
+        trainer().fit(x, y, epochs=2, resume=tmp_path / "run.ckpt", verbose=False)
