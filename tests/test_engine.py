@@ -240,3 +240,36 @@ def test_a_checkpoint_of_one_engine_goes_on_with_the_other(compiled, tmp_path):
     nn.set_engine("numpy")
     with pytest.warns(nn.ModelWarning, match="engine numba in the file, numpy now"):
         trainer().fit(x, y, epochs=2, resume=tmp_path / "run.ckpt", verbose=False)
+
+
+def test_methods_of_other_classes_have_no_kernels():
+    from nnlite.ops.compiled.special import _TIMES
+
+    class ReLU(nn.Elementwise):
+        def derivative(self, y):
+            return y
+
+    assert _TIMES.get(nn.ReLU().derivative) is not None
+    assert _TIMES.get(ReLU().derivative) is None
+    assert _TIMES.get(lambda y: y) is None
+
+
+def test_products_inside_kernels():
+    from nnlite.ops.compiled import blas
+    from nnlite.ops.compiled.kernel import kernel
+
+    @kernel
+    def products(a, b, c, d, e):
+        blas.product(a, b, c, 0.0)
+        blas.product_with_transposed(c, b, d, 1.0)
+        blas.transposed_product(a, c, e, 2.0)
+
+    assert blas.available  # with NumPy's own wheel, as in these tests
+    shapes = [(5, 4), (4, 3), (5, 9), (5, 4), (4, 3)]
+    a, b, wide, d, e = (rng.standard_normal(shape).astype(np.float32) for shape in shapes)
+    c = wide[:, 2:5]  # rows with gaps
+    expected_c = a @ b
+    expected = [expected_c, d + expected_c @ b.T, 2 * e + a.T @ expected_c]
+    products(a, b, c, d, e)
+    for got, wanted in zip([c, d, e], expected, strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6)

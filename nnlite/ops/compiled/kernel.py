@@ -45,3 +45,30 @@ def plain(function: Callable[..., Any]) -> Callable[..., Any]:
     """The definition that a marked function has a twin of."""
     definition: Callable[..., Any] = function.definition  # type: ignore[attr-defined]
     return definition
+
+
+class ByName:
+    """Kernels for methods of layers, which are not imported here: found by what they are called.
+
+    An operation that is handed such a method, a derivative, say, or one step of a recurrent layer,
+    looks here whether there is a kernel for all it would do with it. A method of somebody's own
+    class has none, whatever its name.
+
+    Args:
+        kernels: by module in `nnlite.layers` and qualified name, such as "linear:Linear.forward".
+    """
+
+    def __init__(self, kernels: dict[str, Any]) -> None:
+        self.kernels = kernels
+        self._found: dict[Callable[..., Any], Any] = {}
+
+    def get(self, method: Callable[..., Any]) -> Any:
+        """The kernel for it, or None."""
+        function = getattr(method, "__func__", method)
+        try:
+            return self._found[function]
+        except KeyError:
+            module = str(function.__module__).removeprefix("nnlite.layers.")
+            name = f"{module}:{getattr(function, '__qualname__', '')}"
+            found = self._found[function] = self.kernels.get(name)
+            return found

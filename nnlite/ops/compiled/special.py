@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from nnlite.ops import special as definitions
-from nnlite.ops.compiled.kernel import fits, kernel, plain
+from nnlite.ops.compiled.kernel import ByName, fits, kernel, plain
 from nnlite.ops.threads import over_parts
 
 
 def times_derivative(
     g: np.ndarray, derivative: Callable[..., np.ndarray], saved: Sequence[Any]
 ) -> np.ndarray:
-    times = _TIMES.get(derivative.__qualname__)
+    times = _TIMES.get(derivative)
     if times is None or not fits(g, *saved):
         return plain(definitions.times_derivative)(g, derivative, saved)
     d_x = np.empty_like(g)
@@ -36,4 +36,4 @@ def _times_relu(g, d_x, y):
         d_x[i] = g[i] if y[i] > zero else g[i] * zero  # NaN where g is ∞, as in a product
 
 
-_TIMES = {"ReLU.derivative": _times_relu}
+_TIMES = ByName({"activations.rectifiers:ReLU.derivative": _times_relu})

@@ -1,0 +1,71 @@
+"""Matrix products inside kernels, by the OpenBLAS that NumPy brings.
+
+A kernel that calls it runs a whole recurrent pass, or a block of an attention, without coming back
+to Python between two products. Where NumPy has another library `available` is False, and the twins
+that need products leave the work to their definitions.
+"""
+
+from __future__ import annotations
+
+import ctypes
+
+import numba
+import numpy as np
+from llvmlite import binding
+from numba import types
+
+from nnlite.core.runtime import library
+
+ROWS, PLAIN, TRANSPOSED = 101, 111, 112  # CBLAS's names for the layout of matrices
+SYMBOL = "nnlite_cblas_sgemm"
+
+
+def _register() -> bool:
+    """Tell the compiler where the product of float32 matrices is; False where it is not found."""
+    for name in ("scipy_cblas_sgemm64_", "scipy_cblas_sgemm", "cblas_sgemm64_"):
+        function = getattr(library(), name, None)
+        if function is not None:
+            address = ctypes.cast(function, ctypes.c_void_p).value
+            binding.add_symbol(SYMBOL, address)
+            return name.endswith("64_")
+    return False
+
+
+available = _register()
+_number, _size, _real = types.int32, types.int64, types.float32
+_array = types.CPointer(types.float32)
+_sgemm = types.ExternalFunction(
+    SYMBOL,
+    types.void(
+        _number, _number, _number, _size, _size, _size,
+        _real, _array, _size, _array, _size, _real, _array, _size,
+    ),
+)  # fmt: skip
+
+
+@numba.njit
+def product(a, b, c, keep):
+    """C ← A B + keep C, for matrices whose rows lie in one piece (the rows may have gaps)."""
+    _multiply(a, PLAIN, a.shape[1], b, PLAIN, c, keep)
+
+
+@numba.njit
+def product_with_transposed(a, b, c, keep):
+    """C ← A Bᵀ + keep C."""
+    _multiply(a, PLAIN, a.shape[1], b, TRANSPOSED, c, keep)
+
+
+@numba.njit
+def transposed_product(a, b, c, keep):
+    """C ← Aᵀ B + keep C."""
+    _multiply(a, TRANSPOSED, a.shape[0], b, PLAIN, c, keep)
+
+
+@numba.njit
+def _multiply(a, way_a, inner, b, way_b, c, keep):
+    size = a.itemsize
+    _sgemm(
+        np.int32(ROWS), np.int32(way_a), np.int32(way_b), c.shape[0], c.shape[1], inner,
+        np.float32(1), a.ctypes, a.strides[0] // size, b.ctypes, b.strides[0] // size,
+        np.float32(keep), c.ctypes, c.strides[0] // size,
+    )  # fmt: skip
