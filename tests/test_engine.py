@@ -56,8 +56,10 @@ ROWS = {
         (np.array([[np.nan, 1, 2], [np.inf, 1, 2], [-np.inf, 1, 2], [-np.inf, -np.inf, 0]]),),
         (rng.standard_normal((3, 4, 5)), 1),
     ],
-    softmax.bounds: [(np.array([3, -100, 7, 0]),), (np.array([[2, 2], [2, 5]]),)],
-    softmax.at_classes: [(LOG_P, CLASSES), (rng.standard_normal((2, 2, 5)), CLASSES.reshape(2, 2))],
+    softmax.log_softmax_at: [
+        (LOG_P * 9, CLASSES),
+        (rng.standard_normal((2, 2, 5)), CLASSES.reshape(2, 2)),
+    ],
     softmax.softmax_minus_one: [
         (LOG_P, np.array([0, 9, 12, 17])),
         (np.array([[-1e-9, -20.7], [-0.0, -np.inf]]), np.array([0, 2])),

@@ -79,18 +79,18 @@ def _total(x: np.ndarray, axis: int) -> np.ndarray:
     return sum_columns(x)[..., None]
 
 
-@twin
-def bounds(classes: np.ndarray) -> tuple[int, int]:
-    """The lowest and the highest class (argmin and argmax take a third of the time of min, max)."""
-    return classes.item(classes.argmin()), classes.item(classes.argmax())
-
-
-@twin
 def at_classes(x: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Of each row of x (…, C) the value at its class, and where these stand, counted flat."""
     places = np.arange(0, x.size, x.shape[-1])  # where each row begins
     places += classes.ravel().astype(np.intp, copy=False)
     return x.take(places).reshape(classes.shape), places
+
+
+@twin
+def log_softmax_at(x: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """log softmax(x) of x (…, C), and what `at_classes` finds there."""
+    log_p = log_softmax(x)
+    return log_p, *at_classes(log_p, classes)
 
 
 @twin

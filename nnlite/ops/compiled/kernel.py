@@ -35,6 +35,12 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     return compiled
 
 
+def helper(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile what several kernels call, as a part of them."""
+    compiled: Callable[..., Any] = numba.njit(error_model="numpy", fastmath=FLAGS)(function)
+    return compiled
+
+
 def fits(*arrays: np.ndarray) -> bool:
     """Whether kernels take these arrays: contiguous, of one dtype, float32 or float64."""
     kind = arrays[0].dtype.char

@@ -8,7 +8,7 @@ import numpy as np
 
 from nnlite.ops import softmax as definitions
 from nnlite.ops.compiled.functions import exp
-from nnlite.ops.compiled.kernel import kernel, plain
+from nnlite.ops.compiled.kernel import helper, kernel, plain
 
 
 def log_softmax(x: np.ndarray, axis: int = -1) -> np.ndarray:
@@ -19,54 +19,48 @@ def log_softmax(x: np.ndarray, axis: int = -1) -> np.ndarray:
 
 @kernel
 def _log_softmax(x):
-    classes = x.shape[-1]
     result = np.empty_like(x)
+    classes = x.shape[-1]
     rows, z = x.reshape(-1, classes), result.reshape(-1, classes)
     for n in range(len(rows)):
-        largest = 0
-        for j in range(1, classes):
-            if rows[n, j] > rows[n, largest]:
-                largest = j
-        shift, total = rows[n, largest], np.float32(0)
-        for j in range(classes):
-            z[n, j] = rows[n, j] - shift
-            total += exp(z[n, j]) if j != largest else np.float32(0)
-        log_total = np.float32(math.log1p(total))
-        for j in range(classes):
-            z[n, j] -= log_total
+        _log_softmax_of_row(rows[n], z[n])
     return result
 
 
-def bounds(classes: np.ndarray) -> tuple[int, int]:
-    if classes.dtype.char != "l" or not classes.flags.c_contiguous or not classes.size:
-        return plain(definitions.bounds)(classes)
-    return _bounds(classes)
+@helper
+def _log_softmax_of_row(x, z):
+    largest = 0
+    for j in range(1, x.size):
+        if x[j] > x[largest]:
+            largest = j
+    rest = np.float32(0)  # of the sum of e^z, without the largest, which is 1
+    for j in range(x.size):
+        z[j] = x[j] - x[largest]
+        rest += exp(z[j]) if j != largest else np.float32(0)
+    log_total = np.float32(math.log1p(rest))
+    for j in range(x.size):
+        z[j] -= log_total
 
 
-@kernel
-def _bounds(classes):
-    flat = classes.reshape(-1)
-    low = high = flat[0]
-    for c in flat:
-        low, high = min(low, c), max(high, c)
-    return low, high
-
-
-def at_classes(x: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def log_softmax_at(x: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     kinds = x.dtype.char + classes.dtype.char
     if kinds != "fl" or not x.flags.c_contiguous or not classes.flags.c_contiguous:
-        return plain(definitions.at_classes)(x, classes)
-    return _at_classes(x, classes)
+        return plain(definitions.log_softmax_at)(x, classes)
+    return _log_softmax_at(x, classes)
 
 
 @kernel
-def _at_classes(x, classes):
-    values, places = np.empty(classes.shape, x.dtype), np.empty(classes.size, np.intp)
-    flat_x, flat_classes, flat_values = x.reshape(-1), classes.reshape(-1), values.reshape(-1)
-    for n in range(classes.size):
-        places[n] = n * x.shape[-1] + flat_classes[n]
-        flat_values[n] = flat_x[places[n]]
-    return values, places
+def _log_softmax_at(x, classes):
+    result, values = np.empty_like(x), np.empty(classes.shape, x.dtype)
+    places = np.empty(classes.size, np.intp)
+    count = x.shape[-1]
+    rows, z = x.reshape(-1, count), result.reshape(-1, count)
+    flat_classes, flat_values = classes.reshape(-1), values.reshape(-1)
+    for n in range(len(rows)):
+        _log_softmax_of_row(rows[n], z[n])
+        places[n] = n * count + flat_classes[n]
+        flat_values[n] = z[n, flat_classes[n]]
+    return result, values, places
 
 
 def softmax_minus_one(log_p: np.ndarray, places: np.ndarray) -> np.ndarray:

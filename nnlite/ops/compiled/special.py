@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nnlite.ops import special as definitions
-from nnlite.ops.compiled.kernel import ByName, fits, kernel, plain
+from nnlite.ops.compiled.kernel import ByName, kernel, plain
 from nnlite.ops.threads import over_parts
 
 
@@ -16,7 +16,7 @@ def times_derivative(
     g: np.ndarray, derivative: Callable[..., np.ndarray], saved: Sequence[Any]
 ) -> np.ndarray:
     times = _TIMES.get(derivative)
-    if times is None or not fits(g, *saved):
+    if times is None or not (g.flags.c_contiguous and saved[0].flags.c_contiguous):
         return plain(definitions.times_derivative)(g, derivative, saved)
     d_x = np.empty_like(g)
     if g.size <= definitions.SMALL:
