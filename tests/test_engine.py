@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import nnlite as nn
-from nnlite.ops import engine, moments, softmax, special
+from nnlite.ops import chain, engine, moments, softmax, special
 
 numba = pytest.importorskip("numba")
 
@@ -74,6 +74,7 @@ ROWS = {
         (*vectors("", "", "", "+", "+"), np.empty(1000), 0.9, 0.999, 1e-8, 1e-2),
     ],
 }
+CHAINS = {chain.forward_chain, chain.backward_chain}  # tested by whole models, below
 CASES = [
     pytest.param(function, arguments, id=f"{function.__name__}-{number}")
     for function, rows in ROWS.items()
@@ -82,7 +83,7 @@ CASES = [
 
 
 def test_every_function_with_a_twin_has_a_row():
-    assert set(engine.marked()) == set(ROWS)
+    assert set(engine.marked()) == {*ROWS, *CHAINS}
 
 
 def cast(value, dtype, layout):
@@ -275,3 +276,95 @@ def test_products_inside_kernels():
     products(a, b, c, d, e)
     for got, wanted in zip([c, d, e], expected, strict=True):
         np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6)
+
+
+# -- chains ----------------------------------------------------------------------------------------
+
+
+class Own(nn.Linear):
+    """A user's layer, which computes something else."""
+
+    def forward(self, x):
+        return super().forward(x) * 2
+
+    def backward(self, grad_output):
+        return super().backward(grad_output * 2)
+
+
+def linear(*sizes, cls=nn.Linear, **options):
+    return cls(*sizes, rng=sum(sizes), **options)
+
+
+def watch(layer):
+    """Note what its forward is called with."""
+    layer.seen = []
+    forward = layer.forward
+    layer.forward = lambda x: layer.seen.append(x.copy()) or forward(x)
+
+
+MODELS = {
+    "pairs": lambda: [linear(5, 70), nn.ReLU(), linear(70, 9), nn.ReLU(), linear(9, 3)],
+    "no bias": lambda: [linear(5, 8, bias=False), nn.ReLU(), linear(8, 3, bias=False)],
+    "rectifiers alone": lambda: [nn.ReLU(), linear(5, 4), nn.ReLU(), nn.ReLU(), linear(4, 3)],
+    "linear alone": lambda: [linear(5, 4), linear(4, 3)],
+    "others between": lambda: [linear(5, 4), nn.Tanh(), linear(4, 6), nn.ReLU(), nn.LayerNorm(6)],
+    "a user's": lambda: [linear(5, 4, cls=Own), nn.ReLU(), linear(4, 4, cls=Own), linear(4, 3)],
+    "watched": lambda: [linear(5, 4), nn.ReLU(), linear(4, 3), nn.ReLU()],
+    "nested": lambda: [nn.Residual(nn.Sequential(linear(5, 5), nn.ReLU())), linear(5, 3)],
+    "nothing to train": lambda: [nn.ReLU(), nn.Flatten()],
+}
+
+
+@pytest.mark.parametrize("needed", [True, False])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", MODELS)
+def test_chains_leave_what_their_layers_would_leave(compiled, kind, dtype, needed):
+    """Outputs, slots, gradients that add up, and the input's gradient, over 130 rows."""
+    found = []
+    for name in ("numba", "numpy"):
+        nn.set_engine(name)
+        model = nn.Sequential(*MODELS[kind]()).astype(dtype)
+        for layer in model[1:3] if kind == "watched" else ():
+            watch(layer)
+        model.needs_input_grad = needed
+        x = np.random.default_rng(0).standard_normal((130, 5)).astype(dtype)
+        for _ in range(2):  # the second time, gradients add up
+            y = model(x)
+            slots = [each for layer in model for each in layer._slot if each is not None]
+            grad = np.random.default_rng(1).standard_normal(y.shape).astype(dtype)
+            d_x = model.backward(grad)
+        grads = [p.grad for p in model.parameters()]
+        assert all(layer._slot is None for layer in model)
+        assert kind != "watched" or all(len(layer.seen) == 2 for layer in model[1:3])
+        seen = [a for layer in model for a in getattr(layer, "seen", [])]
+        found.append([y, *([] if d_x is None else [d_x]), *grads, *seen, *flat(list(slots))])
+        assert (d_x is not None) == needed
+    for one, other in zip(*found, strict=True):
+        assert np.asarray(one).dtype == np.asarray(other).dtype
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=2e3 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("shape", [(4,), (2, 3, 5), (0, 5), (7, 6), (1, 5)])
+def test_chains_take_and_refuse_what_their_layers_do(compiled, shape):
+    said = []
+    for name in ("numba", "numpy"):
+        nn.set_engine(name)
+        model = nn.Sequential(*MODELS["pairs"]())
+        try:
+            said.append(model(np.ones(shape, np.float32)).shape)
+        except (TypeError, ValueError) as error:
+            said.append(str(error))
+    assert said[0] == said[1]
+
+
+def test_a_chain_uses_a_method_that_was_put_into_the_class(compiled, monkeypatch):
+    model = nn.Sequential(linear(3, 3), nn.ReLU())
+    before = model(np.ones((2, 3), np.float32))
+    monkeypatch.setattr(nn.ReLU, "function", lambda self, x: (-x, x))
+    assert (model(np.ones((2, 3), np.float32)) != before).any()
+
+
+def test_a_chain_that_was_not_run_says_so(compiled):
+    model = nn.Sequential(linear(3, 3), nn.ReLU())
+    with pytest.raises(RuntimeError, match="backward without a matching forward"):
+        model.backward(np.ones((2, 3), np.float32))

@@ -206,6 +206,15 @@ class Parameter(_Owned):
         else:
             self._grad += gradient
 
+    def memory_of_grad(self) -> tuple[np.ndarray, float]:
+        """The gradient's memory, to be written next, and what counts of what stands there: 1 or 0.
+
+        For kernels that compute m ← product + keep · m.
+        """
+        keep = 0.0 if self._cleared else 1.0
+        self._cleared = False
+        return self._grad, keep
+
     @property
     def trainable(self) -> bool:
         """Whether an optimizer updates this parameter (default True).

@@ -8,6 +8,7 @@ from typing import Any, overload
 from nnlite.core.formulas import subscript
 from nnlite.layers.base import Layer
 from nnlite.layers.containers.base import Container, whole_or_nothing
+from nnlite.ops.chain import backward_chain, forward_chain
 
 MANY = 4  # more layers are not written out in the equations
 
@@ -56,25 +57,18 @@ class Sequential(Container):
 
     @whole_or_nothing
     def forward(self, x: Any) -> Any:
-        for place, layer in self._children:
-            x = self.forward_child(place, layer, x)
+        y = forward_chain(self, self._children, x)
         self.save_for_backward()
-        return x
+        return y
 
     @whole_or_nothing
     def backward(self, grad_output: Any) -> Any:
         self.saved()
         lowest = 0 if self.needs_input_grad else self._lowest_with_parameters()
-        grad = grad_output
-        for place, layer in self._children[:lowest:-1]:
-            grad = self.backward_child(place, layer, grad)
-            if grad is None:
-                self.refuse_nothing(place, layer)
-        for place, layer in self._children[lowest : lowest + 1]:  # None if x was whole numbers
-            grad = self.backward_child(place, layer, grad, self.needs_input_grad)
+        d_x = backward_chain(self, self._children[lowest:], grad_output, self.needs_input_grad)
         for layer in self.layers[:lowest]:
             layer.clear_saved()
-        return grad if self.needs_input_grad else None
+        return d_x if self.needs_input_grad else None
 
     def _lowest_with_parameters(self) -> int:
         for index, layer in enumerate(self.layers):

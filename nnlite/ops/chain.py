@@ -1,0 +1,47 @@
+"""Layers one after another, there and back: the loop of `Sequential`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from nnlite.ops.engine import twin
+
+
+class Runner(Protocol):
+    """What runs single layers: a container, with its guarded calls."""
+
+    def forward_child(self, place: str, child: Any, x: Any) -> Any:
+        """What the child makes of x."""
+
+    def backward_child(self, place: str, child: Any, grad_output: Any, needed: bool = True) -> Any:
+        """What the child makes of its output's gradient."""
+
+    def refuse_nothing(self, place: str, child: Any) -> Any:
+        """Raise the error for a child whose backward lacks its return."""
+
+
+Children = Sequence[tuple[str, Any]]  # each with the words that name its place
+
+
+@twin
+def forward_chain(container: Runner, children: Children, x: Any) -> Any:
+    """The output of the last layer: xᵢ = fᵢ(xᵢ₋₁)."""
+    for place, layer in children:
+        x = container.forward_child(place, layer, x)
+    return x
+
+
+@twin
+def backward_chain(container: Runner, children: Children, grad: Any, needed: bool) -> Any:
+    """The gradient of the first layer's input: Gᵢ₋₁ = Gᵢ ∂xᵢ/∂xᵢ₋₁, last layer first.
+
+    It may be None, if it is not needed, or if the input was whole numbers.
+    """
+    for place, layer in children[:0:-1]:
+        grad = container.backward_child(place, layer, grad)
+        if grad is None:
+            container.refuse_nothing(place, layer)
+    for place, layer in children[:1]:
+        grad = container.backward_child(place, layer, grad, needed)
+    return grad
