@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from nnlite.core.random import Rng
-from nnlite.layers.sequences.passes import Run, States
 from nnlite.layers.sequences.recurrent import Recurrent
+from nnlite.ops.recurrence import Run, States
 from nnlite.ops.special import sigmoid_of_negative
 
 

@@ -1,28 +1,19 @@
-"""One pass through time, and the layouts of its arrays."""
+"""The layouts of the arrays of one pass through time."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from nnlite.core.padded import Padded
-
-States = tuple[np.ndarray, ...]
-
-
-class Run(NamedTuple):
-    """One pass through time: what the steps write and backward reads."""
-
-    x: np.ndarray  # (N, T, D)
-    gates: np.ndarray  # (T, gates, H, N): before `step` W_ih x_t + b, afterwards the gates
-    states: States  # each (T + 1, H, N), the initial one first
-    kept: np.ndarray  # (T, H, N): one more value that a cell needs; (T, 0, N) for a cell without
-    padding: np.ndarray | None  # (T, N), True beyond the end; None when all sequences fill T
+from nnlite.ops.recurrence import States
 
 
 def side_by_side(steps: np.ndarray) -> np.ndarray:
-    """(T, H, N) as (H, T·N)."""
+    """(T, H, N) as (H, T·N); a view of arrays that are (T, N, H) in memory."""
+    if steps.strides[1] == steps.itemsize:
+        return steps.transpose(0, 2, 1).reshape(-1, steps.shape[1]).T
     return steps.transpose(1, 0, 2).reshape(steps.shape[1], -1)
 
 

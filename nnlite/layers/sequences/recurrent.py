@@ -34,14 +34,8 @@ from nnlite.core.random import Rng, as_generator
 from nnlite.initializers import Orthogonal, Uniform
 from nnlite.layers.containers.base import Composite, whole_or_nothing
 from nnlite.layers.dropout import Dropout
-from nnlite.layers.sequences.passes import (
-    Run,
-    States,
-    apart,
-    level_of,
-    padding_of,
-    side_by_side,
-)
+from nnlite.layers.sequences.passes import apart, level_of, padding_of, side_by_side
+from nnlite.ops.recurrence import Run, States, steps, steps_back
 
 CELL = {"step", "backward_step", "accumulate_recurrent", "cell_options", "gate_scales"}
 
@@ -198,31 +192,19 @@ class Recurrent(Composite):
     def _forward_own(self, x: np.ndarray | Padded, initial: States | None) -> tuple[Any, States]:
         """This layer's own loop: (y, final states), without those above it."""
         data = plain(x)
-        (count, steps, _), hidden, gates = data.shape, self.hidden_size, len(self.gate_scales)
+        count, hidden = len(data), self.hidden_size
         dtype = np.result_type(data, self.weight_ih.data)
         # (gates·H, 1): −1 for σ(a) = 1 / (1 + e⁻ᵃ)
         scale = np.repeat(np.array(self.gate_scales, dtype), hidden)[:, None]
-        projected = np.multiply(self.weight_ih.data.T, scale, order="C") @ data.transpose(1, 2, 0)
-        if self.bias is not None:
-            projected += self.bias.data[:, None] * scale
-        run = Run(
+        run = steps(
+            self,
             data,
-            projected.reshape(steps, gates, hidden, count),
-            tuple(np.empty((steps + 1, hidden, count), dtype) for _ in range(self.state_count)),
-            np.empty((steps, hidden if self.keeps_more else 0, count), dtype),
+            self._start(count) if initial is None else [s[0].T for s in initial],
             padding_of(x),
+            np.multiply(self.weight_ih.data.T, scale, order="C"),
+            None if self.bias is None else self.bias.data[:, None] * scale,
+            np.multiply(self.weight_hh.data.T, scale, order="C"),
         )
-        start = self._start(count) if initial is None else [s[0].T for s in initial]
-        for states, first in zip(run.states, start, strict=True):
-            states[0] = first
-
-        weight = np.multiply(self.weight_hh.data.T, scale, order="C")
-        with np.errstate(over="ignore"):  # eᶻ of a closed gate
-            for t in range(steps):
-                self.step(t, run, weight)
-                if run.padding is not None:  # a sequence that has ended keeps its state
-                    for states in run.states:
-                        np.copyto(states[t + 1], states[t], where=run.padding[t])
 
         if self.stateful:
             self.carried = tuple(states[-1].copy() for states in run.states)
@@ -290,42 +272,28 @@ class Recurrent(Composite):
         self, run: Run, grad_output: np.ndarray, d_finals: States | None
     ) -> tuple[np.ndarray | None, States]:
         """This layer's own loop: (dL/dx, dL/d of the initial states)."""
-        steps, gates, hidden, count = run.gates.shape
+        length, gates, hidden, count = run.gates.shape
         every = self.return_sequences or self.above
-        shape = (count, steps, hidden) if every else (count, hidden)
+        shape = (count, length, hidden) if every else (count, hidden)
         self.check_grad_output(grad_output, shape)
         d_states: States = tuple(np.zeros_like(states[0]) for states in run.states)
         if d_finals is not None:
             d_states = tuple(np.ascontiguousarray(d[0].T) for d in d_finals)
-        if grad_output.ndim == 2:  # (N, H): y was the last state
+        d_y = grad_output if every else None
+        if d_y is None:  # y was the last state
             d_states = (d_states[0] + grad_output.T, *d_states[1:])
-            d_steps = None
-        else:
-            d_steps = np.empty((steps, hidden, count), grad_output.dtype)
-            within = True if run.padding is None else ~run.padding.T[:, :, None]
-            np.multiply(grad_output, within, out=d_steps.transpose(2, 0, 1))
-
-        for t in reversed(range(steps)):
-            if d_steps is not None:
-                d_states = (d_states[0] + d_steps[t], *d_states[1:])
-            if run.padding is None:
-                d_states, run.gates[t] = self.backward_step(t, d_states, run)
-            else:  # a sequence that has ended passed its state on as it was
-                ended = run.padding[t]
-                live = tuple(d * ~ended for d in d_states)
-                before, run.gates[t] = self.backward_step(t, live, run)
-                d_states = tuple(b + d * ended for b, d in zip(before, d_states, strict=True))
+        d_states = steps_back(self, run, d_y, d_states, self.weight_hh.data)
 
         # A_t took the place of the gates, which nobody needs after their step
-        d_rows = side_by_side(run.gates.reshape(steps, gates * hidden, count))
-        rows = run.x.transpose(1, 0, 2).reshape(steps * count, -1)  # (T·N, D)
+        d_rows = side_by_side(run.gates.reshape(length, gates * hidden, count))
+        rows = run.x.transpose(1, 0, 2).reshape(length * count, -1)  # (T·N, D)
         self.weight_ih.add_grad((d_rows @ rows).T)
         self.add_recurrent_grad(run, d_rows)
         if self.bias is not None:
             self.bias.add_grad(d_rows.sum(axis=1))
         if not self.needs_input_grad:
             return None, d_states
-        d_x = (self.weight_ih.data @ d_rows).reshape(-1, steps, count)  # (D, T, N)
+        d_x = (self.weight_ih.data @ d_rows).reshape(-1, length, count)  # (D, T, N)
         return np.ascontiguousarray(d_x.transpose(2, 1, 0)), d_states
 
     # -- states and checks -----------------------------------------------------------------------

@@ -1,0 +1,353 @@
+"""Whole passes through time in one kernel, for the cells that nnlite has.
+
+Here the features of one sequence lie side by side: gates are (T, N, gates·H) in memory, states
+(T + 1, N, H), of which a `Run` holds transposed views. A block of sequences goes its way through
+time by itself, its weights in the core's cache, and blocks run in several threads.
+
+Each loop over a row writes one array, since the compiler has to see that arrays do not overlap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from nnlite.ops import recurrence as definitions
+from nnlite.ops.compiled import blas
+from nnlite.ops.compiled.functions import exp, tanh
+from nnlite.ops.compiled.kernel import ByName, helper, kernel, plain
+from nnlite.ops.products import SMALL
+from nnlite.ops.recurrence import Cell, Run, States
+from nnlite.ops.threads import evenly, over_parts
+
+BLOCK = 32  # sequences that go through time together
+ONE = np.float32(1)
+NO_PADDING = np.empty((0, 0), np.bool_)
+NO_OUTPUT = np.empty((0, 0, 0), np.float32)
+
+
+def steps(
+    cell: Cell,
+    x: np.ndarray,
+    start: Sequence[np.ndarray | float],
+    padding: np.ndarray | None,
+    weight_ih: np.ndarray,
+    bias: np.ndarray | None,
+    weight_hh: np.ndarray,
+) -> Run:
+    known = _STEPS.get(cell.step)
+    if known is None or not blas.available or x.dtype.char + weight_hh.dtype.char != "ff":
+        return plain(definitions.steps)(cell, x, start, padding, weight_ih, bias, weight_hh)
+    through_time, option = known
+    (count, length, _), (rows, hidden) = x.shape, weight_hh.shape
+    gates = np.empty((length, count, rows), np.float32)
+    states = tuple(np.empty((length + 1, count, hidden), np.float32) for _ in start)
+    kept = np.empty((length, count, hidden if cell.keeps_more else 0), np.float32)
+    for each, first in zip(states, start, strict=True):
+        each[0] = np.transpose(first)
+    arguments = (
+        option(cell), _ready(x), weight_ih.T.copy(), weight_hh.T.copy(),
+        np.zeros(rows, np.float32) if bias is None else bias[:, 0],
+        NO_PADDING if padding is None else padding, gates, states, kept,
+    )  # fmt: skip
+    _in_blocks(lambda begin, end: through_time(begin, end, *arguments), count, gates.size)
+    return Run(
+        x,
+        gates.reshape(length, count, -1, hidden).transpose(0, 2, 3, 1),
+        tuple(each.transpose(0, 2, 1) for each in states),
+        kept.transpose(0, 2, 1),
+        padding,
+    )
+
+
+def steps_back(
+    cell: Cell, run: Run, d_y: np.ndarray | None, d_states: States, weight_hh: np.ndarray
+) -> States:
+    known = _STEPS_BACK.get(cell.backward_step)
+    length, _, hidden, count = run.gates.shape
+    gates = run.gates.transpose(0, 3, 1, 2)
+    kinds = {each.dtype.char for each in (gates, weight_hh, *d_states)}
+    if d_y is not None:
+        kinds.add(d_y.dtype.char)
+    if known is None or not blas.available or kinds != {"f"} or not gates.flags.c_contiguous:
+        return plain(definitions.steps_back)(cell, run, d_y, d_states, weight_hh)
+    through_time, option = known
+    d_rows = tuple(np.array(d.T, order="C") for d in d_states)  # (N, H)
+    arguments = (
+        option(cell), weight_hh.T.copy(), NO_OUTPUT if d_y is None else _ready(d_y),
+        NO_PADDING if run.padding is None else run.padding, gates.reshape(length, count, -1),
+        tuple(each.transpose(0, 2, 1) for each in run.states), run.kept.transpose(0, 2, 1), d_rows,
+    )  # fmt: skip
+    _in_blocks(lambda begin, end: through_time(begin, end, *arguments), count, gates.size)
+    return tuple(d.T for d in d_rows)
+
+
+def _ready(a: np.ndarray) -> np.ndarray:
+    """The array as kernels take it: a read-only one would be compiled for anew."""
+    return a if a.flags.carray else a.copy()
+
+
+def _in_blocks(work: Callable[[int, int], None], count: int, values: int) -> None:
+    """`work(begin, end)` for blocks of so many sequences, in several threads."""
+
+    def each(part: slice) -> None:
+        for block in evenly(part, -(-(part.stop - part.start) // BLOCK)):
+            work(block.start, block.stop)
+
+    over_parts(each, count, values)
+
+
+@helper
+def _add_product(a, b, c):
+    """C += A B, in as many parts as keep each of them on OpenBLAS's fast path for small ones."""
+    columns = b.shape[1]
+    parts = (a.shape[0] * a.shape[1] * columns - 1) // SMALL + 1
+    width = max((columns // parts) // 16 * 16, 16)
+    for j in range(0, columns, width):
+        blas.product(a, b[:, j : j + width], c[:, j : j + width], 1.0)
+
+
+@helper
+def _input(x, w_ih, w_hh, b, h, a):
+    """All that the gates sum, A = X W_ih + b + H W_hh, of one step."""
+    for n in range(len(a)):
+        a[n] = b
+    _add_product(x, w_ih, a)
+    _add_product(h, w_hh, a)
+
+
+@helper
+def _open(z):
+    """σ(−z) in the place of each z."""
+    for j in range(z.size):
+        z[j] = ONE / (ONE + exp(z[j]))
+
+
+@helper
+def _tanh(z):
+    for j in range(z.size):
+        z[j] = tanh(z[j])
+
+
+@helper
+def _add(g, d):
+    for j in range(d.size):
+        d[j] += g[j]
+
+
+@helper
+def _times_slope(d, s, a):
+    """A ← d ⊙ a(1 − a)."""
+    for j in range(a.size):
+        a[j] = d[j] * s[j] * (a[j] - a[j] * a[j])
+
+
+# -- LSTM ------------------------------------------------------------------------------------------
+
+
+@kernel
+def _lstm(begin, end, _, x, w_ih, w_hh, b, padding, gates, states, kept):
+    h, c = states
+    size = h.shape[2]
+    for t in range(len(gates)):
+        a = gates[t, begin:end]
+        _input(x[begin:end, t], w_ih, w_hh, b, h[t, begin:end], a)
+        for n in range(begin, end):
+            a, h_next, c_next, tanh_c = gates[t, n], h[t + 1, n], c[t + 1, n], kept[t, n]
+            if padding.size and padding[t, n]:
+                a[:], tanh_c[:], h_next[:], c_next[:] = 0, 0, h[t, n], c[t, n]
+                continue
+            i, f, g, o = a[:size], a[size : 2 * size], a[2 * size : 3 * size], a[3 * size :]
+            _open(a[: 2 * size])
+            _tanh(g)
+            _open(o)
+            c_before = c[t, n]
+            for j in range(size):
+                c_next[j] = f[j] * c_before[j] + i[j] * g[j]
+            for j in range(size):
+                tanh_c[j] = tanh(c_next[j])
+            for j in range(size):
+                h_next[j] = o[j] * tanh_c[j]
+
+
+@kernel
+def _lstm_back(begin, end, _, w, d_y, padding, gates, states, kept, d_states):
+    h, c = states
+    d_h, d_c = d_states
+    size = h.shape[2]
+    s = np.empty(size, h.dtype)
+    for t in range(len(gates) - 1, -1, -1):
+        for n in range(begin, end):
+            a, d, d_cell = gates[t, n], d_h[n], d_c[n]
+            if padding.size and padding[t, n]:
+                a[:] = 0
+                continue
+            if d_y.size:
+                _add(d_y[n, t], d)
+            tanh_c, c_before = kept[t, n], c[t, n]
+            i, f, g, o = a[:size], a[size : 2 * size], a[2 * size : 3 * size], a[3 * size :]
+            for j in range(size):  # δᶜ_{t+1} ⊙ f_{t+1} + δʰ ⊙ o ⊙ (1 − tanh² c_t)
+                d_cell[j] += o[j] * (d[j] - d[j] * tanh_c[j] * tanh_c[j])
+            _times_slope(d, tanh_c, o)  # A_o
+            for j in range(size):
+                s[j] = d_cell[j] * i[j] * (ONE - g[j] * g[j])  # A_g
+            _times_slope(d_cell, g, i)  # A_i
+            g[:] = s
+            for j in range(size):
+                s[j] = d_cell[j] * f[j]  # of c_{t−1}
+            _times_slope(d_cell, c_before, f)  # A_f
+            d_cell[:] = s
+            d[:] = 0
+        _add_product(gates[t, begin:end], w, d_h[begin:end])  # A_t W_hhᵀ
+
+
+# -- GRU -------------------------------------------------------------------------------------------
+
+
+@kernel
+def _gru(begin, end, reset_after, x, w_ih, w_hh, b, padding, gates, states, kept):
+    (h,) = states
+    size = h.shape[2]
+    both = 2 * size
+    for t in range(len(gates)):
+        a, before, more = gates[t, begin:end], h[t, begin:end], kept[t, begin:end]
+        for n in range(len(a)):
+            a[n] = b
+        _add_product(x[begin:end, t], w_ih, a)
+        _add_product(before, w_hh[:, :both], a[:, :both])
+        if reset_after:
+            more[:] = 0
+            _add_product(before, w_hh[:, both:], more)
+        for n in range(len(a)):
+            _open(a[n, :both])
+            if not reset_after:
+                _products(a[n, :size], before[n], more[n])  # r ⊙ h_{t−1}
+        if not reset_after:
+            _add_product(more, w_hh[:, both:], a[:, both:])
+        for n in range(len(a)):
+            after, here, k = h[t + 1, begin + n], before[n], more[n]
+            if padding.size and padding[t, begin + n]:
+                a[n], k[:], after[:] = 0, 0, here
+                continue
+            r, z, proposal = a[n, :size], a[n, size:both], a[n, both:]
+            if reset_after:
+                for j in range(size):
+                    proposal[j] += r[j] * k[j]
+            _tanh(proposal)
+            for j in range(size):  # (1 − z) ⊙ n + z ⊙ h_{t−1}
+                after[j] = z[j] * (here[j] - proposal[j]) + proposal[j]
+
+
+@kernel
+def _gru_back(begin, end, reset_after, w, d_y, padding, gates, states, kept, d_states):
+    (h,), (d_h,) = states, d_states
+    size = h.shape[2]
+    both = 2 * size
+    s = np.empty(size, h.dtype)
+    p = np.empty((end - begin, size), h.dtype)
+    for t in range(len(gates) - 1, -1, -1):
+        a, d_block, more = gates[t, begin:end], d_h[begin:end], kept[t, begin:end]
+        for n in range(len(a)):
+            d, before, k = d_block[n], h[t, begin + n], more[n]
+            if padding.size and padding[t, begin + n]:
+                a[n], k[:] = 0, 0
+                continue
+            if d_y.size:
+                _add(d_y[begin + n, t], d)
+            r, z, proposal = a[n, :size], a[n, size:both], a[n, both:]
+            for j in range(size):
+                s[j] = d[j] - d[j] * z[j]  # δ ⊙ (1 − z)
+            for j in range(size):
+                d[j] *= z[j]
+            for j in range(size):
+                z[j] = s[j] * z[j] * (before[j] - proposal[j])  # A_z
+            for j in range(size):
+                proposal[j] = s[j] * (ONE - proposal[j] * proposal[j])  # A_n
+            if reset_after:
+                s[:] = k
+                _products(proposal, r, k)  # Q
+                _times_slope(proposal, s, r)  # A_r
+        if reset_after:
+            _add_product(more, w[both:], d_block)  # Q U_nᵀ
+        else:
+            p[:] = 0
+            _add_product(a[:, both:], w[both:], p)  # P = A_n U_nᵀ
+            for n in range(len(a)):
+                r, d = a[n, :size], d_block[n]
+                for j in range(size):
+                    d[j] += p[n, j] * r[j]
+                _times_slope(p[n], h[t, begin + n], r)  # A_r
+        _add_product(a[:, :both], w[:both], d_block)  # A_r U_rᵀ + A_z U_zᵀ
+
+
+@helper
+def _products(a, b, c):
+    for j in range(c.size):
+        c[j] = a[j] * b[j]
+
+
+# -- RNN -------------------------------------------------------------------------------------------
+
+
+@kernel
+def _rnn(begin, end, by_tanh, x, w_ih, w_hh, b, padding, gates, states, kept):
+    (h,) = states
+    zero = np.float32(0)
+    for t in range(len(gates)):
+        _input(x[begin:end, t], w_ih, w_hh, b, h[t, begin:end], gates[t, begin:end])
+        for n in range(begin, end):
+            a, h_next = gates[t, n], h[t + 1, n]
+            if padding.size and padding[t, n]:
+                h_next[:] = h[t, n]
+                continue
+            if by_tanh:
+                _tanh(a)
+            else:
+                for j in range(a.size):
+                    a[j] = max(a[j], zero)
+            h_next[:] = a
+
+
+@kernel
+def _rnn_back(begin, end, by_tanh, w, d_y, padding, gates, states, kept, d_states):
+    (h,), (d_h,) = states, d_states
+    zero = np.float32(0)
+    for t in range(len(gates) - 1, -1, -1):
+        for n in range(begin, end):
+            a, d, after = gates[t, n], d_h[n], h[t + 1, n]
+            if padding.size and padding[t, n]:
+                a[:] = 0
+                continue
+            if d_y.size:
+                _add(d_y[n, t], d)
+            for j in range(a.size):
+                slope = ONE - after[j] * after[j] if by_tanh else ONE if after[j] > zero else zero
+                a[j] = d[j] * slope
+            d[:] = 0
+        _add_product(gates[t, begin:end], w, d_h[begin:end])  # A_t W_hhᵀ
+
+
+def _lstm_option(cell: Any) -> bool:
+    return False
+
+
+def _gru_option(cell: Any) -> bool:
+    return bool(cell.reset_after)
+
+
+def _rnn_option(cell: Any) -> bool:
+    return bool(cell.nonlinearity == "tanh")
+
+
+_STEPS = ByName({
+    "sequences.lstm:LSTM.step": (_lstm, _lstm_option),
+    "sequences.gru:GRU.step": (_gru, _gru_option),
+    "sequences.rnn:RNN.step": (_rnn, _rnn_option),
+})
+_STEPS_BACK = ByName({
+    "sequences.lstm:LSTM.backward_step": (_lstm_back, _lstm_option),
+    "sequences.gru:GRU.backward_step": (_gru_back, _gru_option),
+    "sequences.rnn:RNN.backward_step": (_rnn_back, _rnn_option),
+})
