@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import nnlite as nn
-from nnlite.ops import chain, engine, moments, softmax, special
+from nnlite.ops import chain, engine, moments, recurrence, softmax, special
 
 numba = pytest.importorskip("numba")
 
@@ -74,7 +74,9 @@ ROWS = {
         (*vectors("", "", "", "+", "+"), np.empty(1000), 0.9, 0.999, 1e-8, 1e-2),
     ],
 }
-CHAINS = {chain.forward_chain, chain.backward_chain}  # tested by whole models, below
+# tested by whole models, below
+CHAINS = {chain.forward_chain, chain.backward_chain}
+RECURRENCES = {recurrence.steps, recurrence.steps_back}
 CASES = [
     pytest.param(function, arguments, id=f"{function.__name__}-{number}")
     for function, rows in ROWS.items()
@@ -83,7 +85,7 @@ CASES = [
 
 
 def test_every_function_with_a_twin_has_a_row():
-    assert set(engine.marked()) == {*ROWS, *CHAINS}
+    assert set(engine.marked()) == {*ROWS, *CHAINS, *RECURRENCES}
 
 
 def cast(value, dtype, layout):
@@ -368,3 +370,113 @@ def test_a_chain_that_was_not_run_says_so(compiled):
     model = nn.Sequential(linear(3, 3), nn.ReLU())
     with pytest.raises(RuntimeError, match="backward without a matching forward"):
         model.backward(np.ones((2, 3), np.float32))
+
+
+# -- recurrent layers ------------------------------------------------------------------------------
+
+CELLS = {
+    "lstm": lambda **options: nn.LSTM(3, 20, rng=0, **options),
+    "gru": lambda **options: nn.GRU(3, 20, rng=0, **options),
+    "gru, reset before": lambda **options: nn.GRU(3, 20, rng=0, reset_after=False, **options),
+    "rnn": lambda **options: nn.RNN(3, 20, rng=0, **options),
+    "rnn, relu": lambda **options: nn.RNN(3, 20, rng=0, nonlinearity="relu", **options),
+}
+OPTIONS = {
+    "sequences": {},
+    "last": {"return_sequences": False, "bias": False},
+    "state": {"return_state": True, "num_layers": 2},
+    "stateful": {"stateful": True},
+}
+
+
+def some(*shape, seed=0, dtype=np.float32):
+    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+
+
+def through_time(layer, x, lengths=None, given=False):
+    """Outputs, gradients and what stands in the slots, after two batches."""
+    shape, count = (layer.num_layers, len(x), layer.hidden_size), layer.state_count
+    states = [some(*shape, seed=i, dtype=x.dtype) for i in range(count)]
+    state = [layer._packed(tuple(states))] if given else []
+    found = []
+    for _ in range(2):
+        y = layer(x if lengths is None else nn.Padded(x, lengths), *state)
+        run, _ = layer._slot
+        live = slice(None) if lengths is None else ~run.padding
+        before = (run.gates.transpose(0, 3, 1, 2), run.kept.transpose(0, 2, 1))
+        found += [*run.states, *[a[live].copy() for a in before]]  # backward writes into them
+        y, d_state = y if layer.return_state else (y, None)
+        y = y.data if lengths is not None and isinstance(y, nn.Padded) else y
+        g = some(*y.shape, seed=7, dtype=x.dtype)
+        d_x = layer.backward((g, d_state) if layer.return_state else g)
+        found += [np.copy(a) for a in [y, *flat(d_state), *flat(d_x)]]
+    return [*found, *[p.grad for p in layer.parameters()]]
+
+
+@pytest.mark.parametrize("given", [False, True])
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("cell", CELLS)
+def test_recurrent_layers_compute_the_same(compiled, cell, options, padded, given):
+    x = some(70, 6, 3)  # in three blocks
+    lengths = np.random.default_rng(1).integers(1, 7, 70) if padded else None
+    kept = []
+    for name in ("numba", "numpy"):
+        nn.set_engine(name)
+        kept.append(through_time(CELLS[cell](**OPTIONS[options]), x, lengths, given))
+    for one, other in zip(*kept, strict=True):
+        assert one.dtype == other.dtype == np.float32
+        np.testing.assert_allclose(one, other, rtol=0, atol=4e-6 * np.abs(other).max(initial=1))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_whole_passes_run_in_kernels(compiled, cell, monkeypatch):
+    layer = CELLS[cell]()
+    monkeypatch.setattr(recurrence, "Run", None)  # the definition would make one
+    through_time(layer, some(2, 3, 3))
+    nn.set_engine("numpy")
+    with pytest.raises(TypeError):
+        layer(some(2, 3, 3))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_recurrent_layers_take_arrays_of_every_kind(compiled, cell):
+    """Float64, with gaps in memory, read-only, turned round, empty, and two parts in threads."""
+    frozen = some(4, 5, 3)
+    frozen.flags.writeable = False
+    wide, turned = some(4, 5, 6)[:, :, ::2], some(4, 5, 3)[:, ::-1]
+    large = some(150, 60, 3)
+    for x in (some(4, 5, 3, dtype=np.float64), frozen, wide, turned, some(0, 5, 3), large):
+        kept = []
+        for name in ("numba", "numpy"):
+            nn.set_engine(name)
+            kept.append(through_time(CELLS[cell]().astype(x.dtype), x))
+        for one, other in zip(*kept, strict=True):
+            assert one.dtype == other.dtype == x.dtype
+            atol = 50 * np.finfo(x.dtype).eps * np.abs(other).max(initial=1)
+            np.testing.assert_allclose(one, other, rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_one_direction_in_a_kernel_and_the_other_watched(compiled, cell):
+    def watched(layer):
+        back = layer.backward_step
+        layer.backward_step = lambda t, d, run: seen.append(t) or back(t, d, run)
+        return layer
+
+    seen, lengths = [], [3, 5, 1, 2]
+    x = some(4, 5, 3)
+    kept = [through_time(wrap(CELLS[cell]()), x, lengths) for wrap in (watched, lambda each: each)]
+    assert seen == [4, 3, 2, 1, 0] * 2
+    for one, other in zip(*kept, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
+
+
+def test_a_cell_of_ones_own_takes_its_own_steps(compiled):
+    class Leaky(nn.RNN):
+        def step(self, t, run, weight):
+            super().step(t, run, weight)
+            run.states[0][t + 1] *= 0.5
+
+    x = some(2, 3, 3)
+    assert np.abs(Leaky(3, 4, rng=0)(x) - nn.RNN(3, 4, rng=0)(x)).max() > 0.1

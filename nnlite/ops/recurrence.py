@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
@@ -25,8 +25,8 @@ class Run(NamedTuple):
 class Cell(Protocol):
     """One step of each direction, as a recurrent layer has them (see `layers/sequences`)."""
 
-    gate_scales: tuple[float, ...]
-    keeps_more: bool
+    gate_scales: ClassVar[tuple[float, ...]]
+    keeps_more: ClassVar[bool]
 
     def step(self, t: int, run: Run, weight: np.ndarray) -> None:
         """From states[t] and gates[t] to states[t + 1], and the gates' values into gates[t]."""

@@ -121,5 +121,5 @@ class LSTM(Recurrent):
         for a, factor in zip(d_a, (g, c_before, i, d_o), strict=True):
             a *= factor
         d_a[:3] *= d_c  # δᶜ, for A_i, A_f and A_g; in A_o, d_o holds δʰ
-        d_h_before = self.weight_hh.data @ d_a.reshape(-1, d_a.shape[2])  # A_t W_hhᵀ
+        d_h_before = self.weight_hh.data @ d_a.reshape(4 * self.hidden_size, -1)  # A_t W_hhᵀ
         return (d_h_before, d_c * f), d_a

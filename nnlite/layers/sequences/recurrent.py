@@ -16,7 +16,7 @@ one product after it, padding, states that come in and go out, and layers stacke
 
 Inside, batches lie feature-major: (gates, H, N) for each step. A gate is then one contiguous
 block, and a step is `W (gates·H, H) @ h (H, N)`. Gates that are sigmoids are computed by
-σ(a) = ½ tanh(½a) + ½; the inner ½ is multiplied into the weights once, before the loop.
+σ(a) = 1 / (1 + e⁻ᵃ); the minus is multiplied into the weights once, before the loop.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from nnlite.layers.dropout import Dropout
 from nnlite.layers.sequences.passes import apart, level_of, padding_of, side_by_side
 from nnlite.ops.recurrence import Run, States, steps, steps_back
 
-CELL = {"step", "backward_step", "accumulate_recurrent", "cell_options", "gate_scales"}
+CELL = {"step", "backward_step", "add_recurrent_grad", "cell_options", "gate_scales"}
 
 
 class Recurrent(Composite):
@@ -286,14 +286,14 @@ class Recurrent(Composite):
 
         # A_t took the place of the gates, which nobody needs after their step
         d_rows = side_by_side(run.gates.reshape(length, gates * hidden, count))
-        rows = run.x.transpose(1, 0, 2).reshape(length * count, -1)  # (T·N, D)
+        rows = run.x.transpose(1, 0, 2).reshape(length * count, self.input_size)  # (T·N, D)
         self.weight_ih.add_grad((d_rows @ rows).T)
         self.add_recurrent_grad(run, d_rows)
         if self.bias is not None:
             self.bias.add_grad(d_rows.sum(axis=1))
         if not self.needs_input_grad:
             return None, d_states
-        d_x = (self.weight_ih.data @ d_rows).reshape(-1, length, count)  # (D, T, N)
+        d_x = (self.weight_ih.data @ d_rows).reshape(self.input_size, length, count)  # (D, T, N)
         return np.ascontiguousarray(d_x.transpose(2, 1, 0)), d_states
 
     # -- states and checks -----------------------------------------------------------------------

@@ -17,7 +17,7 @@ import numpy as np
 from nnlite.ops import recurrence as definitions
 from nnlite.ops.compiled import blas
 from nnlite.ops.compiled.functions import exp, tanh
-from nnlite.ops.compiled.kernel import ByName, helper, kernel, plain
+from nnlite.ops.compiled.kernel import ByName, helper, kernel, plain, uncounted
 from nnlite.ops.products import SMALL
 from nnlite.ops.recurrence import Cell, Run, States
 from nnlite.ops.threads import evenly, over_parts
@@ -55,7 +55,7 @@ def steps(
     _in_blocks(lambda begin, end: through_time(begin, end, *arguments), count, gates.size)
     return Run(
         x,
-        gates.reshape(length, count, -1, hidden).transpose(0, 2, 3, 1),
+        gates.reshape(length, count, len(cell.gate_scales), hidden).transpose(0, 2, 3, 1),
         tuple(each.transpose(0, 2, 1) for each in states),
         kept.transpose(0, 2, 1),
         padding,
@@ -66,7 +66,7 @@ def steps_back(
     cell: Cell, run: Run, d_y: np.ndarray | None, d_states: States, weight_hh: np.ndarray
 ) -> States:
     known = _STEPS_BACK.get(cell.backward_step)
-    length, _, hidden, count = run.gates.shape
+    length, per_step, hidden, count = run.gates.shape
     gates = run.gates.transpose(0, 3, 1, 2)
     kinds = {each.dtype.char for each in (gates, weight_hh, *d_states)}
     if d_y is not None:
@@ -77,8 +77,10 @@ def steps_back(
     d_rows = tuple(np.array(d.T, order="C") for d in d_states)  # (N, H)
     arguments = (
         option(cell), weight_hh.T.copy(), NO_OUTPUT if d_y is None else _ready(d_y),
-        NO_PADDING if run.padding is None else run.padding, gates.reshape(length, count, -1),
-        tuple(each.transpose(0, 2, 1) for each in run.states), run.kept.transpose(0, 2, 1), d_rows,
+        NO_PADDING if run.padding is None else run.padding,
+        gates.reshape(length, count, per_step * hidden),
+        tuple(each.transpose(0, 2, 1) for each in run.states), run.kept.transpose(0, 2, 1),
+        np.empty_like(d_rows[0]), d_rows,
     )  # fmt: skip
     _in_blocks(lambda begin, end: through_time(begin, end, *arguments), count, gates.size)
     return tuple(d.T for d in d_rows)
@@ -102,9 +104,11 @@ def _in_blocks(work: Callable[[int, int], None], count: int, values: int) -> Non
 @helper
 def _add_product(a, b, c):
     """C += A B, in as many parts as keep each of them on OpenBLAS's fast path for small ones."""
-    columns = b.shape[1]
-    parts = (a.shape[0] * a.shape[1] * columns - 1) // SMALL + 1
-    width = max((columns // parts) // 16 * 16, 16)
+    columns, width = b.shape[1], b.shape[1]
+    if a.size * columns > SMALL:
+        width = 16
+        while 2 * width * a.size <= SMALL:
+            width *= 2
     for j in range(0, columns, width):
         blas.product(a, b[:, j : j + width], c[:, j : j + width], 1.0)
 
@@ -127,19 +131,28 @@ def _open(z):
 
 @helper
 def _tanh(z):
+    """The tangent in the place of each z."""
     for j in range(z.size):
         z[j] = tanh(z[j])
 
 
 @helper
 def _add(g, d):
+    """d += g."""
     for j in range(d.size):
         d[j] += g[j]
 
 
 @helper
+def _products(a, b, c):
+    """C = A ⊙ B."""
+    for j in range(c.size):
+        c[j] = a[j] * b[j]
+
+
+@helper
 def _times_slope(d, s, a):
-    """A ← d ⊙ a(1 − a)."""
+    """d ⊙ s ⊙ a(1 − a) in the place of a."""
     for j in range(a.size):
         a[j] = d[j] * s[j] * (a[j] - a[j] * a[j])
 
@@ -149,7 +162,8 @@ def _times_slope(d, s, a):
 
 @kernel
 def _lstm(begin, end, _, x, w_ih, w_hh, b, padding, gates, states, kept):
-    h, c = states
+    x, gates, kept = uncounted(x), uncounted(gates), uncounted(kept)
+    h, c = uncounted(states[0]), uncounted(states[1])
     size = h.shape[2]
     for t in range(len(gates)):
         a = gates[t, begin:end]
@@ -173,11 +187,12 @@ def _lstm(begin, end, _, x, w_ih, w_hh, b, padding, gates, states, kept):
 
 
 @kernel
-def _lstm_back(begin, end, _, w, d_y, padding, gates, states, kept, d_states):
-    h, c = states
-    d_h, d_c = d_states
+def _lstm_back(begin, end, _, w, d_y, padding, gates, states, kept, scratch, d_states):
+    d_y, gates, kept = uncounted(d_y), uncounted(gates), uncounted(kept)
+    scratch = uncounted(scratch)
+    h, c = uncounted(states[0]), uncounted(states[1])
+    d_h, d_c = uncounted(d_states[0]), uncounted(d_states[1])
     size = h.shape[2]
-    s = np.empty(size, h.dtype)
     for t in range(len(gates) - 1, -1, -1):
         for n in range(begin, end):
             a, d, d_cell = gates[t, n], d_h[n], d_c[n]
@@ -186,7 +201,7 @@ def _lstm_back(begin, end, _, w, d_y, padding, gates, states, kept, d_states):
                 continue
             if d_y.size:
                 _add(d_y[n, t], d)
-            tanh_c, c_before = kept[t, n], c[t, n]
+            tanh_c, c_before, s = kept[t, n], c[t, n], scratch[n]
             i, f, g, o = a[:size], a[size : 2 * size], a[2 * size : 3 * size], a[3 * size :]
             for j in range(size):  # δᶜ_{t+1} ⊙ f_{t+1} + δʰ ⊙ o ⊙ (1 − tanh² c_t)
                 d_cell[j] += o[j] * (d[j] - d[j] * tanh_c[j] * tanh_c[j])
@@ -208,7 +223,8 @@ def _lstm_back(begin, end, _, w, d_y, padding, gates, states, kept, d_states):
 
 @kernel
 def _gru(begin, end, reset_after, x, w_ih, w_hh, b, padding, gates, states, kept):
-    (h,) = states
+    x, gates, kept = uncounted(x), uncounted(gates), uncounted(kept)
+    h = uncounted(states[0])
     size = h.shape[2]
     both = 2 * size
     for t in range(len(gates)):
@@ -241,16 +257,17 @@ def _gru(begin, end, reset_after, x, w_ih, w_hh, b, padding, gates, states, kept
 
 
 @kernel
-def _gru_back(begin, end, reset_after, w, d_y, padding, gates, states, kept, d_states):
-    (h,), (d_h,) = states, d_states
+def _gru_back(begin, end, reset_after, w, d_y, padding, gates, states, kept, scratch, d_states):
+    d_y, gates, kept = uncounted(d_y), uncounted(gates), uncounted(kept)
+    scratch = uncounted(scratch)
+    h, d_h = uncounted(states[0]), uncounted(d_states[0])
     size = h.shape[2]
     both = 2 * size
-    s = np.empty(size, h.dtype)
-    p = np.empty((end - begin, size), h.dtype)
     for t in range(len(gates) - 1, -1, -1):
         a, d_block, more = gates[t, begin:end], d_h[begin:end], kept[t, begin:end]
+        p = scratch[begin:end]
         for n in range(len(a)):
-            d, before, k = d_block[n], h[t, begin + n], more[n]
+            d, before, k, s = d_block[n], h[t, begin + n], more[n], p[n]
             if padding.size and padding[t, begin + n]:
                 a[n], k[:] = 0, 0
                 continue
@@ -282,18 +299,13 @@ def _gru_back(begin, end, reset_after, w, d_y, padding, gates, states, kept, d_s
         _add_product(a[:, :both], w[:both], d_block)  # A_r U_rᵀ + A_z U_zᵀ
 
 
-@helper
-def _products(a, b, c):
-    for j in range(c.size):
-        c[j] = a[j] * b[j]
-
-
 # -- RNN -------------------------------------------------------------------------------------------
 
 
 @kernel
 def _rnn(begin, end, by_tanh, x, w_ih, w_hh, b, padding, gates, states, kept):
-    (h,) = states
+    x, gates, kept = uncounted(x), uncounted(gates), uncounted(kept)
+    h = uncounted(states[0])
     zero = np.float32(0)
     for t in range(len(gates)):
         _input(x[begin:end, t], w_ih, w_hh, b, h[t, begin:end], gates[t, begin:end])
@@ -304,15 +316,16 @@ def _rnn(begin, end, by_tanh, x, w_ih, w_hh, b, padding, gates, states, kept):
                 continue
             if by_tanh:
                 _tanh(a)
+                h_next[:] = a
             else:
                 for j in range(a.size):
-                    a[j] = max(a[j], zero)
-            h_next[:] = a
+                    h_next[j] = max(a[j], zero)
 
 
 @kernel
-def _rnn_back(begin, end, by_tanh, w, d_y, padding, gates, states, kept, d_states):
-    (h,), (d_h,) = states, d_states
+def _rnn_back(begin, end, by_tanh, w, d_y, padding, gates, states, kept, scratch, d_states):
+    d_y, gates = uncounted(d_y), uncounted(gates)
+    h, d_h = uncounted(states[0]), uncounted(d_states[0])
     zero = np.float32(0)
     for t in range(len(gates) - 1, -1, -1):
         for n in range(begin, end):
@@ -329,25 +342,25 @@ def _rnn_back(begin, end, by_tanh, w, d_y, padding, gates, states, kept, d_state
         _add_product(gates[t, begin:end], w, d_h[begin:end])  # A_t W_hhᵀ
 
 
-def _lstm_option(cell: Any) -> bool:
+def _no_option(_: Any) -> bool:
     return False
 
 
-def _gru_option(cell: Any) -> bool:
-    return bool(cell.reset_after)
+def _reset_after(gru: Any) -> bool:
+    return bool(gru.reset_after)
 
 
-def _rnn_option(cell: Any) -> bool:
-    return bool(cell.nonlinearity == "tanh")
+def _by_tanh(rnn: Any) -> bool:
+    return bool(rnn.nonlinearity == "tanh")
 
 
 _STEPS = ByName({
-    "sequences.lstm:LSTM.step": (_lstm, _lstm_option),
-    "sequences.gru:GRU.step": (_gru, _gru_option),
-    "sequences.rnn:RNN.step": (_rnn, _rnn_option),
-})
+    "sequences.lstm:LSTM.step": (_lstm, _no_option),
+    "sequences.gru:GRU.step": (_gru, _reset_after),
+    "sequences.rnn:RNN.step": (_rnn, _by_tanh),
+})  # fmt: skip
 _STEPS_BACK = ByName({
-    "sequences.lstm:LSTM.backward_step": (_lstm_back, _lstm_option),
-    "sequences.gru:GRU.backward_step": (_gru_back, _gru_option),
-    "sequences.rnn:RNN.backward_step": (_rnn_back, _rnn_option),
-})
+    "sequences.lstm:LSTM.backward_step": (_lstm_back, _no_option),
+    "sequences.gru:GRU.backward_step": (_gru_back, _reset_after),
+    "sequences.rnn:RNN.backward_step": (_rnn_back, _by_tanh),
+})  # fmt: skip
