@@ -18,6 +18,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from nnlite.ops.engine import twin
 from nnlite.ops.products import sum_rows
 from nnlite.ops.threads import BLOCK, over_parts
 
@@ -35,6 +36,7 @@ def wide_rows(x: np.ndarray, groups: int) -> np.ndarray:
     return x.reshape(groups, rows // together, together * channels)
 
 
+@twin
 def moments(x: np.ndarray, channels: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean and mean squared deviation of each channel: (B, R, k·C) → (B, C) and (B, C).
 
@@ -55,16 +57,23 @@ def moments(x: np.ndarray, channels: int) -> tuple[np.ndarray, np.ndarray]:
         part *= part
         return block[0], count, mean + left, _sums(part, channels) - count * left**2
 
-    blocks = _over_blocks(squares, x)
-    mean, square = np.zeros((2, len(x), channels), x.dtype)
+    return merged(_over_blocks(squares, x), x, channels)
+
+
+def merged(
+    blocks: list[tuple[slice, int, np.ndarray, np.ndarray]], x: np.ndarray, channels: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The moments of x from those of its blocks: their groups, counts, means and squares."""
+    mean, square = np.zeros((2, len(x), channels), blocks[0][2].dtype)
     total = x[0].size // channels
     for group, count, part, _ in blocks:
         mean[group] += part * (count / total)
     for group, count, part, around in blocks:
         square[group] += around / total + (part - mean[group]) ** 2 * (count / total)
-    return mean, square
+    return mean.astype(x.dtype, copy=False), square.astype(x.dtype, copy=False)
 
 
+@twin
 def sums_along(g: np.ndarray, x: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The sums Σ g and Σ (x − mean) ⊙ g over the rows, each (B, C)."""
     mean_wide, channels = _spread(mean, x), mean.shape[-1]
@@ -74,13 +83,21 @@ def sums_along(g: np.ndarray, x: np.ndarray, mean: np.ndarray) -> tuple[np.ndarr
         part *= g[block]
         return block[0], _sums(g[block], channels), _sums(part, channels)
 
-    total, along = np.zeros((2, *mean.shape), x.dtype)
-    for group, *parts in _over_blocks(sums, x):
-        total[group] += parts[0]
-        along[group] += parts[1]
-    return total, along
+    return added(_over_blocks(sums, x), mean)
 
 
+def added(
+    blocks: list[tuple[slice, np.ndarray, np.ndarray]], like: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Two sums (B, C) each, from those of blocks, given with their groups."""
+    first, second = np.zeros((2, *like.shape), like.dtype)
+    for group, *parts in blocks:
+        first[group] += parts[0]
+        second[group] += parts[1]
+    return first, second
+
+
+@twin
 def scale_and_shift(x: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
     """scale ⊙ x + shift."""
     scale, shift = _spread(scale, x), _spread(shift, x)
@@ -94,6 +111,7 @@ def scale_and_shift(x: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> np.n
     return y
 
 
+@twin
 def combine(
     g: np.ndarray, x: np.ndarray, a: np.ndarray, b: np.ndarray, c: np.ndarray
 ) -> np.ndarray:
