@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import nnlite as nn
-from nnlite.ops import chain, channels, engine, moments, recurrence, softmax, special
+from nnlite.ops import chain, channels, engine, moments, recurrence, softmax, special, windows
 
 numba = pytest.importorskip("numba")
 
@@ -48,12 +48,15 @@ def vectors(*signs):
     return [np.abs(v) if sign == "+" else v for v, sign in zip(made, signs, strict=True)]
 
 
+images = np.random.default_rng(1)
+
+
 def per_channel(groups, rows, together, c, odd=False):
     """Rows (B, R, k·C) of values with means, the channels, a mean and three factors for each."""
-    x = rng.standard_normal((groups, rows, together, c)) + np.linspace(-3, 3, c)
+    x = images.standard_normal((groups, rows, together, c)) + np.linspace(-3, 3, c)
     if odd:
         x[0, 0, 0, :3] = np.nan, np.inf, -np.inf
-    return x.reshape(groups, rows, -1), c, x.mean((1, 2)), rng.standard_normal((3, groups, c))
+    return x.reshape(groups, rows, -1), c, x.mean((1, 2)), images.standard_normal((3, groups, c))
 
 
 PER_CHANNEL = [
@@ -63,6 +66,32 @@ PER_CHANNEL = [
     per_channel(1, 4, 3, 600),
     per_channel(1, 40, 256, 16),  # two threads
     per_channel(3, 2, 4, 4, odd=True),
+]
+
+
+def pooled(shape, *each, odd=False):
+    """An image with ties and its windows, (size, kernel, stride, padding, count) for each axis."""
+    x = images.integers(-2, 3, shape).astype(float)
+    if odd:
+        x.reshape(-1)[:: x.size // 9] = np.nan
+        x.reshape(-1)[1 :: x.size // 7] = -np.inf
+    along = [windows.Windows(*numbers) for numbers in each]
+    y, above = windows.max_windows.definition(x, along)
+    g = images.standard_normal(y.shape)
+    g.reshape(-1)[:: g.size // 2 or 1] = np.inf
+    return x, along, g, above
+
+
+POOLED = [
+    pooled((2, 4, 6, 5), (4, 2, 2, 0, 2), (6, 2, 2, 0, 3)),  # few channels
+    pooled((2, 5, 7, 19), (5, 2, 2, 0, 2), (7, 2, 2, 0, 3), odd=True),  # values unused
+    pooled((2, 5, 4, 37), (5, 2, 1, 0, 4), (4, 2, 1, 0, 3)),  # windows overlap
+    pooled((2, 7, 16), (7, 3, 2, 0, 3), odd=True),  # sequences
+    pooled((2, 7, 16), (7, 2, 3, 0, 2)),
+    pooled((2, 5, 5, 16), (5, 2, 2, 0, 3), (5, 2, 2, 0, 3)),  # beyond the edge
+    pooled((2, 5, 5, 16), (5, 3, 2, 1, 3), (5, 3, 2, 1, 3), odd=True),
+    pooled((40, 16, 16, 16), (16, 2, 2, 0, 8), (16, 2, 2, 0, 8)),  # two threads
+    pooled((0, 4, 4, 16), (4, 2, 2, 0, 2), (4, 2, 2, 0, 2)),
 ]
 # by function: arguments as float64 arrays and numbers; floats are cast, so each runs in both dtypes
 ROWS = {
@@ -91,6 +120,8 @@ ROWS = {
     channels.combine: [
         (rows[:, ::-1].copy(), rows, *factors) for rows, _, _, factors in PER_CHANNEL
     ],
+    windows.max_windows: [(x, along) for x, along, *_ in POOLED],
+    windows.max_windows_backward: [(g, above, along) for _, along, g, above in POOLED],
     moments.adam_step: [
         (*vectors("", "", "", "+"), None, np.empty(1000), 0.9, 0.999, 1e-8, 1e-2),
         (*vectors("", "", "", "+", "+"), np.empty(1000), 0.9, 0.999, 1e-8, 1e-2),
@@ -149,7 +180,7 @@ def test_twins_equal_their_definitions(compiled, function, arguments, layout, dt
 def flat(value):
     if isinstance(value, list | tuple):
         return [part for each in value for part in flat(each)]
-    return [] if value is None or callable(value) else [value]
+    return [value] if isinstance(value, np.ndarray | np.generic | float | int) else []
 
 
 # -- choosing one ----------------------------------------------------------------------------------

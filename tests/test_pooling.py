@@ -194,3 +194,14 @@ def test_sizes_that_mean_nothing(make, message):
 def test_inputs_that_do_not_fit(layer, shape, message):
     with pytest.raises(ValueError, match=message):
         layer(np.zeros(shape, np.float32))
+
+
+@pytest.mark.parametrize("layer", [nn.MaxPool2d(2), nn.MaxPool2d(3, 2, 1), nn.MaxPool1d(2)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_an_infinite_gradient_goes_to_the_maximum_alone(layer, dtype):
+    x = np.random.default_rng(0).standard_normal((2, 6, 6, 3)[: 2 + layer.spatial]).astype(dtype)
+    g = np.full_like(layer(x), np.inf)
+    d_x = layer.backward(g)
+    assert np.isin(d_x, [0, np.inf]).all()
+    layer(x)
+    np.testing.assert_array_equal(d_x > 0, layer.backward(np.ones_like(g)) > 0)

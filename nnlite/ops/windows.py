@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from nnlite.ops.engine import twin
 from nnlite.ops.threads import over_blocks
 
 FEW = 4  # taps; up to so many the windows of both axes are looked at in one pass
@@ -89,6 +90,7 @@ def passes(windows: Sequence[Windows]) -> list[tuple[list[int], list[Index]]]:
     return [(some, taps_along(some, windows)) for some in each]
 
 
+@twin
 def max_windows(x: np.ndarray, windows: Sequence[Windows]) -> tuple[np.ndarray, list[np.ndarray]]:
     """The maxima; and for each pass, where each tap after the first was above all before it."""
     shape, above = list(_padded_shape(x, windows)), []
@@ -118,15 +120,20 @@ def max_windows(x: np.ndarray, windows: Sequence[Windows]) -> tuple[np.ndarray, 
     return y, above
 
 
+@twin
 def max_windows_backward(
     g: np.ndarray, above: list[np.ndarray], windows: Sequence[Windows]
 ) -> np.ndarray:
-    """Each gradient goes to the value that was the maximum: the last tap above those before it."""
+    """Each gradient goes to the value that was the maximum: the last tap above those before it.
+
+    Zeros and ones times its bits, as a whole number, select it even where it is infinite.
+    """
     steps = passes(windows)[::-1]
+    bits = {4: np.int32, 8: np.int64}.get(g.itemsize, g.dtype)
     d_x = _room(_padded_shape(g, windows), windows, g.dtype)
 
     def spread(images: slice) -> None:
-        d = g[images]
+        d = g[images].view(bits)
         for index, ((axes, taps), better) in enumerate(zip(steps, above[::-1], strict=True)):
             along, shape = [windows[axis - 1] for axis in axes], list(d.shape)
             for axis, each in zip(axes, along, strict=True):
@@ -134,12 +141,12 @@ def max_windows_backward(
             last = index == len(steps) - 1
             room = d_x[images] if last else _room(tuple(shape), along, g.dtype)
             for number in range(len(taps) - 1, 0, -1):
-                part = better[images, number - 1].astype(g.dtype)
+                part = better[images, number - 1].astype(bits)
                 part *= d
                 d = d - part
-                _add(part, room[taps[number]], along)
-            _add(d, room[taps[0]], along)
-            d = room
+                _add(part.view(g.dtype), room[taps[number]], along)
+            _add(d.view(g.dtype), room[taps[0]], along)
+            d = room.view(bits)
 
     over_blocks(spread, len(g), d_x.size)
     return _cropped(d_x, windows)
