@@ -9,6 +9,9 @@ import pytest
 
 import nnlite as nn
 from nnlite.ops import chain, channels, engine, moments, recurrence, softmax, special, windows
+from nnlite.ops import chain, channels, engine, moments, softmax, special, windows
+from nnlite.ops.convolution import depthwise
+from nnlite.ops.convolution.geometry import Geometry
 
 numba = pytest.importorskip("numba")
 
@@ -93,6 +96,26 @@ POOLED = [
     pooled((40, 16, 16, 16), (16, 2, 2, 0, 8), (16, 2, 2, 0, 8)),  # two threads
     pooled((0, 4, 4, 16), (4, 2, 2, 0, 2), (4, 2, 2, 0, 2)),
 ]
+
+
+def convolved(shape, kernel, **options):
+    """Images, a kernel for each channel, biases, a gradient and how they meet."""
+    geometry = Geometry(kernel, groups=shape[3], **options)
+    size = shape[0], *geometry.out_size(shape[1:3]), shape[3]
+    w, bias = images.standard_normal((*kernel, 1, shape[3])), images.standard_normal(shape[3])
+    return images.standard_normal(shape), w, bias, images.standard_normal(size), geometry
+
+
+AROUND = ((1, 1), (1, 1))
+CONVOLVED = [
+    convolved((2, 6, 5, 7), (3, 3), padding=AROUND),
+    convolved((2, 9, 5, 300), (3, 2), padding=((2, 0), (0, 3)), dilation=(2, 1)),
+    convolved((2, 9, 8, 3), (5, 3), stride=(2, 1), dilation=(1, 2)),  # values unused
+    convolved((2, 9, 8, 3), (3, 3), stride=(2, 2), padding=AROUND),
+    convolved((1, 1, 7, 4), (1, 1)),
+    convolved((9, 31, 32, 16), (3, 3), padding=AROUND),  # two threads
+    convolved((0, 5, 5, 3), (3, 3)),
+]
 # by function: arguments as float64 arrays and numbers; floats are cast, so each runs in both dtypes
 ROWS = {
     softmax.log_softmax: [
@@ -122,6 +145,11 @@ ROWS = {
     ],
     windows.max_windows: [(x, along) for x, along, *_ in POOLED],
     windows.max_windows_backward: [(g, above, along) for _, along, g, above in POOLED],
+    depthwise.forward: [
+        *[(x, w, bias, geometry) for x, w, bias, _, geometry in CONVOLVED],
+        (*CONVOLVED[0][:2], None, CONVOLVED[0][4]),
+    ],
+    depthwise.weight_gradient: [(x, g, geometry) for x, _, _, g, geometry in CONVOLVED],
     moments.adam_step: [
         (*vectors("", "", "", "+"), None, np.empty(1000), 0.9, 0.999, 1e-8, 1e-2),
         (*vectors("", "", "", "+", "+"), np.empty(1000), 0.9, 0.999, 1e-8, 1e-2),
@@ -132,6 +160,10 @@ CHAINS = {chain.forward_chain, chain.backward_chain}
 RECURRENCES = {recurrence.steps, recurrence.steps_back}
 # add up terms that may cancel: exact to the rounding of the largest value
 SUMS = {channels.sums_along, channels.scale_and_shift, channels.combine}
+SUMS = {
+    *(channels.sums_along, channels.scale_and_shift, channels.combine),
+    *(depthwise.forward, depthwise.weight_gradient),
+}
 CASES = [
     pytest.param(function, arguments, id=f"{function.__name__}-{number}")
     for function, rows in ROWS.items()

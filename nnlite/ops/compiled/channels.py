@@ -64,13 +64,13 @@ def _over(x: np.ndarray, work: Callable[[Index], Result]) -> list[Result]:
 
 
 @helper
-def _span(values, channels):
+def span_of(values, channels):
     """How many values are looked at together: those of whole rows of C."""
     return min(values, max(1, SPAN // channels) * channels)
 
 
 @helper
-def _spread(factor, span):
+def spread(factor, span):
     """(C,) → (span,)."""
     wide = np.empty(span, factor.dtype)
     for start in range(0, span, factor.size):
@@ -79,7 +79,7 @@ def _spread(factor, span):
 
 
 @helper
-def _gathered(wide, total):
+def gathered(wide, total):
     """The opposite: each channel's values added up, to `total` (C,)."""
     for start in range(0, wide.size, total.size):
         part = wide[start : start + total.size]
@@ -96,7 +96,7 @@ def _moments(x, channels):
     """
     groups, count = len(x), x[0].size
     mean, square = np.zeros((groups, channels)), np.zeros((groups, channels))
-    span = _span(count, channels)
+    span = span_of(count, channels)
     total, squares = np.empty(span, x.dtype), np.empty(span, x.dtype)
     sums = np.empty((3, channels), x.dtype)
     first, left, around = sums[0], sums[1], sums[2]
@@ -111,10 +111,10 @@ def _moments(x, channels):
                 for i in range(part.size):
                     total[i] += part[i]
             first[:] = 0
-            _gathered(total, first)
+            gathered(total, first)
             for c in range(channels):
                 first[c] /= rows
-            center = _spread(first, span)
+            center = spread(first, span)
             total[:] = 0
             squares[:] = 0
             for at in range(0, run.size, span):
@@ -125,8 +125,8 @@ def _moments(x, channels):
                     squares[i] += deviation * deviation
             left[:] = 0
             around[:] = 0
-            _gathered(total, left)
-            _gathered(squares, around)
+            gathered(total, left)
+            gathered(squares, around)
             before = start // channels
             share = rows / (before + rows)
             for c in range(channels):
@@ -142,10 +142,10 @@ def _sums_along(g, x, mean):
     """Σ g and Σ (x − mean) ⊙ g, (B, C) each."""
     groups, count, channels = len(x), x[0].size, mean.shape[1]
     total, along = np.zeros_like(mean), np.zeros_like(mean)
-    span = _span(count, channels)
+    span = span_of(count, channels)
     sums, products = np.empty(span, x.dtype), np.empty(span, x.dtype)
     for b in range(groups):
-        values, slopes, center = x[b].reshape(-1), g[b].reshape(-1), _spread(mean[b], span)
+        values, slopes, center = x[b].reshape(-1), g[b].reshape(-1), spread(mean[b], span)
         for start in range(0, count, RUN * span):
             sums[:] = 0
             products[:] = 0
@@ -155,18 +155,18 @@ def _sums_along(g, x, mean):
                 for i in range(part.size):
                     sums[i] += slope[i]
                     products[i] += (part[i] - center[i]) * slope[i]
-            _gathered(sums, total[b])
-            _gathered(products, along[b])
+            gathered(sums, total[b])
+            gathered(products, along[b])
     return total, along
 
 
 @kernel
 def _affine(x, scale, shift, y):
     count = x[0].size
-    span = _span(count, scale.shape[1])
+    span = span_of(count, scale.shape[1])
     for b in range(len(x)):
         values, out = x[b].reshape(-1), y[b].reshape(-1)
-        factor, term = _spread(scale[b], span), _spread(shift[b], span)
+        factor, term = spread(scale[b], span), spread(shift[b], span)
         for at in range(0, count, span):
             part, place = values[at : at + span], out[at : at + span]
             for i in range(part.size):
@@ -176,10 +176,10 @@ def _affine(x, scale, shift, y):
 @kernel
 def _combine(g, x, a, b, c, y):
     count = x[0].size
-    span = _span(count, a.shape[1])
+    span = span_of(count, a.shape[1])
     for n in range(len(x)):
         values, slopes, out = x[n].reshape(-1), g[n].reshape(-1), y[n].reshape(-1)
-        of_g, of_x, term = _spread(a[n], span), _spread(b[n], span), _spread(c[n], span)
+        of_g, of_x, term = spread(a[n], span), spread(b[n], span), spread(c[n], span)
         for at in range(0, count, span):
             slope, part, place = slopes[at : at + span], values[at : at + span], out[at : at + span]
             for i in range(part.size):

@@ -17,7 +17,7 @@ FLAGS = {"contract", "reassoc", "nsz", "arcp"}
 # Numba knows a kernel on disk by its name and the time of its own file: the name has to change
 # with the helpers in other files too.
 VERSION = zlib.crc32(
-    b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+    b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.rglob("*.py")))
 )
 
 

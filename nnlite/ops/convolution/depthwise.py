@@ -30,6 +30,7 @@ from nnlite.ops.convolution.geometry import (
     count,
     turned_round,
 )
+from nnlite.ops.engine import twin
 from nnlite.ops.threads import evenly, over_parts
 
 FOR = "as many groups as channels, in and out"
@@ -83,6 +84,7 @@ def shifted_rows(room: np.ndarray, size: Pair, geometry: Geometry) -> np.ndarray
     )
 
 
+@twin
 def forward(
     x: np.ndarray, w: np.ndarray, bias: np.ndarray | None, geometry: Geometry
 ) -> np.ndarray:
@@ -138,6 +140,7 @@ def input_gradient(g: np.ndarray, w: np.ndarray, size: Pair, geometry: Geometry)
     return forward(g, turned_round(w, geometry.groups), None, back)
 
 
+@twin
 def weight_gradient(x: np.ndarray, g: np.ndarray, geometry: Geometry) -> np.ndarray:
     """dL/dw (kH, kW, 1, C)."""
     n, height, width, channels = g.shape
