@@ -20,12 +20,13 @@ from nnlite.ops.threads import over_parts
 def forward(
     x: np.ndarray, w: np.ndarray, bias: np.ndarray | None, geometry: Geometry
 ) -> np.ndarray:
+    kernels = np.ascontiguousarray(w[:, :, 0])  # in gradients it is turned round
     term = np.zeros(w.shape[-1], w.dtype) if bias is None else bias
-    if not (fits(x, w, term) and _suits(x, geometry)):
+    if not (fits(x, kernels, term) and _suits(x, geometry)):
         return plain(definitions.forward)(x, w, bias, geometry)
     y = np.empty((len(x), *geometry.out_size(x.shape[1:3]), x.shape[-1]), x.dtype)
     steps = _steps(geometry)
-    over_parts(lambda part: _forward(x[part], w[:, :, 0], term, y[part], *steps), len(x), y.size)
+    over_parts(lambda part: _forward(x[part], kernels, term, y[part], *steps), len(x), y.size)
     return y
 
 
