@@ -9,7 +9,6 @@ import pytest
 
 import nnlite as nn
 from nnlite.ops import chain, channels, engine, moments, recurrence, softmax, special, windows
-from nnlite.ops import chain, channels, engine, moments, softmax, special, windows
 from nnlite.ops.convolution import depthwise
 from nnlite.ops.convolution.geometry import Geometry
 
@@ -159,7 +158,6 @@ ROWS = {
 CHAINS = {chain.forward_chain, chain.backward_chain}
 RECURRENCES = {recurrence.steps, recurrence.steps_back}
 # add up terms that may cancel: exact to the rounding of the largest value
-SUMS = {channels.sums_along, channels.scale_and_shift, channels.combine}
 SUMS = {
     *(channels.sums_along, channels.scale_and_shift, channels.combine),
     *(depthwise.forward, depthwise.weight_gradient),
