@@ -11,6 +11,7 @@ import nnlite as nn
 from nnlite.ops import chain, channels, engine, moments, recurrence, softmax, special, windows
 from nnlite.ops.convolution import depthwise
 from nnlite.ops.convolution.geometry import Geometry
+from nnlite.ops import attention, chain, engine, moments, softmax, special
 
 numba = pytest.importorskip("numba")
 
@@ -161,6 +162,9 @@ RECURRENCES = {recurrence.steps, recurrence.steps_back}
 SUMS = {
     *(channels.sums_along, channels.scale_and_shift, channels.combine),
     *(depthwise.forward, depthwise.weight_gradient),
+BELOW = {  # tested in their own ways
+    *(chain.forward_chain, chain.backward_chain),
+    *(attention.attend, attention.attend_backward),
 }
 CASES = [
     pytest.param(function, arguments, id=f"{function.__name__}-{number}")
@@ -171,6 +175,7 @@ CASES = [
 
 def test_every_function_with_a_twin_has_a_row():
     assert set(engine.marked()) == {*ROWS, *CHAINS, *RECURRENCES}
+    assert set(engine.marked()) == {*ROWS, *BELOW}
 
 
 def cast(value, dtype, layout):
@@ -211,6 +216,59 @@ def flat(value):
     if isinstance(value, list | tuple):
         return [part for each in value for part in flat(each)]
     return [value] if isinstance(value, np.ndarray | np.generic | float | int) else []
+
+
+# -- attention -------------------------------------------------------------------------------------
+
+# N, T, D, heads: more than one block of queries, one head, odd sizes, several threads, nothing
+ATTENTION = [
+    (3, 70, 12, 3),
+    (2, 5, 4, 1),
+    (1, 1, 6, 2),
+    (9, 131, 33, 3),
+    (40, 64, 8, 2),
+    (0, 4, 4, 2),
+]
+
+
+@pytest.mark.parametrize("odd", [None, np.nan, np.inf])
+@pytest.mark.parametrize("dropped", [False, True])
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("shape", ATTENTION)
+def test_attention_by_both(compiled, shape, causal, padded, dropped, odd):
+    n, steps, features, heads = shape
+    rng = np.random.default_rng(0)
+    qkv = rng.standard_normal((n, steps, 3 * features)).astype(np.float32)
+    if odd is not None and n > 1:
+        qkv[1, steps // 2, ::features] = odd  # in one query, key and value
+    q, k, v = np.split(qkv, 3, axis=-1)
+    valid = np.arange(steps) < rng.integers(1, steps + 1, (n, 1)) if padded else None
+    mask = None
+    if dropped:
+        mask = (rng.random((n, heads, steps, steps)) < 0.9).astype(np.float32) / np.float32(0.9)
+    grad = rng.standard_normal((n, steps, features)).astype(np.float32)
+
+    def both(attend, attend_backward):
+        o, p = attend(q, k, v, heads, causal, valid, mask)
+        return o, p, attend_backward(grad, q, k, v, o, p, mask, 0.3)
+
+    forward, backward = attention.attend, attention.attend_backward
+    with np.errstate(all="ignore"):
+        ours = both(forward, backward)
+        theirs = both(forward.definition, backward.definition)
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.dtype == other.dtype == np.float32
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=2e-5)
+    np.testing.assert_array_equal(ours[1] == 0, theirs[1] == 0)
+
+
+def test_a_query_that_sees_nothing_is_nan_for_both(compiled):
+    q, k, v = np.split(np.ones((2, 3, 6), np.float32), 3, axis=-1)
+    valid = np.zeros((2, 3), bool)
+    with np.errstate(all="ignore"):
+        for attend in (attention.attend, attention.attend.definition):
+            assert all(np.isnan(a).all() for a in attend(q, k, v, 1, False, valid, None))
 
 
 # -- choosing one ----------------------------------------------------------------------------------

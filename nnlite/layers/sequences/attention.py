@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import Any
 
@@ -18,7 +17,7 @@ from nnlite.layers.containers.base import Container, whole_or_nothing
 from nnlite.layers.dropout import dropout_mask
 from nnlite.layers.linear import Linear
 from nnlite.layers.sequences.decoding import Continuing
-from nnlite.ops.softmax import softmax
+from nnlite.ops.attention import attend, attend_backward
 
 
 class MultiHeadAttention(Container, Continuing):
@@ -114,21 +113,15 @@ class MultiHeadAttention(Container, Continuing):
         self._check(x, valid)
         if valid is not None:
             x = np.where(valid[..., None], x, 0)  # no product with what stands there may overflow
-        q, k, v = self._heads(self.forward_child("qkv", self.qkv, x))  # each (N, heads, T, d)
+        q, k, v = np.split(self.forward_child("qkv", self.qkv, x), 3, axis=-1)  # each (N, T, D)
         q *= self._scale
         if self.carried is not None:
             k, v = self.carried.extend(k, v)
-        p = q @ k.swapaxes(-1, -2)  # the scores S, turned into P in place
-        if self.causal:
-            p += _causal_mask(q.shape[2], k.shape[2], p.dtype)
-        if valid is not None:
-            p += np.where(valid, 0.0, -np.inf).astype(p.dtype)[:, None, None]  # (N, 1, 1, T)
-        softmax(p, out=p)
-        mask = None
+        mask = None  # M, (N, heads, T, T)
         if self.training and self.dropout > 0:
-            mask = dropout_mask(p.shape, self.dropout, self.rng, p.dtype)
-        o = np.empty(x.shape, p.dtype)
-        np.matmul(p if mask is None else p * mask, v, out=self._split(o))
+            shape = (len(q), self.num_heads, q.shape[1], k.shape[1])
+            mask = dropout_mask(shape, self.dropout, self.rng, q.dtype)
+        o, p = attend(q, k, v, self.num_heads, self.causal, valid, mask)
         y = self.forward_child("out", self.out, o)
         if valid is not None:
             y[~valid] = 0
@@ -141,21 +134,8 @@ class MultiHeadAttention(Container, Continuing):
         self.check_grad_output(grad_output, o.shape)
         if valid is not None:
             grad_output = grad_output * valid[..., None]
-        d_o = self._split(self.backward_child("out", self.out, grad_output))
-        r = (d_o * self._split(o)).sum(axis=-1, keepdims=True)  # (N, heads, T, 1)
-        d_qkv = np.empty((*o.shape[:-1], 3 * self.d_model), o.dtype)
-        d_q, d_k, d_v = self._heads(d_qkv)
-
-        a = p if mask is None else p * mask
-        np.matmul(a.swapaxes(-1, -2), d_o, out=d_v)  # Aᵀ Gₒ, (N, heads, T, d)
-        d_s = d_o @ v.swapaxes(-1, -2)  # Gₒ Vᵀ = dL/dA, turned into dL/dS in place
-        if mask is not None:
-            d_s *= mask  # dL/dP = dL/dA ⊙ M, (N, heads, T, T)
-        d_s -= r
-        d_s *= p  # P ⊙ (dL/dP − r), (N, heads, T, T)
-        np.matmul(d_s, k, out=d_q)
-        d_q *= self._scale  # dL/dS K/√d, (N, heads, T, d)
-        np.matmul(d_s.swapaxes(-1, -2), q, out=d_k)  # (dL/dS)ᵀ Q/√d: forward has scaled q
+        d_o = self.backward_child("out", self.out, grad_output)
+        d_qkv = attend_backward(d_o, q, k, v, o, p, mask, self._scale)
         return self.backward_child("qkv", self.qkv, d_qkv, self.needs_input_grad)
 
     def multiply_adds(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:
@@ -183,24 +163,3 @@ class MultiHeadAttention(Container, Continuing):
     @property
     def _scale(self) -> float:
         return 1 / math.sqrt(self.d_model // self.num_heads)
-
-    def _split(self, x: np.ndarray) -> np.ndarray:
-        """A view by heads: (N, T, D) → (N, heads, T, d)."""
-        n, steps, _ = x.shape
-        size = self.d_model // self.num_heads
-        return x.reshape(n, steps, self.num_heads, size).swapaxes(1, 2)
-
-    def _heads(self, qkv: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Views of the queries, keys and values by heads: (N, T, 3D) → three (N, heads, T, d)."""
-        return tuple(self._split(part) for part in np.split(qkv, 3, axis=-1))
-
-
-@functools.lru_cache(maxsize=8)
-def _causal_mask(queries: int, keys: int, dtype: np.dtype[Any]) -> np.ndarray:
-    """What to add to the scores (queries, keys): −∞ for keys later than the query, 0 elsewhere.
-
-    The queries are the last ones among the keys.
-    """
-    mask = np.triu(np.full((queries, keys), -np.inf, dtype), keys - queries + 1)
-    mask.flags.writeable = False
-    return mask

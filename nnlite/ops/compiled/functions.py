@@ -70,6 +70,14 @@ def exp(x):
 
 
 @exact
+def exp_of_negative(x):
+    """eˣ for x ≤ 0, and 0 where that is below the normal floats, with which processors are slow."""
+    n, _, m = _reduced(max(x, f32(-87)))
+    y = (m + f32(1)) * power_of_two(n)
+    return f32(0) if x < f32(-87) else y
+
+
+@exact
 def tanh(x):
     """t / (t + 2) with t = e²ˣ − 1, which is exact near zero."""
     n, _, m = _reduced(f32(2) * min(max(x, f32(-9.5)), f32(9.5)))

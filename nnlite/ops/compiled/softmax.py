@@ -1,4 +1,4 @@
-"""Softmax's logarithm, and what cross entropy needs of it, one row after another."""
+"""Softmax and its logarithm, and what cross entropy needs of it, one row after another."""
 
 from __future__ import annotations
 
@@ -7,8 +7,46 @@ import math
 import numpy as np
 
 from nnlite.ops import softmax as definitions
-from nnlite.ops.compiled.functions import exp
+from nnlite.ops.compiled.functions import exp, exp_of_negative
 from nnlite.ops.compiled.kernel import helper, kernel, plain
+
+LANES = 16  # float32 values that a processor compares at once
+
+
+@helper
+def softmax_of_rows(x, shifts, lanes):
+    """In place, for a few rows; `shifts` is scratch for a value of each, `lanes` for `LANES`.
+
+    Step by step for all of them, because the steps of one row have to wait for each other.
+    """
+    for n in range(len(x)):
+        shifts[n] = _largest(x[n], lanes)
+    for n in range(len(x)):
+        row, total = x[n], np.float32(0)
+        for j in range(row.size):
+            e = exp_of_negative(row[j] - shifts[n])
+            row[j] = e
+            total += e
+        scale = np.float32(1) / total
+        for j in range(row.size):
+            row[j] *= scale
+
+
+@helper
+def _largest(x, lanes):
+    """The largest value that is no NaN, in lanes: a maximum does not vectorize otherwise."""
+    whole = x.size // LANES * LANES
+    for lane in range(LANES):
+        lanes[lane] = np.float32(-np.inf)
+    for j in range(0, whole, LANES):
+        for lane in range(LANES):
+            lanes[lane] = x[j + lane] if x[j + lane] > lanes[lane] else lanes[lane]
+    largest = lanes[0]
+    for lane in range(1, LANES):
+        largest = lanes[lane] if lanes[lane] > largest else largest
+    for j in range(whole, x.size):
+        largest = x[j] if x[j] > largest else largest
+    return largest
 
 
 def log_softmax(x: np.ndarray, axis: int = -1) -> np.ndarray:
