@@ -116,6 +116,19 @@ CONVOLVED = [
     convolved((9, 31, 32, 16), (3, 3), padding=AROUND),  # two threads
     convolved((0, 5, 5, 3), (3, 3)),
 ]
+ACTIVATIONS = [
+    *(nn.GELU(), nn.GELU("tanh"), nn.SiLU(), nn.Sigmoid(), nn.Mish(), nn.LogSigmoid()),
+    *(nn.Softplus(), nn.Softplus(2.5), nn.ELU(), nn.ELU(0.7), nn.SELU(), nn.CELU(2), nn.Tanh()),
+    nn.LeakyReLU(),
+MANY = np.concatenate([rng.standard_normal(2200) * 3, np.linspace(-110, 110, 500), ODD])
+
+
+def saved_of(layer):
+    """What the layer keeps of all these values."""
+    with np.errstate(all="ignore"):
+        return list(layer.function(MANY)[1:])
+
+
 # by function: arguments as float64 arrays and numbers; floats are cast, so each runs in both dtypes
 ROWS = {
     softmax.log_softmax: [
@@ -150,6 +163,13 @@ ROWS = {
         (*CONVOLVED[0][:2], None, CONVOLVED[0][4]),
     ],
     depthwise.weight_gradient: [(x, g, geometry) for x, _, _, g, geometry in CONVOLVED],
+    + [(np.tile(ODD, 200), nn.ReLU().derivative, [np.repeat(ODD, 200)])]
+    + [(np.roll(MANY, 7), layer.derivative, saved_of(layer)) for layer in ACTIVATIONS],
+    special.apply: [
+        *[(layer.function, MANY) for layer in ACTIVATIONS],
+        (nn.GELU().function, rng.standard_normal((5, 3))),
+        (nn.GELU().function, rng.standard_normal((0, 3))),
+        (nn.GELU().function, rng.standard_normal((400, 2, 200))),
     moments.adam_step: [
         (*vectors("", "", "", "+"), None, np.empty(1000), 0.9, 0.999, 1e-8, 1e-2),
         (*vectors("", "", "", "+", "+"), np.empty(1000), 0.9, 0.999, 1e-8, 1e-2),
@@ -394,15 +414,15 @@ def test_a_checkpoint_of_one_engine_goes_on_with_the_other(compiled, tmp_path):
 
 
 def test_methods_of_other_classes_have_no_kernels():
-    from nnlite.ops.compiled.special import _TIMES
+    from nnlite.ops.compiled.special import _DERIVATIVES
 
     class ReLU(nn.Elementwise):
         def derivative(self, y):
             return y
 
-    assert _TIMES.get(nn.ReLU().derivative) is not None
-    assert _TIMES.get(ReLU().derivative) is None
-    assert _TIMES.get(lambda y: y) is None
+    assert _DERIVATIVES.get(nn.ReLU().derivative) is not None
+    assert _DERIVATIVES.get(ReLU().derivative) is None
+    assert _DERIVATIVES.get(lambda y: y) is None
 
 
 def test_products_inside_kernels():

@@ -37,6 +37,12 @@ def relu(x: np.ndarray) -> np.ndarray:
 
 
 @twin
+def apply(function: Callable[..., Any], x: np.ndarray) -> Any:
+    """What a layer's `function` returns for x: y, and after it what its derivative needs."""
+    return function(x)
+
+
+@twin
 def times_derivative(
     g: np.ndarray, derivative: Callable[..., np.ndarray], saved: Sequence[Any]
 ) -> np.ndarray:
@@ -165,7 +171,7 @@ def _ratio(coefficients: tuple[Sequence[float], Sequence[float]], z: np.ndarray)
 # The float32 version of `_mills64`, as a rational function on [0, 14.5]: off by 6e-9, and all its
 # terms are positive. Fitted by least squares in relative terms, reweighted until the error was
 # level (Lawson's algorithm).
-_MILLS = (
+MILLS = (
     (1.03185913e-2, 1.01856393e-1, 4.59314714e-1, 1.09865985, 1.25331414),
     (1.03184716e-2, 1.01862837e-1, 4.69483549e-1, 1.20252403, 1.67448879, 1.0),
 )
@@ -179,7 +185,7 @@ def normal_tail(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     density = np.exp(-0.5 * a * a)
     density *= 1 / math.sqrt(2 * math.pi)
-    mills = _ratio(_MILLS, a) if a.dtype == np.float32 else _mills64(a)
+    mills = _ratio(MILLS, a) if a.dtype == np.float32 else _mills64(a)
     return density * mills, density
 
 

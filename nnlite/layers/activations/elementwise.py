@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nnlite.layers.base import Kind, Layer
-from nnlite.ops.special import times_derivative
+from nnlite.ops.special import apply, times_derivative
 
 
 class Elementwise(Layer):
@@ -49,7 +49,7 @@ class Elementwise(Layer):
     def forward(self, x: np.ndarray) -> np.ndarray:
         self.check_floating(x)
         # NumPy's functions turn an array without axes into a scalar
-        returned = self.function(x if x.ndim else x.reshape(1))
+        returned = apply(self.function, x if x.ndim else x.reshape(1))
         if not isinstance(returned, tuple):
             raise TypeError(
                 f"{self!r}: function must return a tuple, (y, *what derivative is called with), "
