@@ -7,6 +7,7 @@ import numpy as np
 from nnlite.core.checks import BATCHED, layout_hint
 from nnlite.core.parameter import Parameter
 from nnlite.layers.base import Layer
+from nnlite.ops.features import normalized, normalized_backward
 from nnlite.ops.products import sum_rows
 
 
@@ -22,6 +23,7 @@ class FeatureNorm(Layer):
     mixed_axes = (-1,)
     weight: Parameter | None
     bias: Parameter | None = None
+    centre: bool  # whether c is x without its mean
 
     def __init__(self, num_features: int, eps: float | None, affine: bool) -> None:
         self.num_features = num_features
@@ -29,24 +31,16 @@ class FeatureNorm(Layer):
         self.affine = affine
         self.weight = Parameter(np.ones(num_features)) if affine else None
 
-    def centred(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """c, given x; and dL/dx, given dL/dc; a new array, or `out`, or x itself if c is x."""
-        raise NotImplementedError
-
     def forward(self, x: np.ndarray) -> np.ndarray:
         self.check_floating(x)
         if x.ndim < 2 or x.shape[-1] != self.num_features:
             hint = layout_hint(x.shape, self.num_features, BATCHED)
             raise ValueError(f"{self!r}: expected (N, …, {self.num_features}), got {x.shape}{hint}")
         eps = float(np.finfo(x.dtype).eps if self.eps is None else self.eps)
+        weight = None if self.weight is None else self.weight.data
+        bias = None if self.bias is None else self.bias.data
         rows = x.reshape(-1, self.num_features)  # (R, C)
-        c = self.centred(rows)
-        square = np.vecdot(c, c)[:, None] / self.num_features
-        rstd = 1 / np.sqrt(square + eps)  # (R, 1)
-        x_hat = np.multiply(c, rstd, out=None if c is rows else c)
-        y = x_hat if self.weight is None else x_hat * self.weight.data
-        if self.bias is not None:
-            y += self.bias.data
+        y, x_hat, rstd = normalized(rows, weight, bias, eps, self.centre)
         self.save_for_backward(x.shape, x_hat, rstd)
         return y.reshape(x.shape)
 
@@ -54,21 +48,15 @@ class FeatureNorm(Layer):
         shape, x_hat, rstd = self.saved()
         self.check_grad_output(grad_output, shape)
         d_rows = grad_output.reshape(x_hat.shape)
-        along = d_rows * x_hat  # G ⊙ x̂, (R, C)
-        if self.weight is not None:
-            self.weight.add_grad(sum_rows(along))
+        weight = None if self.weight is None else self.weight.data
+        d_x, d_weight = normalized_backward(
+            d_rows, x_hat, rstd, weight, self.centre, self.needs_input_grad
+        )
+        if self.weight is not None and d_weight is not None:
+            self.weight.add_grad(d_weight)  # Σₙ G ⊙ x̂
         if self.bias is not None:
-            self.bias.add_grad(sum_rows(d_rows))
-        if not self.needs_input_grad:
-            return None
-        ones = np.ones(self.num_features, x_hat.dtype)
-        weight = ones if self.weight is None else self.weight.data
-        mean_d_x_hat = (along @ weight)[:, None] / self.num_features  # (R, 1)
-        d_c = np.multiply(x_hat, -mean_d_x_hat, out=along)
-        d_c += d_rows * weight  # D − x̂ mean(D ⊙ x̂)
-        d_x = self.centred(d_c, out=d_c)
-        d_x *= rstd
-        return d_x.reshape(shape)
+            self.bias.add_grad(sum_rows(d_rows))  # Σₙ G
+        return None if d_x is None else d_x.reshape(shape)
 
 
 class LayerNorm(FeatureNorm):
@@ -89,6 +77,8 @@ class LayerNorm(FeatureNorm):
     Source       Ba, Kiros & Hinton 2016, "Layer Normalization", equation 3
     """
 
+    centre = True
+
     def __init__(self, num_features: int, eps: float = 1e-5, affine: bool = True) -> None:
         super().__init__(num_features, eps, affine)
         self.bias = Parameter(np.zeros(num_features)) if affine else None
@@ -105,10 +95,6 @@ class LayerNorm(FeatureNorm):
             "bias": "dL/dβ = Σₙ G",
             "input": f"{back.format('D')},  D = G ⊙ γ",
         }
-
-    def centred(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        mean = (x @ np.ones(self.num_features, x.dtype))[:, None] / self.num_features  # (R, 1)
-        return np.subtract(x, mean, out=out)
 
 
 class RMSNorm(FeatureNorm):
@@ -128,6 +114,8 @@ class RMSNorm(FeatureNorm):
     Source       Zhang & Sennrich 2019, "Root Mean Square Layer Normalization", equation 4
     """
 
+    centre = False
+
     def __init__(self, num_features: int, eps: float | None = None, affine: bool = True) -> None:
         super().__init__(num_features, eps, affine)
 
@@ -142,6 +130,3 @@ class RMSNorm(FeatureNorm):
             "weight": "dL/dγ = Σₙ G ⊙ x̂",
             "input": f"{back.format('D')},  D = G ⊙ γ",
         }
-
-    def centred(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        return x
