@@ -13,6 +13,7 @@ from nnlite.ops.convolution import depthwise
 from nnlite.ops.convolution.geometry import Geometry
 from nnlite.ops import attention, chain, engine, moments, softmax, special
 from nnlite.ops import attention, chain, engine, features, moments, softmax, special
+from nnlite.ops import attention, chain, dropout, engine, features, moments, softmax, special
 
 numba = pytest.importorskip("numba")
 
@@ -133,6 +134,11 @@ MANY_ROWS = more.standard_normal((9000, 64))  # in two threads
 ODD_ROWS = np.concatenate([np.roll(ODD, 3)[None], ODD[None], np.ones((2, 12)), np.zeros((1, 12))])
 
 
+RANDOM_BITS = [
+    more.integers(0, 1 << 16, shape, np.uint16) for shape in [(7, 5), (0, 3), (900, 900)]
+]
+
+
 def saved_of(layer):
     """What the layer keeps of all these values."""
     with np.errstate(all="ignore"):
@@ -183,6 +189,12 @@ ROWS = {
         (nn.GELU().function, more.standard_normal((5, 3))),
         (nn.GELU().function, more.standard_normal((0, 3))),
         (nn.GELU().function, more.standard_normal((400, 2, 200))),
+    ],
+    dropout.mask_of_bits: [(bits, 20_000, np.dtype(np.float32)) for bits in RANDOM_BITS],
+    dropout.dropout: [
+        *[(more.standard_normal(bits.shape), bits, 20_000) for bits in RANDOM_BITS],
+        (more.standard_normal((3, 7, 5)), RANDOM_BITS[0][:3, None], 20_000),
+        (ODD, np.arange(12, dtype=np.uint16), 6),
     ],
     features.normalized: [
         *[(MATRIX, GAMMA, BETA, 1e-5, centre) for centre in (True, False)],
@@ -271,6 +283,7 @@ def flat(value):
     if isinstance(value, list | tuple):
         return [part for each in value for part in flat(each)]
     return [value] if isinstance(value, np.ndarray | np.generic | float | int) else []
+    return [] if value is None or callable(value) or isinstance(value, np.dtype) else [value]
 
 
 # -- attention -------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import pytest
 
 import nnlite as nn
 from nnlite.core.random import as_generator
+from nnlite.ops.dropout import random_bits
 
 KINDS = {
     "int": lambda: 7,
@@ -124,3 +125,18 @@ def test_scopes_of_generators_end_in_any_order():
     first.close()
     second.close()
     np.testing.assert_array_equal(weights(), expected)
+
+
+@pytest.mark.parametrize("kind", ["PCG64", "PCG64DXSM", "SFC64", "Philox", "MT19937"])
+@pytest.mark.parametrize("before", [0, 1, 2])
+@pytest.mark.parametrize("shape", [(4, 33), (7, 9), (0, 4), (2, 3, 50)])
+def test_bits_of_masks_are_those_of_integers(shape, before, kind):
+    """The same numbers, and the same ones after them, however they are drawn."""
+    ours, theirs = (np.random.Generator(getattr(np.random, kind)(3)) for _ in range(2))
+    for rng in (ours, theirs):
+        rng.integers(0, 1 << 32, before, np.uint32)  # an odd number leaves half of one over
+    np.testing.assert_array_equal(
+        random_bits(shape, ours), theirs.integers(0, 1 << 16, shape, np.uint16)
+    )
+    for draw in (lambda rng: rng.integers(0, 1 << 32, 3, np.uint32), lambda rng: rng.random(3)):
+        np.testing.assert_array_equal(draw(ours), draw(theirs))

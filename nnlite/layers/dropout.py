@@ -8,8 +8,7 @@ import numpy as np
 
 from nnlite.core.random import Rng, as_generator
 from nnlite.layers.base import Layer
-
-BITS = 1 << 16
+from nnlite.ops.dropout import dropout, mask_of_bits, random_bits, threshold
 
 
 class Dropout(Layer):
@@ -39,10 +38,9 @@ class Dropout(Layer):
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         self.check_floating(x)
-        mask = None
+        y, mask = x, None
         if self._drops():
-            mask = dropout_mask(self.mask_shape(x), self.p, self.rng, x.dtype)
-        y = x if mask is None else x * mask
+            y, mask = dropout(x, random_bits(self.mask_shape(x), self.rng), threshold(self.p))
         self.save_for_backward(x.shape, mask)
         return y
 
@@ -62,13 +60,8 @@ class Dropout(Layer):
 def dropout_mask(
     shape: tuple[int, ...], p: float, rng: np.random.Generator, dtype: np.dtype[Any]
 ) -> np.ndarray:
-    """0 with probability p and 1/(1 − p) otherwise.
-
-    Drawing 16 random bits for a value takes half the time of a float; p is rounded to 2⁻¹⁶.
-    """
-    dropped = min(round(p * BITS), BITS - 1)
-    kept = rng.integers(0, BITS, shape, np.uint16) >= dropped
-    return kept * dtype.type(BITS / (BITS - dropped))
+    """0 with probability p and 1/(1 − p) otherwise."""
+    return mask_of_bits(random_bits(shape, rng), threshold(p), dtype)
 
 
 class ChannelDropout(Dropout):
