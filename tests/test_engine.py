@@ -575,6 +575,42 @@ def test_chains_take_and_refuse_what_their_layers_do(compiled, shape):
     assert said[0] == said[1]
 
 
+@pytest.mark.parametrize("shape", [(3,), (7, 4), (6, 3), (0, 3), (8, 3)])
+@pytest.mark.parametrize("kind", ["pairs", "watched"])  # which end in a Linear and in a ReLU
+def test_chains_refuse_gradients_as_their_layers_do(compiled, kind, shape):
+    said = []
+    for name in ("numba", "numpy"):
+        nn.set_engine(name)
+        model = nn.Sequential(*MODELS[kind]())
+        model(np.ones((7, 5), np.float32))
+        with pytest.raises(ValueError, match=r"dL/dy in y's shape \(7, 3\)") as caught:
+            model.backward(np.ones(shape, np.float32))
+        said.append(str(caught.value))
+        assert all(not p.grad.any() for p in model.parameters())
+    assert said[0] == said[1]
+
+
+@pytest.mark.parametrize("name", ["weight", "bias"])
+@pytest.mark.parametrize("way", ["forward", "backward"])
+def test_a_chain_looks_at_weights_that_were_replaced(compiled, name, way):
+    """Arrays that do not fit each other would be read beyond their ends."""
+    model = nn.Sequential(linear(5, 4), nn.ReLU(), linear(4, 3))
+    x = np.ones((7, 5), np.float32)
+    if way == "backward":
+        model(x)
+    setattr(model[2], name, nn.Parameter(np.ones((400, 300) if name == "weight" else 300)))
+    with pytest.raises(ValueError, match=r"layer 2 › Linear\(4, 3\)"):
+        model(x) if way == "forward" else model.backward(np.ones((7, 3), np.float32))
+
+
+@pytest.mark.parametrize("kind", [">f4", "<f4"])
+def test_a_chain_takes_floats_in_any_byte_order(compiled, kind):
+    model = nn.Sequential(linear(5, 4), nn.ReLU())
+    x = np.random.default_rng(0).standard_normal((7, 5)).astype(np.float32)
+    np.testing.assert_array_equal(model(x.astype(kind)), model(x))
+    assert nn.engine() == "numba"
+
+
 def test_a_chain_uses_a_method_that_was_put_into_the_class(compiled, monkeypatch):
     model = nn.Sequential(linear(3, 3), nn.ReLU())
     before = model(np.ones((2, 3), np.float32))

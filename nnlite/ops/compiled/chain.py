@@ -4,137 +4,156 @@ A small layer's arithmetic is shorter than the calls around it. So a `Linear` an
 it are computed by one kernel, and so are their gradients. In the layers' slots is what they would
 have kept themselves, and each way looks for itself whether it may. A layer that is watched, one of
 another class, and all that is no contiguous matrix of float32, is left to its own passes.
+
+The questions whether a kernel may run are asked for each layer in each step, and would cost as much
+as the kernels: they are written out where they are asked, the cheapest first.
 """
 
 from __future__ import annotations
 
+import sys
 from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
+from nnlite.core.slot import keeping
 from nnlite.ops import chain as definitions
 from nnlite.ops.chain import Children, Runner
 from nnlite.ops.compiled import blas
 from nnlite.ops.compiled.kernel import helper, kernel, plain
+from nnlite.ops.products import SMALL
 
-NO_BIAS = np.empty(0, np.float32)
+FLOAT = np.dtype(np.float32)
+NO_BIAS, NO_OUTPUT = np.empty(0, np.float32), np.empty((0, 0), np.float32)
 RUN = 64  # rows that are summed at a time: the rounding error of one long sum grows
 
 
 class Known:
-    """Tells the layers of one class of nnlite whose passes are those of the class.
+    """A class of nnlite's layers, and what its passes are.
 
     Args:
         module, name: of the class, which is not imported here.
-        methods: what the kernels compute.
+        methods: what the kernels compute, each with the class that has it.
     """
 
-    def __init__(self, module: str, name: str, *methods: str) -> None:
-        self.module = module
-        self.name = name
+    def __init__(self, module: str, name: str, **methods: str) -> None:
+        self.cls: Any = getattr(sys.modules[module], name)
         self._methods = attrgetter(*methods)
-        self._known: dict[type, Any] = {}
+        ours = [f"{owner}.{method}" for method, owner in methods.items()]
+        found = self._methods(self.cls)
+        self._own = found if [method.__qualname__ for method in found] == ours else None
 
-    def __contains__(self, layer: Any) -> bool:
-        cls, own = type(layer), vars(layer)
-        if "forward" in own or "backward" in own:  # somebody watches
-            return False
-        if cls not in self._known:
-            ours = cls.__module__ == self.module and cls.__qualname__ == self.name
-            self._known[cls] = self._methods(cls) if ours else None
-        methods = self._known[cls]
-        return methods is not None and methods == self._methods(cls)
+    def now(self) -> Any:
+        """The class; None while somebody has put another method into it."""
+        return self.cls if self._methods(self.cls) == self._own else None
 
 
-LINEAR = Known("nnlite.layers.linear", "Linear", "forward", "backward")
+LINEAR = Known("nnlite.layers.linear", "Linear", forward="Linear", backward="Linear")
 RELU = Known(
-    "nnlite.layers.activations.rectifiers", "ReLU", "forward", "backward", "function", "derivative"
-)
+    "nnlite.layers.activations.rectifiers", "ReLU",
+    forward="Elementwise", backward="Elementwise", function="ReLU", derivative="ReLU",
+)  # fmt: skip
 
 
 def forward_chain(container: Runner, children: Children, x: Any) -> Any:
     if not blas.available:
         return plain(definitions.forward_chain)(container, children, x)
+    linear, relu, keep = LINEAR.now(), RELU.now(), keeping()
+    ours = False  # whether x came out of a kernel, and needs no second look
     index, count = 0, len(children)
     while index < count:
         place, layer = children[index]
+        own = layer.__dict__
+        if type(layer) is linear and "forward" not in own and (ours or _is_matrix(x)):
+            rectifier: Any = None
+            if index + 1 < count:
+                behind = children[index + 1][1]
+                if type(behind) is relu and "forward" not in vars(behind):
+                    rectifier = behind
+            y = np.empty((len(x), layer.out_features), FLOAT)
+            w, bias = layer.weight.data, NO_BIAS if layer.bias is None else layer.bias.data
+            if w.dtype == FLOAT and _affine(x, w, bias, y, rectifier is not None):
+                if keep:  # as save_for_backward does
+                    own["_slot"] = (x,)
+                    if rectifier is not None:
+                        rectifier.__dict__["_slot"] = (y.shape, y)
+                x, ours = y, True
+                index += 1 if rectifier is None else 2
+                continue
+        x, ours = container.forward_child(place, layer, x), False
         index += 1
-        if layer not in LINEAR or not _fits(x, layer.in_features, layer):
-            x = container.forward_child(place, layer, x)
-            continue
-        bias = NO_BIAS if layer.bias is None else layer.bias.data
-        rectified = index < count and children[index][1] in RELU
-        layer.save_for_backward(x)
-        x = _affine(x, layer.weight.data, bias, rectified)
-        if rectified:
-            children[index][1].save_for_backward(x.shape, x)
-            index += 1
     return x
 
 
 def backward_chain(container: Runner, children: Children, grad: Any, needed: bool) -> Any:
     if not blas.available:
         return plain(definitions.backward_chain)(container, children, grad, needed)
+    linear, relu = LINEAR.now(), RELU.now()
+    ours = False
     index = len(children) - 1
     while index >= 0:
-        place, layer = children[index]
-        rectifier = None
-        if index and layer in RELU:
-            rectifier, (place, layer) = layer, children[index - 1]
-        if layer in LINEAR and _fits(grad, layer.out_features, layer) and _kept(layer, rectifier):
-            index -= 1 if rectifier is None else 2
-            grad = _gradients_of(layer, rectifier, grad, needed or index >= 0)
-            continue
-        place, layer = children[index]
-        grad = container.backward_child(place, layer, grad, needed or index > 0)
+        last = children[index]
+        layer = last[1]
+        rectifier: Any = None
+        if index and type(layer) is relu and "backward" not in vars(layer):
+            rectifier, layer = layer, children[index - 1][1]
+        known = type(layer) is linear and "backward" not in vars(layer)
+        if known and (ours or _is_matrix(grad)):
+            before = index - (1 if rectifier is None else 2)
+            wanted = needed or before >= 0
+            d_x = _gradients_of(layer, rectifier, grad, wanted)
+            if d_x is not None:
+                grad, ours = d_x if wanted else None, True
+                index = before
+                continue
+        grad, ours = container.backward_child(*last, grad, needed or index > 0), False
         if grad is None and index:
-            container.refuse_nothing(place, layer)
+            container.refuse_nothing(*last)
         index -= 1
     return grad
 
 
-def _fits(x: Any, features: int, layer: Any) -> bool:
-    """Whether it is a contiguous (N, features) of float32, and so are the weights."""
-    return (
-        type(x) is np.ndarray
-        and x.dtype.char == "f"
-        and x.ndim == 2
-        and x.shape[1] == features
-        and x.flags.c_contiguous
-        and layer.weight.dtype.char == "f"
-    )
+def _is_matrix(x: Any) -> bool:
+    """Whether it is a contiguous (N, features) of float32."""
+    return type(x) is np.ndarray and x.dtype == FLOAT and x.ndim == 2 and x.flags.c_contiguous
 
 
-def _kept(layer: Any, rectifier: Any) -> bool:
-    """Whether both have run forward: otherwise their own passes say what is wrong."""
-    slot = layer._slot
-    if slot is None or not _fits(slot[0], layer.in_features, layer):
-        return False
-    return rectifier is None or (rectifier._slot is not None and rectifier._slot[1].ndim == 2)
+def _gradients_of(layer: Any, rectifier: Any, grad: Any, wanted: bool) -> Any:
+    """dL/dx of both layers (empty if not wanted), and the weights' gradients added to theirs.
 
-
-def _gradients_of(layer: Any, rectifier: Any, grad: Any, needed: bool) -> Any:
-    """dL/dx of both layers; the gradients of the weights are added to theirs."""
-    y = grad if rectifier is None else rectifier.saved()[1]
-    (x,) = layer.saved()
-    layer.needs_input_grad = needed
-    d_weight, keep = layer.weight.memory_of_grad()
-    d_bias, keep_bias = NO_BIAS, 0.0
-    if layer.bias is not None:
-        d_bias, keep_bias = layer.bias.memory_of_grad()
-    d_x = _gradients(
-        x, layer.weight.data, y, grad, rectifier is not None,
-        d_weight, keep, d_bias, keep_bias, needed,
-    )  # fmt: skip
-    return d_x if needed else None
+    None where something does not fit, or was not run: the layers' own passes say what.
+    """
+    slot, weight, bias = layer._slot, layer.weight, layer.bias
+    if slot is None or not _is_matrix(slot[0]) or weight.dtype != FLOAT:
+        return None
+    x, y = slot[0], NO_OUTPUT
+    if rectifier is not None:
+        if rectifier._slot is None or not _is_matrix(rectifier._slot[1]):
+            return None
+        y = rectifier._slot[1]
+    d_x = np.empty(x.shape, FLOAT) if wanted else NO_OUTPUT
+    d_w, keep = weight.memory_of_grad()
+    d_b, keep_b = (NO_BIAS, 0.0) if bias is None else bias.memory_of_grad()
+    if not _gradients(x, weight.data, y, grad, d_w, keep, d_b, keep_b, d_x, rectifier is not None):
+        for parameter, kept in ((weight, keep), (bias, keep_b)):
+            if parameter is not None and not kept:
+                parameter.zero_grad()
+        return None
+    vars(layer)["_slot"] = None  # as saved() does
+    if rectifier is not None:
+        vars(rectifier)["_slot"] = None
+    if layer.needs_input_grad != wanted:
+        layer.needs_input_grad = wanted
+    return d_x
 
 
 @kernel
-def _affine(x, w, b, rectified):
-    """The product x W + b, and where it is negative 0."""
-    rows, features = x.shape[0], w.shape[1]
-    y = np.empty((rows, features), x.dtype)
+def _affine(x, w, b, y, rectified):
+    """In y the product x W + b, and 0 where that is negative; False where they do not fit."""
+    rows, features = y.shape
+    if x.shape[1] != w.shape[0] or w.shape[1] != features or b.size not in (0, features):
+        return False
     blas.product(x, w, y, 0.0)
     zero = np.float32(0)
     for n in range(rows):
@@ -144,12 +163,19 @@ def _affine(x, w, b, rectified):
         if rectified:
             for j in range(features):
                 y[n, j] = max(y[n, j], zero)
-    return y
+    return True
 
 
 @kernel
-def _gradients(x, w, y, g, rectified, d_w, keep_w, d_b, keep_b, needed):
-    """dL/dx; d_w and d_b become dL/dW and dL/db, added to `keep` times what they were."""
+def _gradients(x, w, y, g, d_w, keep_w, d_b, keep_b, d_x, rectified):
+    """In d_x dL/dx, in d_w and d_b dL/dW and dL/db, added to `keep` times what they were.
+
+    False where they do not fit. An empty d_x or d_b is not wanted; y is a rectifier's output.
+    """
+    if g.shape != (len(x), w.shape[1]) or x.shape[1] != w.shape[0]:
+        return False
+    if (rectified and y.shape != g.shape) or d_b.size not in (0, w.shape[1]):
+        return False
     if rectified:
         zero, slope = np.float32(0), g
         g = np.empty_like(slope)
@@ -159,21 +185,42 @@ def _gradients(x, w, y, g, rectified, d_w, keep_w, d_b, keep_b, needed):
     blas.transposed_product(x, g, d_w, keep_w)
     if d_b.size:
         _sum_rows(g, d_b, keep_b)
-    d_x = np.empty((len(x) if needed else 0, x.shape[1]), x.dtype)
-    if needed:
+    if d_x.size:
+        _times_transposed(g, w, d_x)
+    return True
+
+
+@helper
+def _times_transposed(g, w, d_x):
+    """The product G Wᵀ, by Wᵀ written out where that pays: see `products.times_transposed`."""
+    if len(g) < 32 or g.size * len(w) > SMALL:
         blas.product_with_transposed(g, w, d_x, 0.0)
-    return d_x
+        return
+    features, outputs = w.shape
+    transposed = np.empty((outputs, features), w.dtype)
+    for j in range(outputs):
+        for i in range(features):
+            transposed[j, i] = w[i, j]
+    blas.product(g, transposed, d_x, 0.0)
 
 
 @helper
 def _sum_rows(g, total, keep):
     for j in range(total.size):
         total[j] = total[j] * np.float32(keep) if keep else np.float32(0)
+    if len(g) <= RUN:
+        _add_rows(g, total)
+        return
     part = np.empty_like(total)
     for start in range(0, len(g), RUN):
         part[:] = 0
-        for n in range(start, min(start + RUN, len(g))):
-            for j in range(total.size):
-                part[j] += g[n, j]
+        _add_rows(g[start : start + RUN], part)
         for j in range(total.size):
             total[j] += part[j]
+
+
+@helper
+def _add_rows(g, total):
+    for n in range(len(g)):
+        for j in range(total.size):
+            total[j] += g[n, j]
