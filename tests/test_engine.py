@@ -162,14 +162,16 @@ ROWS = {
         (np.array([[1e4, -1e4, 0], [-90, -90, -90.0], [0, 0, 20]]),),
         (np.array([[np.nan, 1, 2], [np.inf, 1, 2], [-np.inf, 1, 2], [-np.inf, -np.inf, 0]]),),
         (rng.standard_normal((3, 4, 5)), 1),
+        (np.concatenate([rng.standard_normal((3, 37)) * 20 - 30, np.full((1, 37), -7.0)]),),
+        (np.where(rng.random((200, 37)) < 0.02, np.nan, rng.standard_normal((200, 37))),),
+        (np.where(rng.random((200, 37)) < 0.02, -np.nan, -np.abs(rng.standard_normal((200, 37)))),),
+        (np.where(rng.random((200, 37)) < 0.02, np.inf, rng.standard_normal((200, 37))),),
+        (np.where(rng.random((200, 37)) < 0.5, -np.inf, rng.standard_normal((200, 37))),),
+        (np.full((2, 20), -np.inf),),
     ],
     softmax.log_softmax_at: [
         (LOG_P * 9, CLASSES),
         (rng.standard_normal((2, 2, 5)), CLASSES.reshape(2, 2)),
-    ],
-    softmax.softmax_minus_one: [
-        (LOG_P, np.array([0, 9, 12, 17])),
-        (np.array([[-1e-9, -20.7], [-0.0, -np.inf]]), np.array([0, 2])),
     ],
     special.times_derivative: [
         (rng.standard_normal(shape), nn.ReLU().derivative, [rng.standard_normal(shape)])

@@ -93,7 +93,6 @@ def log_softmax_at(x: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.n
     return log_p, *at_classes(log_p, classes)
 
 
-@twin
 def softmax_minus_one(log_p: np.ndarray, places: np.ndarray) -> np.ndarray:
     """The difference p − [j = t], the classes t by their places.
 

@@ -21,10 +21,9 @@ from nnlite.core.slot import keeping
 from nnlite.ops import chain as definitions
 from nnlite.ops.chain import Children, Runner
 from nnlite.ops.compiled import blas
-from nnlite.ops.compiled.kernel import helper, kernel, plain
+from nnlite.ops.compiled.kernel import FLOAT, helper, kernel, plain
 from nnlite.ops.products import SMALL
 
-FLOAT = np.dtype(np.float32)
 NO_BIAS, NO_OUTPUT = np.empty(0, np.float32), np.empty((0, 0), np.float32)
 RUN = 64  # rows that are summed at a time: the rounding error of one long sum grows
 

@@ -11,6 +11,7 @@ import numba
 import numpy as np
 from numba.extending import intrinsic
 
+FLOAT, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 # What loops may assume so that they vectorize: sums in any order, products joined with sums; not
 # that there are no NaN or infinities.
 FLAGS = {"contract", "reassoc", "nsz", "arcp"}
@@ -60,8 +61,13 @@ def uncounted(_, array):
 
 def fits(*arrays: np.ndarray) -> bool:
     """Whether kernels take these arrays: contiguous, of one dtype, float32 or float64."""
-    kind = arrays[0].dtype.char
-    return kind in "fd" and all(a.dtype.char == kind and a.flags.c_contiguous for a in arrays)
+    kind = arrays[0].dtype
+    if kind != FLOAT and kind != DOUBLE:
+        return False
+    for a in arrays:  # noqa: SIM110  # all() takes twice as long
+        if a.dtype != kind or not a.flags.c_contiguous:
+            return False
+    return True
 
 
 def plain(function: Callable[..., Any]) -> Callable[..., Any]:

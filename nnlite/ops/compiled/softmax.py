@@ -8,7 +8,13 @@ import numpy as np
 
 from nnlite.ops import softmax as definitions
 from nnlite.ops.compiled.functions import exp, exp_of_negative
-from nnlite.ops.compiled.kernel import helper, kernel, plain
+from nnlite.ops.compiled.kernel import FLOAT, helper, kernel, plain
+
+WHOLE = np.dtype(np.int64)
+
+SIGN, OTHERS = np.int32(31), np.int32(2**31 - 1)  # of a float's bits
+SHORT = 16  # values, for which vectors do not pay
+BLOCK = 4096  # values; the exponentials of short rows vectorize only over many of them at once
 
 LANES = 16  # float32 values that a processor compares at once
 
@@ -50,7 +56,7 @@ def _largest(x, lanes):
 
 
 def log_softmax(x: np.ndarray, axis: int = -1) -> np.ndarray:
-    if x.dtype.char != "f" or axis not in (-1, x.ndim - 1) or not x.flags.c_contiguous:
+    if x.dtype != FLOAT or axis not in (-1, x.ndim - 1) or not x.flags.c_contiguous:
         return plain(definitions.log_softmax)(x, axis)
     return _log_softmax(x)
 
@@ -58,31 +64,65 @@ def log_softmax(x: np.ndarray, axis: int = -1) -> np.ndarray:
 @kernel
 def _log_softmax(x):
     result = np.empty_like(x)
-    classes = x.shape[-1]
-    rows, z = x.reshape(-1, classes), result.reshape(-1, classes)
-    for n in range(len(rows)):
-        _log_softmax_of_row(rows[n], z[n])
+    _log_softmax_of_rows(x.reshape(-1, x.shape[-1]), result.reshape(-1, x.shape[-1]))
     return result
 
 
 @helper
-def _log_softmax_of_row(x, z):
-    largest = 0
-    for j in range(1, x.size):
-        if x[j] > x[largest]:
-            largest = j
-    rest = np.float32(0)  # of the sum of e^z, without the largest, which is 1
-    for j in range(x.size):
-        z[j] = x[j] - x[largest]
-        rest += exp(z[j]) if j != largest else np.float32(0)
-    log_total = np.float32(math.log1p(rest))
-    for j in range(x.size):
-        z[j] -= log_total
+def _log_softmax_of_rows(x, z):
+    count, classes = x.shape
+    at_once = max(1, min(count, BLOCK // max(1, classes)))
+    e, largest = np.empty(at_once * classes, x.dtype), np.empty(at_once, np.intp)
+    for start in range(0, count, at_once):
+        rows, shifted = x[start : start + at_once], z[start : start + at_once]
+        bits = rows.view(np.int32)
+        for n in range(len(rows)):
+            at = 0
+            if classes < SHORT:
+                for j in range(1, classes):
+                    if rows[n, j] > rows[n, at]:
+                        at = j
+            else:
+                at = _place_of_largest(bits[n])
+            largest[n] = at
+            for j in range(classes):
+                shifted[n, j] = rows[n, j] - rows[n, at]
+        flat = shifted.reshape(-1)
+        for i in range(flat.size):
+            e[i] = exp(flat[i])
+        for n in range(len(rows)):
+            e[n * classes + largest[n]] = 0  # the rest without its 1, which would hide small ones
+            rest = np.float32(0)
+            for j in range(classes):
+                rest += e[n * classes + j]
+            log_total = np.float32(math.log1p(rest))
+            for j in range(classes):
+                shifted[n, j] -= log_total
+
+
+@helper
+def _place_of_largest(bits):
+    """Where a largest of many float32 stands, given their bits; NaN may count as one.
+
+    Floats are in the order of these whole numbers, the negative ones in the opposite one. A maximum
+    of floats takes ten times as long: it does not vectorize without leave to lose NaN.
+    """
+    at, largest = 0, np.int32(-(2**31))
+    for j in range(bits.size):
+        largest = max(largest, _in_order(bits[j]))
+    while _in_order(bits[at]) != largest:
+        at += 1
+    return at
+
+
+@helper
+def _in_order(bits):
+    return np.int32(bits ^ np.int32(np.int32(bits >> SIGN) & OTHERS))
 
 
 def log_softmax_at(x: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    kinds = x.dtype.char + classes.dtype.char
-    if kinds != "fl" or not x.flags.c_contiguous or not classes.flags.c_contiguous:
+    wanted = x.dtype == FLOAT and classes.dtype == WHOLE
+    if not (wanted and x.flags.c_contiguous and classes.flags.c_contiguous):
         return plain(definitions.log_softmax_at)(x, classes)
     return _log_softmax_at(x, classes)
 
@@ -92,27 +132,10 @@ def _log_softmax_at(x, classes):
     result, values = np.empty_like(x), np.empty(classes.shape, x.dtype)
     places = np.empty(classes.size, np.intp)
     count = x.shape[-1]
-    rows, z = x.reshape(-1, count), result.reshape(-1, count)
+    z = result.reshape(-1, count)
+    _log_softmax_of_rows(x.reshape(-1, count), z)
     flat_classes, flat_values = classes.reshape(-1), values.reshape(-1)
-    for n in range(len(rows)):
-        _log_softmax_of_row(rows[n], z[n])
+    for n in range(len(z)):
         places[n] = n * count + flat_classes[n]
         flat_values[n] = z[n, flat_classes[n]]
     return result, values, places
-
-
-def softmax_minus_one(log_p: np.ndarray, places: np.ndarray) -> np.ndarray:
-    if log_p.dtype.char != "f" or not log_p.flags.c_contiguous:
-        return plain(definitions.softmax_minus_one)(log_p, places)
-    return _softmax_minus_one(log_p, places)
-
-
-@kernel
-def _softmax_minus_one(log_p, places):
-    result = np.empty_like(log_p)
-    flat, difference = log_p.reshape(-1), result.reshape(-1)
-    for i in range(flat.size):
-        difference[i] = exp(flat[i])
-    for place in places:
-        difference[place] = math.expm1(flat[place])
-    return result
