@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from nnlite.core.parameter import Parameter
-from nnlite.ops.moments import adam_step, running_mean, running_square
+from nnlite.ops.moments import adam_step, nadam_step, running_mean, running_square
 from nnlite.optimizers.base import Array, Optimizer
 from nnlite.optimizers.groups import Group, Options, Schedule
 
@@ -140,19 +140,12 @@ class NAdam(Optimizer):
     ) -> None:  # fmt: skip
         """One step along a mix of the gradient and the mean ahead."""
         (beta1, beta2), psi = betas, momentum_decay
-        running_mean(m, g, beta1, a)
-        running_square(v, g, beta2, a)
         mu, mu_next = _momentum(beta1, psi, k), _momentum(beta1, psi, k + 1)
         product = self._product(beta1, psi, k)
-        np.sqrt(v, out=a)
-        a *= 1 / math.sqrt(1 - beta2**k)
-        a += eps
-        np.multiply(g, lr * (1 - mu) / (1 - product), out=b)
-        b /= a
-        w -= b
-        np.multiply(m, lr * mu_next / (1 - product * mu_next), out=b)
-        b /= a
-        w -= b
+        nadam_step(
+            w, g, m, v, a, b, beta1, beta2, eps, 1 / math.sqrt(1 - beta2**k),
+            rate_g=lr * (1 - mu) / (1 - product), rate_m=lr * mu_next / (1 - product * mu_next),
+        )  # fmt: skip
 
     def _product(self, beta1: float, psi: float, k: int) -> float:
         """Πₖ; the last one is kept, so that each step adds one factor."""
@@ -212,17 +205,14 @@ class RAdam(Optimizer):
     ) -> None:  # fmt: skip
         """One step along m̂, rectified."""
         beta1, beta2 = betas
-        running_mean(m, g, beta1, a)
-        running_square(v, g, beta2, a)
         rho_inf = 2 / (1 - beta2) - 1
         rho = rho_inf - 2 * k * beta2**k / (1 - beta2**k)
         rate = lr / (1 - beta1**k)
-        if rho <= 5:
-            w -= np.multiply(m, rate, out=a)
+        if rho > 5:
+            r = math.sqrt((rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho))
+            rectified = rate * r * math.sqrt(1 - beta2**k)
+            adam_step(w, g, m, v, None, a, beta1, beta2, eps, rectified)
             return
-        r = math.sqrt((rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho))
-        np.sqrt(v, out=a)
-        a += eps
-        np.divide(m, a, out=a)
-        a *= rate * r * math.sqrt(1 - beta2**k)
-        w -= a
+        running_mean(m, g, beta1, a)
+        running_square(v, g, beta2, a)
+        w -= np.multiply(m, rate, out=a)

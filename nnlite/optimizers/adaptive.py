@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from nnlite.core.parameter import Parameter
-from nnlite.ops.moments import running_mean, running_square
+from nnlite.ops.moments import adadelta_step, adagrad_step, rms_step
 from nnlite.optimizers.base import Array, Optimizer
 from nnlite.optimizers.groups import Group, Options, Schedule
 
@@ -55,12 +55,7 @@ class Adagrad(Optimizer):
         self, w: Array, g: Array, s: Array, a: Array, lr: float, lr_decay: float, eps: float, k: int
     ) -> None:
         """One step, scaled by 1/√s."""
-        s += np.multiply(g, g, out=a)
-        np.sqrt(s, out=a)
-        a += eps
-        np.divide(g, a, out=a)
-        a *= lr / (1 + (k - 1) * lr_decay)
-        w -= a
+        adagrad_step(w, g, s, a, eps, lr / (1 + (k - 1) * lr_decay))
 
 
 class Adadelta(Optimizer):
@@ -103,12 +98,7 @@ class Adadelta(Optimizer):
         lr: float, rho: float, eps: float,
     ) -> None:  # fmt: skip
         """One step in the weights' own units."""
-        running_square(v, g, rho, a)
-        np.sqrt(np.add(u, eps, out=d), out=d)
-        d /= np.sqrt(np.add(v, eps, out=a), out=a)
-        d *= g
-        running_square(u, d, rho, a)
-        w -= np.multiply(d, lr, out=a)
+        adadelta_step(w, g, v, u, a, d, rho, eps, lr)
 
 
 class RMSprop(Optimizer):
@@ -160,20 +150,5 @@ class RMSprop(Optimizer):
         lr: float, alpha: float, eps: float, momentum: float,
     ) -> None:  # fmt: skip
         """One step, scaled by 1/√v."""
-        running_square(v, g, alpha, a)
-        if m is None:
-            np.sqrt(v, out=a)
-        else:
-            running_mean(m, g, alpha, a)
-            np.multiply(m, m, out=a)
-            np.subtract(v, a, out=a)
-            np.maximum(a, 0, out=a)  # rounding may leave a variance of zero just below it
-            np.sqrt(a, out=a)
-        a += eps
-        np.divide(g, a, out=a)
-        if b is not None:  # there is one even in a step for which a schedule gives momentum 0
-            b *= momentum
-            b += a
-            np.copyto(a, b)
-        a *= lr
-        w -= a
+        # with a schedule, b is there even in a step for which it gives momentum 0
+        rms_step(w, g, v, m, b, a, alpha, eps, momentum, lr)

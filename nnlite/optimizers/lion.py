@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
-import numpy as np
-
 from nnlite.core.parameter import Parameter
-from nnlite.ops.moments import running_mean
+from nnlite.ops.moments import lion_step
 from nnlite.optimizers.base import Array, Optimizer
 from nnlite.optimizers.groups import Group, Options, Schedule
 
@@ -50,10 +48,4 @@ class Lion(Optimizer):
     ) -> None:
         """One step of size lr along the sign."""
         beta1, beta2 = betas
-        np.subtract(g, m, out=a)
-        a *= 1 - beta1
-        a += m
-        np.sign(a, out=a)
-        a *= lr
-        w -= a
-        running_mean(m, g, beta2, a)
+        lion_step(w, g, m, a, beta1, beta2, lr)

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from nnlite.core.parameter import Parameter
+from nnlite.ops.moments import momentum_step
 from nnlite.optimizers.base import Array, Optimizer
 from nnlite.optimizers.groups import Group, Options, Schedule
 
@@ -62,15 +63,9 @@ class SGD(Optimizer):
         lr: float, momentum: float, dampening: float, nesterov: bool, k: int,
     ) -> None:  # fmt: skip
         """One step down the gradient."""
-        direction = g
-        if b is not None:  # there is one even in a step for which a schedule gives momentum 0
-            if k == 1:
-                np.copyto(b, g)
-            else:
-                b *= momentum
-                b += g if dampening == 0 else np.multiply(g, 1 - dampening, out=a)
-            direction = b
-            if nesterov:
-                np.multiply(b, momentum, out=a)
-                direction = np.add(a, g, out=a)
-        w -= np.multiply(direction, lr, out=a)
+        if b is None:
+            w -= np.multiply(g, lr, out=a)
+            return
+        # with a schedule, b is there even in a step for which it gives momentum 0
+        first = k == 1  # b, still 0, becomes g
+        momentum_step(w, g, b, a, momentum, 1.0 if first else 1 - dampening, nesterov, lr)
