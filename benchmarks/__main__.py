@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from benchmarks.report import duration, table
 from benchmarks.turns import Child, compare
 from benchmarks.workloads import Workload
 
-FRAMEWORKS = ("nnlite", "torch", "jax", "keras", "sklearn", "limit")
+BOTH = (turns.OURS, turns.COMPILED)
+FRAMEWORKS = (*BOTH, "torch", "jax", "keras", "sklearn", "limit")
 
 
 class Suite:
@@ -30,21 +31,22 @@ class Suite:
         self.rounds = rounds
         self.seconds = seconds
         self.results: dict[str, Any] = {}
+        self.curves: dict[str, dict[str, dict[int, float]]] = {}  # see report.draw_growth
 
     def _compare(
         self, mode: str, chosen: Sequence[Workload], frameworks: Sequence[str], losses: bool
-    ) -> dict[str, dict[str, float]]:
-        """Ratios by workload and framework; prints the table as it fills."""
+    ) -> dict[str, dict[str, turns.Result]]:
+        """By workload and framework; prints the table."""
         children = [Child(framework, mode) for framework in frameworks]
         for child in children:
             if child.absent:
                 print(f"({child.absent})")
         peers = [c.framework for c in children if c.framework != turns.OURS and not c.absent]
-        rows, ratios = [], {}
+        rows, results = [], {}
         for workload in chosen:
             found = compare(workload, children, self.rounds, self.seconds, losses)
-            row = {name: found[name].ratio for name in peers if not math.isnan(found[name].ratio)}
-            ratios[workload.name] = row
+            results[workload.name] = found
+            row = ratios(found)
             cells = [
                 f"{row[name]:.0%}" if name == "limit" else f"{row[name]:.2f} ×"
                 if name in row else "–"
@@ -54,7 +56,14 @@ class Suite:
         for child in children:
             child.close()
         print(table(["workload", "nnlite", *peers], rows))
-        return ratios
+        return results
+
+    def _ratios(
+        self, mode: str, chosen: Sequence[Workload], frameworks: Sequence[str], losses: bool
+    ) -> dict[str, dict[str, float]]:
+        """Times nnlite's, by workload and framework; prints the table."""
+        results = self._compare(mode, chosen, frameworks, losses)
+        return {name: ratios(found) for name, found in results.items()}
 
     def _peaks(self, workload: Workload, frameworks: Sequence[str]) -> None:
         """Peak memory of a process that trains the workload, by framework."""
@@ -69,41 +78,52 @@ class Suite:
     def steps(self) -> None:
         """Full training steps beside the peers."""
         chosen = [*workloads.TABLE, workloads.SGD]
-        ratios = self._compare("training", chosen, FRAMEWORKS, losses=True)
-        for peer in ("torch", "jax"):
-            over = [ratios[w.name][peer] for w in workloads.TABLE if peer in ratios[w.name]]
-            if over:
-                print(f"geometric mean over {peer}: {statistics.geometric_mean(over):.2f} ×")
-        self.results["steps"] = ratios
+        found = self._ratios("training", chosen, FRAMEWORKS, losses=True)
+        rows = [{turns.OURS: 1.0, **found[w.name]} for w in workloads.TABLE]
+        for peer in (turns.OURS, "torch", "jax"):
+            for ours in BOTH:
+                over = [row[peer] / row[ours] for row in rows if peer in row and ours in row]
+                if over and ours != peer:
+                    mean = statistics.geometric_mean(over)
+                    print(f"geometric mean of {ours} over {peer}: {mean:.2f} ×")
+        self.results["steps"] = found
 
     def sequences(self) -> None:
         """Training steps of recurrent layers and of an embedding."""
-        self.results["sequences"] = self._compare(
-            "training", workloads.SEQUENCES, ("nnlite", "torch"), losses=True
+        self.results["sequences"] = self._ratios(
+            "training", workloads.SEQUENCES, (*BOTH, "torch", "jax", "keras"), losses=True
         )
 
     def attention(self) -> None:
         """Training steps of a transformer layer."""
-        self.results["attention"] = self._compare(
-            "training", workloads.ATTENTION, ("nnlite", "torch"), losses=True
+        self.results["attention"] = self._ratios(
+            "training", workloads.ATTENTION, (*BOTH, "torch", "jax"), losses=True
         )
 
     def inference(self) -> None:
         """Latency at batch 1 and throughput at batch 1,024."""
         chosen = [workloads.LATENCY, workloads.THROUGHPUT]
-        self.results["inference"] = self._compare("inference", chosen, FRAMEWORKS, losses=False)
+        self.results["inference"] = self._ratios("inference", chosen, FRAMEWORKS, losses=False)
 
-    def scaling(self) -> None:
-        """Training steps over batch sizes, depths and widths."""
-        chosen = [*workloads.BATCHES, *workloads.DEPTHS, *workloads.WIDTHS]
-        self.results["scaling"] = self._compare(
-            "training", chosen, ("nnlite", "torch", "limit"), losses=False
-        )
+    def growth(self) -> None:
+        """Training steps of nets that grow: in width, batch size, depth and time steps."""
+        frameworks = (*BOTH, "torch", "jax", "limit")
+        self.results["growth"] = {}
+        for what, by_size in workloads.GROWTH.items():
+            print(f"\n{what} from {min(by_size)} to {max(by_size)}\n")
+            found = self._compare("training", [*by_size.values()], frameworks, losses=False)
+            curves: dict[str, dict[int, float]] = {name: {} for name in frameworks}
+            for size, workload in by_size.items():
+                for name, one in found[workload.name].items():
+                    if not one.absent:
+                        curves[name][size] = one.seconds
+            self.curves[what] = curves
+            self.results["growth"][what] = curves
 
     def convolutions(self) -> None:
         """Training steps of convolution nets, and their peak memory."""
-        frameworks = ("nnlite", "torch", "limit")
-        self.results["convolutions"] = self._compare(
+        frameworks = (*BOTH, "torch", "jax", "keras", "limit")
+        self.results["convolutions"] = self._ratios(
             "training", workloads.CONVOLUTIONS, frameworks, losses=True
         )
         for workload in workloads.CONVOLUTIONS:
@@ -120,6 +140,21 @@ class Suite:
         rows = [[name, duration(s), f"{ratio:.2f} ×"] for name, (s, ratio) in spirals.items()]
         print(table(["process start to trained spirals", "seconds", "times nnlite's"], rows))
         self.results["startup"] = {"imports": imports, "spirals": spirals}
+
+    def compile(self) -> None:
+        """The first step of a process: with nothing compiled yet, and with what is on disk."""
+        chosen = [
+            *[workloads.TABLE[1], workloads.TABLE[3], *workloads.SEQUENCES[:2]],
+            *[*workloads.ATTENTION, *workloads.CONVOLUTIONS],
+        ]
+        found = {workload.name: startup.first_steps(workload) for workload in chosen}
+        columns = [*found[chosen[0].name]]
+        rows = [
+            [name, *(duration(times[column]) if column in times else "–" for column in columns)]
+            for name, times in found.items()
+        ]
+        print(table(["first step", *columns], rows))
+        self.results["compile"] = found
 
     def memory(self) -> None:
         """Peak memory of a process that trains the digits-sized model."""
@@ -240,6 +275,15 @@ class Suite:
             print("  " + ", ".join(walk.files))
 
 
+def ratios(found: Mapping[str, turns.Result]) -> dict[str, float]:
+    """The peers' times in times nnlite's, of those that were measured."""
+    return {
+        name: one.ratio
+        for name, one in found.items()
+        if name != turns.OURS and not math.isnan(one.ratio)
+    }
+
+
 SECTIONS: dict[str, Callable[[Suite], None]] = {
     name: method
     for name, method in vars(Suite).items()
@@ -261,7 +305,7 @@ def main() -> None:
         "--threads", type=int, default=THREADS, help=f"with --against (default {THREADS})"
     )
     parser.add_argument("--json", metavar="FILE", help="write all figures there")
-    parser.add_argument("--chart", metavar="FILE", help="draw the steps (needs matplotlib)")
+    parser.add_argument("--chart", metavar="FILE", help="draw steps and growth (needs matplotlib)")
     options = parser.parse_args()
     unknown = set(options.sections) - set(SECTIONS)
     if unknown:
@@ -284,6 +328,10 @@ def main() -> None:
         report.write_json(options.json, suite.results)
     if options.chart and "steps" in suite.results:
         report.draw(options.chart, suite.results["steps"])
+    if options.chart and suite.curves:
+        chart = Path(options.chart)
+        path = chart.with_stem(f"{chart.stem}-growth") if "steps" in suite.results else chart
+        report.draw_growth(str(path), suite.curves)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.frameworks import THREADS
 
-PACKAGES = ("nnlite", "numpy", "torch", "jax", "keras", "scikit-learn")
+PACKAGES = ("nnlite", "numpy", "numba", "torch", "jax", "keras", "scikit-learn")
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -80,5 +80,32 @@ def draw(path: str, results: dict[str, dict[str, float]]) -> None:
     )  # fmt: skip
     axes.invert_yaxis()
     axes.legend()
+    figure.savefig(path)
+    plt.close(figure)
+
+
+def draw_growth(path: str, curves: dict[str, dict[str, dict[int, float]]]) -> None:
+    """A panel for each thing that grows: seconds per step over its size, a line per framework.
+
+    Args:
+        path: the picture's file.
+        curves: seconds by what grows, by framework and by size.
+    """
+    import matplotlib.pyplot as plt
+
+    figure, panels = plt.subplots(
+        1, len(curves), figsize=(4.5 * len(curves), 4), layout="constrained", squeeze=False
+    )
+    for axes, (what, lines) in zip(panels[0], curves.items(), strict=True):
+        for name, line in lines.items():
+            if line:
+                style = "--" if name == "limit" else "-"
+                axes.plot([*line], [s * 1e3 for s in line.values()], style, marker="o", label=name)
+        axes.set(xscale="log", yscale="log", xlabel=what, ylabel="ms per training step")
+        sizes = [*next(iter(lines.values()))]
+        axes.set_xticks(sizes, [str(size) for size in sizes])
+        axes.minorticks_off()
+        axes.grid(alpha=0.3)
+    panels[0][0].legend()
     figure.savefig(path)
     plt.close(figure)

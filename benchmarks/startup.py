@@ -6,11 +6,12 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 
 from benchmarks.frameworks import THREADS
-from benchmarks.turns import ROOT, Child
+from benchmarks.turns import COMPILED, OURS, ROOT, Child
 from benchmarks.workloads import Workload
 
 IMPORTS = {
@@ -21,16 +22,20 @@ IMPORTS = {
     "sklearn": "import sklearn.neural_network",
 }
 
-SPIRALS = {
-    "nnlite": """
+OUR_SPIRALS = """
 import nnlite as nn
+nn.set_engine("ENGINE")
 nn.seed(0)
 x, y = nn.data.spirals(600)
 model = nn.Sequential(nn.Linear(2, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 3))
 trainer = nn.Trainer(model, nn.CrossEntropyLoss(), nn.Adam(model.parameters(), lr=1e-2))
 trainer.fit(x, y, epochs=100, verbose=False)
 accuracy = (model.predict(x).argmax(1) == y).mean()
-""",
+"""
+
+SPIRALS = {
+    "nnlite": OUR_SPIRALS.replace("ENGINE", "numpy"),
+    "nnlite numba": "import numba" + OUR_SPIRALS.replace("ENGINE", "numba"),
     "torch": """
 import torch
 from torch import nn
@@ -98,3 +103,21 @@ def peak_memory(workload: Workload, frameworks: Sequence[str]) -> dict[str, int]
             peaks[framework] = child.ask("memory")["peak"]
         child.close()
     return peaks
+
+
+def first_steps(workload: Workload) -> dict[str, float]:
+    """Seconds of the first training step in a new process; Numba's import is a part of it.
+
+    The compiled engine's with an empty folder for its cache, in which it leaves what it compiles,
+    and once more with that; and a later step of each engine.
+    """
+    found: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for framework, state in ((OURS, ""), (COMPILED, ", cold"), (COMPILED, ", warm")):
+            child = Child(framework, "training", environment={"NUMBA_CACHE_DIR": folder})
+            if not child.absent:
+                child.ask(f"workload {workload.name}")
+                found[f"{framework}{state}"] = child.ask("first")["seconds"]
+                found[f"{framework}, later"] = child.fast_step(0.2)
+            child.close()
+    return found

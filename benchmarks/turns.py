@@ -13,14 +13,16 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from benchmarks.frameworks import THREADS
 from benchmarks.workloads import Workload
 
 ROOT = Path(__file__).parent.parent
-OURS = "nnlite"
+OURS, COMPILED = "nnlite", "nnlite numba"
 # How far the first ten losses may differ, relative. Keras and scikit-learn add Adam's ε before
 # the bias correction of v, not after, which shows in the fourth digit; other work shows in all.
 TOLERANCE = 5e-3
@@ -32,12 +34,18 @@ PAUSE = 0.1  # seconds
 
 
 class Child:
-    """One framework in its process, which runs the code in `root`."""
+    """One framework in its process, which runs the code in `root`; "nnlite numba" is an engine."""
 
     def __init__(
-        self, framework: str, mode: str, root: Path = ROOT, threads: int = THREADS
+        self,
+        framework: str,
+        mode: str,
+        root: Path = ROOT,
+        threads: int = THREADS,
+        environment: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.framework = framework
+        engine = framework.partition(" ")[2] or "numpy"
         limits = {f"{name}_NUM_THREADS": str(threads) for name in ("OMP", "OPENBLAS", "MKL")}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", framework, mode],
@@ -46,7 +54,7 @@ class Child:
             stderr=subprocess.DEVNULL,
             text=True,
             cwd=root,
-            env={**os.environ, **limits},
+            env={**os.environ, **limits, "NNLITE_ENGINE": engine, **environment},
         )
         first = self._answer()
         self.version = first.get("version", "")

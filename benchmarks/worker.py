@@ -1,7 +1,7 @@
 """A child process that holds one framework and one workload, and works when it is told to.
 
 Called as `python -m benchmarks.worker FRAMEWORK MODE`; reads a workload's name, then commands, a
-line each, and answers each with a line of JSON.
+line each, and answers each with a line of JSON. Behind nnlite's name may stand an engine's.
 """
 
 from __future__ import annotations
@@ -44,11 +44,12 @@ def main(framework: str, mode: str) -> None:
     """Answer commands until the input ends."""
     run: Callable[[], Any]
     try:
-        module = importlib.import_module(f"benchmarks.frameworks.{framework}")
+        name = framework.partition(" ")[0]
+        module = importlib.import_module(f"benchmarks.frameworks.{name}")
     except ImportError as error:
         answer({"absent": f"{framework} is not installed ({error.name})"})
         return
-    package = sys.modules.get("numpy" if framework == "limit" else framework)
+    package = sys.modules.get("numpy" if name == "limit" else name)
     answer({name: str(getattr(package, f"__{name}__", "")) for name in ("version", "file")})
     workload = None
     for line in sys.stdin:
@@ -60,6 +61,10 @@ def main(framework: str, mode: str) -> None:
                 answer({})
             elif command == "burst":
                 answer({"seconds": burst(run, float(argument))})
+            elif command == "first":
+                start = time.perf_counter()
+                run()
+                answer({"seconds": time.perf_counter() - start})
             elif command == "fast":
                 seconds, clock = argument.split()
                 answer({"seconds": fast_step(run, float(seconds), getattr(time, clock))})

@@ -122,9 +122,25 @@ SEQUENCES = [
 ]
 LATENCY = mlp("64-128-64-10", 1)
 THROUGHPUT = mlp("64-128-64-10", 1024)
-BATCHES = [mlp("64-128-64-10", batch) for batch in (1, 4, 16, 64, 256, 1024, 4096)]
-DEPTHS = [mlp("-".join(["64"] * (depth + 1)), 64) for depth in (1, 3, 10, 30, 100)]
-WIDTHS = [mlp(f"64-{width}-{width}-10", 64) for width in (16, 64, 256, 1024)]
+# what grows, and the workload by its size
+GROWTH = {
+    "width": {n: mlp(f"64-{n}-{n}-10", 64) for n in (64, 128, 256, 512, 1024, 2048, 4096)},
+    "batch": {n: mlp("64-128-64-10", n) for n in (1, 4, 16, 64, 256, 1024, 4096)},
+    "depth": {
+        n: mlp("-".join(["64"] * (n + 1)), 64)._replace(name=f"{n} layers of 64 adam b64")
+        for n in (2, 4, 8, 16, 32, 64)
+    },
+    "T": {
+        n: Workload(
+            f"lstm 32-128 t{n} last 10 adam b64",
+            (("lstm", 32, 128), ("last",), ("linear", 128, 10)),
+            (n, 32),
+            10,
+            64,
+        )
+        for n in (16, 32, 64, 128, 256, 512)
+    },
+}
 ATTENTION = [
     Workload(
         "transformer 128 4 heads 512 T64 adam b32",
@@ -140,7 +156,7 @@ ALL = {
     w.name: w
     for w in [
         *[*TABLE, SGD, *SEQUENCES, *ATTENTION, LATENCY, THROUGHPUT],
-        *[*BATCHES, *DEPTHS, *WIDTHS, *CONVOLUTIONS],
+        *[*CONVOLUTIONS, *(w for by_size in GROWTH.values() for w in by_size.values())],
     ]
 }
 

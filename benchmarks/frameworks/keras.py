@@ -12,7 +12,7 @@ os.environ["KERAS_BACKEND"] = "jax"
 import keras
 
 from benchmarks import workloads
-from benchmarks.frameworks import LEARNING_RATE, check_kinds
+from benchmarks.frameworks import LEARNING_RATE, MOMENTUM, check_kinds
 
 STEPS = 50  # batches of one call of fit
 BUILD: dict[str, Callable[..., Any]] = {
@@ -20,20 +20,30 @@ BUILD: dict[str, Callable[..., Any]] = {
     "relu": keras.layers.ReLU,
     "gelu": lambda: keras.layers.Activation("gelu"),
     "dropout": keras.layers.Dropout,
+    "conv": lambda i, o, k, s, p, g: keras.layers.Conv2D(o, k, s, "same", groups=g),
+    "maxpool": keras.layers.MaxPooling2D,
+    "batchnorm": lambda c: keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5),
+    "flatten": keras.layers.Flatten,
+    # no GRU: with nnlite's formula, it has a second bias
+    "lstm": lambda i, h: keras.layers.LSTM(h, return_sequences=True),
+    "last": lambda: keras.layers.Lambda(lambda x: x[:, -1]),
+    "embedding": keras.layers.Embedding,
 }
 OPTIMIZERS = {
     "adam": lambda: keras.optimizers.Adam(LEARNING_RATE, epsilon=1e-8),
     "adamw": lambda: keras.optimizers.AdamW(LEARNING_RATE, weight_decay=0.01, epsilon=1e-8),
     "sgd": lambda: keras.optimizers.SGD(LEARNING_RATE),
+    "sgd momentum": lambda: keras.optimizers.SGD(LEARNING_RATE, MOMENTUM),
 }
 
 
 def build(workload: workloads.Workload) -> Any:
     """The compiled model with the workload's weights."""
     check_kinds(workload, BUILD, OPTIMIZERS)
+    whole = workload.layers[0][0] == "embedding"
     model = keras.Sequential(
         [
-            keras.layers.Input(workload.x_shape),
+            keras.layers.Input(workload.x_shape, dtype="int32" if whole else "float32"),
             *(BUILD[kind](*sizes) for kind, *sizes in workload.layers),
         ]
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -11,6 +12,9 @@ import numpy as np
 import nnlite as nn
 from benchmarks import workloads
 from benchmarks.frameworks import LEARNING_RATE, MOMENTUM
+
+if os.environ.get("NNLITE_ENGINE") == "numba":
+    import numba  # noqa: F401  # without it NumPy would go on, under the other one's name
 
 BUILD: dict[str, Callable[..., Any]] = {
     "linear": nn.Linear,
