@@ -48,10 +48,13 @@ class Suite:
             results[workload.name] = found
             row = ratios(found)
             cells = [
-                f"{row[name]:.0%}" if name == "limit" else f"{row[name]:.2f} ×"
-                if name in row else "–"
+                "–"
+                if name not in row
+                else f"{row[name]:.0%}"
+                if name == "limit"
+                else f"{row[name]:.2f} ×"
                 for name in peers
-            ]  # fmt: skip
+            ]
             rows.append([workload.name, duration(found[turns.OURS].seconds), *cells])
         for child in children:
             child.close()
