@@ -17,6 +17,7 @@ from nnlite.ops import (
     features,
     moments,
     recurrence,
+    scatter,
     softmax,
     special,
     windows,
@@ -222,6 +223,11 @@ ROWS = {
         (*CONVOLVED[0][:2], None, CONVOLVED[0][4]),
     ],
     depthwise.weight_gradient: [(x, g, geometry) for x, _, _, g, geometry in CONVOLVED],
+    scatter.add_rows: [
+        (more.standard_normal((9, 4)), more.integers(0, 9, 50), more.standard_normal((50, 4))),
+        (more.standard_normal((9, 4)), np.arange(0), np.ones((0, 4))),
+        (np.zeros((3, 12)), np.array([2, 0, 2]), np.stack([ODD, ODD[::-1], np.roll(ODD, 1)])),
+    ],
     moments.adam_step: [
         (*vectors("", "", "", "+"), None, np.empty(1000), 0.9, 0.999, 1e-8, 1e-2),
         (*vectors("", "", "", "+", "+"), np.empty(1000), 0.9, 0.999, 1e-8, 1e-2),
@@ -255,7 +261,7 @@ BELOW = {  # tested in their own ways
 SUMS = {
     *(channels.sums_along, channels.scale_and_shift, channels.combine),
     *(depthwise.forward, depthwise.weight_gradient),
-    *(features.normalized, features.normalized_backward),
+    *(features.normalized, features.normalized_backward, scatter.add_rows),
 }
 # where the arrays to work in stand, which hold anything afterwards
 SCRATCH = {
@@ -313,6 +319,12 @@ def flat(value):
     if isinstance(value, list | tuple):
         return [part for each in value for part in flat(each)]
     return [value] if isinstance(value, np.ndarray | np.generic | float | int) else []
+
+
+def test_rows_are_never_added_outside_of_the_array(compiled):
+    for place in (3, -4):
+        with pytest.raises(IndexError):
+            scatter.add_rows(np.zeros((3, 2), np.float32), np.array([place]), np.ones((1, 2), "f"))
 
 
 # -- attention -------------------------------------------------------------------------------------

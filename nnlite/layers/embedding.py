@@ -8,6 +8,7 @@ from nnlite.core.parameter import Parameter
 from nnlite.core.random import Rng
 from nnlite.initializers import Initializer, Normal, first_values
 from nnlite.layers.base import Layer
+from nnlite.ops.scatter import add_rows
 
 
 class Embedding(Layer):
@@ -83,19 +84,10 @@ class Embedding(Layer):
         return y
 
     def backward(self, grad_output: np.ndarray) -> None:
-        """Add each vector's gradient to its token's row.
-
-        Sorted by token, the gradients of one row stand together, and `reduceat` sums each such
-        group; `np.add.at` takes several times as long.
-        """
         (x,) = self.saved()
         self.check_grad_output(grad_output, (*x.shape, self.embedding_dim))
-        order = x.ravel().argsort(kind="stable")
-        tokens = x.ravel()[order]
-        d_rows = grad_output.reshape(-1, self.embedding_dim)[order]
+        tokens, d_rows = x.ravel(), grad_output.reshape(-1, self.embedding_dim)
         if self.padding_idx is not None:
             kept = tokens != self.padding_idx
             tokens, d_rows = tokens[kept], d_rows[kept]
-        if tokens.size:
-            first = np.flatnonzero(np.diff(tokens, prepend=-1))  # where each group begins
-            self.weight.grad[tokens[first]] += np.add.reduceat(d_rows, first)
+        add_rows(self.weight.grad, tokens, d_rows)  # each to its token's row

@@ -1,0 +1,30 @@
+"""Sums of rows that belong to one place, one row after another."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nnlite.ops import scatter as definitions
+from nnlite.ops.compiled.kernel import fits, kernel, plain
+
+
+def add_rows(total: np.ndarray, places: np.ndarray, rows: np.ndarray) -> None:
+    if _fits(total, places, rows):
+        _add_rows(total, places, rows)
+    else:
+        plain(definitions.add_rows)(total, places, rows)
+
+
+def _fits(total: np.ndarray, places: np.ndarray, rows: np.ndarray) -> bool:
+    """Whether they are contiguous, and all places in the array: the kernel would write anywhere."""
+    if places.dtype.char != "l" or not places.flags.c_contiguous or not fits(total, rows):
+        return False
+    return places.size > 0 and places.min() >= 0 and places.max() < len(total)
+
+
+@kernel
+def _add_rows(total, places, rows):
+    for n in range(len(places)):
+        row, place = rows[n], total[places[n]]
+        for j in range(row.size):
+            place[j] += row[j]
