@@ -98,6 +98,8 @@ def test_recurrent_layers_go_back_step_by_step(cell):
         np.testing.assert_array_equal(after.incoming.array, before.result.array)
     given = cell(3, 4, return_state=True)
     given.load_state_dict(model[0].state_dict())
+    step_by_step = given.backward_step  # as under the trace; a compiled pass rounds otherwise
+    given.backward_step = lambda t, d_states, run: step_by_step(t, d_states, run)
     state = np.zeros((1, 2, 4), np.float32)
     given.forward(x, (state, state) if cell is nn.LSTM else state)
     d_y = np.zeros((2, 5, 4), np.float32)
