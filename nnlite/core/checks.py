@@ -211,11 +211,14 @@ def check_file(name: str, path: str | os.PathLike[str]) -> Path:
     """The path of a file that is there.
 
     Raises:
-        FileNotFoundError: when there is no such file.
+        FileNotFoundError: when there is no such file, or when it is a pipe or a device, which
+            might be read for ever.
     """
     file = Path(path)
     if not file.is_file():
         what = "is a folder, no file" if file.is_dir() else "is not there"
+        if file.exists() and not file.is_dir():
+            what = "is not a regular file; copy what it gives into one"
         raise FileNotFoundError(f"{name}: the file {file} {what}")
     return file
 

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from nnlite.core.foreign import as_array
 from nnlite.core.kinds import REFUSED, DType
+from nnlite.core.room import is_blank, one_for_all, take_room
 
 DTYPE = DType()
 
@@ -27,6 +28,9 @@ def own_array(owner: str, data: ArrayLike, dtype: DTypeLike | None = None) -> np
         dtype = np.float32 if array.dtype.kind == "f" else array.dtype
     elif DTYPE.take(dtype) is REFUSED:
         raise DTYPE.refusal(f"{owner}: dtype", dtype)
+    take_room(array.shape)
+    if is_blank():
+        return one_for_all(array.shape, dtype)
     try:
         with np.errstate(over="raise", invalid="raise"):
             return np.array(array, dtype=dtype, order="C")
@@ -124,6 +128,10 @@ class _Owned:
         if self._data.dtype.kind == "f":
             self._data = self._data.astype(dtype)
 
+    def adopt(self, values: np.ndarray) -> None:
+        """Make this array the values, in place of first values that were not drawn (for files)."""
+        self._data = values
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}(shape {self.shape}, {self.dtype})"
 
@@ -154,7 +162,8 @@ class Parameter(_Owned):
 
     def __init__(self, data: ArrayLike, dtype: DTypeLike | None = None) -> None:
         super().__init__(data, dtype)
-        self._grad = np.zeros_like(self._data)
+        # not zeros_like: the memory of zeros is not touched before somebody writes
+        self._grad = one_for_all(self.shape, self.dtype) if is_blank() else self._zeros()
         self._cleared = True  # the gradient is zero, whatever stands in its memory
         self._trainable = True
         self._owner: Owner | None = None
@@ -249,6 +258,15 @@ class Parameter(_Owned):
         """Give floating `data` and `grad` another dtype, in memory of their own."""
         super().cast(dtype)
         self._grad = self.grad.astype(self._data.dtype)
+
+    def adopt(self, values: np.ndarray) -> None:
+        """Make this array the values, in place of first values that were not drawn (for files)."""
+        super().adopt(values)
+        self._grad = self._zeros()
+        self._cleared = True
+
+    def _zeros(self) -> np.ndarray:
+        return np.zeros(self.shape, self.dtype)
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy (deepcopy, pickle) has memory of its own and belongs to no optimizer yet."""

@@ -288,6 +288,15 @@ class Layer(Node, Slot, Constructed):
         for layer in self.named_layers().values():
             layer.carried = None
 
+    def check_carried(self, carried: Any) -> None:
+        """Refuse a state, from a file, that this layer could not go on from.
+
+        Raises:
+            ValueError: when it is not one of this layer; one of a user's may carry anything.
+        """
+        if type(self).__module__.startswith("nnlite.") and not self.stateful:
+            raise ValueError(f"{self!r} carries no state from batch to batch")
+
     def __getstate__(self) -> dict[str, Any]:
         """A copy has the mode, and carries the state, that the running thread sees.
 

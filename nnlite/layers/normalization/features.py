@@ -27,7 +27,7 @@ class FeatureNorm(Layer):
         self.num_features = num_features
         self.eps = eps
         self.affine = affine
-        self.weight = Parameter(np.ones(num_features)) if affine else None
+        self.weight = Parameter(np.broadcast_to(1.0, num_features)) if affine else None
 
     def centred(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """c, given x; and dL/dx, given dL/dc; a new array, or `out`, or x itself if c is x."""
@@ -91,7 +91,7 @@ class LayerNorm(FeatureNorm):
 
     def __init__(self, num_features: int, eps: float = 1e-5, affine: bool = True) -> None:
         super().__init__(num_features, eps, affine)
-        self.bias = Parameter(np.zeros(num_features)) if affine else None
+        self.bias = Parameter(np.broadcast_to(0.0, num_features)) if affine else None
 
     @property
     def equations(self) -> dict[str, str]:  # type: ignore[override]
