@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from nnlite.core.arguments import check_constructor, checked
+from nnlite.core.forms import ANYTHING, Table, check_form
 from nnlite.core.kinds import shown
 from nnlite.core.random import Rng, scope
 
@@ -149,12 +150,17 @@ def check_remembered(owner: object, state: Mapping[str, Any]) -> None:
     file's author choose where the script writes.
 
     Raises:
-        ValueError: names the entry that is a constructor argument, or part of the class, or of
-            another kind than what is remembered now.
+        ValueError, TypeError: names the entry that is a constructor argument, or part of the
+            class, or of another form than the class's `remembers` says or, where it says nothing,
+            of another kind than what is remembered now.
     """
     cls: Any = type(owner)
     given = {parameter.name for parameter in signature(cls)}
+    check_form(f"{owner!r}: the state", dict(state), Table(ANYTHING))
     for name, value in state.items():
+        if name in cls.remembers:
+            check_form(f"{owner!r}: the state's {name!r}", value, cls.remembers[name])
+            continue
         if name in given or hasattr(cls, name):
             raise ValueError(f"{owner!r}: a state must not hold {name!r}, which is not remembered")
         own = vars(owner).get(name)
@@ -162,6 +168,8 @@ def check_remembered(owner: object, state: Mapping[str, Any]) -> None:
             raise ValueError(
                 f"{owner!r}: the state's {name!r} is a {_kind(value)} instead of a {_kind(own)}"
             )
+        if own is None and cls.__module__.startswith("nnlite."):
+            raise ValueError(f"{owner!r}: a state must not hold {name!r}, which is not remembered")
 
 
 def _kind(value: object) -> str:

@@ -98,7 +98,7 @@ class Plain(Kind):
     """
 
     def __init__(self, arrays: bool = False) -> None:
-        self.leaves = (int, float, str, type(None), *((np.ndarray, np.number) if arrays else ()))
+        self.leaves = (int, float, str, type(None), *((np.ndarray, np.generic) if arrays else ()))
 
     def take(self, value: Any) -> Any:  # noqa: D102
         inside: list[Any] = []
@@ -154,7 +154,7 @@ def check_form(place: str, value: Any, form: Any) -> None:
             raise TypeError(f"{place} must be a list, got {_short(value)}")
         for index, item in enumerate(value):
             check_form(f"{place}[{index}]", item, form[0])
-    elif not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
+    elif not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
         raise TypeError(f"{place} must be a dictionary with names, got {_short(value)}")
     elif isinstance(form, Table):
         for name, item in value.items():

@@ -166,7 +166,7 @@ def _build_object(tree: dict[str, Any], classes: dict[str, type]) -> Any:
 
 def _build_part(name: Any = None, dtype: Any = None, shape: Any = None) -> Parameter | Buffer:
     """A parameter or buffer that was an argument."""
-    parts = {"Parameter": Parameter, "Buffer": Buffer}
+    parts: dict[str, type[Parameter | Buffer]] = {"Parameter": Parameter, "Buffer": Buffer}
     if not isinstance(name, str) or name not in parts:
         raise ValueError(f"a part must be one of {', '.join(parts)}, got {shown(name)}")
     check_form(f"{name}: shape", shape, [COUNT])

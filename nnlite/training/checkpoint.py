@@ -10,10 +10,13 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from nnlite.core.forms import ANYTHING, STRING, Plain, Real, Table, check_form
+from nnlite.core.kinds import Either, Nothing
 from nnlite.files import archive
 from nnlite.files.archive import CheckpointError
 from nnlite.files.atomic import PathLike, keep_previous
 from nnlite.files.model import (
+    MODEL,
     check_generator,
     check_model_state,
     model_state,
@@ -23,6 +26,18 @@ from nnlite.optimizers.base import Optimizer
 from nnlite.training.state import RunState, Training
 
 KIND = "checkpoint"
+CHECKPOINT = {
+    "model": MODEL,
+    "optimizer": {
+        "class": STRING,
+        "state": ANYTHING,  # see Optimizer
+        "groups": [Table(Plain())],
+        "current_lr": Real(0),
+        "grad_norm": Either([Real(0), Nothing()]),
+    },
+    "trainer": ANYTHING,  # see RunState
+    "call": ANYTHING,
+}
 
 
 def capture(trainer: Training) -> dict[str, Any]:
@@ -59,13 +74,14 @@ def read(path: PathLike, trainer: Training) -> dict[str, Any]:
         _check(trainer, state)
     except Exception as error:
         raise CheckpointError(
-            f"{os.fspath(path)} does not fit this trainer: {error or type(error).__name__}"
+            f"{os.fspath(path)} does not fit this trainer: {archive.reason(error)}"
         ) from error
     return state
 
 
 def _check(trainer: Training, state: dict[str, Any]) -> None:
     """Look at all that `restore` will use, so that it cannot fail halfway."""
+    check_form("checkpoint", state, CHECKPOINT)
     check_model_state(trainer.model, state["model"])
     _check_optimizer(trainer.optimizer, state["optimizer"])
     run = RunState.from_state(state)
@@ -105,17 +121,12 @@ def _check_optimizer(optimizer: Optimizer, state: dict[str, Any]) -> None:
     if len(state["groups"]) != len(optimizer.groups):
         raise ValueError(f"{len(state['groups'])} groups of options for {len(optimizer.groups)}")
     for group, options in zip(optimizer.groups, state["groups"], strict=True):
-        if not options.keys() <= group.keys():
-            raise ValueError(f"unknown options {sorted(options.keys() - group.keys())}")
-    for name, kinds in (("current_lr", int | float), ("grad_norm", int | float | None)):
-        if not isinstance(state[name], kinds):
-            raise TypeError(f"{name} is {state[name]!r}, not a number")
+        optimizer.checked_options(group, options)
     optimizer.check_state_dict(state["state"])
 
 
 def _restore_optimizer(optimizer: Optimizer, state: dict[str, Any]) -> None:
     optimizer.load_state_dict(state["state"])
     for group, options in zip(optimizer.groups, state["groups"], strict=True):
-        # a schedule is the script's, and finds its place by the number of steps
-        group.update({name: v for name, v in options.items() if not callable(group[name])})
+        group.update(optimizer.checked_options(group, options))
     optimizer.current_lr, optimizer.grad_norm = state["current_lr"], state["grad_norm"]

@@ -51,7 +51,9 @@ class History(Mapping[str, list[Any]]):
 
     def __repr__(self) -> str:
         """A table of all that is a single number."""
-        names = [n for n, values in self._columns.items() if isinstance(values[0], float)]
+        names = [
+            n for n, values in self._columns.items() if all(isinstance(v, float) for v in values)
+        ]
         if not names:
             return "History(no epochs)"
         rows = [["epoch", *names]]

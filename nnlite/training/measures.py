@@ -8,8 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from nnlite.core.forms import ANYTHING, REAL, SUM, Table, check_form
 from nnlite.losses.base import Loss
 from nnlite.metrics import Metric
+
+FORM = {"total": REAL, "weight": SUM, "metrics": Table(ANYTHING)}
 
 
 class Measures:
@@ -68,11 +71,9 @@ class Measures:
         """Refuse what `load_state_dict` cannot take over.
 
         Raises:
-            KeyError, TypeError, ValueError: when something is missing, or of another kind.
+            TypeError, ValueError: when something is missing, or of another kind.
         """
-        for name in ("total", "weight"):
-            if not isinstance(state[name], float):
-                raise TypeError(f"measures: {name} is {state[name]!r}, not a float")
+        check_form("measures", state, FORM)
         names = [metric.name for metric in self.metrics]
         if list(state["metrics"]) != names:
             raise ValueError(f"it holds the metrics {list(state['metrics'])}, not {names}")

@@ -190,7 +190,7 @@ class Trainer(Constructed):
         rng = copy.deepcopy(self.rng)
         if saved.resumed:
             saved.check_repeats(settings, told.by_name)
-            told.check_state_dict(saved.callback_states)
+            told.check_state_dict(saved.callback_states, saved.required, self.model)
             rng.bit_generator.state = saved.rng_begin
         rng_begin = rng.bit_generator.state
         if isinstance(train, ArrayDataset):

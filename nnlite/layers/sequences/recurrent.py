@@ -257,15 +257,14 @@ class Recurrent(Composite):
         """Each of its states (H, N), with as many sequences."""
         super().check_carried(carried)
         floats = isinstance(carried, tuple) and all(
-            isinstance(state, np.ndarray) and state.dtype == self.weight_hh.dtype
-            for state in carried
+            isinstance(state, np.ndarray) and state.dtype.kind == "f" for state in carried
         )
         shapes = [state.shape for state in carried] if floats else []
         expected = [(self.hidden_size, *shapes[0][1:2])] * self.state_count if shapes else []
         if not shapes or shapes != expected or len(expected[0]) != 2:
             raise ValueError(
                 f"{self!r}: it carries {self.state_count} arrays ({self.hidden_size}, N) of "
-                f"{self.weight_hh.dtype} from batch to batch, got {shown(carried)}"
+                f"floats from batch to batch, got {shown(carried)}"
             )
 
     def _output(self, x: np.ndarray | Padded, run: Run) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nnlite.files.atomic import PathLike
+from nnlite.layers.base import Layer
 from nnlite.training.callbacks.base import Callback
 from nnlite.training.callbacks.monitor import Monitor
 from nnlite.training.callbacks.saving import Checkpoint
@@ -120,15 +121,25 @@ class CallbackList:
                 states[name] = callback.state_dict()
         return states
 
-    def check_state_dict(self, states: Mapping[str, dict[str, Any]]) -> None:
+    def check_state_dict(
+        self, states: Mapping[str, dict[str, Any]], required: Sequence[str], model: Layer
+    ) -> None:
         """Refuse what one of them must not take over.
 
+        Args:
+            states: by name, from a file.
+            required: those without which the run in the file cannot go on.
+            model: what is trained.
+
         Raises:
-            ValueError: names the callback, and the entry of its state.
+            ValueError, TypeError: names the callback, and the entry of its state.
         """
         for name, callback in self.by_name.items():
             if name in states:
                 callback.check_state_dict(states[name])
+                callback.check_fits(states[name], model)
+            elif name in required and callback.state_dict():
+                raise ValueError(f"fit: the file does not hold what {callback!r} remembers")
 
     def load_state_dict(self, states: dict[str, dict[str, Any]]) -> None:
         """Give each of them what it remembers."""

@@ -53,7 +53,7 @@ class CSVLogger(_Logger):
 
     def text(self, history: History) -> str:
         """Epochs, 1 first, and the numbers, all digits."""
-        names = [name for name, values in history.items() if isinstance(values[0], float)]
+        names = [n for n, values in history.items() if all(isinstance(v, float) for v in values)]
         table = io.StringIO()
         writer = csv.writer(table, lineterminator="\n")
         writer.writerow(["epoch", *names])

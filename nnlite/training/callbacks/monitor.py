@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from nnlite.core.checks import warn
+from nnlite.core.forms import COUNT, REAL_OR_NONE, Arrays
+from nnlite.core.kinds import Either, Nothing
+from nnlite.files.model import misfits
+from nnlite.layers.base import Layer
+from nnlite.layers.structure import arrays
 from nnlite.training.callbacks.base import Callback
 from nnlite.training.state import Training
 
@@ -22,6 +28,7 @@ class Monitor(Callback):
     """
 
     _warned: bool = False
+    remembers: ClassVar[Mapping[str, Any]] = {"best": REAL_OR_NONE}
 
     def __init__(self, monitor: str, mode: Mode, min_delta: float) -> None:
         self.monitor = monitor
@@ -89,6 +96,11 @@ class EarlyStopping(Monitor):
     """
 
     required: ClassVar[bool] = True
+    remembers: ClassVar = {
+        **Monitor.remembers,
+        "wait": COUNT,
+        "best_weights": Either([Arrays(), Nothing()]),
+    }
 
     def __init__(
         self,
@@ -103,6 +115,13 @@ class EarlyStopping(Monitor):
         self.baseline = baseline
         self.wait = 0
         self.best_weights: dict[str, Any] | None = None
+
+    def check_fits(self, state: dict[str, Any], model: Layer) -> None:
+        """Best weights of another model cannot be put back."""
+        best = state["best_weights"]
+        problems = [] if best is None else misfits(arrays(model), best)
+        if problems:
+            raise ValueError(f"{self!r}: the best weights are of another model: {problems[0]}")
 
     def on_fit_begin(self, trainer: Training) -> None:
         """Nothing is best yet."""
@@ -153,6 +172,7 @@ class ReduceLROnPlateau(Monitor):
     """
 
     required: ClassVar[bool] = True
+    remembers: ClassVar = {**Monitor.remembers, "wait": COUNT, "cooling": COUNT}
 
     def __init__(
         self,
