@@ -43,6 +43,7 @@ MEMORY = {b"[": 144, b"{": 144, b":": 120, b",": 48}
 SPARE = 1 << 25
 MOST_AXES = 64  # of an array of NumPy
 BLOCK = 1 << 20
+LONGEST = 2000  # characters of an error
 DAMAGED = "it is no file of nnlite, or it is damaged or cut off; take an older copy"
 
 
@@ -120,7 +121,8 @@ def reason(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return f"there is not enough memory for it; {error}"
     ours = type(error) in (ValueError, TypeError, RuntimeError) and str(error)
-    return str(error) if ours else f"{DAMAGED} ({type(error).__name__})"
+    text = str(error) if ours else f"{DAMAGED} ({type(error).__name__})"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def _read(file: IO[bytes]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -123,7 +123,7 @@ def tie(owner: Node, groups: list[list[str]]) -> None:
             one of another shape, stands there.
     """
     found = {place.path: place for place in places(owner) if not isinstance(place.part, Node)}
-    for first, *others in groups:
+    for first, *others in filter(None, groups):
         for path in others:
             if path not in found or first not in found or isinstance(found[path].home, tuple):
                 raise ValueError(f"{path} cannot be tied to {first}")
