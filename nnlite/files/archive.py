@@ -23,7 +23,7 @@ from typing import IO, Any
 import numpy as np
 
 from nnlite.core.checks import check_file, no_place
-from nnlite.core.forms import ANYTHING, STRING, Table, check_form
+from nnlite.core.forms import ANYTHING, COUNT, STRING, Table, check_form
 from nnlite.files.atomic import PathLike, atomic_write
 from nnlite.files.tree import decode, encode
 
@@ -32,7 +32,7 @@ VERSION = 1
 LARGEST_HEADER = 1 << 26  # 64 MB; the longest history is a few
 HEADER = {
     "format": STRING,
-    "version": ANYTHING,
+    "version": COUNT,
     "kind": STRING,
     "arrays": Table(ANYTHING),
     "content": ANYTHING,

@@ -132,6 +132,15 @@ def _single_threaded_blas(wanted: bool) -> Iterator[tuple[int, bool]]:
             _busy.release()
 
 
+def blas_threads() -> int | None:
+    """How many threads a product of matrices may take; None where OpenBLAS is not NumPy's."""
+    functions = thread_functions()
+    if functions is None:
+        return None
+    with _switch:
+        return _count if _busy.locked() else functions[0]()
+
+
 Outcome = tuple[Any, BaseException | None]
 
 

@@ -486,9 +486,9 @@ class Trainer(Constructed):
         """What two runs must have in common to be the same: compare them with `==`.
 
         Returns:
-            `seed` (of `nn.seed`, when the trainer was made), versions, `blas`, `cores`, `threads`,
-            completed `steps`, and SHA-256 hashes of the weights and of the order in which all
-            epochs so far took the rows.
+            `seed` (of `nn.seed`, when the trainer was made), versions, `blas`, `simd`, `cores`,
+            `threads`, `blas_threads`, completed `steps`, and SHA-256 hashes of the weights and of
+            the order in which all epochs so far took the rows.
         """
         return {
             "seed": self.run.seed,
