@@ -3,7 +3,9 @@
 A file says what a model is built from, in a few words, and then holds its values. Whoever wrote
 the words may ask for layers that fill any memory: so what is built is counted, and refused when
 it is more than the file has values for. And since the values come from the file, the layers of
-nnlite draw none: until then, each of their arrays is one number that stands in all places.
+nnlite draw none: until then, each of their arrays is one number that stands in all places. (Where
+first values are constant, layers give `np.broadcast_to(1.0, shape)` for the same reason: it takes
+no memory before they are counted.)
 """
 
 from __future__ import annotations

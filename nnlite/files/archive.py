@@ -120,6 +120,8 @@ def reason(error: Exception) -> str:
         return "it is nested too deep (recursion); take an older copy"
     if isinstance(error, MemoryError):
         return f"there is not enough memory for it; {error}"
+    if isinstance(error, OSError):
+        return f"the disk gave: {error.strerror or error}"
     ours = type(error) in (ValueError, TypeError, RuntimeError) and str(error)
     text = str(error) if ours else f"{DAMAGED} ({type(error).__name__})"
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"

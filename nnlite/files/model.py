@@ -67,9 +67,13 @@ def load_model(path: PathLike, custom_layers: Iterable[type] = ()) -> Layer:
         custom_layers: the classes of your own that the model is made of, initializers too
             (default: none). Nothing else is ever built or run.
 
+    The model takes the memory of what the file holds, whatever the file asks for; only what a
+    class of your own makes of its arguments by itself is not bounded.
+
     Raises:
         FileNotFoundError: when there is no such file.
-        CheckpointError: when it is damaged, or its layers cannot be built.
+        CheckpointError: when it is damaged, or its layers cannot be built, or are larger than
+            what it holds.
     """
     classes = known_classes(custom_layers)
     content = archive.read(path, "model")

@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from nnlite.core.forms import ANYTHING, STRING, Plain, Real, Table, check_form
-from nnlite.core.kinds import Either, Nothing
+from nnlite.core.forms import ANYTHING, REAL, STRING, Real, Table, check_form
+from nnlite.core.kinds import Either, Flag, Nothing
 from nnlite.files import archive
 from nnlite.files.archive import CheckpointError
 from nnlite.files.atomic import PathLike, keep_previous
@@ -31,7 +31,7 @@ CHECKPOINT = {
     "optimizer": {
         "class": STRING,
         "state": ANYTHING,  # see Optimizer
-        "groups": [Table(Plain())],
+        "groups": [Table(Either([REAL, Flag()]))],
         "current_lr": Real(0),
         "grad_norm": Either([Real(0), Nothing()]),
     },
