@@ -259,7 +259,7 @@ class Deep(nn.Layer):
 
 
 def thing(kind, *starred, **arguments):
-    return {"object": kind, "arguments": arguments, "starred": starred}
+    return {"object": kind, "arguments": arguments, "starred": list(starred)}
 
 
 LONG = 2**31 - 1
@@ -289,8 +289,9 @@ def test_a_small_file_builds_no_large_model(architecture, tmp_path):
     path = tmp_path / "model.npz"
     nn.save_model(nn.Linear(3, 2), path)
     rewritten(path, lambda h: h["content"].update(architecture=tree.encode(architecture, "", {})))
+    too_large = r"num_layers must|larger than|more layers|far more than"
     tracemalloc.start()
-    with pytest.raises(nn.CheckpointError, match=r"must be|larger than|more layers|far more than"):
+    with pytest.raises(nn.CheckpointError, match=too_large):
         nn.load_model(path, [Deep])
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
