@@ -118,6 +118,26 @@ def test_every_layer_of_a_stack_goes_back_through_time():
     assert len({step.place for step in steps}) == 4
 
 
+def test_every_array_of_a_tuple_is_shown():
+    inputs = nn.Sequential(nn.Embedding(9, 2), nn.MeanOverTime())
+    model = nn.Sequential(nn.Parallel(nn.Linear(3, 2), inputs), nn.Join(), nn.Linear(4, 2))
+    trace = nn.trace(model, nn.CrossEntropyLoss(), (X, np.array([[1, 2], [3, 4]])), Y)
+    join = next(step for step in trace.forward if step.layer == "Join()")
+    assert [value.name for value in join.inputs] == ["x₁", "x₂"]
+    np.testing.assert_array_equal(
+        np.concatenate([value.array for value in join.inputs], axis=1), join.result.array
+    )
+    assert "x₁ (2, 2), x₂ (2, 2)" in join.shapes
+    back = next(step for step in trace if step.layer == "Join()")
+    assert [value.name for value in back.results] == ["dL/dx₁", "dL/dx₂"]
+    assert "dL/dx₂ (2, 2): norm" in str(trace)
+    assert trace.to_markdown().count("pass the gradient upstream | dL/dxᵢ = Gᵢ") == 2
+    parallel = next(step for step in trace if step.layer == "Parallel")
+    assert [value.name for value in parallel.results] == ["dL/dx₁"]  # words have no gradient
+    data = json.loads(trace.to_json())["steps"]
+    assert [value["name"] for value in data[list(trace).index(back)]["more"]] == ["dL/dx₂"]
+
+
 def test_formulas_have_the_shapes_filled_in():
     trace = nn.trace(mlp(), nn.CrossEntropyLoss(), X, Y)
     assert trace.forward[0].shapes == "y (2, 4) = x (2, 3) W (3, 4) + b (4,)"

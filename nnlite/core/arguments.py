@@ -184,6 +184,7 @@ RANGES: dict[str, Range | Kind] = {
     "weight_init": INITIALIZER,
     "bias_init": INITIALIZER,
     "dtype": DType(),
+    "summary.dtype": Either([DType(), Several(DType())]),  # one for each input
     "path": Place(),
     "resume": Place(),
 }
