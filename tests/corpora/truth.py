@@ -16,6 +16,9 @@ LOSS_STEP = float(np.finfo(float).eps) ** 0.2  # a loss returns a float
 # (−25 f(0) + 48 f(h) − 36 f(2h) + 16 f(3h) − 3 f(4h)) / 12h = f′(0) + O(h⁴)
 STENCIL = np.array([-25, 48, -36, 16, -3], LONG) / 12
 
+TOLERANCE = 1e-8  # of errors: right gradients are at 1e-9 and below, and float32 is at 6e-8
+LOSS_TOLERANCE = 1e-6
+
 
 def long(values):
     values = np.asarray(values)
@@ -29,7 +32,7 @@ def slope(function, place, direction, step):
 
 
 def directions(place, rng, most=60):
-    """Unit steps in the array's own scale: the values one by one, all together, at random."""
+    """Steps in the array's own scale: single values, all together, at random."""
     size = np.abs(place)
     scale = np.where(size > 0, size, size[size > 0].mean() if size.any() else 1).astype(LONG)
     for index in rng.permutation(place.size)[:most]:
@@ -41,38 +44,63 @@ def directions(place, rng, most=60):
         yield rng.choice([-1, 1], place.shape) * scale
 
 
-def worst_error(function, place, gradient, rng, step=STEP):
-    """By how much ⟨gradient, v⟩ leaves the range between the slopes, relative to the largest."""
+def worst_error(function, place, gradient, along, step=STEP):
+    """By how much ⟨gradient, v⟩ leaves the range between the slopes, and the largest slope."""
     errors, slopes = [], []
     with np.errstate(all="ignore"):
-        for v in directions(place, rng):
+        for v in along:
             claimed = (gradient.astype(LONG) * v).sum()
             right, left = slope(function, place, v, step), slope(function, place, v, -step)
             errors.append(max(claimed - max(left, right), min(left, right) - claimed, 0))
             slopes += [abs(left), abs(right), abs(claimed)]
-    largest = max(slopes)
-    return float(max(errors) / largest) if largest else 0.0
+    return float(max(errors)), float(max(slopes))
 
 
-def gradients(layer, x, seed=11):
-    """y, R, and the gradients by name that one backward of ⟨R, y⟩ gives (in float64)."""
+def relative(errors):
+    """{name: (error, slope)} to shares of each one's slope (of the largest where it is 1e-12)."""
+    largest = max((size for _, size in errors.values()), default=0) or 1.0
+    return {
+        name: error / (size if size > 1e-12 * largest else largest)
+        for name, (error, size) in errors.items()
+    }
+
+
+def gradients(layer, x, r):
+    """The gradients by name that one backward of ⟨R, y⟩ gives (in float64)."""
     layer = copy.deepcopy(layer)
     layer.zero_grad()
-    y = layer.forward(x.copy())
-    r = np.random.default_rng(seed).standard_normal(y.shape)
+    layer.forward(x.copy())
     d_x = layer.backward(r.copy())
     found = {name: p.grad.copy() for name, p in layer.named_parameters().items()}
     if x.dtype.kind == "f":
         found["x"] = d_x
-    return r, found
+    return found
 
 
-def layer_errors(layer, x):
-    """The worst relative error of each gradient, {"weight": 1e-15, …, "x": …}."""
-    rng = np.random.default_rng(7)
+def layer_errors(layer, x, kinks=False, step=1.0):
+    """The worst relative error of each gradient, {"weight": 1e-15, …, "x": …}.
+
+    Where x lies on kinks, single outputs are looked at: each is the largest (or smallest) of some
+    smooth functions, so that the gradient of any of them lies between the slopes. Sums do not.
+    """
     layer = layer.astype(np.float64)
     x = x.astype(np.float64) if x.dtype.kind == "f" else x
-    r, found = gradients(layer, x)
+    shape = copy.deepcopy(layer).forward(x.copy()).shape
+    rng = np.random.default_rng(11)
+    if not kinks:
+        return _layer_errors(layer, x, rng.standard_normal(shape), step)
+    errors = {}
+    for index in rng.permutation(int(np.prod(shape)))[:8]:
+        r = np.zeros(shape)
+        r.flat[index] = 1
+        for name, error in _layer_errors(layer, x, r, step).items():
+            errors[name] = max(error, errors.get(name, 0))
+    return errors
+
+
+def _layer_errors(layer, x, r, step):
+    rng = np.random.default_rng(7)
+    found = gradients(layer, x, r)
     exact = layer.astype(LONG)
     errors = {}
     for name, gradient in found.items():
@@ -87,14 +115,15 @@ def layer_errors(layer, x):
         if place.dtype.kind != "f":
             continue  # whole numbers have no slope
         if gradient is None or np.shape(gradient) != place.shape:
-            errors[name] = np.inf
+            errors[name] = (np.inf, 1.0)
         else:
-            errors[name] = worst_error(value, place, gradient, rng)
-    return errors
+            along = directions(place, rng)
+            errors[name] = worst_error(value, place, gradient, along, step * STEP)
+    return relative(errors)
 
 
-def loss_error(loss, prediction, target, sample_weight=None):
-    """The worst relative error of a loss's gradient."""
+def loss_error(loss, prediction, target, sample_weight=None, kinks=False, step=1.0):
+    """The worst relative error of a loss's gradient; on kinks, of single values only."""
     rng = np.random.default_rng(7)
 
     def value(place):
@@ -105,10 +134,13 @@ def loss_error(loss, prediction, target, sample_weight=None):
     gradient = own.backward()
     if gradient is None or np.shape(gradient) != prediction.shape:
         return np.inf
-    return worst_error(value, long(prediction), gradient, rng, LOSS_STEP)
+    along = list(directions(long(prediction), rng))
+    along = along[: prediction.size] if kinks else along
+    errors = worst_error(value, long(prediction), gradient, along, step * LOSS_STEP)
+    return relative({"prediction": errors})["prediction"]
 
 
-def broken_promises(layer, x):
+def broken_promises(layer, x, kinks=False, step=1.0):
     """Which parts of a layer's contract it breaks, beyond the numbers of one backward."""
     layer = layer.astype(np.float64)
     x = x.astype(np.float64) if x.dtype.kind == "f" else x
@@ -140,7 +172,7 @@ def broken_promises(layer, x):
 
     own = copy.deepcopy(layer)  # gradients that are there already stay
     for p in own.parameters():
-        p.grad = np.ones(p.shape)
+        p.grad = np.ones(p.shape, p.dtype)
     own.forward(x.copy())
     own.backward(r.copy())
     if not all(same(p.grad - 1, g) for p, g in zip(own.parameters(), once, strict=True)):
@@ -179,7 +211,10 @@ def broken_promises(layer, x):
     own.forward(x.copy())
     if not all(same(a.data, b.data) for a, b in zip(own.buffers(), layer.buffers(), strict=True)):
         broken.append("eval mode changes buffers")
-    if max(layer_errors(copy.deepcopy(layer).eval(), x).values(), default=0) > 1e-7:
+    if (
+        max(layer_errors(copy.deepcopy(layer).eval(), x, kinks, step).values(), default=0)
+        > TOLERANCE
+    ):
         broken.append("gradients in eval mode")
 
     for dtype in (np.float32, np.float64):
@@ -203,6 +238,8 @@ def broken_loss_promises(loss, prediction, target):
         broken.append("target is modified")
     if gradient.dtype != prediction.dtype:
         broken.append("another dtype")
+    if "rng" in vars(loss):
+        return broken
     again = loss(prediction.copy(), target.copy())
     if again != value or not np.allclose(loss.backward(), gradient, 1e-9, 1e-12):
         broken.append("an earlier call changes the result")
