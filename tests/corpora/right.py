@@ -12,8 +12,10 @@ from .by_hand import normal, positive, sigmoid, softmax, weights
 
 
 class Right(NamedTuple):
-    """kinks: whether x lies exactly on some (the slopes of single outputs are looked at then);
-    step: how far slopes reach, in the usual step, where x's own size is not the right measure."""
+    """kinks: whether x lies exactly on some; the slopes of single outputs are looked at then.
+
+    step: how far slopes reach, in the usual step, where x's own size is not the right measure.
+    """
 
     name: str
     make: Callable[[], nn.Layer]
@@ -128,7 +130,7 @@ class TwoSlopes(nn.Layer):
     def backward(self, grad_output):
         (x,) = self.saved()
         left, right = self.slopes
-        return grad_output * np.where(x > 0, right, left)
+        return np.where(x > 0, right * grad_output, left * grad_output)
 
 
 # -- choosing and moving values -----------------------------------------------------------------
@@ -1321,7 +1323,7 @@ LOSSES = [
     RightLoss("MSE with targets of 1e5", nn.MSELoss, normal(5, 2), 1e5 * normal(5, 2, seed=1)),
     RightLoss("MSE at its minimum", nn.MSELoss, normal(5, 2), normal(5, 2)),
     RightLoss("BCE at p = 1e-3", nn.BCELoss, 1e-3 * positive(6, 2), LABELS),
-    RightLoss("BCE at p = 1 − 1e-3", nn.BCELoss, 1 - 1e-3 * positive(6, 2), LABELS, step=0.03),
+    RightLoss("BCE at p = 1 − 1e-3", nn.BCELoss, 1 - 1e-3 * positive(6, 2), LABELS, step=0.002),
     RightLoss("BCE by hand at p = 1e-3", by_hand.BinaryCrossEntropy, 1e-3 * positive(6, 2), LABELS),
     RightLoss("logits of ±50", nn.BCEWithLogitsLoss, 25 * normal(6, 2), LABELS),
     RightLoss("cross entropy of ±80", nn.CrossEntropyLoss, 40 * normal(6, 4), CLASSES),

@@ -31,7 +31,7 @@ def slope(function, place, direction, step):
     return sum(c * function(place + k * h * direction) for k, c in enumerate(STENCIL)) / h
 
 
-def directions(place, rng, most=60):
+def directions(place, rng, most=20):
     """Steps in the array's own scale: single values, all together, at random."""
     size = np.abs(place)
     scale = np.where(size > 0, size, size[size > 0].mean() if size.any() else 1).astype(LONG)
@@ -40,7 +40,7 @@ def directions(place, rng, most=60):
         one[index] = 1
         yield one.reshape(place.shape) * scale
     yield scale * 1
-    for _ in range(6):
+    for _ in range(3):
         yield rng.choice([-1, 1], place.shape) * scale
 
 
