@@ -65,6 +65,7 @@ def test_the_losses_that_mistakes_are_made_in_are_right(kind):
     assert not truth.broken_loss_promises(kind(), prediction, target)
 
 
+@pytest.mark.slow
 @by_name(wrong.LAYERS)
 def test_wrong_layers_are_wrong(entry):
     try:

@@ -244,7 +244,7 @@ SICK = [
     Sick(
         "weights of zero",
         zero_weights,
-        (r"\bzero", r"symmetr", r"alike|same|identical|equal", r"initializ"),
+        (r"weights? .*\bzero", r"symmetr", r"alike|same|identical|equal", r"initializ"),
     ),
     Sick(
         "all units alike",
@@ -285,9 +285,21 @@ SICK = [
     Sick(
         "unscaled target",
         unscaled_target,
-        (r"target", r"\by\b.*(scale|large)", r"standardiz", *LARGE),
+        (
+            r"target",
+            r"\by\b.*(scale|large)",
+            r"standardiz",
+        ),
     ),
-    Sick("drops nearly everything", drops_too_much, (r"drop", r"\bp\b")),
+    Sick(
+        "drops nearly everything",
+        drops_too_much,
+        (
+            r"drop\w* (too|nearly|most|almost)",
+            r"\bp\b.*(large|high|smaller|lower)",
+            r"(smaller|lower) p\b",
+        ),
+    ),
     Sick("clipped to nothing", clipped_to_nothing, (r"clip", *SMALL)),
 ]
 

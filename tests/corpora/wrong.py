@@ -6,6 +6,7 @@ two sentences of an explanation that tells the learner what the mistake is.
 
 # ruff: noqa: E501  (the texts that are replaced stay in one piece)
 
+import functools
 import inspect
 import linecache
 from collections.abc import Callable
@@ -38,9 +39,12 @@ LAYERS: list[Wrong] = []
 LOSSES: list[WrongLoss] = []
 
 
+source = functools.cache(inspect.getsource)  # which parses the whole file each time
+
+
 def with_mistake(base, edits, name):
     """The class of the same name whose text differs in these places."""
-    text = inspect.getsource(base)
+    text = source(base)
     for old, new in edits.items():
         if text.count(old) != 1:
             raise ValueError(f"{name}: {old!r} is {text.count(old)} times in {base.__name__}")
@@ -741,7 +745,16 @@ mistakes(
     (
         "only the upper bound",
         {"(np.abs(x) < 1)": "(x < 1)"},
-        (r"x [<≤] [−-]1", r"lower", r"negativ", r"one side", r"bound", r"flat", r"clip"),
+        (
+            r"slope is 0",
+            r"x [<≤] [−-]1",
+            r"lower",
+            r"negativ",
+            r"one side",
+            r"bound",
+            r"flat",
+            r"clip",
+        ),
     ),
     (
         "gradient clipped",
@@ -1622,14 +1635,14 @@ mistakes(
     (
         "identity",
         {"np.cumsum(grad_output[:, ::-1], axis=1)[:, ::-1]": "grad_output"},
-        (*NO_DERIVATIVE, r"later", r"\bsum"),
+        (*NO_DERIVATIVE, *ELEMENTWISE, r"later", r"\bsum"),
     ),
     (
         "itself left out",
         {
             "return np.cumsum(grad_output[:, ::-1], axis=1)[:, ::-1]": "return np.cumsum(grad_output[:, ::-1], axis=1)[:, ::-1] - grad_output"
         },
-        (*MISSING, r"diagonal", r"itself", r"own step", r"identity"),
+        (*MISSING, r"shift", r"diagonal", r"itself", r"own step", r"identity"),
     ),
 )
 mistakes(
