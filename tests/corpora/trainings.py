@@ -296,7 +296,7 @@ SICK = [
         drops_too_much,
         (
             r"drop\w* (too|nearly|most|almost)",
-            r"\bp\b.*(large|high|smaller|lower)",
+            r"\bp\b.*too (large|high)",
             r"(smaller|lower) p\b",
         ),
     ),
