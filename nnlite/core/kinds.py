@@ -233,12 +233,21 @@ class Place(Kind):
     error = TypeError
 
     def take(self, value: Any) -> Any:  # noqa: D102
-        text = isinstance(value, str) and value != ""
-        path = isinstance(value, os.PathLike) and not isinstance(value, type)
-        return value if text or path else REFUSED
+        text = self._text(value)
+        return value if text and "\0" not in text else REFUSED
 
     def wanted(self, value: Any) -> str:  # noqa: D102
-        return "a path, a string or an os.PathLike"
+        without = " without a zero byte" if "\0" in self._text(value) else ""
+        return f"a path{without}, a string or an os.PathLike"
+
+    @staticmethod
+    def _text(value: Any) -> str:
+        """The path as a string; empty for what is none, or is one of bytes."""
+        try:
+            text = os.fspath(value)
+        except Exception:  # whatever an object's own __fspath__ raises
+            return ""
+        return text if isinstance(text, str) else ""
 
 
 class Instance(Kind):

@@ -22,7 +22,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from nnlite.core.checks import check_file, no_place
+from nnlite.core.checks import check_file
 from nnlite.core.forms import ANYTHING, COUNT, STRING, Table, check_form
 from nnlite.files.atomic import PathLike, atomic_write
 from nnlite.files.tree import decode, encode
@@ -58,9 +58,6 @@ def write(path: PathLike, kind: str, content: Any) -> None:
         TypeError: when something in it has no form in a file.
         CheckpointError: when the file cannot be written; the one that was there is unchanged.
     """
-    problem = no_place(path)
-    if problem:
-        raise CheckpointError(f"{os.fspath(path)} could not be saved: {problem}")
     arrays: dict[str, np.ndarray] = {}
     tree = encode(content, "", arrays)
     header = {
@@ -76,7 +73,7 @@ def write(path: PathLike, kind: str, content: Any) -> None:
             for name, array in {"header": text, **arrays}.items():
                 _write_member(archive, name, array)
     except OSError as error:
-        was_there = os.path.exists(path)
+        was_there = os.path.isfile(path)
         raise CheckpointError(
             f"{os.fspath(path)} could not be saved: {error.strerror or error}"
             + ("; the file that was there before is unchanged" if was_there else "")

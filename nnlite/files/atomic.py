@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from nnlite.core.checks import no_place
+
 try:
     import fcntl
 except ImportError:  # Windows, where a file that is open cannot be removed by others anyway
@@ -33,8 +35,11 @@ def atomic_write(path: PathLike) -> Iterator[IO[bytes]]:
         OSError: when there is something at the path that is no file, such as a device, or a file
             that nobody may write; when the folder or the disk refuses.
     """
+    problem = no_place(path)
+    if problem:
+        raise OSError(problem)
     target = Path(os.path.realpath(path))  # of a symbolic link, what it points to
-    old = _replaceable(target)
+    old = target.stat() if target.exists() else None
     _remove_leftovers(target)
     file = _open_temporary(target)
     try:
@@ -54,23 +59,6 @@ def atomic_write(path: PathLike) -> Iterator[IO[bytes]]:
             os.unlink(file.name)
         raise
     file.close()
-
-
-def _replaceable(target: Path) -> os.stat_result | None:
-    """What is there now; None when there is nothing.
-
-    Raises:
-        OSError: when it is not a file that may be written.
-    """
-    try:
-        found = target.stat()
-    except FileNotFoundError:
-        return None
-    if not stat.S_ISREG(found.st_mode):
-        raise OSError(f"{target} is not a regular file")
-    if not found.st_mode & 0o222:
-        raise PermissionError(f"{target} is read-only")
-    return found
 
 
 def _take_after(file: IO[bytes], old: os.stat_result) -> None:

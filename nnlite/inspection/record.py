@@ -12,6 +12,7 @@ import numpy as np
 
 from nnlite.core.arguments import checked
 from nnlite.core.checks import check_place
+from nnlite.files.atomic import atomic_write
 from nnlite.inspection.equations import with_shapes
 from nnlite.inspection.picture import picture
 from nnlite.layers.base import Layer
@@ -180,7 +181,8 @@ class Trace:
     def to_html(self, path: str | Path) -> None:
         """Write a page to step through: one file that needs no network."""
         check_place("to_html", path)
-        Path(path).write_text(self.page(), encoding="utf-8")
+        with atomic_write(path) as file:
+            file.write(self.page().encode())
 
     def page(self) -> str:
         """The page as text."""
