@@ -509,11 +509,28 @@ def test_older_files_are_kept_under_other_names(tmp_path, monkeypatch):
         if not links:
             monkeypatch.setattr(os, "link", lambda *names: os.open(tmp_path / "none", os.O_RDONLY))
         for number in range(5):
-            atomic.keep_previous(path, keep=3)
-            with atomic.atomic_write(path) as file:
+            with atomic.atomic_write(path, keep=3) as file:
                 file.write(str(number).encode())
         kept = {file.name: file.read_text() for file in tmp_path.iterdir()}
         assert kept == {"run.npz": "4", "run.1.npz": "3", "run.2.npz": "2"}
+
+
+def test_a_file_that_fails_moves_no_older_one(tmp_path, monkeypatch):
+    path = tmp_path / "run.npz"
+
+    def write(text):
+        with atomic.atomic_write(path, keep=3) as file:
+            file.write(text)
+
+    for number in range(3):
+        write(str(number).encode())
+    before = {file.name: file.read_text() for file in tmp_path.iterdir()}
+    for _ in range(3):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", lambda number: os.open(tmp_path / "none", os.O_RDONLY))
+            with pytest.raises(FileNotFoundError, match="none"):
+                write(b"new")
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == before
 
 
 def test_a_symbolic_link_stays_one(tmp_path):

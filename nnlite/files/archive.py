@@ -51,8 +51,8 @@ class CheckpointError(RuntimeError):
     """A file that cannot be read, does not fit, or could not be written; names the file."""
 
 
-def write(path: PathLike, kind: str, content: Any) -> None:
-    """Write a tree of values and arrays, atomically.
+def write(path: PathLike, kind: str, content: Any, keep: int = 1) -> None:
+    """Write a tree of values and arrays, atomically, and `keep` so many files under its name.
 
     Raises:
         TypeError: when something in it has no form in a file.
@@ -69,7 +69,7 @@ def write(path: PathLike, kind: str, content: Any) -> None:
     }
     text = np.array(json.dumps(header).encode())
     try:
-        with atomic_write(path) as file, zipfile.ZipFile(file, "w") as archive:
+        with atomic_write(path, keep) as file, zipfile.ZipFile(file, "w") as archive:
             for name, array in {"header": text, **arrays}.items():
                 _write_member(archive, name, array)
     except OSError as error:

@@ -22,7 +22,7 @@ PathLike = str | os.PathLike[str]
 
 
 @contextmanager
-def atomic_write(path: PathLike) -> Iterator[IO[bytes]]:
+def atomic_write(path: PathLike, keep: int = 1) -> Iterator[IO[bytes]]:
     """A binary file that takes its place at the end of the `with` block, all at once.
 
     The bytes go to a temporary file in the same folder, are synced to the disk and renamed to
@@ -30,6 +30,11 @@ def atomic_write(path: PathLike) -> Iterator[IO[bytes]]:
     a power cut included. When the block raises, the temporary file is removed and the old file
     stays. What a killed process left behind for the same path is removed too. The new file has the
     old one's mode, and its owner where that is allowed.
+
+    Args:
+        path: where to.
+        keep: how many files to keep, see `_keep_previous`; nothing moves before the new one is
+            complete.
 
     Raises:
         OSError: when there is something at the path that is no file, such as a device, or a file
@@ -50,6 +55,7 @@ def atomic_write(path: PathLike) -> Iterator[IO[bytes]]:
         os.fsync(file.fileno())
         if fcntl is None:
             file.close()  # Windows does not rename what is open
+        _keep_previous(path, keep)
         os.replace(file.name, target)
         _sync_folder(target.parent)
     except BaseException:
@@ -106,7 +112,7 @@ def _remove_leftovers(target: Path) -> None:
                     path.unlink()
 
 
-def keep_previous(path: PathLike, keep: int) -> None:
+def _keep_previous(path: PathLike, keep: int) -> None:
     """Give the file at `path` a second name, before it is replaced: run.npz is then run.1.npz too.
 
     Older ones move on, run.1.npz to run.2.npz, until there are `keep` with the coming one. The

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from nnlite.core.foreign import kind_of
 from nnlite.core.kinds import EXACT, shown
 
 GENERATORS = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
@@ -47,7 +48,7 @@ def encode(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
         if all(isinstance(key, str) and not key.startswith("$") for key in value):
             return {key: encode(item, _join(path, key), arrays) for key, item in value.items()}
         return {"$items": encode([list(item) for item in value.items()], path, arrays)}
-    raise TypeError(f"{path}: a {type(value).__name__} cannot be kept in a file")
+    raise TypeError(f"{path}: {kind_of(value)} cannot be kept in a file")
 
 
 def _join(path: str, key: str) -> str:

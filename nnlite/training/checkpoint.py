@@ -14,7 +14,7 @@ from nnlite.core.forms import ANYTHING, REAL, STRING, Real, Table, check_form
 from nnlite.core.kinds import Either, Flag, Nothing
 from nnlite.files import archive
 from nnlite.files.archive import CheckpointError
-from nnlite.files.atomic import PathLike, keep_previous
+from nnlite.files.atomic import PathLike
 from nnlite.files.model import (
     MODEL,
     check_generator,
@@ -22,6 +22,7 @@ from nnlite.files.model import (
     model_state,
     restore_model_state,
 )
+from nnlite.files.tree import encode
 from nnlite.optimizers.base import Optimizer
 from nnlite.training.state import RunState, Training
 
@@ -56,10 +57,30 @@ def capture(trainer: Training) -> dict[str, Any]:
     }
 
 
+def check_savable(trainer: Training) -> None:
+    """Refuse callbacks and metrics that remember what no file can hold.
+
+    Raises:
+        TypeError: names the callback or the metric, its attribute, and what to do.
+    """
+    metrics = {metric.name: metric.state_dict() for metric in trainer.metrics}
+    for kind, states in (("callback", trainer.callback_states()), ("metric", metrics)):
+        for owner, state in states.items():
+            for name, value in state.items():
+                try:
+                    encode(value, name, {})
+                except (TypeError, RecursionError) as error:
+                    what = error if isinstance(error, TypeError) else f"{name}: it holds itself"
+                    raise TypeError(
+                        f"the {kind} {owner} cannot be saved: {what}; call it _{name} to leave it "
+                        "out of checkpoints, or keep numbers, strings, arrays, generators, or "
+                        "lists, tuples and dictionaries of them"
+                    ) from error
+
+
 def write(path: PathLike, state: dict[str, Any], keep: int) -> None:
     """Put a state into a file, and keep the ones before under other names."""
-    keep_previous(path, keep)
-    archive.write(path, KIND, state)
+    archive.write(path, KIND, state, keep)
 
 
 def read(path: PathLike, trainer: Training) -> dict[str, Any]:

@@ -224,7 +224,10 @@ class Training(Protocol):
         """Whether the last epoch had validation data."""
 
     def save(self, path: PathLike, keep: int = 1) -> None:
-        """Write everything to a file."""
+        """Write everything to a file; in a callback, when the moment is over."""
+
+    def write(self, path: PathLike, keep: int) -> None:
+        """Write everything to a file, now."""
 
     def callback_states(self) -> dict[str, dict[str, Any]]:
         """What the callbacks of the run remember, by name."""

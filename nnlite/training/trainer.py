@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import math
+import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
@@ -21,6 +22,7 @@ from nnlite.losses.base import Loss
 from nnlite.metrics import Metric
 from nnlite.optimizers.base import Optimizer
 from nnlite.training import checkpoint
+from nnlite.training.alone import alone, in_this_thread, training_thread
 from nnlite.training.callbacks import Callback
 from nnlite.training.callbacks.callback_list import CallbackList
 from nnlite.training.diagnosis import NonFiniteLossError, first_non_finite
@@ -99,6 +101,12 @@ class Trainer(Constructed):
         names = [metric.name for metric in metrics]
         if len(set(names)) < len(names):
             raise ValueError(f"Trainer: two metrics have the same name, got {names}")
+        for name in names:
+            if name in ("loss", "lr", "epoch") or name.startswith("val_"):
+                raise ValueError(
+                    f"Trainer: a metric is named {name!r}, which is a column of its own in the "
+                    "history; rename its class, or override its property name"
+                )
         self.model = model
         self.loss = loss
         self.optimizer = optimizer
@@ -113,6 +121,7 @@ class Trainer(Constructed):
     # -- the loop --------------------------------------------------------------------------------
 
     @checked
+    @alone
     def fit(
         self,
         x: Any,
@@ -169,6 +178,8 @@ class Trainer(Constructed):
                 was a sequence or a generator function, whose batches are checked as they come.
             FileNotFoundError, CheckpointError: when `resume` cannot be loaded; nothing has changed.
             NonFiniteLossError: when the loss is not finite: names epoch, batch and first layer.
+            RuntimeError: when a `fit` is training this model already, further up or in another
+                thread.
         """
         if validation_batch_size is None:
             validation_batch_size = batch_size
@@ -197,9 +208,8 @@ class Trainer(Constructed):
             if validation_split:
                 train, held_out = train.split(validation_split, rng)
             check_batches(self.model, train.rows, batch_size, drop_last)
-        if held_out is None:
-            told.check_validation()
-        elif held_out.rows is not None:
+        told.check_run(self, validated=held_out is not None)
+        if held_out is not None and held_out.rows is not None:
             check_even_batches(
                 self.model, held_out.rows, validation_batch_size, "fit: validation: "
             )
@@ -216,9 +226,9 @@ class Trainer(Constructed):
             run = self.run = run.following(
                 settings, description(self.loss, self.optimizer), rng_begin
             )
-        self._callbacks, run.required, run.resumed = told, told.required, False
+        self._callbacks, run.required = told, told.required
         if run.finished and (run.stop_training or run.epoch >= epochs):
-            self._hand_out_states()
+            self._take_up()
             return run.history
 
         run.interrupted = run.best_restored = False
@@ -231,7 +241,7 @@ class Trainer(Constructed):
             Interrupt(run) as interrupt,
             progress(verbose, epochs, used, done) as display,
         ):
-            told.tell("on_fit_begin", self, then=self._hand_out_states)
+            told.tell("on_fit_begin", self, then=self._take_up)
             while run.under_way or (run.epoch < epochs and not run.stop_training):
                 if run.interrupted:
                     break
@@ -442,15 +452,32 @@ class Trainer(Constructed):
         Raises:
             TypeError: when a callback or metric remembers what no file can hold.
             CheckpointError: when the file cannot be written; the old one is unchanged then.
+            RuntimeError: when a `fit` is training the model in another thread, or runs this code
+                but not as a callback's moment: the file would hold the middle of a step.
         """
-        if self._callbacks.telling:
+        thread = training_thread(self.model)
+        if thread is None:
+            self.write(path, keep)
+        elif self._callbacks.telling and in_this_thread(thread):
             self._callbacks.ask_for(path, keep)
-            return
+        else:
+            raise RuntimeError(
+                "save: fit is in the middle of a step, and a file of that could not be resumed; "
+                "save in a callback, which waits for the step to end: callbacks=[nn.Checkpoint("
+                f"{os.fspath(path)!r}, every_steps=…)]"
+            )
+
+    def write(self, path: PathLike, keep: int) -> None:
+        """What `save` does at the end of a moment, or when there is no run."""
         state = checkpoint.capture(self)
         place = self._place
         if place is not None and place["optimizer"]["state"]["steps"] == self.optimizer.steps:
             state = place  # nothing was trained since
-        checkpoint.write(path, state, keep)
+        try:
+            checkpoint.write(path, state, keep)
+        except TypeError:
+            checkpoint.check_savable(self)  # says more about it
+            raise
 
     @checked
     def load(self, path: PathLike) -> None:
@@ -462,7 +489,13 @@ class Trainer(Constructed):
         Raises:
             FileNotFoundError: when there is no such file.
             CheckpointError: when it is damaged or does not fit; nothing has changed then.
+            RuntimeError: when a `fit` is training the model.
         """
+        if training_thread(self.model) is not None:
+            raise RuntimeError(
+                "load: fit is training this model; set trainer.stop_training = True in a callback "
+                "and load when fit has returned, or begin with fit(..., resume=path)"
+            )
         self._restore(checkpoint.read(path, self))
         self._callbacks, self._place = CallbackList(), None
 
@@ -477,10 +510,13 @@ class Trainer(Constructed):
         states = {**self.run.callback_states, **self._callbacks.state_dict()}
         return {name: state for name, state in states.items() if state}
 
-    def _hand_out_states(self) -> None:
-        """Give the callbacks what a file says that they remember."""
+    def _take_up(self) -> None:
+        """Give the callbacks what a file says that they remember: from here on the run goes on."""
+        if self._callbacks.saves:
+            checkpoint.check_savable(self)
         self._callbacks.load_state_dict(self.run.callback_states)
         self.run.callback_states = {}
+        self.run.resumed = False
 
     def fingerprint(self) -> dict[str, Any]:
         """What two runs must have in common to be the same: compare them with `==`.

@@ -34,6 +34,13 @@ class Callback(Constructed):
     required: ClassVar[bool] = False
     remembers: ClassVar[Mapping[str, Any]] = {}
 
+    def check_run(self, trainer: Training) -> None:
+        """Refuse, before `fit` has changed anything, what could only fail later.
+
+        Raises:
+            ValueError: says what is wrong, and what to do.
+        """
+
     def on_fit_begin(self, trainer: Training) -> None:
         """Before the first epoch, of a resumed run too."""
 

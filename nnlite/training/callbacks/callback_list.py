@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from nnlite.core.checks import warn
+from nnlite.files.archive import CheckpointError
 from nnlite.files.atomic import PathLike
 from nnlite.layers.base import Layer
+from nnlite.metrics import ConfusionMatrix
 from nnlite.training.callbacks.base import Callback
+from nnlite.training.callbacks.logging import Logger
 from nnlite.training.callbacks.monitor import Monitor
 from nnlite.training.callbacks.saving import Checkpoint
+from nnlite.training.callbacks.simple import LambdaCallback
 from nnlite.training.state import Training
 
 
@@ -32,6 +38,8 @@ class CallbackList:
     def __init__(self, callbacks: Sequence[Callback] = ()) -> None:
         self.by_name: dict[str, Callback] = {}
         for callback in callbacks:
+            if any(callback is other for other in self.by_name.values()):
+                raise ValueError(f"fit: {callback!r} is there twice among the callbacks")
             kind = type(callback).__name__
             number = sum(type(other).__name__ == kind for other in self.by_name.values())
             self.by_name[f"{kind} {number + 1}" if number else kind] = callback
@@ -50,7 +58,7 @@ class CallbackList:
         error = None
         for callback in self.by_name.values():
             try:
-                with self._at_work(callback, moment):
+                with self._at_work(callback, moment, trainer):
                     getattr(callback, moment)(trainer)
             except BaseException as raised:
                 error = error or raised
@@ -60,7 +68,7 @@ class CallbackList:
             then()
         if moment != "on_validation_end":  # the epoch's end is near, and the next step boundary
             while self._asked:
-                trainer.save(*self._asked.popitem())
+                _write(trainer, *self._asked.popitem())
         if error is not None:
             raise error
 
@@ -79,19 +87,40 @@ class CallbackList:
 
     # -- before the run ----------------------------------------------------------------------------
 
-    def check_validation(self) -> None:
-        """Refuse callbacks that would find nothing to watch without validation.
+    def check_run(self, trainer: Training, validated: bool) -> None:
+        """Refuse what could only fail later; nothing has changed yet.
+
+        Args:
+            trainer: what is about to train.
+            validated: whether there will be validation data.
 
         Raises:
             ValueError: names the callback, and what to do.
         """
+        names = ["loss", *(m.name for m in trainer.metrics if not isinstance(m, ConfusionMatrix))]
+        measured = [*names, "lr", *(f"val_{name}" for name in names if validated)]
+        files: dict[str, Callback] = {}
         for callback in self.by_name.values():
-            if isinstance(callback, Monitor) and callback.needs_validation:
-                raise ValueError(
-                    f"fit: {callback!r} watches {callback.monitor!r}, which needs validation_data "
-                    "or validation_split; without them watch "
-                    f"monitor={callback.monitor.removeprefix('val_')!r}"
-                )
+            callback.check_run(trainer)
+            if isinstance(callback, Monitor) and callback.watches:
+                self._check_monitor(callback, measured, validated)
+            if isinstance(callback, Checkpoint | Logger):
+                other = files.setdefault(os.path.realpath(callback.path), callback)
+                if other is not callback:
+                    raise ValueError(f"fit: {other!r} and {callback!r} write to the same file")
+
+    def _check_monitor(self, callback: Monitor, measured: list[str], validated: bool) -> None:
+        """Refuse the name of a number that there will not be; others' callbacks may add some."""
+        name = callback.monitor
+        if name.startswith("val_") and not validated:
+            raise ValueError(
+                f"fit: {callback!r} watches {name!r}, which needs validation_data or "
+                f"validation_split; without them watch monitor={name.removeprefix('val_')!r}"
+            )
+        if name not in measured and all(map(_is_ours, self.by_name.values())):
+            raise ValueError(
+                f"fit: {callback!r} watches {name!r}, which is not measured; there are {measured}"
+            )
 
     def file_to_resume(self, resume: PathLike | None) -> PathLike | None:
         """The file that `fit(..., resume=resume)` loads before it begins, if any.
@@ -107,6 +136,11 @@ class CallbackList:
         return paths[0] if Path(paths[0]).exists() else None
 
     # -- what they remember ----------------------------------------------------------------------
+
+    @property
+    def saves(self) -> bool:
+        """Whether one of them will ask for files, as far as is known."""
+        return any(isinstance(callback, Checkpoint) for callback in self.by_name.values())
 
     @property
     def required(self) -> list[str]:
@@ -149,13 +183,41 @@ class CallbackList:
                     callback.load_state_dict(states[name])
 
     @contextmanager
-    def _at_work(self, callback: Callback, moment: str) -> Iterator[None]:
+    def _at_work(self, callback: Callback, moment: str, trainer: Training) -> Iterator[None]:
+        """A context in which a callback looks, and changes nothing that the loop relies on."""
+        model, steps = trainer.model, trainer.optimizer.steps
         self.telling = True
         try:
             with _blamed(callback, moment):
                 yield
+                if trainer.optimizer.steps != steps:
+                    raise RuntimeError(
+                        "fit makes the updates, and this callback has made one beside them; leave "
+                        "out optimizer.step() and train_step(), or override train_step in a "
+                        "Trainer of your own"
+                    )
+                if moment != "on_fit_end" and not model.training:
+                    raise RuntimeError(
+                        "this callback leaves the model in eval mode, in which fit would go on; "
+                        "leave out model.eval(): predict and evaluate need none, and to freeze "
+                        "layers call eval() of each of them"
+                    )
         finally:
             self.telling = False
+
+
+def _is_ours(callback: Callback) -> bool:
+    """Whether it is known what it does: add no numbers to the results."""
+    ours = type(callback).__module__.startswith("nnlite.")
+    return ours and not isinstance(callback, LambdaCallback)
+
+
+def _write(trainer: Training, path: PathLike, keep: int) -> None:
+    """Write a file that was asked for; a full disk must not cost what is learned so far."""
+    try:
+        trainer.write(path, keep)
+    except CheckpointError as error:
+        warn(f"{error}. The training goes on without this file")
 
 
 @contextmanager

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from nnlite.core.checks import check_place
+from nnlite.core.checks import check_place, warn
 from nnlite.files.atomic import PathLike, atomic_write
 from nnlite.training.callbacks.base import Callback
 from nnlite.training.history import History
 from nnlite.training.state import Training
 
 
-class _Logger(Callback):
+class Logger(Callback):
     """Write the whole history after every epoch.
 
     So the file is complete at every moment, and a resumed run continues it without a gap and
@@ -25,6 +25,9 @@ class _Logger(Callback):
 
     Args:
         path: the file, replaced by each run that is not resumed.
+
+    Warns:
+        ModelWarning: once a run, when the file cannot be written, as on a full disk.
     """
 
     def __init__(self, path: PathLike) -> None:
@@ -34,17 +37,30 @@ class _Logger(Callback):
         """What the file holds."""
         raise NotImplementedError
 
-    def on_fit_begin(self, trainer: Training) -> None:
+    def check_run(self, trainer: Training) -> None:
         """Find a wrong path now, not after an epoch."""
         check_place(repr(self), self.path)
 
+    def on_fit_begin(self, trainer: Training) -> None:
+        """No write has failed yet."""
+        self._failed = False
+
     def on_epoch_end(self, trainer: Training) -> None:
-        """Write the file anew."""
-        with atomic_write(self.path) as file:
-            file.write(self.text(trainer.history).encode())
+        """Write the file anew; a full disk ends no run."""
+        text = self.text(trainer.history)
+        try:
+            with atomic_write(self.path) as file:
+                file.write(text.encode())
+        except OSError as error:
+            if not self._failed:
+                warn(
+                    f"{self!r} could not write: {error.strerror or error}. The training goes on, "
+                    "and after each epoch the whole history is tried again"
+                )
+            self._failed = True
 
 
-class CSVLogger(_Logger):
+class CSVLogger(Logger):
     """The history as comma-separated values: a header, then a row per epoch; no matrices.
 
     Args:
@@ -62,7 +78,7 @@ class CSVLogger(_Logger):
         return table.getvalue()
 
 
-class JSONLogger(_Logger):
+class JSONLogger(Logger):
     """The history as lines of JSON, one object per epoch; matrices as lists, NaN as null.
 
     Args:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from nnlite.core.checks import warn
 from nnlite.core.forms import COUNT, REAL_OR_NONE, Arrays
-from nnlite.core.kinds import Either, Nothing
+from nnlite.core.kinds import Either, Nothing, number_of
 from nnlite.files.model import misfits
 from nnlite.layers.base import Layer
 from nnlite.layers.structure import arrays
@@ -37,9 +37,9 @@ class Monitor(Callback):
         self.best: float | None = None
 
     @property
-    def needs_validation(self) -> bool:
-        """Whether there is nothing to watch without validation data."""
-        return self.monitor.startswith("val_")
+    def watches(self) -> bool:
+        """Whether it looks at the number at all."""
+        return True
 
     def on_fit_begin(self, trainer: Training) -> None:
         """Forget earlier runs."""
@@ -55,9 +55,9 @@ class Monitor(Callback):
         Warns:
             ModelWarning: once, when it is NaN and never was anything else.
         """
-        value = trainer.results.get(self.monitor)
-        if not isinstance(value, float):
-            there = [name for name, value in trainer.results.items() if isinstance(value, float)]
+        value = number_of(trainer.results.get(self.monitor))
+        if value is None:
+            there = [name for name, v in trainer.results.items() if number_of(v) is not None]
             raise ValueError(f"{self!r}: {self.monitor!r} was not measured; there are {there}")
         if math.isnan(value) and self.best is None and not self._warned:
             self._warned = True

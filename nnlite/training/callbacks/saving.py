@@ -15,7 +15,8 @@ class Checkpoint(Monitor):
 
     It only asks for a save: the trainer writes the file when every callback has handled the
     moment. The file is replaced as a whole, so there is a complete one at every moment. A run that
-    Ctrl-C or a time limit ends is saved as well, at the step where it ended.
+    Ctrl-C or a time limit ends is saved as well, at the step where it ended. When a file cannot be
+    written, as on a full disk, the last one stays, a `ModelWarning` says so, and the run goes on.
 
     Args:
         path: the file, such as "run.npz".
@@ -52,13 +53,12 @@ class Checkpoint(Monitor):
         self.keep = keep
 
     @property
-    def needs_validation(self) -> bool:
+    def watches(self) -> bool:
         """Only to save the best."""
-        return self.best_only and super().needs_validation
+        return self.best_only
 
-    def on_fit_begin(self, trainer: Training) -> None:
+    def check_run(self, trainer: Training) -> None:
         """Find a wrong path now, not after an hour."""
-        super().on_fit_begin(trainer)
         check_place(repr(self), self.path)
 
     def on_step_end(self, trainer: Training) -> None:
