@@ -19,6 +19,7 @@ from typing import Literal
 import numpy as np
 
 from nnlite.core.construction import Constructed
+from nnlite.core.kinds import shown
 from nnlite.core.random import Rng, as_generator
 from nnlite.core.room import check_room, is_blank
 
@@ -66,7 +67,9 @@ def first_values(initializer: Initializer, shape: Shape, rng: Rng = None) -> np.
         return np.broadcast_to(0.0, shape)
     values = np.asarray(initializer(shape, rng))
     if values.shape != shape:
-        raise ValueError(f"{initializer!r}: expected values of shape {shape}, got {values.shape}")
+        raise ValueError(
+            f"{shown(initializer)}: expected values of shape {shape}, got {values.shape}"
+        )
     return values
 
 

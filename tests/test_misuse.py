@@ -4,6 +4,7 @@ import copy
 import errno
 import os
 import threading
+from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
@@ -439,3 +440,138 @@ def test_what_a_callback_may_do():
     second = fit(busy, at("on_step_end", act), validation_data=(X, Y)).to_dict()
     assert first == second
     assert plain.fingerprint() == busy.fingerprint()
+
+
+# -- data ------------------------------------------------------------------------------------------
+
+
+def stream(*batches):
+    def make(rng):
+        yield from batches
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("batches", "match"),
+    [
+        ([(X[:, :3], Y)], r"^validation batch 1: x \(64, 3\): in Sequential layer 0.*\(N, 5\)"),
+        ([(X, Y + 5)], r"^validation batch 1: y \(64,\): CrossEntropyLoss"),
+        ([(X, Y[:, None])], r"^validation batch 1: y \(64, 1\): CrossEntropyLoss"),
+        ([(X,)], "^validation batch 1: .*, got 1 items"),
+        ([(X, Y[:-1])], "^validation batch 1: x has 64 rows and y has 63"),
+        ([(np.full_like(X, np.nan), Y)], "^validation batch 1: x is not finite"),
+        ([], "^validation data: the generator function gave no batch"),
+    ],
+)  # fmt: skip
+def test_validation_batches_are_looked_at_before_the_first_update(batches, match):
+    refused((TypeError, ValueError), match, new(), validation_data=stream(*batches))
+
+
+def test_a_metric_that_does_not_take_the_validation_batches():
+    class Picky(nn.Accuracy):
+        def update(self, prediction, target, sample_weight=None):
+            if target.ndim > 1:
+                raise ValueError("Picky: expected classes, got rows")
+            super().update(prediction, target, sample_weight)
+
+    rows = nn.data.one_hot(Y, 2)
+    for data in (stream((X, rows)), (X, rows)):
+        refused(ValueError, "Picky: expected classes", new([Picky()]), validation_data=data)
+
+
+def test_an_iterator_that_can_be_walked_through_once():
+    trainer, batches = new(), [(X[:32], Y[:32]), (X[32:], Y[32:])]
+    once = iter(batches)
+    with pytest.raises(ValueError, match=r"^data: the function returns the same iterator"):
+        trainer.fit(lambda rng: once, epochs=2, verbose=False)
+    refused(
+        ValueError, "^validation data: .* same iterator", trainer, validation_data=lambda rng: once
+    )
+    assert list(once) == batches  # none was used up
+    for make in (lambda rng: batches, lambda rng: iter(batches), stream(*batches)):
+        trainer.fit(make, epochs=2, validation_data=make, verbose=False)
+    once = iter(batches)
+    history = fit(trainer, epochs=1, validation_data=lambda rng: once)  # one pass will do
+    assert history["val_loss"][0] == pytest.approx(trainer.evaluate(X, Y)["loss"])
+
+
+def test_several_inputs_beside_the_targets():
+    def several(count):
+        with nn.random.scope(0):
+            each = nn.Parallel(*(nn.Linear(5, 4) for _ in range(count)))
+            net = nn.Sequential(each, nn.Join(), nn.Linear(4 * count, 2))
+        return nn.Trainer(net, nn.CrossEntropyLoss(), nn.SGD(net.parameters()))
+
+    advice = r"; several inputs are a tuple of their own: \(\(x1, x2\), y\)$"
+    for count in (2, 3):
+        batch = (*[X] * count, Y)
+        for name, call in {
+            "batch 1": lambda t, batch=batch: t.fit(stream(batch), verbose=False),
+            "validation": lambda t, batch=batch: t.fit(
+                tuple(batch[:-1]), Y, validation_data=stream(batch), verbose=False
+            ),
+        }.items():
+            trainer = several(count)
+            with pytest.raises((TypeError, ValueError), match=f"^{name}.*{advice}"):
+                call(trainer)
+            assert trainer.optimizer.steps == 0
+    with pytest.raises(ValueError, match=rf"got 4 items{advice}"):
+        several(3).fit((X, X, X), Y, validation_data=(X, X, X, Y), verbose=False)
+    with pytest.raises(ValueError, match=r"got \(1, 3\)$"):  # no advice that is beside the point
+        new().fit(stream((X[:, :3], Y, np.ones(64))), verbose=False)
+
+
+# -- flags, fields and functions of NumPy ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", ["False", 0, None, 1.0, []])
+def test_a_flag_is_true_or_false(value):
+    layer = nn.Linear(2, 2)
+    with pytest.raises(ValueError, match=r"^Parameter\.trainable must be True or False, got"):
+        layer.weight.trainable = value
+    with pytest.raises(ValueError, match=r"^Linear\(2, 2\): training must be True or False, got"):
+        layer.training = value
+    assert layer.weight.trainable is True
+    assert layer.training is True
+    layer.weight.trainable = layer.training = np.False_
+    assert layer.weight.trainable is False
+    assert layer.training is False
+
+
+def test_the_mode_may_be_a_field_of_a_dataclass():
+    @dataclass(eq=False)
+    class Noise(nn.Layer):
+        width: int
+        training: bool = True
+
+        def forward(self, x):
+            self.save_for_backward()
+            return x + self.training
+
+    @dataclass(eq=False)
+    class Frozen(nn.Layer):
+        training: bool
+
+    noise = Noise(3)
+    assert noise.training is True
+    assert Noise(3, training=False).training is False
+    assert Frozen().training is True
+    np.testing.assert_array_equal(noise(X), X + 1)
+    np.testing.assert_array_equal(noise.predict(X), X)
+    assert noise.eval().training is False
+
+
+@pytest.mark.parametrize(
+    "draw", [np.zeros, np.ones, np.full, np.random.randn, RNG.normal], ids=lambda f: f.__name__
+)
+def test_a_function_of_numpy_is_no_initializer(draw):
+    advice = r"; write a function of both: lambda shape, rng: np\.zeros\(shape\)$"
+    match = rf"weight_init must be an initializer .*, got {draw.__name__}{advice}"
+    for make in (
+        lambda: nn.Linear(2, 2, weight_init=draw),
+        lambda: nn.Conv2d(1, 1, 3, weight_init=draw),
+    ):
+        with pytest.raises(TypeError, match=match):
+            make()
+    nn.Linear(2, 2, weight_init=lambda shape, rng: np.zeros(shape))

@@ -141,6 +141,17 @@ class Flag(Kind):
             return value
         return bool(value) if isinstance(value, np.bool_) else REFUSED
 
+    def checked(self, name: str, value: Any) -> bool:
+        """The flag, for an attribute that is set.
+
+        Raises:
+            ValueError: for anything else.
+        """
+        taken = self.take(value)
+        if taken is REFUSED:
+            raise self.refusal(name, value)
+        return bool(taken)
+
     def wanted(self, value: Any) -> str:  # noqa: D102
         return "True or False"
 
@@ -337,6 +348,22 @@ class Called(Kind):
 
     def hint(self, value: Any) -> str:  # noqa: D102
         return instance_hint(value)
+
+
+class Drawing(Called):
+    """An initializer, or a function that is called like one."""
+
+    def __init__(self) -> None:
+        super().__init__(2, "an initializer such as nn.initializers.He()")
+
+    def take(self, value: Any) -> Any:  # noqa: D102
+        module = getattr(value, "__module__", None) or "numpy"  # a generator's method names none
+        return REFUSED if module.split(".")[0] == "numpy" else super().take(value)
+
+    def hint(self, value: Any) -> str:  # noqa: D102
+        numpys = self._is_called(value) and super().take(value) is not REFUSED
+        hint = "; write a function of both: lambda shape, rng: np.zeros(shape)"
+        return hint if numpys else super().hint(value)
 
 
 class Several(Kind):

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from nnlite.core.foreign import as_array
-from nnlite.core.kinds import REFUSED, DType
+from nnlite.core.kinds import REFUSED, DType, Flag
 from nnlite.core.room import is_blank, one_for_all, take_room
 
 DTYPE = DType()
+FLAG = Flag()
 
 
 def own_array(owner: str, data: ArrayLike, dtype: DTypeLike | None = None) -> np.ndarray:
@@ -225,7 +226,7 @@ class Parameter(_Owned):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        self._trainable = bool(value)
+        self._trainable = FLAG.checked(f"{type(self).__name__}.trainable", value)
         if self._owner is not None:
             self._owner.stale = True
 

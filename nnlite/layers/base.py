@@ -79,7 +79,7 @@ from nnlite.core.construction import Constructed
 from nnlite.core.foreign import as_array, kind_of, number_hint
 from nnlite.core.kinds import REFUSED
 from nnlite.core.padded import join
-from nnlite.core.parameter import DTYPE, Buffer, Parameter
+from nnlite.core.parameter import DTYPE, FLAG, Buffer, Parameter
 from nnlite.core.rows import as_source, check_lengths, each_input, walk
 from nnlite.core.slot import Slot, inference
 from nnlite.layers.structure import Node, Part, arrays, named_parts, tie, ties
@@ -106,19 +106,28 @@ class _Views(threading.local):
 _views = _Views()
 
 
-def _by_thread(name: str, default: Any) -> property:
+class _ByThread(property):
     """An attribute of layers that `evaluation()` replaces for its own thread."""
 
-    def read(layer: Layer) -> Any:
-        if _views.open and (seen := _views.of(layer)) is not None:
-            return seen[name]
-        return layer.__dict__.get(name, default)
+    def __init__(self, name: str, default: Any) -> None:
+        self.default = default
 
-    def write(layer: Layer, value: Any) -> None:
-        seen = _views.of(layer)
-        (vars(layer) if seen is None else seen)[name] = value
+        def read(layer: Layer) -> Any:
+            if _views.open and (seen := _views.of(layer)) is not None:
+                return seen[name]
+            return layer.__dict__.get(name, default)
 
-    return property(read, write)
+        def write(layer: Layer, value: Any) -> None:
+            if name == "training":
+                value = FLAG.checked(f"{layer.label()}: training", value)
+            seen = _views.of(layer)
+            (vars(layer) if seen is None else seen)[name] = value
+
+        super().__init__(read, write)
+
+    def __get__(self, layer: Any, owner: type | None = None) -> Any:
+        """Of the class, the default: dataclasses look for it there."""
+        return self.default if layer is None else super().__get__(layer, owner)
 
 
 class IncompatibleKeys(NamedTuple):
@@ -161,7 +170,7 @@ class Layer(Node, Slot, Constructed):
             the parameter's name, such as {"weight": 0} for row 0 (default: none).
     """
 
-    training = _by_thread("training", True)
+    training = _ByThread("training", True)
     needs_input_grad: bool = True
     equations: ClassVar[Mapping[str, str]] = {}
     min_batch: int = 1
@@ -172,7 +181,7 @@ class Layer(Node, Slot, Constructed):
         "layer of your own may say accepts_padded = True and read x.data and x.lengths"
     )
     stateful: bool = False
-    carried = _by_thread("carried", None)
+    carried = _ByThread("carried", None)
     _frozen: bool = False
     kind: Kind = "map"
     constant_entries: ClassVar[Mapping[str, Any]] = {}
@@ -182,7 +191,7 @@ class Layer(Node, Slot, Constructed):
         super().__init_subclass__(**options)
         for name in ("training", "carried"):
             if name in vars(cls) and not hasattr(vars(cls)[name], "__get__"):
-                setattr(cls, name, _by_thread(name, vars(cls)[name]))
+                setattr(cls, name, _ByThread(name, vars(cls)[name]))
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Compute y from x, and save for backward what it will need."""

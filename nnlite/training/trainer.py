@@ -184,7 +184,7 @@ class Trainer(Constructed):
         if validation_batch_size is None:
             validation_batch_size = batch_size
         train, held_out = self._data(
-            x, y, sample_weight, class_weight, validation_data, validation_split, drop_last
+            x, y, sample_weight, class_weight, validation_data, validation_split, drop_last, epochs
         )
         settings = {
             "rows": train.rows,
@@ -353,6 +353,7 @@ class Trainer(Constructed):
         validation_data: Any,
         validation_split: float,
         drop_last: bool,
+        epochs: int,
     ) -> tuple[Dataset, Dataset | None]:
         """The data to train on, and to validate with; a split is not drawn yet."""
         if validation_data is not None and validation_split:
@@ -363,7 +364,12 @@ class Trainer(Constructed):
             raise ValueError("fit: validation_split and drop_last need data with a length")
         if isinstance(train, ArrayDataset):
             class_weight = train.class_weight  # "balanced" means as in training
-        return train, validation_dataset(*parts, validation_data, class_weight, self.measures)
+        held_out = validation_dataset(*parts, validation_data, class_weight, self.measures)
+        if isinstance(train, StreamDataset):
+            train.check(epochs)
+        if isinstance(held_out, StreamDataset):
+            held_out.check(epochs, self.measures)
+        return train, held_out
 
     def _batches_left(
         self, data: Dataset, batch_size: int, shuffle: bool, drop_last: bool, accumulate: int
