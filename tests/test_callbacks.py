@@ -339,7 +339,7 @@ def test_swa_is_the_mean_of_the_later_epochs():
         mean = np.mean([epoch[name] for epoch in steps._epochs[2:]], axis=0)
         np.testing.assert_allclose(value, mean, atol=1e-6)
     trainer, steps = new(), Steps()
-    with pytest.warns(nn.ModelWarning, match=r"nothing was averaged.* after 2 epochs"):
+    with pytest.warns(nn.ModelWarning, match=r"nothing will be averaged.* after 2 epochs"):
         fit(trainer, nn.SWA(5), steps, epochs=2)
     assert_equal(weights(trainer), steps._epochs[-1])
 

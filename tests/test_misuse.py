@@ -2,6 +2,8 @@
 
 import copy
 import errno
+import io
+import json
 import os
 import threading
 from dataclasses import dataclass
@@ -70,7 +72,7 @@ def itself(_):
 ODD = {
     "kept: a datetime cannot": lambda t: datetime(2020, 1, 1),
     "kept: a function cannot": lambda t: lambda: 0,
-    "kept: a BufferedReader cannot": lambda t: open(os.devnull, "rb"),  # noqa: SIM115
+    "kept: a BytesIO cannot": lambda t: io.BytesIO(),
     "kept: a generator cannot": lambda t: (i for i in range(3)),
     "kept: a lock cannot": lambda t: threading.Lock(),
     "kept/log/1: a datetime cannot": lambda t: {"log": [1, datetime(2020, 1, 1)]},
@@ -80,7 +82,6 @@ ODD = {
 
 
 @pytest.mark.parametrize("text", ODD)
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_what_cannot_be_saved_is_found_before_the_first_update(text, tmp_path):
     saving = nn.Checkpoint(tmp_path / "run.npz")
     callback = Keeps(ODD[text])
@@ -124,6 +125,138 @@ def test_a_run_from_a_file_still_goes_on_after_a_refusal(tmp_path):
         fit(half, Keeps(lambda t: t), nn.Checkpoint(path))
     fit(half)
     assert half.fingerprint() == whole.fingerprint()
+
+
+# -- how it will be called -------------------------------------------------------------------------
+
+
+def callback(**methods):
+    return type("Mine", (nn.Callback,), methods)()
+
+
+def later(self, trainer):
+    yield
+
+
+async def never(self, trainer):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("methods", "match"),
+    [
+        (
+            {"on_epoch_end": lambda self: None},
+            r"^Mine\.on_epoch_end will be called with 1 argument: def .*\(self, trainer\)$",
+        ),
+        ({"on_fit_end": lambda self, a, b: None}, "on_fit_end will be called with 1 argument"),
+        (
+            {"on_epoch_end": lambda self, epoch, logs=None: None},
+            "on_epoch_end is called with the trainer alone.* trainer.epoch and trainer.results",
+        ),
+        ({"on_step_end": later}, "on_step_end yields or is async, so that calling it does nothing"),
+        ({"on_fit_begin": never}, "on_fit_begin yields or is async"),
+        ({"around_validation": later}, "put @contextlib.contextmanager above it"),
+    ],
+)
+def test_a_moment_that_cannot_be_called(methods, match):
+    refused(TypeError, match, new(), callback(**methods), validation_data=(X, Y))
+
+
+def test_a_moment_that_does_not_exist():
+    moments = "on_fit_begin, on_epoch_begin, on_step_end, .*, on_fit_end$"
+    with pytest.warns(nn.ModelWarning, match=f"on_batch_end is no moment of fit.*{moments}"):
+        fit(new(), callback(on_batch_end=lambda self, trainer: None))
+    fit(new(), callback(on_epoch_end=lambda self, trainer, more=None: None))
+
+
+@pytest.mark.parametrize("state", [None, [1]])
+def test_a_state_that_is_no_dictionary(state, tmp_path):
+    mine = callback(state_dict=lambda self: state)
+    match = r"^Mine\(\): state_dict must return a dict, got (None|a list)\n"
+    refused(TypeError, match, new(), mine, nn.Checkpoint(tmp_path / "run.npz"))
+
+
+@pytest.mark.parametrize(
+    ("methods", "match"),
+    [
+        (
+            {"update": lambda self, p, t: None},
+            r"update\(self, prediction, target, sample_weight\)$",
+        ),
+        (
+            {"result": lambda self, x: 0},
+            r"result will be called with 0 arguments: def result\(self\)$",
+        ),
+        ({"result": nn.Metric.result}, "^Trainer: Mine must define result$"),
+    ],
+)
+def test_a_metric_that_cannot_be_called(methods, match):
+    with pytest.raises(TypeError, match=match):
+        new([type("Mine", (nn.Accuracy,), methods)()])
+
+
+# -- how long it will take -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("lr", "match"),
+    [
+        (lambda k: 0.1 - 0.04 * k, "lr schedule at step 3 must be a number ≥ 0, got -0.01"),
+        ([0.1, 0.1, 0.1].__getitem__, "a schedule fails at step 3: list index out of range"),
+        (lambda k: None if k == 3 else 0.1, "lr schedule at step 3 must be a number ≥ 0, got None"),
+    ],
+)
+def test_a_schedule_that_fails_before_the_run_is_over(lr, match):
+    refused(ValueError, f"{match}.*; this run has 4 steps", new(lr=lr))
+    fit(new(lr=lr), epochs=1)
+    fit(new(lr=lr), at("on_step_end", lambda t: setattr(t, "stop_training", t.step == 2)), epochs=9)
+
+
+@pytest.mark.parametrize("options", [{"every_epochs": 3}, {"every_steps": 5}])
+def test_a_run_that_is_over_before_anything_is_saved(options, tmp_path):
+    saving = nn.Checkpoint(tmp_path / "run.npz", **options)
+    trainer = new()
+    with pytest.warns(nn.ModelWarning, match="will save nothing.* 2 epochs, which are 4 updates"):
+        fit(trainer, saving)
+    assert os.listdir(tmp_path) == []
+    fit(trainer, saving, epochs=3)  # updates are counted from the optimizer's first
+    assert os.listdir(tmp_path) == ["run.npz"]
+
+
+def test_an_average_of_epochs_that_will_not_come_is_told_once():
+    with pytest.warns(nn.ModelWarning, match="nothing will be averaged") as warned:
+        fit(new(), nn.SWA(2))
+    assert len(warned) == 1
+    stops = at("on_epoch_end", lambda t: setattr(t, "stop_training", True))
+    with pytest.warns(nn.ModelWarning, match="nothing was averaged"):
+        fit(new(), nn.SWA(1), stops)
+
+
+def test_metrics_are_shown_more_than_one_target():
+    y = np.zeros((64, 1), np.float32)
+    y[5] = 7.0
+    net = nn.Sequential(nn.Linear(5, 1))
+    trainer = nn.Trainer(net, nn.MSELoss(), nn.SGD(net.parameters()), metrics=[nn.Accuracy()])
+    for data, options in (((X, y), {}), ((X, y * 0), {"validation_data": (X, y)})):
+        with pytest.raises(ValueError, match=r"^Accuracy\(\): labels must be 0 and 1"):
+            trainer.fit(*data, **options, verbose=False)
+        assert trainer.optimizer.steps == 0
+
+
+def test_a_split_that_leaves_nothing():
+    match = r"^fit: validation_split=0\.001 of 64 rows leaves one part empty$"
+    refused(ValueError, match, new(), validation_split=0.001)
+
+
+def test_what_json_does_not_know_is_text(tmp_path):
+    class Odd(nn.Accuracy):
+        def result(self):
+            return {"at": datetime(2020, 1, 1), "worst": float("nan"), 3: (1, 2)}
+
+    fit(new([Odd()]), nn.JSONLogger(tmp_path / "log"), epochs=1)
+    row = json.loads((tmp_path / "log").read_text())
+    assert row["odd"] == {"at": "2020-01-01 00:00:00", "worst": None, "3": [1, 2]}
 
 
 # -- what there is to watch, and where to write ----------------------------------------------------

@@ -350,6 +350,30 @@ class Called(Kind):
         return instance_hint(value)
 
 
+def check_method(owner: object, name: str, arguments: str = "") -> None:
+    """Refuse a method of a user's class that cannot be called as it will be.
+
+    Args:
+        owner: the object.
+        name: the method's.
+        arguments: what it will be called with, by position, as in "x, y".
+
+    Raises:
+        TypeError: says how to define it.
+    """
+    method = getattr(owner, name)
+    form = f"def {name}({', '.join(filter(None, ['self', arguments]))})"
+    where = f"{type(owner).__name__}.{name}"
+    if inspect.isgeneratorfunction(method) or inspect.iscoroutinefunction(method):
+        raise TypeError(
+            f"{where} yields or is async, so that calling it does nothing; make it a plain {form}"
+        )
+    count = len(arguments.split(", ")) if arguments else 0
+    if Called(count).take(method) is REFUSED:
+        many = f"{count} argument{'s' * (count != 1)}"
+        raise TypeError(f"{where} will be called with {many}: {form}")
+
+
 class Drawing(Called):
     """An initializer, or a function that is called like one."""
 

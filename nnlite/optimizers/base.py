@@ -184,6 +184,22 @@ class Optimizer(OfOneModel):
         self.current_lr = now[id(self.groups[0])]["lr"]
         self.steps += 1
 
+    def check_schedules(self, k: int) -> None:
+        """Refuse schedules that fail after k steps, the last of a run, while nothing is lost.
+
+        Raises:
+            ValueError: names the option, and the step.
+        """
+        try:
+            for group in self.groups:
+                options_now(self._name, group, k, self.lr_scale)
+        except Exception as error:  # whatever a function of the user's raises
+            own = "" if isinstance(error, ValueError) else f"a schedule fails at step {k}: "
+            raise ValueError(
+                f"{own}{error or type(error).__name__}; this run has {k + 1} steps, and a "
+                "schedule is called with the completed ones, 0 first"
+            ) from error
+
     def zero_grad(self) -> None:
         """Set all gradients to zero, frozen parameters included."""
         self._ready()

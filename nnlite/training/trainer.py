@@ -14,6 +14,7 @@ import numpy as np
 
 from nnlite.core.arguments import checked
 from nnlite.core.construction import Constructed
+from nnlite.core.kinds import check_method
 from nnlite.core.padded import masked
 from nnlite.core.random import Rng, as_generator, root_entropy
 from nnlite.files.atomic import PathLike
@@ -43,6 +44,9 @@ from nnlite.training.measures import Measures
 from nnlite.training.mistakes import description, warn_of_differences, warn_of_mistakes
 from nnlite.training.progress import progress
 from nnlite.training.state import RunState
+
+# What a metric must define, and the arguments.
+METRIC = {"reset": "", "update": "prediction, target, sample_weight", "result": ""}
 
 
 def _of_the_run(name: str) -> Any:
@@ -107,6 +111,11 @@ class Trainer(Constructed):
                     f"Trainer: a metric is named {name!r}, which is a column of its own in the "
                     "history; rename its class, or override its property name"
                 )
+        for metric in metrics:
+            for name, arguments in METRIC.items():
+                if getattr(type(metric), name) is getattr(Metric, name):
+                    raise TypeError(f"Trainer: {type(metric).__name__} must define {name}")
+                check_method(metric, name, arguments)
         self.model = model
         self.loss = loss
         self.optimizer = optimizer
@@ -208,7 +217,12 @@ class Trainer(Constructed):
             if validation_split:
                 train, held_out = train.split(validation_split, rng)
             check_batches(self.model, train.rows, batch_size, drop_last)
-        told.check_run(self, validated=held_out is not None)
+        used = (train.rows or 0) - ((train.rows or 0) % batch_size if drop_last else 0)
+        steps = math.ceil(used / (batch_size * accumulate))  # of an epoch
+        updates = epochs * steps if used and not saved.resumed else None
+        told.check_run(self, held_out is not None, epochs, updates)
+        if updates and not told.may_end_early:
+            self.optimizer.check_schedules(self.optimizer.steps + updates - 1)
         if held_out is not None and held_out.rows is not None:
             check_even_batches(
                 self.model, held_out.rows, validation_batch_size, "fit: validation: "
@@ -232,7 +246,6 @@ class Trainer(Constructed):
             return run.history
 
         run.interrupted = run.best_restored = False
-        used = (train.rows or 0) - ((train.rows or 0) % batch_size if drop_last else 0)
         done = run.step * accumulate * batch_size if run.under_way else 0
         with (
             self._training_mode(),
@@ -291,7 +304,6 @@ class Trainer(Constructed):
         run.interrupted = not run.finished  # Ctrl-C at the very end cut nothing short
         if run.interrupted and verbose:
             by = "Ctrl-C" if interrupt.requested else "a callback"
-            steps = math.ceil(used / (batch_size * accumulate))
             where = f"in epoch {run.epoch + 1}, after step {run.step} of {steps}"
             print(f"stopped by {by} {where if run.under_way else f'after epoch {run.epoch}'}")
         return run.history

@@ -140,6 +140,15 @@ class SWA(_Average):
         if state["count"] or state["average"]:
             super().check_fits(state, model)
 
+    def check_run(self, trainer: Training, epochs: int, updates: int | None) -> None:
+        """Say now that there will be nothing to average."""
+        self._told = epochs <= self.start
+        if self._told:
+            warn(
+                f"{self!r}: nothing will be averaged: fit is over after {epochs} epochs; choose a "
+                "smaller start"
+            )
+
     def on_fit_begin(self, trainer: Training) -> None:
         """Nothing averaged yet."""
         super().on_fit_begin(trainer)
@@ -148,7 +157,7 @@ class SWA(_Average):
     def on_fit_end(self, trainer: Training) -> None:
         """End with the mean, or say that there is none."""
         super().on_fit_end(trainer)
-        if not (self.count or trainer.interrupted or trainer.best_restored):
+        if not (self.count or self._told or trainer.interrupted or trainer.best_restored):
             warn(
                 f"{self!r}: nothing was averaged, and the weights are those of the last step: "
                 f"fit ended after {trainer.epoch} epochs; choose a smaller start"

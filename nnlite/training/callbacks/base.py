@@ -34,8 +34,12 @@ class Callback(Constructed):
     required: ClassVar[bool] = False
     remembers: ClassVar[Mapping[str, Any]] = {}
 
-    def check_run(self, trainer: Training) -> None:
+    def check_run(self, trainer: Training, epochs: int, updates: int | None) -> None:
         """Refuse, before `fit` has changed anything, what could only fail later.
+
+        Args:
+            trainer: what is about to train.
+            epochs, updates: how many there will be at most; None where it is not known.
 
         Raises:
             ValueError: says what is wrong, and what to do.

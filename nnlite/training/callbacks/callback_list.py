@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -9,16 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from nnlite.core.checks import warn
+from nnlite.core.foreign import kind_of
+from nnlite.core.kinds import check_method
 from nnlite.files.archive import CheckpointError
 from nnlite.files.atomic import PathLike
 from nnlite.layers.base import Layer
 from nnlite.metrics import ConfusionMatrix
 from nnlite.training.callbacks.base import Callback
 from nnlite.training.callbacks.logging import Logger
-from nnlite.training.callbacks.monitor import Monitor
+from nnlite.training.callbacks.monitor import EarlyStopping, Monitor
 from nnlite.training.callbacks.saving import Checkpoint
-from nnlite.training.callbacks.simple import LambdaCallback
+from nnlite.training.callbacks.simple import LambdaCallback, TimeLimit
 from nnlite.training.state import Training
+
+MOMENTS = [name for name in vars(Callback) if name.startswith("on_")]
 
 
 class CallbackList:
@@ -87,12 +92,21 @@ class CallbackList:
 
     # -- before the run ----------------------------------------------------------------------------
 
-    def check_run(self, trainer: Training, validated: bool) -> None:
+    @property
+    def may_end_early(self) -> bool:
+        """Whether one of them may stop the run before all its epochs are done."""
+        callbacks = self.by_name.values()
+        return any(isinstance(c, EarlyStopping | TimeLimit) or not _is_ours(c) for c in callbacks)
+
+    def check_run(
+        self, trainer: Training, validated: bool, epochs: int, updates: int | None
+    ) -> None:
         """Refuse what could only fail later; nothing has changed yet.
 
         Args:
             trainer: what is about to train.
             validated: whether there will be validation data.
+            epochs, updates: how many there will be at most; None where it is not known.
 
         Raises:
             ValueError: names the callback, and what to do.
@@ -101,7 +115,8 @@ class CallbackList:
         measured = [*names, "lr", *(f"val_{name}" for name in names if validated)]
         files: dict[str, Callback] = {}
         for callback in self.by_name.values():
-            callback.check_run(trainer)
+            _check_methods(callback)
+            callback.check_run(trainer, epochs, updates)
             if isinstance(callback, Monitor) and callback.watches:
                 self._check_monitor(callback, measured, validated)
             if isinstance(callback, Checkpoint | Logger):
@@ -153,6 +168,9 @@ class CallbackList:
         for name, callback in self.by_name.items():
             with _blamed(callback, "state_dict"):
                 states[name] = callback.state_dict()
+                if not isinstance(states[name], dict):
+                    kind = kind_of(states[name])
+                    raise TypeError(f"{callback!r}: state_dict must return a dict, got {kind}")
         return states
 
     def check_state_dict(
@@ -204,6 +222,28 @@ class CallbackList:
                     )
         finally:
             self.telling = False
+
+
+def _check_methods(callback: Callback) -> None:
+    """Refuse moments that cannot be called, and warn of those that never will be."""
+    for name in MOMENTS:
+        check_method(callback, name, "trainer")
+        if "logs" in inspect.signature(getattr(callback, name)).parameters:
+            raise TypeError(
+                f"{type(callback).__name__}.{name} is called with the trainer alone, which knows "
+                f"the rest: def {name}(self, trainer), with trainer.epoch and trainer.results"
+            )
+    if inspect.isgeneratorfunction(callback.around_validation):
+        raise TypeError(
+            f"{type(callback).__name__}.around_validation must return a context: put "
+            "@contextlib.contextmanager above it"
+        )
+    for name in dir(callback):
+        if name.startswith("on_") and name not in MOMENTS:
+            warn(
+                f"{callback!r}: {name} is no moment of fit, so it is never called; there are "
+                f"{', '.join(MOMENTS)}"
+            )
 
 
 def _is_ours(callback: Callback) -> bool:

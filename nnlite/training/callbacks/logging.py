@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ class Logger(Callback):
         """What the file holds."""
         raise NotImplementedError
 
-    def check_run(self, trainer: Training) -> None:
+    def check_run(self, trainer: Training, epochs: int, updates: int | None) -> None:
         """Find a wrong path now, not after an epoch."""
         check_place(repr(self), self.path)
 
@@ -79,7 +80,8 @@ class CSVLogger(Logger):
 
 
 class JSONLogger(Logger):
-    """The history as lines of JSON, one object per epoch; matrices as lists, NaN as null.
+    """The history as lines of JSON, one object per epoch; matrices as lists, NaN as null,
+    and as text what JSON does not know.
 
     Args:
         path: the file, replaced by each run that is not resumed.
@@ -94,13 +96,15 @@ class JSONLogger(Logger):
             }
             for epoch in range(history.epochs)
         )
-        return "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
+        return "".join(json.dumps(row, allow_nan=False, default=str) + "\n" for row in rows)
 
 
 def _plain(value: Any) -> Any:
     """In JSON's types."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value

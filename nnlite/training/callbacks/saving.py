@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nnlite.core.checks import check_place
+from nnlite.core.checks import check_place, warn
 from nnlite.files.atomic import PathLike
 from nnlite.training.callbacks.monitor import Mode, Monitor
 from nnlite.training.state import Training
@@ -57,9 +57,20 @@ class Checkpoint(Monitor):
         """Only to save the best."""
         return self.best_only
 
-    def check_run(self, trainer: Training) -> None:
-        """Find a wrong path now, not after an hour."""
+    def check_run(self, trainer: Training, epochs: int, updates: int | None) -> None:
+        """Find a wrong path now, not after an hour; and a run too short for a file."""
         check_place(repr(self), self.path)
+        if updates is None:
+            return
+        every, before, after = self.every_epochs or 1, 0, epochs
+        if self.every_steps is not None:
+            before = trainer.optimizer.steps
+            every, after = self.every_steps, before + updates
+        if before // every == after // every:
+            warn(
+                f"{self!r} will save nothing unless the run is interrupted: it is over after "
+                f"{epochs} epochs, which are {updates} updates"
+            )
 
     def on_step_end(self, trainer: Training) -> None:
         """Ask, every so many updates."""
