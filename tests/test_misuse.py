@@ -93,6 +93,23 @@ def test_what_cannot_be_saved_is_found_before_the_first_update(text, tmp_path):
     fit(new(), callback)  # and what is never saved may be anything
 
 
+@pytest.mark.parametrize("moment", ["on_epoch_begin", "on_epoch_end"])
+def test_what_cannot_be_saved_later_on(moment, tmp_path):
+    def keep(self, trainer):
+        self.when = datetime(2020, 1, 1)
+
+    mine, saving = callback(**{moment: keep}), nn.Checkpoint(tmp_path / "run.npz")
+    if moment == "on_epoch_begin":
+        trainer = new()
+        with pytest.raises(TypeError, match="Mine cannot be saved: when: a datetime"):
+            fit(trainer, mine, saving)
+        assert trainer.optimizer.steps == 0
+        return
+    with pytest.warns(nn.ModelWarning, match="Mine cannot be saved: when: .* goes on without"):
+        history = fit(new(), mine, saving)  # what is learned by now is not lost
+    assert history.epochs == 2
+
+
 def test_what_cannot_be_saved_by_hand_is_named_too(tmp_path):
     trainer = new()
     fit(trainer, Keeps(lambda t: datetime(2020, 1, 1)))
@@ -284,6 +301,10 @@ def test_a_callback_of_ones_own_may_add_what_another_watches():
     stops = nn.EarlyStopping("extra", patience=2)
     history = fit(new(), adds, stops, epochs=9)
     assert history.epochs == 3
+    adds = at("on_validation_end", lambda t: t.results.update(extra=np.float32(1)))
+    history = fit(new(), adds, validation_data=(X, Y))
+    assert history["extra"] == [1.0, 1.0]
+    assert type(history["extra"][0]) is float
 
 
 def test_a_checkpoint_that_saves_all_watches_nothing(tmp_path):
@@ -554,6 +575,50 @@ def test_a_callback_that_leaves_the_model_in_eval_mode():
         fit(new(), leaves)
     fit(new(), at("on_fit_end", lambda t: t.model.eval()))
     fit(new(), at("on_epoch_end", lambda t: t.model[1].eval()))  # to freeze it
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda t: setattr(t, "model", t.model.astype(np.float64)),
+        lambda t: setattr(t, "model", copy.deepcopy(t.model)),
+        lambda t: setattr(t, "optimizer", nn.Adam(t.model.parameters())),
+    ],
+)
+def test_another_model_or_optimizer_in_the_middle_of_a_run(act):
+    with pytest.raises(RuntimeError, match="has exchanged the trainer's model or optimizer"):
+        fit(new(), at("on_epoch_end", act))
+
+
+@pytest.mark.parametrize("moment", ["on_fit_begin", "on_step_end", "on_validation_end"])
+def test_gradients_that_a_callback_leaves_behind(moment):
+    def look(t):
+        t.loss(t.model(X), Y)
+        t.model.backward(t.loss.backward())
+
+    def look_and_clear(t):
+        look(t)
+        t.model.zero_grad()
+
+    with pytest.raises(RuntimeError, match=r"leaves gradients behind.*model\.zero_grad\(\)"):
+        fit(new(), at(moment, look), validation_data=(X, Y))
+    plain, looked = new(), new()
+    fit(plain, validation_data=(X, Y))
+    reads = at(moment, lambda t: [p.grad.sum() for p in t.model.parameters()])
+    fit(looked, at(moment, look_and_clear), reads, validation_data=(X, Y))
+    assert looked.fingerprint() == plain.fingerprint()
+
+
+@pytest.mark.parametrize("name", ["stop_training", "interrupted"])
+def test_what_ends_a_run_is_a_flag(name, tmp_path):
+    path = tmp_path / "run.npz"
+    with pytest.raises(ValueError, match=f"^Trainer: {name} must be True or False, got 'False'"):
+        fit(new(), at("on_step_end", lambda t: setattr(t, name, "False")))
+    ends = at("on_epoch_end", lambda t: setattr(t, name, np.float32(0.5) < 1))  # NumPy's True
+    fit(new(), nn.Checkpoint(path), ends)
+    resumed = new()
+    resumed.load(path)
+    assert resumed.stop_training is (name == "stop_training")
 
 
 def test_what_a_callback_may_do():

@@ -180,6 +180,11 @@ class Parameter(_Owned):
         self._write(self._grad, value, "grad")
         self._cleared = False
 
+    @property
+    def has_grad(self) -> bool:
+        """Whether the gradient is anything but zero."""
+        return not self._cleared and bool(self._grad.any())
+
     def add_grad(self, gradient: np.ndarray, times: np.ndarray | None = None) -> None:
         """grad += gradient, as a layer's backward does: `self.weight.add_grad(x.T @ g)`.
 

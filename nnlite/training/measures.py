@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from nnlite.core.forms import ANYTHING, REAL, SUM, Table, check_form
-from nnlite.core.kinds import number_of
 from nnlite.losses.base import Loss
 from nnlite.metrics import Metric
+from nnlite.training.history import as_number
 
 FORM = {"total": REAL, "weight": SUM, "metrics": Table(ANYTHING)}
 
@@ -55,7 +55,7 @@ class Measures:
     def results(self) -> dict[str, Any]:
         """Loss and metrics since `reset`."""
         loss = self._total / self._weight if self._weight else 0.0
-        return {"loss": loss, **{m.name: _plain(m.result()) for m in self.metrics}}
+        return {"loss": loss, **{m.name: as_number(m.result()) for m in self.metrics}}
 
     def fresh(self) -> Measures:
         """Others of the same kind, so that measuring there leaves these as they are."""
@@ -86,9 +86,3 @@ class Measures:
         self._total, self._weight = state["total"], state["weight"]
         for metric in self.metrics:
             metric.load_state_dict(state["metrics"][metric.name])
-
-
-def _plain(value: Any) -> Any:
-    """A number as a Python float, whatever a metric makes it of; anything else as it is."""
-    number = number_of(value)
-    return value if number is None else float(number)

@@ -16,6 +16,7 @@ from nnlite.core.arguments import checked
 from nnlite.core.construction import Constructed
 from nnlite.core.kinds import check_method
 from nnlite.core.padded import masked
+from nnlite.core.parameter import FLAG
 from nnlite.core.random import Rng, as_generator, root_entropy
 from nnlite.files.atomic import PathLike
 from nnlite.layers.base import Layer, check_even_batches
@@ -51,10 +52,13 @@ METRIC = {"reset": "", "update": "prediction, target, sample_weight", "result": 
 
 def _of_the_run(name: str) -> Any:
     """A trainer's attribute that is one of its run."""
-    return property(
-        lambda trainer: getattr(trainer.run, name),
-        lambda trainer, value: setattr(trainer.run, name, value),
-    )
+
+    def write(trainer: Trainer, value: Any) -> None:
+        if isinstance(getattr(trainer.run, name), bool):
+            value = FLAG.checked(f"Trainer: {name}", value)
+        setattr(trainer.run, name, value)
+
+    return property(lambda trainer: getattr(trainer.run, name), write)
 
 
 class Trainer(Constructed):
@@ -265,6 +269,8 @@ class Trainer(Constructed):
                     run.under_way, run.step = True, 0
                     self.measures.reset()
                     told.tell("on_epoch_begin", self)
+                    if run.epoch == 0:
+                        self._check_savable()  # a callback may remember only now
                 with closing(batches):  # a stream may hold files and threads
                     for group in () if over else _groups(batches, accumulate):
                         if len(group) == 1:
@@ -530,11 +536,15 @@ class Trainer(Constructed):
 
     def _take_up(self) -> None:
         """Give the callbacks what a file says that they remember: from here on the run goes on."""
-        if self._callbacks.saves:
-            checkpoint.check_savable(self)
+        self._check_savable()
         self._callbacks.load_state_dict(self.run.callback_states)
         self.run.callback_states = {}
         self.run.resumed = False
+
+    def _check_savable(self) -> None:
+        """Find out now what would keep a `Checkpoint` from its files later."""
+        if self._callbacks.saves:
+            checkpoint.check_savable(self)
 
     def fingerprint(self) -> dict[str, Any]:
         """What two runs must have in common to be the same: compare them with `==`.

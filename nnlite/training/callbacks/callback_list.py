@@ -203,23 +203,25 @@ class CallbackList:
     @contextmanager
     def _at_work(self, callback: Callback, moment: str, trainer: Training) -> Iterator[None]:
         """A context in which a callback looks, and changes nothing that the loop relies on."""
-        model, steps = trainer.model, trainer.optimizer.steps
+        model, optimizer, steps = trainer.model, trainer.optimizer, trainer.optimizer.steps
         self.telling = True
         try:
             with _blamed(callback, moment):
                 yield
-                if trainer.optimizer.steps != steps:
+                if trainer.model is not model or trainer.optimizer is not optimizer:
+                    raise RuntimeError(
+                        "this callback has exchanged the trainer's model or optimizer, which "
+                        "belong together as long as fit runs; change what is there, or build "
+                        "another Trainer when fit has returned"
+                    )
+                if optimizer.steps != steps:
                     raise RuntimeError(
                         "fit makes the updates, and this callback has made one beside them; leave "
                         "out optimizer.step() and train_step(), or override train_step in a "
                         "Trainer of your own"
                     )
-                if moment != "on_fit_end" and not model.training:
-                    raise RuntimeError(
-                        "this callback leaves the model in eval mode, in which fit would go on; "
-                        "leave out model.eval(): predict and evaluate need none, and to freeze "
-                        "layers call eval() of each of them"
-                    )
+                if moment != "on_fit_end" and not _is_ours(callback):
+                    _check_left(trainer)
         finally:
             self.telling = False
 
@@ -252,11 +254,26 @@ def _is_ours(callback: Callback) -> bool:
     return ours and not isinstance(callback, LambdaCallback)
 
 
+def _check_left(trainer: Training) -> None:
+    """Refuse a mode and gradients in which the next step would not be the one that is meant."""
+    if not trainer.model.training:
+        raise RuntimeError(
+            "this callback leaves the model in eval mode, in which fit would go on; leave out "
+            "model.eval(): predict and evaluate need none, and to freeze layers call eval() of "
+            "each of them"
+        )
+    if any(parameter.has_grad for parameter in trainer.optimizer.parameters):
+        raise RuntimeError(
+            "this callback leaves gradients behind, to which the next step would add its own; "
+            "call trainer.model.zero_grad() after backward"
+        )
+
+
 def _write(trainer: Training, path: PathLike, keep: int) -> None:
-    """Write a file that was asked for; a full disk must not cost what is learned so far."""
+    """Write a file that was asked for; what keeps it from that must not cost what is learned."""
     try:
         trainer.write(path, keep)
-    except CheckpointError as error:
+    except (CheckpointError, TypeError) as error:
         warn(f"{error}. The training goes on without this file")
 
 
