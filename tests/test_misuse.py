@@ -321,6 +321,7 @@ def test_a_number_of_any_type_is_a_number(value, tmp_path):
         def result(self):
             return value
 
+    assert type(new([Odd()]).evaluate(X, Y)["odd"]) is float
     log = tmp_path / "log.csv"
     history = fit(new([Odd()]), nn.EarlyStopping("odd", patience=5), nn.CSVLogger(log))
     assert history["odd"] == [float(value)] * 2
