@@ -23,7 +23,8 @@ from nnlite.training.callbacks.saving import Checkpoint
 from nnlite.training.callbacks.simple import LambdaCallback, TimeLimit
 from nnlite.training.state import Training
 
-MOMENTS = [name for name in vars(Callback) if name.startswith("on_")]
+# by name, what the base class does at it: nothing
+MOMENTS = {name: nothing for name, nothing in vars(Callback).items() if name.startswith("on_")}
 
 
 class CallbackList:
@@ -62,9 +63,12 @@ class CallbackList:
         """
         error = None
         for callback in self.by_name.values():
+            act = getattr(callback, moment)
+            if getattr(act, "__func__", None) is MOMENTS[moment]:
+                continue
             try:
                 with self._at_work(callback, moment, trainer):
-                    getattr(callback, moment)(trainer)
+                    act(trainer)
             except BaseException as raised:
                 error = error or raised
                 if not self._asked:
