@@ -885,7 +885,7 @@ def test_a_file_that_is_not_there(tmp_path):
         )
         assert message(FileNotFoundError, lambda read=read: read(tmp_path)).endswith("no file")
         assert message(FileNotFoundError, lambda read=read: read(os.devnull)).endswith(
-            "is no regular file"
+            "is not a regular file; copy what it gives into one"
         )
         assert message(FileNotFoundError, lambda read=read: read("x" * 300)).endswith(
             "is not there"

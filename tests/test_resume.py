@@ -644,3 +644,33 @@ def test_files_of_an_earlier_revision_go_on_from_the_middle_of_an_epoch():
     assert history.keys() == recorded.keys()
     for name, values in recorded.items():
         np.testing.assert_allclose(history[name], values, rtol=1e-5)
+
+
+def test_ctrl_c_inside_a_callback_leaves_no_torn_file(tmp_path):
+    x = np.random.default_rng(0).standard_normal((40, 4)).astype(np.float32)
+    y = (x[:, 0] > 0).astype(int)
+
+    class Cut(nn.EMA):
+        at = 0
+
+        def on_step_end(self, trainer):
+            if trainer.optimizer.steps == Cut.at:
+                self.count += 1  # half of a step of its own, after a Checkpoint has asked
+                raise KeyboardInterrupt
+            super().on_step_end(trainer)
+
+    def run(path, at=0):
+        nn.seed(0)
+        Cut.at = at
+        model = nn.Linear(4, 2)
+        trainer = nn.Trainer(model, nn.CrossEntropyLoss(), nn.Adam(model.parameters()))
+        callbacks = [nn.Checkpoint(path, every_steps=1), Cut(0.9)]
+        trainer.fit(
+            x, y, epochs=3, batch_size=10, callbacks=callbacks, resume="auto", verbose=False
+        )
+        return trainer.fingerprint()["weights"]
+
+    whole = run(tmp_path / "whole.npz")
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "cut.npz", at=5)
+    assert run(tmp_path / "cut.npz") == whole

@@ -59,9 +59,9 @@ class CallbackList:
         """Call every callback, do what comes `then`, and write the files that were asked for.
 
         A file that was asked for is written even when a callback raises: the others still handle
-        the moment first.
+        the moment first. Not so when Ctrl-C cuts one off: what it has done halfway is in no file.
         """
-        error = None
+        error: Exception | None = None
         for callback in self.by_name.values():
             act = getattr(callback, moment)
             if getattr(act, "__func__", None) is MOMENTS[moment]:
@@ -69,10 +69,13 @@ class CallbackList:
             try:
                 with self._at_work(callback, moment, trainer):
                     act(trainer)
-            except BaseException as raised:
+            except Exception as raised:
                 error = error or raised
                 if not self._asked:
                     break
+            except BaseException:
+                self._asked.clear()
+                raise
         if then is not None and error is None:
             then()
         if moment != "on_validation_end":  # the epoch's end is near, and the next step boundary
