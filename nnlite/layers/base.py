@@ -168,6 +168,9 @@ class Layer(Node, Slot, Constructed):
             after another, whose input gradient is that of the first.
         constant_entries: entries of parameters that get no gradient on purpose, as an index by
             the parameter's name, such as {"weight": 0} for row 0 (default: none).
+        surrogate: why the gradient of the input is not the slope, on purpose, such as
+            "straight-through: rounding has no slope"; of parameters too, as {"weight": why} (by
+            default there is none). `check_gradients` and `trace` say so; see `check_gradients`.
     """
 
     training = _ByThread("training", True)
@@ -185,6 +188,7 @@ class Layer(Node, Slot, Constructed):
     _frozen: bool = False
     kind: Kind = "map"
     constant_entries: ClassVar[Mapping[str, Any]] = {}
+    surrogate: str | Mapping[str, str] = {}  # a mapping that nobody writes to
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Take `training` or `carried` in a class's body as the default value that it is."""
