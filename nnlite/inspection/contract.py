@@ -26,7 +26,10 @@ def check(probe: Probe, x: np.ndarray) -> list[Diagnosis]:
             check_accumulation, check_slot, check_outputs, check_mode, check_skipping, check_eval,
             check_dtypes,
         ):  # fmt: skip
-            found += one(probe, x, g)
+            try:
+                found += one(probe, x, g)
+            except Exception as error:
+                return [*found, _raised(error)]
     return found
 
 
@@ -36,7 +39,7 @@ def check_forward(probe: Probe, x: np.ndarray) -> list[Diagnosis]:
     try:
         y = probe.forward(x)
     except Exception as error:
-        if _in_words(error):
+        if in_words(error):
             raise
         return [Diagnosis("raises", f"forward raises {type(error).__name__}: {error}")]
     if not isinstance(y, np.ndarray):
@@ -58,7 +61,7 @@ def check_forward(probe: Probe, x: np.ndarray) -> list[Diagnosis]:
     return found
 
 
-def _in_words(error: Exception) -> bool:
+def in_words(error: Exception) -> bool:
     """Whether it is nnlite that raises, and says what is wrong."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
