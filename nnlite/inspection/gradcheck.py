@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Collection, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -280,11 +281,11 @@ class _Check:
                 yield name, p
 
     def _upstream(self, probe: Probe, y: np.ndarray) -> np.ndarray:
-        """dL/dy of the loss, or a random one."""
-        if self.loss is None:
+        """dL/dy of the loss, or a random one, as for parts of a batch, which may be no batch."""
+        if self.loss is None or len(y) < len(self.x):
             return random_upstream(y.shape)
-        criterion = copy.deepcopy(self.loss)
-        criterion(y, np.asarray(self.target)[: len(y)], probe.mask)
+        criterion: Any = copy.deepcopy(self.loss)
+        criterion(y, self.target, probe.mask)
         return np.array(criterion.backward())
 
     def _unmoved(self) -> list[Diagnosis]:
@@ -337,7 +338,7 @@ class _Check:
 
     def _explain(self, name: str, probe: Probe, x: np.ndarray) -> Diagnosis:
         """What is wrong, from the Jacobians on a few samples."""
-        if any(surrogates(part) for part in self.layer.named_layers().values()):
+        if any("input" in surrogates(part) for part in probe.inner):
             return Diagnosis("unknown", "it is not what the layers and their surrogates make it")
         y = probe.forward(x)
         array = x if name == "input" else probe.parameters[name].data

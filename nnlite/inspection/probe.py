@@ -37,6 +37,7 @@ class Probe(Replica):
         self.with_state = False  # whether the last output had a state beside it
         named = self.layer.named_parameters()
         self.parameters = {name: p for name, p in named.items() if p.dtype.kind == "f"}
+        self.inner = self._layers[1:]
         self._constant = _constant(self.layer)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
@@ -109,7 +110,7 @@ class Probe(Replica):
         given: the layer sees the same x whatever comes before it does, and the x that it would
         see is an output besides, with the surrogate dL/dx as its upstream gradient.
         """
-        parts = [part for part in self._layers[1:] if "input" in surrogates(part)]
+        parts = [part for part in self.inner if "input" in surrogates(part)]
         given: dict[int, Any] = {}
         upstream: dict[int, np.ndarray] = {}
         for k, part in enumerate(parts):

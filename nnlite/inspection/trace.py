@@ -11,6 +11,7 @@ from nnlite.core.parameter import Parameter
 from nnlite.inspection.equations import symbol
 from nnlite.inspection.one_step import OneStep, parts
 from nnlite.inspection.record import Trace, TraceStep, Value, subscript
+from nnlite.inspection.surrogate import surrogates
 from nnlite.layers.base import Layer
 from nnlite.layers.structure import nested, sub_layers, watch
 from nnlite.losses.base import Loss
@@ -68,9 +69,13 @@ class _Recorder:
         own = {name: p for name, p in named.items() if not inside or "." not in name}
         shapes = {symbol(layer, name): p.shape for name, p in own.items()}
 
+        reasons = surrogates(layer)
+
         def step(
             number: int, title: str, key: str, incoming: list[Value], result: list[Value]
         ) -> TraceStep:
+            if key in reasons:
+                title += f", a surrogate: {reasons[key]}"
             return TraceStep(number, title, place, layer, key, incoming, result, shapes)
 
         def forward(x: Any, y: Any) -> None:
