@@ -13,7 +13,8 @@ from nnlite.inspection.probe import Probe, beside, floats, random_upstream
 from nnlite.inspection.report import Diagnosis
 from nnlite.layers.base import Layer
 
-FATAL = {"raises", "none", "type", "shape", "sum", "transposed", "mask"}  # what follows from them tells nothing
+# after these, backward cannot be run again and again
+FATAL = {"raises", "none", "type", "shape", "sum", "transposed", "mask"}
 NOISE = 1e-9  # relative; far more than float64 rounds, far less than float32
 
 

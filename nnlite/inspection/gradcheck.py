@@ -40,20 +40,32 @@ def check_gradients(
 ) -> GradientReport:
     """Compare backward with differences of forward, in float64, on a copy, and say what is wrong.
 
-    Every entry of the input and of every parameter is moved by ±h (random directions, where there
-    are more than 600), and the change of one number is compared with what backward says of it:
+    Entries of the input and of every parameter are moved by ±h one by one, and all of them along
+    random directions, and the change of the output, weighed with G, is compared with backward:
 
-        (L(w + h) − L(w − h)) / 2h  ≈  dL/dw,   L = the loss, or Σ R ⊙ y with fixed random R
+        Σ G ⊙ (y(w + h) − y(w − h)) / 2h  ≈  dL/dw,   G = dL/dy of the loss, or fixed random numbers
 
-    The error is |analytic − numeric| over the largest slope of that array (or over 1e-4, if that
-    is smaller); above 1e-6 the check fails. It is done for the whole batch, for a batch of 1 and
-    for one of 3. Random layers draw the same numbers in every run, statistics over the batch are
-    computed anew, and at a kink such as ReLU's zero the slope of either side is right.
+    The error is |analytic − numeric| over the largest slope of that array (or over what rounding
+    may amount to). Where it is above 1e-6, the slope is measured again with steps from 10⁻³ to
+    10⁻⁸ of what moves, and beside x; only what stays wrong is wrong. At kinks and ties (ReLU's
+    zero, equal values in a maximum) what lies between the slopes to the left and to the right is
+    right, and a note says so; the shares of equal values must add up.
 
-    Besides: forward is deterministic; nothing is modified in place; gradients are added, not
-    overwritten; backward draws nothing, and belongs to the latest forward; float32 stays float32;
-    with a loss, the loss's own gradient is right and a step of an optimizer moves every trainable
-    parameter. When a model is wrong, the layers inside it are checked one by one.
+    It is done for the whole batch, for batches of 3 and of 1, and in training and eval mode with
+    parameters moved by 5 % from the values that a layer begins with, which hide mistakes. Random
+    layers draw the same numbers in every run, and statistics over the batch are computed anew.
+
+    Besides: forward is deterministic; nothing is modified in place or overwritten later; gradients
+    are added, not overwritten, also with `needs_input_grad=False`; backward draws nothing, reads no
+    mode, and belongs to the latest forward; buffers rest in eval mode; float32 stays float32 and
+    float64 float64; with a loss, the loss's own gradient is right, with sample weights too, and a
+    step of an optimizer moves every trainable parameter. When a model is wrong, the layers inside
+    it are checked one by one.
+
+    A gradient that is not the slope on purpose (straight-through, reversed, stopped) is declared by
+    the layer, as `surrogate = "straight-through"` in the class or the instance, or of a parameter
+    as `surrogate = {"weight": "straight-through"}`. It is shown beside the slope and not called
+    wrong. All else about the layer is checked, and layers before it with its dL/dx as given.
 
     Args:
         layer: a layer or a whole model; it is copied, and left as it is.
