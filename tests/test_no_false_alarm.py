@@ -240,7 +240,7 @@ def alarms(name, batch, seed):
 
 @pytest.mark.parametrize("name", README)
 def test_models_of_the_readme_are_right(name):
-    assert not alarms(name, 64, 0)
+    assert not alarms(name, 16, 0)
 
 
 @pytest.mark.slow
