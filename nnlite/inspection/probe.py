@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike
 
 from nnlite.core.padded import Padded, masked
 from nnlite.core.parameter import Parameter
-from nnlite.inspection.one_step import Replica, bare
+from nnlite.inspection.one_step import Replica, parts
 from nnlite.inspection.surrogate import surrogates
 from nnlite.layers.base import Layer
 from nnlite.layers.structure import unwatch, watch
@@ -155,12 +155,12 @@ class Probe(Replica):
 
 def _constant(layer: Layer) -> list[tuple[Parameter, Any, np.ndarray]]:
     """The entries of parameters that stay what they are, and what they are."""
-    parts = (
+    kept = (
         (getattr(part, name), entries)
         for part in layer.named_layers().values()
         for name, entries in part.constant_entries.items()
     )
-    return [(part, entries, part.data[entries].copy()) for part, entries in parts]
+    return [(part, entries, part.data[entries].copy()) for part, entries in kept]
 
 
 def _with_input(part: Layer, given: Any, see: Callable[[np.ndarray], None]) -> None:
@@ -168,7 +168,7 @@ def _with_input(part: Layer, given: Any, see: Callable[[np.ndarray], None]) -> N
     forward = part.forward
 
     def replaced(x: Any, *state: Any) -> Any:
-        see(np.array(bare(x)))
+        see(np.array(parts(part, x)[0]))
         return forward(given, *state)
 
     vars(part)["forward"] = replaced
