@@ -2,6 +2,7 @@
 
 import copy
 import importlib
+import re
 from typing import ClassVar
 
 import numpy as np
@@ -12,9 +13,14 @@ import nnlite as nn
 
 checker = importlib.import_module("nnlite.inspection.check_optimizer")
 
+
+def falling(k):
+    return 0.1 / (1 + k)
+
+
 MORE = [
     {"clip_norm": 0.5}, {"clip_value": 0.1}, {"weight_decay": 0.01}, {"lr": 1.0}, {"lr": 1e-5},
-    {"lr": lambda k: 0.1 / (1 + k)},
+    {"lr": falling},
 ]  # fmt: skip
 RIGHT = [(name, options) for name, rows in OPTIONS.items() for options in [*rows, *MORE]]
 RIGHT += [
@@ -26,7 +32,9 @@ RIGHT += [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "options"), RIGHT, ids=str)
+@pytest.mark.parametrize(
+    ("name", "options"), RIGHT, ids=lambda value: re.sub(" at 0x[0-9a-f]+", "", str(value))
+)
 def test_built_in_optimizers_are_right(name, options):
     report = nn.check_optimizer(getattr(nn, name), **options)
     assert report.ok
