@@ -14,6 +14,7 @@ from nnlite.core.arguments import checked
 from nnlite.core.parameter import Parameter
 from nnlite.inspection.findings import Finding, LayerView, ParameterView, StepView, explain, ranked
 from nnlite.inspection.one_step import OneStep, parts
+from nnlite.inspection.surrogate import surrogates
 from nnlite.layers.base import Layer
 from nnlite.layers.dropout import Dropout
 from nnlite.layers.structure import nested, place_name, sub_layers, unwatch, watch
@@ -274,7 +275,7 @@ class _Seen:
         floats = [a.ravel() for a in self.x if a.dtype.kind == "f"]
         flat = 0.0
         elementwise = layer.kind in ("activation", "rectifier") and len(self.d_x) == len(self.g)
-        if elementwise and getattr(layer, "surrogate", None) is None:
+        if elementwise and "input" not in surrogates(layer):
             d_x = np.concatenate([a.ravel() for a in self.d_x])
             flat = float(1 - (np.abs(d_x) >= PASSING * np.abs(g)).mean())
         counts = layer.training and layer.min_batch > 1

@@ -14,6 +14,7 @@ from nnlite.inspection.evidence import CLOSE, close
 from nnlite.inspection.numeric import TOLERANCE, jacobian_by_differences
 from nnlite.inspection.probe import Probe, check_one_input, floats, random_upstream
 from nnlite.inspection.report import Diagnosis, GradientError, GradientReport, GradientRow
+from nnlite.inspection.surrogate import surrogates
 from nnlite.layers.base import Layer
 
 LARGEST = 16_000_000  # entries
@@ -118,9 +119,9 @@ def jacobian(layer: Layer, x: Any, check: bool = False) -> Jacobian:
     if matrix is None:
         matrix = np.stack([_row(probe, x, y.shape, k) for k in range(y.size)])
         remarks = _mixing(probe, x, y, matrix)
-    surrogates = _surrogates(layer)
-    if surrogates:
-        remarks.append(f"on purpose not the derivative: {surrogates}")
+    on_purpose = _surrogates(layer)
+    if on_purpose:
+        remarks.append(f"on purpose not the derivative: {on_purpose}")
     elif check:
         _compare(layer, probe, x, matrix)
     return Jacobian(matrix, y.shape, x.shape, repr(layer), real, remarks)
@@ -203,8 +204,8 @@ def _mixing(probe: Probe, x: np.ndarray, y: np.ndarray, matrix: np.ndarray) -> l
 
 def _surrogates(layer: Layer) -> str:
     """Why the layers inside give another gradient than the derivative on purpose; "" if none."""
-    told = [getattr(part, "surrogate", None) for part in layer.named_layers().values()]
-    return ", ".join(dict.fromkeys(str(why) for why in told if why))
+    told = [surrogates(part).get("input") for part in layer.named_layers().values()]
+    return ", ".join(dict.fromkeys(why for why in told if why))
 
 
 def _compare(layer: Layer, probe: Probe, x: np.ndarray, matrix: np.ndarray) -> None:
