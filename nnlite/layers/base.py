@@ -81,12 +81,16 @@ from nnlite.core.kinds import REFUSED
 from nnlite.core.padded import join
 from nnlite.core.parameter import DTYPE, FLAG, Buffer, Parameter
 from nnlite.core.rows import as_source, check_lengths, each_input, walk
-from nnlite.core.slot import Slot, inference
+from nnlite.core.slot import Slot, inference, open_contexts
 from nnlite.layers.structure import Node, Part, arrays, named_parts, tie, ties
 
 Kind = Literal["map", "activation", "rectifier", "rearrangement", "chain"]
 
-View = dict[int, dict[str, Any]]  # by a layer's id, what `evaluation()` puts before it
+
+class View(dict[int, dict[str, Any]]):
+    """By a layer's id, what `evaluation()` puts before it; equal to itself alone."""
+
+    __eq__ = object.__eq__
 
 
 class _Views(threading.local):
@@ -161,6 +165,8 @@ class Layer(Node, Slot, Constructed):
         carried: what the next batch starts from (default None).
         stateful: whether the layer carries a state from each batch to the next in training and in
             `predict`, row by row, so that all batches have the same size (default False).
+        splits_products: whether it multiplies matrices in threads of nnlite's own, while those of
+            OpenBLAS are switched off (default False; see `ops/threads.py`).
         kind: what those who look inside tell apart, one of `Kind`: "map", anything that computes
             (default); "activation", each value by itself, where it is a bad sign when most of the
             values lie where it is flat; "rectifier", an activation that is flat on one side on
@@ -184,6 +190,7 @@ class Layer(Node, Slot, Constructed):
         "layer of your own may say accepts_padded = True and read x.data and x.lengths"
     )
     stateful: bool = False
+    splits_products: ClassVar[bool] = False
     carried = _ByThread("carried", None)
     _frozen: bool = False
     kind: Kind = "map"
@@ -287,14 +294,21 @@ class Layer(Node, Slot, Constructed):
         `training` and `carried` inside is gone afterwards.
         """
         layers = list(self.named_layers().values())  # kept until the end, so that ids are theirs
-        view: View = {id(layer): {"training": False, "carried": None} for layer in layers}
+        view = View({id(layer): {"training": False, "carried": None} for layer in layers})
         opened = _views.open  # this thread's, also when another one closes a generator
-        opened.append(view)
+        contexts, quiet = open_contexts(), inference()
         try:
-            with inference():
-                yield
-        finally:  # not always the last: generators may end in any order
-            opened[:] = [other for other in opened if other is not view]
+            opened.append(view)
+            contexts.append(quiet)
+            yield
+        finally:
+            # one call into C each, so that no Ctrl-C comes between; and not always the last ones:
+            # generators may end in any order
+            try:
+                opened.remove(view)
+            finally:
+                if quiet in contexts:
+                    contexts.remove(quiet)
 
     def reset_state(self) -> None:
         """Forget what this layer and all inside it carry from batch to batch."""

@@ -55,7 +55,7 @@ def moments(x: np.ndarray, channels: int) -> tuple[np.ndarray, np.ndarray]:
         part *= part
         return block[0], count, mean + left, _sums(part, channels) - count * left**2
 
-    blocks = _over_blocks(squares, x)
+    blocks = _over_blocks(squares, x, products=True)
     mean, square = np.zeros((2, len(x), channels), x.dtype)
     total = x[0].size // channels
     for group, count, part, _ in blocks:
@@ -75,7 +75,7 @@ def sums_along(g: np.ndarray, x: np.ndarray, mean: np.ndarray) -> tuple[np.ndarr
         return block[0], _sums(g[block], channels), _sums(part, channels)
 
     total, along = np.zeros((2, *mean.shape), x.dtype)
-    for group, *parts in _over_blocks(sums, x):
+    for group, *parts in _over_blocks(sums, x, products=True):
         total[group] += parts[0]
         along[group] += parts[1]
     return total, along
@@ -121,7 +121,9 @@ def _sums(part: np.ndarray, channels: int) -> np.ndarray:
     return sum_rows(rows)
 
 
-def _over_blocks(work: Callable[[Index], Result], x: np.ndarray) -> list[Result]:
+def _over_blocks(
+    work: Callable[[Index], Result], x: np.ndarray, products: bool = False
+) -> list[Result]:
     """`work` for blocks of x that stay in the cache, in several threads; its results in order."""
     groups, rows, width = x.shape
     rows_at_once = max(1, BLOCK // width)
@@ -131,5 +133,9 @@ def _over_blocks(work: Callable[[Index], Result], x: np.ndarray) -> list[Result]
         for i in range(0, groups, groups_at_once)
         for j in range(0, rows, rows_at_once)
     ]
-    parts = over_parts(lambda part: [work(block) for block in blocks[part]], len(blocks), x.size)
+
+    def each(part: slice) -> list[Result]:
+        return [work(block) for block in blocks[part]]
+
+    parts = over_parts(each, len(blocks), x.size, products)
     return [result for results in parts for result in results]

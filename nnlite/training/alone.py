@@ -11,13 +11,13 @@ from nnlite.layers.base import Layer
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
-_lock = threading.Lock()
-_runs: dict[int, int] = {}  # by a model's id, the thread that trains it
+_runs: dict[int, list[int]] = {}  # by a model's id, the thread that trains it
 
 
 def training_thread(model: Layer) -> int | None:
     """The thread in which a `fit` trains the model; None outside of any."""
-    return _runs.get(id(model))
+    run = _runs.get(id(model))
+    return None if run is None else run[0]
 
 
 def in_this_thread(thread: int) -> bool:
@@ -34,25 +34,24 @@ def alone(fit: Method) -> Method:
 
     @functools.wraps(fit)
     def guarded(trainer: Any, *args: Any, **named: Any) -> Any:
-        model, here = trainer.model, threading.get_ident()
-        with _lock:
-            other = _runs.get(id(model))
-            if other is None:
-                _runs[id(model)] = here
-        if other == here:
+        model, here = id(trainer.model), threading.get_ident()
+        run = [here]
+        try:  # wherever Ctrl-C comes: what is entered here is taken out below, without a call
+            other = _runs.setdefault(model, run)
+            if other is run:
+                return fit(trainer, *args, **named)
+        finally:
+            if model in _runs and _runs[model] is run:
+                del _runs[model]
+        if other[0] == here:
             raise RuntimeError(
                 "fit: the model is being trained by the fit that runs this code, in a callback or "
                 "in its data, and a second one inside would lose its place; set "
                 "trainer.stop_training = True and call fit when the first one has returned"
             )
-        if other is not None:
-            raise RuntimeError(
-                "fit: another thread is training this model; wait until its fit has returned, or "
-                "train a copy: copy.deepcopy(trainer)"
-            )
-        try:
-            return fit(trainer, *args, **named)
-        finally:
-            del _runs[id(model)]
+        raise RuntimeError(
+            "fit: another thread is training this model; wait until its fit has returned, or "
+            "train a copy: copy.deepcopy(trainer)"
+        )
 
     return guarded  # type: ignore[return-value]  # the same call, as wraps says

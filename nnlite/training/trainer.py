@@ -7,7 +7,7 @@ import itertools
 import math
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,12 @@ from nnlite.core.kinds import check_method
 from nnlite.core.padded import masked
 from nnlite.core.parameter import FLAG
 from nnlite.core.random import Rng, as_generator, root_entropy
+from nnlite.core.waiting import Ended, ended_by
 from nnlite.files.atomic import PathLike
 from nnlite.layers.base import Layer, check_even_batches
 from nnlite.losses.base import Loss
 from nnlite.metrics import Metric
+from nnlite.ops.threads import blas_kept
 from nnlite.optimizers.base import Optimizer
 from nnlite.training import checkpoint
 from nnlite.training.alone import alone, in_this_thread, training_thread
@@ -40,7 +42,7 @@ from nnlite.training.feeding.checks import check_batches
 from nnlite.training.feeding.weights import ClassWeight
 from nnlite.training.fingerprint import environment, weights_hash
 from nnlite.training.history import History
-from nnlite.training.interrupt import Interrupt
+from nnlite.training.interrupt import interruptible
 from nnlite.training.measures import Measures
 from nnlite.training.mistakes import description, warn_of_differences, warn_of_mistakes
 from nnlite.training.progress import progress
@@ -251,11 +253,18 @@ class Trainer(Constructed):
 
         run.interrupted = run.best_restored = False
         done = run.step * accumulate * batch_size if run.under_way else 0
+
+        def ended() -> bool:
+            told.tell("on_wait", self)
+            return run.interrupted
+
         with (
             self._training_mode(),
             # a run that diverges is stopped by its loss, with the place
             np.errstate(over="ignore", invalid="ignore"),
-            Interrupt(run) as interrupt,
+            interruptible(run) as interrupt,
+            self._threads_kept(train, held_out),
+            ended_by(ended),
             progress(verbose, epochs, used, done) as display,
         ):
             told.tell("on_fit_begin", self, then=self._take_up)
@@ -271,7 +280,8 @@ class Trainer(Constructed):
                     told.tell("on_epoch_begin", self)
                     if run.epoch == 0:
                         self._check_savable()  # a callback may remember only now
-                with closing(batches):  # a stream may hold files and threads
+                # a stream may hold files and threads
+                with closing(batches), suppress(Ended):
                     for group in () if over else _groups(batches, accumulate):
                         if len(group) == 1:
                             self.train_step(*group[0])
@@ -358,7 +368,8 @@ class Trainer(Constructed):
         data = as_dataset(*parts, x, y, sample_weight, measures=self.measures)
         if data.rows is not None:
             check_even_batches(self.model, data.rows, batch_size, "evaluate: ")
-        return self._measure(data, batch_size)
+        with self._threads_kept(data):
+            return self._measure(data, batch_size)
 
     # -- what the loop is made of ----------------------------------------------------------------
 
@@ -434,7 +445,11 @@ class Trainer(Constructed):
         It works with copies of the loss and the metrics: another thread may be training.
         """
         measures, loss = self.measures.fresh(), copy.deepcopy(self.loss)
-        with self.model.evaluation(), closing(data.batches(batch_size)) as batches:
+        with (
+            self.model.evaluation(),
+            closing(data.batches(batch_size)) as batches,
+            suppress(Ended),
+        ):
             for x, y, weight in batches:
                 prediction, weight = masked(self.model(x), weight)
                 measures.add(loss(prediction, y, weight), loss, prediction, y, weight)
@@ -442,20 +457,36 @@ class Trainer(Constructed):
                     break
         return measures.results()
 
+    def _threads_kept(self, *data: Dataset | None) -> AbstractContextManager[None]:
+        """A context in which no other thread changes the bits of what this one computes.
+
+        Where layers switch OpenBLAS's number of threads for their products, it is 1 all the time
+        if batches are loaded: a thread of the user's may be multiplying matrices for them.
+        """
+        loads = any(each is not None and each.loads for each in data)
+        layers = self.model.named_layers().values()
+        return blas_kept(at_one=loads and any(layer.splits_products for layer in layers))
+
     @contextmanager
     def _training_mode(self) -> Iterator[None]:
         """Training mode (layers that were put in eval mode one by one stay there)."""
         if not self.model.training:
             self.model.train()
-        needed = [(layer, layer.needs_input_grad) for layer in self.model.named_layers().values()]
-        self.model.needs_input_grad = False  # nothing lies below the first layer
+        layers = self.model.named_layers().values()
+        # containers set their children's flags; one call into C puts all of them back: see finally
+        needed = [{"needs_input_grad": layer.needs_input_grad} for layer in layers]
+        restored = map(dict.update, map(vars, layers), needed)
         self._generators = [g for _, g in self.model.named_parts(np.random.Generator)]
         try:
+            self.model.needs_input_grad = False  # nothing lies below the first layer
             self.optimizer.zero_grad()
             yield
+        except BaseException:  # between a forward and its backward
+            self.model.clear_saved()
+            self.loss.clear_saved()
+            raise
         finally:
-            for layer, flag in needed:  # containers have set their children's too
-                layer.needs_input_grad = flag
+            list(restored)  # as a loop, Ctrl-C could come in its middle
 
     # -- files -----------------------------------------------------------------------------------
 

@@ -45,6 +45,7 @@ from nnlite.ops.channels import (
 class ChannelNorm(Layer):
     """What the layers of this file share; a subclass says which values share their statistics."""
 
+    splits_products = True
     ranks: ClassVar[Container[int]] = BATCHED  # the numbers of axes that are taken
     over: ClassVar[str]  # what shares its statistics, in words
     weight: Parameter | None

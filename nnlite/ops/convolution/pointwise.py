@@ -70,7 +70,7 @@ def _products(x: np.ndarray, kernels: np.ndarray, y: np.ndarray) -> None:
     def products(part: slice) -> None:
         np.matmul(grouped(x[part], groups), kernels, out=grouped(y[part], groups))
 
-    over_parts(products, len(x), x.size + y.size)
+    over_parts(products, len(x), x.size + y.size, products=True)
 
 
 def weight_gradient(x: np.ndarray, g: np.ndarray, geometry: Geometry) -> np.ndarray:
@@ -80,7 +80,7 @@ def weight_gradient(x: np.ndarray, g: np.ndarray, geometry: Geometry) -> np.ndar
     def products(part: slice) -> np.ndarray:
         return grouped(seen[part], groups).swapaxes(1, 2) @ grouped(g[part], groups)
 
-    d_w = reduce(np.add, over_parts(products, len(x), seen.size + g.size))
+    d_w = reduce(np.add, over_parts(products, len(x), seen.size + g.size, products=True))
     return d_w.swapaxes(0, 1).reshape(1, 1, -1, g.shape[-1])
 
 

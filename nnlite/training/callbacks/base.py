@@ -54,6 +54,9 @@ class Callback(Constructed):
     def on_step_end(self, trainer: Training) -> None:
         """After each update of the weights."""
 
+    def on_wait(self, trainer: Training) -> None:
+        """About ten times a second while `fit` waits for a batch of `nn.data.prefetch`."""
+
     def on_validation_end(self, trainer: Training) -> None:
         """After the validation data was evaluated, with the weights that were; `results` is there.
 

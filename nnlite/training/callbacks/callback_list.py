@@ -25,6 +25,7 @@ from nnlite.training.state import Training
 
 # by name, what the base class does at it: nothing
 MOMENTS = {name: nothing for name, nothing in vars(Callback).items() if name.startswith("on_")}
+INSIDE = ("on_validation_end", "on_wait")  # moments inside an epoch's validation
 
 
 class CallbackList:
@@ -78,7 +79,7 @@ class CallbackList:
                 raise
         if then is not None and error is None:
             then()
-        if moment != "on_validation_end":  # the epoch's end is near, and the next step boundary
+        if moment not in INSIDE:  # another moment is near, at a step boundary
             while self._asked:
                 _write(trainer, *self._asked.popitem())
         if error is not None:
@@ -227,7 +228,8 @@ class CallbackList:
                         "out optimizer.step() and train_step(), or override train_step in a "
                         "Trainer of your own"
                     )
-                if moment != "on_fit_end" and not _is_ours(callback):
+                # while validation waits, the model is in eval mode
+                if moment not in ("on_fit_end", "on_wait") and not _is_ours(callback):
                     _check_left(trainer)
         finally:
             self.telling = False

@@ -89,6 +89,12 @@ class ArrayDataset(NamedTuple):
         """How many samples there are."""
         return len(self.y)
 
+    @property
+    def loads(self) -> bool:
+        """Whether rows are loaded for each batch, perhaps by code of the user's."""
+        inputs = self.x if isinstance(self.x, tuple) else (self.x,)
+        return any(isinstance(values, Rows) for values in (*inputs, self.y))
+
     def draw(self, rng: np.random.Generator, shuffle: bool) -> np.ndarray | None:
         """The order of one pass; None for the one in which they lie."""
         return rng.permutation(self.rows) if shuffle else None

@@ -36,6 +36,7 @@ class StreamDataset:
     """
 
     rows = None  # how many samples a pass has is not known
+    loads = True  # each batch
 
     def __init__(
         self,
