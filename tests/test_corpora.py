@@ -29,6 +29,7 @@ def test_sizes_and_names():
         assert len(set(names)) == len(names) >= least
 
 
+@pytest.mark.slow  # what stands there changes rarely
 @by_name(right.LAYERS)
 def test_right_layers_are_right(entry):
     errors = truth.layer_errors(entry.make(), entry.x, entry.kinks, entry.step)
@@ -48,6 +49,7 @@ def test_right_losses_are_right(entry):
 BY_HAND = by_hand.EXAMPLES | by_hand.PARTS
 
 
+@pytest.mark.slow  # what stands there changes rarely
 @pytest.mark.parametrize("kind", BY_HAND, ids=lambda kind: kind.__name__)
 def test_the_layers_that_mistakes_are_made_in_are_right(kind):
     args, x = BY_HAND[kind]
