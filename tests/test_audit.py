@@ -178,6 +178,17 @@ def test_parameters_of_layers_made_of_layers_are_seen(digits):
     assert sorted(seen) == sorted(stacked.named_parameters())
 
 
+@pytest.mark.parametrize("loss", [nn.MAELoss(), nn.HingeLoss()], ids=repr)
+def test_a_few_signs_that_cancel_are_no_missing_gradient(loss):
+    nn.seed(0)
+    x = np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32)
+    y = np.array([[5.0], [5.0], [-5.0], [-5.0]], np.float32)
+    y = y if isinstance(loss, nn.MAELoss) else np.sign(y)
+    audit = nn.audit(nn.Linear(3, 1), loss, 0.01 * x, y)
+    assert [p.gradient == 0 for p in audit.rows[0].parameters] == [False, True]
+    assert audit.findings == []
+
+
 def test_a_surrogate_gradient_is_not_called_flat(digits):
     class Sign(nn.Lambda):
         kind = "activation"
@@ -217,13 +228,13 @@ def test_frozen_layers_are_meant_but_not_the_last(digits):
         for parameter in model[frozen].parameters():
             parameter.trainable = False
         texts = " ".join(train(model, digits, lr=0.1).findings)
-        assert ("the last layer, does not move" in texts) == told
+        assert ("the last layer (2.weight, 2.bias) does not move" in texts) == told
     model = stack(nn.ReLU, 1)
     optimizer = nn.SGD(model[0].parameters(), lr=0.1)
     callback = nn.GradientAudit(verbose=False)
     trainer = nn.Trainer(model, nn.CrossEntropyLoss(), optimizer)
     trainer.fit(*digits, callbacks=[callback], verbose=False)
-    assert "2.weight, 2.bias does not move, because it is not in" in callback.findings[0]
+    assert "the optimizer does not have 2.weight, 2.bias" in callback.findings[0]
 
 
 def test_large_and_small_steps_are_noticed(digits):

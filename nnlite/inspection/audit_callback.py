@@ -169,7 +169,7 @@ def _frozen_end(step: StepView) -> list[Finding]:
     if not last or any(p.trainable for p in last):
         return []
     text = (
-        f"{listed([p.path for p in last])}, the last layer, does not move, because it is frozen "
+        f"the last layer ({listed([p.path for p in last])}) does not move, because it is frozen "
         "(trainable = False), and the layers below have to adapt to what it drew; set trainable = "
         "True"
     )
@@ -184,7 +184,7 @@ def _forgotten(trainer: Training, step: StepView) -> list[Finding]:
     if not paths:
         return _frozen_end(step)
     text = (
-        f"{listed(paths)} does not move, because it is not in the optimizer; build it from "
+        f"the optimizer does not have {listed(paths)}, so nothing moves them; build it from "
         "model.parameters(), or set trainable = False to say that it is meant"
     )
     return [Finding("forgotten", text)]

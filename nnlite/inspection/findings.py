@@ -31,6 +31,7 @@ PEAKED = 0.9  # share of a softmax's rows in which one weight is nearly 1: 0.10;
 FEW = 3  # values under one mean and variance; a variance of 4 is still 60 % off
 FAR = 100.0  # root mean square of targets that predictions have not come near: 1; 1e4
 DROPPED = 0.8  # share of values that dropout sets to zero: 0.3
+SUMS = 8  # entries of a bias; of ±1 in 32 rows, a single sum is 0 in one step of seven, eight never
 WRONG = 0.3  # share of rows whose softmax is certain of a wrong class: 0; 0.31 to 0.97
 
 
@@ -372,15 +373,29 @@ def _trend(rows: list[LayerView]) -> list[Finding]:
 
 
 def _without_gradient(rows: list[LayerView]) -> list[Finding]:
-    """Not where a weight of zeros holds it up that is about to move: a usual way to begin."""
-    all_of_them = [p for row in rows for p in row.parameters]
-    if any(p.weight == 0 and p.gradient > 0 and len(p.shape) > 1 for p in all_of_them):
+    """Not where a weight of zeros holds it up that is about to move: a usual way to begin.
+
+    Nor where the gradients of a few sums cancel, as signs do: those of MAELoss or HingeLoss.
+    """
+    pairs = [(row, p) for row in rows for p in row.parameters]
+    if any(p.weight == 0 and p.gradient > 0 and len(p.shape) > 1 for _, p in pairs):
         return []
-    paths = list(dict.fromkeys(p.path for p in all_of_them if p.gradient == 0 and p.trainable))
-    if not paths:
+    missing = [
+        p.path
+        for row, p in pairs
+        if p.gradient == 0 and p.trainable and not (_few_sums(p) and row.gradient > 0)
+    ]
+    if not missing:
         return []
-    text = f"no gradient reaches {listed(paths)}: what follows is dead, or does not use it"
+    text = (
+        f"no gradient reaches {listed(list(dict.fromkeys(missing)))}: what is before or behind is "
+        "dead or saturated, or nothing uses it"
+    )
     return [Finding("no gradient", text)]
+
+
+def _few_sums(p: ParameterView) -> bool:
+    return len(p.shape) < 2 and math.prod(p.shape) <= SUMS
 
 
 def listed(paths: list[str]) -> str:
