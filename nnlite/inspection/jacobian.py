@@ -257,7 +257,9 @@ def _structure(
     if n > 1 and within[counts].mean() > 0.5:
         return "block diagonal per sample", "samples do not influence each other"
     per_output = within.sum(axis=2)
-    pattern = f"each output depends on {per_output.min()} to {per_output.max()} inputs"
+    least, most = per_output.min(), per_output.max()
+    many = f"{most}" if least == most else f"{least} to {most}"
+    pattern = f"each output depends on {many} input{'s' if most > 1 else ''}"
     return "sparse", f"within a sample, {within.mean():.1%} of the entries are not zero; {pattern}"
 
 
