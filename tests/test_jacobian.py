@@ -29,6 +29,13 @@ def test_structure(make, structure):
     assert structure in repr(found)
 
 
+def test_inputs_are_counted_in_words():
+    x = np.arange(6.0).reshape(1, 6, 1)
+    assert nn.jacobian(nn.MaxPool1d(2), x).description.endswith("depends on 1 input")
+    assert nn.jacobian(nn.AvgPool1d(2), x).description.endswith("depends on 2 inputs")
+    assert nn.jacobian(nn.AvgPool1d(3, padding=1), x).description.endswith("on 2 to 3 inputs")
+
+
 def test_the_matrix_of_a_linear_layer_is_its_weight():
     layer = nn.Linear(4, 2)
     found = nn.jacobian(layer, X)

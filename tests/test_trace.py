@@ -73,6 +73,13 @@ class Reversed(nn.Layer):
         return grad_output[:, ::-1]
 
 
+def test_what_changes_the_shape_is_no_activation():
+    x = np.ones((2, 4, 3), np.float32)
+    model = nn.Sequential(nn.Tanh(), nn.MaxPool1d(2), nn.MeanOverTime())
+    steps = nn.trace(model, nn.MSELoss(), x, np.zeros((2, 3), np.float32))
+    assert [step.number for step in steps] == [1, 5, 5, 2]
+
+
 @pytest.mark.parametrize(("kind", "number"), [("map", 2), ("rearrangement", 5)])
 def test_layers_say_whether_they_only_move_values(kind, number, monkeypatch):
     monkeypatch.setattr(Reversed, "kind", kind)

@@ -92,8 +92,10 @@ class _Recorder:
                 number, title = 4 if name == "bias" else 3, f"compute the {name} gradient"
                 self.backward.append(step(number, title, name, g, [gradient]))
             if upstream and layer.kind != "chain":  # its first layer said it
-                passes = own or inside or layer.kind == "rearrangement" or len(upstream) > 1
-                number, title = (5, UPSTREAM) if passes else (2, ACTIVATION)
+                # an activation keeps the shape, while pooling or the last of all steps do not
+                keeps = [value.array.shape for value in g] == [v.array.shape for v in upstream]
+                acts = keeps and len(upstream) == 1 and layer.kind != "rearrangement"
+                number, title = (2, ACTIVATION) if acts and not (own or inside) else (5, UPSTREAM)
                 self.backward.append(step(number, title, "input", g, upstream))
 
         through_time: Any = getattr(layer, "backward_step", None)
