@@ -189,6 +189,26 @@ def test_a_few_signs_that_cancel_are_no_missing_gradient(loss):
     assert audit.findings == []
 
 
+def test_inputs_that_are_tiny(digits):
+    x, y = digits
+    text = " ".join(
+        nn.audit(stack(nn.ReLU, 1), nn.CrossEntropyLoss(), x / x.max() / 255, y).findings
+    )
+    assert "gets inputs of at most 0.0039" in text
+    assert "divide images by 255 only once" in text
+    one_hot = np.eye(4096, dtype=np.float32)[:8]
+    model = nn.Sequential(nn.Linear(4096, 10))
+    assert nn.audit(model, nn.CrossEntropyLoss(), one_hot, y[:8]).findings == []
+
+
+def test_targets_beyond_the_last_activation():
+    x = np.random.default_rng(0).standard_normal((64, 4)).astype(np.float32)
+    model = nn.Sequential(nn.Linear(4, 1, weight_init=nn.initializers.Normal(20.0)), nn.Tanh())
+    (first, *_) = nn.audit(model, nn.MSELoss(), x, 20 + 5 * x[:, :1]).findings
+    assert first.startswith("layer 1 › Tanh() ends the model and gives at most 1, while ")
+    assert "saturated" in nn.audit(model, nn.MSELoss(), x, -np.sign(x[:, :1])).findings[0]
+
+
 def test_a_surrogate_gradient_is_not_called_flat(digits):
     class Sign(nn.Lambda):
         kind = "activation"

@@ -86,7 +86,8 @@ def audit(model: Layer, loss: Loss, x: Any, y: np.ndarray) -> Audit:
     - the first layer that is not finite
     - units that are copies of each other, because their weights began as one constant
     - a softmax before a loss that has its own; one that is saturated, in the loss or inside
-    - inputs far from unit size, and batch statistics over two or three values
+    - inputs far from unit size, targets that are large or beyond the last activation's range
+    - batch statistics over two or three values
     - gradients that vanish or explode from layer to layer, or from one time step to the next
     - dead units, saturated activations, parameters that no gradient reaches
 
@@ -292,6 +293,7 @@ class _Seen:
             norm(self.g),
             not sub_layers(layer),
             rms(np.concatenate(floats)) if self.raw and floats else None,
+            max(float(np.abs(a).max()) for a in floats) if self.raw and floats else None,
             self.certain,
             self.x[0].size // self.x[0].shape[-1] if counts else None,
             layer.p if isinstance(layer, Dropout) and layer.training else 0.0,

@@ -102,12 +102,14 @@ def check_optimizer(optimizer: Any, raises: bool = True, **options: Any) -> Opti
       descended, and the same run twice gives the same bits;
     - gradients are left alone, float32 stays float32, frozen parameters and weights without a
       gradient stay where they are;
-    - parameters do not mix: each moves as it does alone, and a long vector moves as its pieces;
+    - parameters do not mix: each moves as it does alone, unless a `step` of its own takes all of
+      them as one vector, as L-BFGS does; and a long vector moves as its pieces;
     - options: the learning rate counts, groups have their own, a schedule is followed, weight
       decay stands in one of its two right places, clip_norm is that of all gradients together;
     - state_dict and load_state_dict continue a run to the bit;
     - a rule that is, or by its name or parent says it is, one of SGD (Momentum, Nesterov), Adam,
-      AdamW, NAdam, RAdam, Adagrad, Adadelta, RMSprop or Lion, moves as that rule written plainly.
+      AdamW, NAdam, RAdam, Adagrad, Adadelta, RMSprop or Lion, moves as that rule written plainly
+      (other forms in use, and numbers written into a rule, are right too).
 
     Args:
         optimizer: a class, such as one of your own below `nn.Optimizer`, or an optimizer, whose

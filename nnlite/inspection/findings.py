@@ -27,6 +27,8 @@ TREND = 1e3  # ratio of the gradients' norms at the ends of the model: 35 and 1/
 BACK_IN_TIME = 1e5  # growth of the states' gradients from the last time step to the first: 8e3
 FRESH = 5e2  # the same before the first update, when no layer has learned to look back: 50; 3e4
 LARGE = 10.0  # root mean square of inputs: 1.1; 120
+TINY = 0.01  # largest size of an input: 0.8; 0.004, images divided by 255 twice
+BEYOND = 1.5  # size of targets, in units of the largest that the last activation gives: 1; 5 to 25
 PEAKED = 0.9  # share of a softmax's rows in which one weight is nearly 1: 0.10; 0.97
 FEW = 3  # values under one mean and variance; a variance of 4 is still 60 % off
 FAR = 100.0  # root mean square of targets that predictions have not come near: 1; 1e4
@@ -103,6 +105,7 @@ class LayerView(NamedTuple):
         gradient_norm: of dL/dy; unlike the root mean square, a mean over positions keeps it.
         innermost: whether there are no layers inside.
         raw_size: root mean square of what comes in, where that is the model's own input.
+        raw_peak: its largest size.
         certain: the share of rows of a softmax inside in which one weight is above 99.9 %.
         statistics: how many values share one mean and variance of the batch, None without such.
         dropped: with what probability it sets values to zero, 0 for layers that do not.
@@ -121,6 +124,7 @@ class LayerView(NamedTuple):
     gradient_norm: float
     innermost: bool
     raw_size: float | None
+    raw_peak: float | None
     certain: float
     statistics: int | None
     dropped: float
@@ -214,13 +218,19 @@ def _unscaled(rows: list[LayerView]) -> list[Finding]:
     for row, after in zip(rows, [*rows[1:], None], strict=True):
         takes = any(len(p.shape) > 1 for p in row.parameters)
         normalized = after is not None and after.statistics is not None
-        if takes and not normalized and row.raw_size is not None and row.raw_size > LARGE:
-            text = (
-                f"{row.name} gets inputs of size {row.raw_size:.2g} (root mean square), while its "
-                "first weights are made for about 1; standardize the data "
-                "(nn.data.standardize), or divide images by 255"
-            )
-            found.append(Finding("unscaled input", text))
+        if not takes or normalized or row.raw_size is None or row.raw_peak is None:
+            continue
+        if row.raw_size > LARGE:
+            seen, cure = f"of size {row.raw_size:.2g} (root mean square)", "by 255"
+        elif 0 < row.raw_peak < TINY:
+            seen, cure = f"of at most {row.raw_peak:.2g}", "by 255 only once"
+        else:
+            continue
+        text = (
+            f"{row.name} gets inputs {seen}, while its first weights are made for about 1; "
+            f"standardize the data (nn.data.standardize), or divide images {cure}"
+        )
+        found.append(Finding("unscaled input", text))
     return found[:1]
 
 
@@ -228,6 +238,15 @@ def _unscaled_target(step: StepView) -> list[Finding]:
     p, target = step.prediction[0], np.asarray(step.target)
     if target.dtype.kind != "f" or target.shape != p.shape:
         return []
+    last, most = step.rows[-1], float(np.abs(p).max())
+    if last.kind == "activation" and last.flat >= FLAT and most > 0.9:
+        beyond = float((np.abs(target) > BEYOND * most).mean())
+        if beyond > 0.5:
+            text = (
+                f"{last.name} ends the model and gives at most {most:.2g}, while {beyond:.0%} of "
+                "the targets are far beyond; leave it out, or scale the targets to its range"
+            )
+            return [Finding("unscaled target", text)]
     size = math.sqrt(float(np.square(target, dtype=np.float64).mean()))
     error = math.sqrt(float(np.square(p - target, dtype=np.float64).mean()))
     if size <= FAR or error < 0.5 * size:
