@@ -894,6 +894,27 @@ def test_the_report_prints_what_was_looked_at():
     assert "note: " in str(nn.check_optimizer(PlainSGD))
 
 
+class KerasAdam(MyAdam):
+    def __init__(self, parameters, learning_rate=1e-3, beta_1=0.7, beta_2=0.8):
+        super().__init__(parameters, learning_rate, beta_1, beta_2)
+
+
+class ShortAdam(MyAdam):
+    def __init__(self, parameters, lr=1e-3, b1=0.7, b2=0.8):
+        super().__init__(parameters, lr, b1, b2)
+
+
+class GammaRMSprop(nn.RMSprop):
+    def __init__(self, parameters, lr=1e-3, gamma=0.7):
+        super().__init__(parameters, lr, gamma)
+
+
+@pytest.mark.parametrize("cls", [KerasAdam, ShortAdam, GammaRMSprop])
+def test_options_are_known_by_other_names_too(cls):
+    cls.__name__ = cls.__bases__[0].__name__
+    assert "✓ it moves as its rule says" in str(nn.check_optimizer(cls))
+
+
 def test_what_is_not_offered_is_noted():
     notes = str(nn.check_optimizer(LBFGS))
     assert "each parameter moves as it does alone: not looked at, its step takes all" in notes

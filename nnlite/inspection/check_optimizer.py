@@ -352,8 +352,6 @@ def _decay(runs: OptimizerRuns) -> Diagnosis | None:
     for path, text in wrong:
         if close(found, path):
             return Diagnosis("decay", text)
-    if runs.ours and runs.cls.whole and decoupled is None:
-        return None
     text = "it is neither λ w added to the gradient nor lr λ w taken from the weights"
     return Diagnosis("decay", text)
 
@@ -388,7 +386,8 @@ def _groups(runs: OptimizerRuns) -> Diagnosis | None:
     _needs_rate(runs)
     lrs = (runs.lr, 3 * runs.lr)
     parameters = [Parameter(w, dtype=np.float64) for w in runs.starts[:2]]
-    groups = [{"params": [p], runs.rate: lr} for p, lr in zip(parameters, lrs, strict=True)]
+    name = "lr" if runs.ours else runs.rate  # in groups, whatever the constructor calls it
+    groups = [{"params": [p], name: lr} for p, lr in zip(parameters, lrs, strict=True)]
     try:
         optimizer = runs.make(groups)
         for k in range(STEPS):

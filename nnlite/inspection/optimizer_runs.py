@@ -19,8 +19,14 @@ Path = list[list[Array]]  # after each step, the weights of each parameter
 SEED = 0
 STEPS = 10
 SHAPES = ((3, 2), (3, 2), (4,))
-ALIASES = {"momentum": ("mu", "beta"), "alpha": ("rho", "decay", "beta"), "rho": ("alpha",),
-           "eps": ("epsilon",), "lr": ("learning_rate",)}  # fmt: skip
+ALIASES = {
+    "lr": ("learning_rate",),
+    "momentum": ("mu", "beta"),
+    "alpha": ("rho", "decay", "decay_rate", "beta", "gamma"),
+    "rho": ("alpha", "gamma"),
+    "eps": ("epsilon",),
+}
+PAIRS = (("beta1", "beta2"), ("beta_1", "beta_2"), ("b1", "b2"))  # for betas
 MISSING = object()
 
 
@@ -106,8 +112,10 @@ class OptimizerRuns:
             found = self.takes.get(each, inspect.Parameter.empty)
             if found is not inspect.Parameter.empty:
                 return found
-        if name == "betas" and "beta1" in self.takes:
-            return self.option("beta1"), self.option("beta2")
+        if name == "betas":
+            for pair in PAIRS:
+                if pair[0] in self.takes:
+                    return self.option(pair[0]), self.option(pair[1])
         return default
 
     def make(self, parameters: Any, **more: Any) -> Any:
