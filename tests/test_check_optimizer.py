@@ -247,6 +247,16 @@ class PassesOn(nn.Adam):
         super().__init__(*args, **options)
 
 
+class GivesRate(nn.Adam):
+    def __init__(self, parameters, **options):
+        super().__init__(parameters, lr=0.1, **options)
+
+
+class GivesOption(nn.Adam):
+    def __init__(self, parameters, lr=1e-3, **options):
+        super().__init__(parameters, lr, amsgrad=True, **options)
+
+
 class Lookahead(nn.SGD):
     """A step of its own around that of SGD (Zhang et al. 2019)."""
 
@@ -269,7 +279,7 @@ class Lookahead(nn.SGD):
     [
         SignSGD, Lars, MyAdam, Yogi, PlainSGD, Momentum, Resuming, EfficientAdam, Renamed,
         Normalized, LBFGS, Averaged, Nadam, NAdam, AdamOwnNumbers,
-        LearningRate, FixedSGD, PassesOn, Lookahead,
+        LearningRate, FixedSGD, PassesOn, GivesRate, GivesOption, Lookahead,
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("seed", range(3))

@@ -453,7 +453,8 @@ def _known_path(runs: OptimizerRuns) -> Diagnosis | None:
         raise _NotOffered("by its name and parents it is no rule that is known here")
     _needs_rate(runs)
     usual = {key: value for key, value in KNOWN[name].options.items() if key != "lr"}
-    options = {key: runs.option(key, value) for key, value in usual.items()}
+    group = runs.make([Parameter(np.ones(2))]).groups[0] if runs.ours else {}
+    options = {key: group.get(key, runs.option(key, value)) for key, value in usual.items()}
     if any(map(callable, options.values())):
         raise _NotOffered("an option is a schedule")
     return known_path(runs, name, options)

@@ -88,6 +88,12 @@ class OptimizerRuns:
             for _ in range(STEPS)
         ]
 
+        if self.rate and self.rate not in inspect.signature(self.cls).parameters:
+            try:
+                self.make([Parameter(np.ones(2))], lr=self.lr)
+            except TypeError:  # it gives its parent one itself
+                self.rate = None
+
     def _arguments_of(self, optimizer: Any) -> dict[str, Any]:
         """The arguments that made this optimizer, as far as it keeps them."""
         groups = getattr(optimizer, "groups", None)
