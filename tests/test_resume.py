@@ -517,6 +517,23 @@ def test_what_a_callback_cannot_go_on_from_is_refused(callback, change, match, t
     refused_in_fit(tmp_path, callback, change, match)
 
 
+@pytest.mark.parametrize(
+    ("entry", "value"), [("order_hash", "\ud800"), ("history", {"loss": [1.0], "\ud800": [1.0]})]
+)
+def test_half_a_character_is_no_text(entry, value, tmp_path):
+    """No hash could be made of it, and no logger could write it."""
+    path = tmp_path / "run.npz"
+    trainer, _ = small()
+    data = np.ones((4, 4, 2), np.float32)
+    trainer.fit(data, data[..., :1], verbose=False)
+    trainer.save(path)
+    state = archive.read(path, checkpoint.KIND)
+    state["trainer"][entry] = value
+    checkpoint.write(path, state, 1)
+    with pytest.raises(nn.CheckpointError, match=f"{entry} must be a"):
+        small()[0].load(path)
+
+
 def test_what_a_required_callback_remembers_must_be_there(tmp_path):
     path = tmp_path / "run.npz"
     crafted(path, lambda state: (state["call"]["callbacks"].pop("EMA"),

@@ -11,12 +11,16 @@ A form is a kind (see `kinds.py`), or is made of forms:
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from nnlite.core.kinds import EXACT, REFUSED, SHOWN, Either, Kind, Nothing, Range, Whole, shown
+
+# halves of characters in UTF-16: JSON may hold them, but no text that is written somewhere
+HALF = re.compile("[\ud800-\udfff]")
 
 
 class Anything(Kind):
@@ -27,13 +31,13 @@ class Anything(Kind):
 
 
 class String(Kind):
-    """A string, which may be empty."""
+    """A string of characters, which may be empty."""
 
     def take(self, value: Any) -> Any:  # noqa: D102
-        return value if isinstance(value, str) else REFUSED
+        return value if isinstance(value, str) and not HALF.search(value) else REFUSED
 
     def wanted(self, value: Any) -> str:  # noqa: D102
-        return "a string"
+        return "a string" + (" of whole characters" if isinstance(value, str) else "")
 
 
 class Real(Kind):
@@ -154,7 +158,7 @@ def check_form(place: str, value: Any, form: Any) -> None:
             raise TypeError(f"{place} must be a list, got {_short(value)}")
         for index, item in enumerate(value):
             check_form(f"{place}[{index}]", item, form[0])
-    elif not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+    elif not isinstance(value, Mapping) or any(STRING.take(name) is REFUSED for name in value):
         raise TypeError(f"{place} must be a dictionary with names, got {_short(value)}")
     elif isinstance(form, Table):
         for name, item in value.items():
