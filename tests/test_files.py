@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import resource
 import stat
+import sys
 import tracemalloc
 import zipfile
 
@@ -384,6 +385,35 @@ def test_no_place_beyond_the_end_of_a_generators_buffer(change):
     """NumPy would read there."""
     with pytest.raises(ValueError, match="state"):
         tree.generator(TWISTER | {"state": TWISTER["state"] | change})
+
+
+def test_keys_that_have_one_hash_are_refused():
+    """A dictionary of 100,000 of them would take minutes."""
+    keys = [number * sys.hash_info.modulus for number in range(3000)]
+    with pytest.raises(ValueError, match="the same hash"):
+        tree.decode({"$items": [[key, 0] for key in keys]}, {})
+    some = {"$items": [[key, 0] for key in [*keys[:9], "a", 0.5]]}
+    assert list(tree.decode(some, {})) == [*keys[:9], "a", 0.5]
+
+
+class Masked(nn.Layer):
+    """y = m ⊙ x with a mask of flags."""
+
+    def __init__(self, features):
+        self.features = features
+        self.mask = nn.Buffer(np.arange(features) % 2 == 0)
+
+
+def test_flags_are_zero_or_one(tmp_path):
+    """Other bytes would let NumPy count more places than it then writes."""
+    path = tmp_path / "model.npz"
+    nn.save_model(Masked(4), path)
+    assert nn.load_model(path, [Masked]).mask.data.tolist() == [True, False, True, False]
+    with np.load(path) as file:
+        arrays = dict(file) | {"arrays/mask": np.frombuffer(bytes([1, 0, 7, 0]), bool)}
+    np.savez(path, **arrays)
+    with pytest.raises(nn.CheckpointError, match=r"arrays/mask\.npy holds bytes that are neither"):
+        nn.load_model(path, [Masked])
 
 
 def test_members_that_overlap_are_refused(tmp_path):

@@ -207,4 +207,6 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, kinds: str) 
         for start in range(0, left, BLOCK):
             block = file.read(min(BLOCK, left - start))
             target[start : start + len(block)] = np.frombuffer(block, np.uint8)
+    if dtype.kind == "b" and target.size and target.max() > 1:  # NumPy would count and index wrong
+        raise ValueError(f"{member.filename} holds bytes that are neither True nor False")
     return array

@@ -21,6 +21,7 @@ from nnlite.core.foreign import kind_of
 from nnlite.core.kinds import EXACT, shown
 
 GENERATORS = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
+MOST_ALIKE = 1000  # keys of a dictionary whose hash is also another one's: all would be compared
 # of the whole numbers in their states, by name; those of PCG64 have 128 bits
 LARGEST = {"has_uint32": 1, "uinteger": 2**32 - 1, "pos": 624, "buffer_pos": 4}
 NUMBERS = re.compile(r"[<>|=][fiub](1|2|4|8|16)")
@@ -116,16 +117,21 @@ def _scalar(content: Any) -> np.generic:
 
 
 def _with_other_keys(items: list[Any]) -> dict[Any, Any]:
-    """A dictionary from pairs."""
-    made = {}
+    """A dictionary from pairs.
+
+    Numbers can be chosen so that all have the same hash, and a dictionary of them takes for ever.
+    """
+    hashes = set()
     for item in items:
         if not isinstance(item, list) or len(item) != 2:
             raise ValueError(f"$items must be pairs, got {shown(item)}")
         try:
-            made[item[0]] = item[1]
+            hashes.add(hash(item[0]))
         except TypeError:
             raise ValueError(f"$items: {shown(item[0])} cannot be a key") from None
-    return made
+    if len(items) - len(hashes) > MOST_ALIKE:
+        raise ValueError("$items: its keys are made to have the same hash")
+    return dict(items)
 
 
 def generator(state: Any) -> np.random.Generator:
