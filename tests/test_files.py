@@ -109,6 +109,39 @@ def test_arguments_of_every_kind_come_back(tmp_path):
     assert_same_state(twin, bag)
 
 
+class Placed(nn.Layer):
+    """Arguments that can only be given by position."""
+
+    def __init__(self, width, /, *sizes, height=2):
+        self.width = width
+        self.sizes = sizes
+        self.height = height
+
+
+@pytest.mark.parametrize(
+    "layer", [Placed(3), Placed(3, height=4), Placed(3, 4, 5, height=6)], ids=repr
+)
+def test_arguments_without_names_come_back(layer, tmp_path):
+    assert repr(saved(layer, tmp_path, [Placed])) == repr(nn.clone(layer)) == repr(layer)
+
+
+class Fails(nn.Layer):
+    """A layer whose constructor fails, once that is wanted."""
+
+    wanted = False
+
+    def __init__(self):
+        if self.wanted:
+            raise KeyError("size")
+
+
+def test_what_a_constructor_of_the_users_raises_is_told(tmp_path, monkeypatch):
+    nn.save_model(Fails(), tmp_path / "model.npz")
+    monkeypatch.setattr(Fails, "wanted", True)
+    with pytest.raises(nn.CheckpointError, match=r"cannot be built: Fails raised KeyError: 'size'"):
+        nn.load_model(tmp_path / "model.npz", [Fails])
+
+
 def test_numpy_opens_the_file(tmp_path):
     nn.save_model(nn.Sequential(nn.Linear(3, 2, weight_init=Orthogonal())), tmp_path / "model.npz")
     with np.load(tmp_path / "model.npz", allow_pickle=False) as file:

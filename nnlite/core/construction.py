@@ -17,7 +17,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any, TypeVar
 
@@ -114,8 +114,8 @@ def rebuild(value: Any, memo: dict[int, Any] | None = None) -> Any:
 
 def _call_again(thing: Constructed, memo: dict[int, Any]) -> Any:
     cls: Any = type(thing)
-    positional: list[Any] = []
     named: dict[str, Any] = {}
+    starred: list[Any] = []
     for parameter in signature(cls):
         try:
             value = argument(thing, parameter)
@@ -126,14 +126,33 @@ def _call_again(thing: Constructed, memo: dict[int, Any]) -> Any:
             ) from None
         value = rebuild(value, memo)
         if parameter.kind is parameter.VAR_POSITIONAL:
-            positional += value
+            starred += value
         elif parameter.kind is parameter.VAR_KEYWORD:
             named |= value
-        elif varargs_name(cls) is not None and parameter.kind is not parameter.KEYWORD_ONLY:
-            positional.append(value)  # it stands before *varargs
         else:
             named[parameter.name] = value
-    return cls(*positional, **named)
+    return construct(cls, named, starred)
+
+
+def construct(cls: Any, named: Mapping[str, Any], starred: Sequence[Any]) -> Any:
+    """The constructor call with these arguments; by position only what cannot be given by name.
+
+    Args:
+        cls: the class.
+        named: all arguments that have a name.
+        starred: those for `*varargs`.
+
+    Raises:
+        ValueError: when one of those before `starred` is missing.
+    """
+    named, positional = dict(named), []
+    for parameter in signature(cls):
+        before_star = starred and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+        if parameter.kind is parameter.POSITIONAL_ONLY or before_star:
+            if parameter.name not in named:
+                raise ValueError(f"{cls.__name__}: {parameter.name} is missing")
+            positional.append(named.pop(parameter.name))
+    return cls(*positional, *starred, **named)
 
 
 def remembered(owner: object) -> dict[str, Any]:

@@ -6,14 +6,19 @@ Only classes of nnlite and those that the caller passes are ever built.
 from __future__ import annotations
 
 import inspect
-import itertools
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from nnlite import initializers, layers
-from nnlite.core.construction import Constructed, argument, signature, varargs_name
+from nnlite.core.construction import (
+    Constructed,
+    argument,
+    construct,
+    signature,
+    varargs_name,
+)
 from nnlite.core.forms import ANYTHING, COUNT, STRING, Table, check_form
 from nnlite.core.kinds import shown
 from nnlite.core.parameter import Buffer, Parameter
@@ -151,17 +156,17 @@ def _build_object(tree: dict[str, Any], classes: dict[str, type]) -> Any:
     for name in arguments:
         if name not in known and inspect.Parameter.VAR_KEYWORD not in known.values():
             raise ValueError(f"{cls.__name__} has no argument {name!r}")
-    positional = []
-    if starred:  # what stands before the star can only be given by position
-        if varargs_name(cls) is None:
-            raise ValueError(f"{cls.__name__} takes no arguments without names")
-        for name in itertools.takewhile(lambda name: name != varargs_name(cls), known):
-            if name not in arguments:
-                raise ValueError(f"{cls.__name__}: {name} is missing")
-            positional.append(arguments.pop(name))
-    # a class of the user's may use first values as they are, for what no file holds
-    with blank(cls.__module__.startswith("nnlite.")):
-        return cls(*positional, *starred, **arguments)
+    if starred and varargs_name(cls) is None:
+        raise ValueError(f"{cls.__name__} takes no arguments without names")
+    ours = cls.__module__.startswith("nnlite.")
+    try:
+        # a class of the user's may use first values as they are, for what no file holds
+        with blank(ours):
+            return construct(cls, arguments, starred)
+    except Exception as error:
+        if ours or type(error) in (ValueError, TypeError, RuntimeError, MemoryError):
+            raise
+        raise RuntimeError(f"{cls.__name__} raised {type(error).__name__}: {error}") from error
 
 
 def _build_part(name: Any = None, dtype: Any = None, shape: Any = None) -> Parameter | Buffer:
