@@ -5,6 +5,7 @@ import errno
 import io
 import json
 import os
+import pickle
 import threading
 from dataclasses import dataclass
 from datetime import datetime
@@ -504,6 +505,20 @@ def test_fit_in_two_threads(other):
     assert "another thread is training this model" in str(found[0])
     assert "copy.deepcopy(trainer)" in str(found[0])
     assert trainer.fingerprint() == plain.fingerprint()
+
+
+def test_a_trainer_can_be_copied_whatever_its_callbacks_hold(tmp_path):
+    """A file or a function in a callback is none that a copy could have."""
+    trainer = new()
+    with open(tmp_path / "log", "w") as file:
+        held = at("on_epoch_end", lambda trainer: None)
+        held._file = file
+        trainer.fit(X, Y, callbacks=[held, nn.EMA(0.5)], verbose=False)
+    trainer.save(tmp_path / "run.npz")
+    for twin in (copy.deepcopy(trainer), pickle.loads(pickle.dumps(trainer))):
+        twin.save(tmp_path / "twin.npz")
+        assert (tmp_path / "twin.npz").read_bytes() == (tmp_path / "run.npz").read_bytes()
+        twin.fit(X, Y, verbose=False)
 
 
 def test_save_and_load_from_another_thread(tmp_path):

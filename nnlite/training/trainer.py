@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import itertools
 import math
 import os
@@ -132,6 +133,11 @@ class Trainer(Constructed):
         self._callbacks = CallbackList()
         self._place: dict[str, Any] | None = None  # where the last fit was interrupted
         self._generators: list[np.random.Generator] = []  # the model's, during a fit
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy knows what the callbacks remember, as a file does; they stay with their run."""
+        run = dataclasses.replace(self.run, callback_states=self.callback_states())
+        return {**vars(self), "run": run, "_callbacks": CallbackList()}
 
     # -- the loop --------------------------------------------------------------------------------
 
