@@ -7,7 +7,7 @@ import dataclasses
 import itertools
 import math
 import os
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from typing import Any
 
@@ -216,43 +216,18 @@ class Trainer(Constructed):
             "accumulate": accumulate,
         }
         told = CallbackList(callbacks)
-        path = told.file_to_resume(resume)
-        state = None if path is None else checkpoint.read(path, self)
-        saved = self.run if state is None else RunState.from_state(state)
-        rng = copy.deepcopy(self.rng)
-        if saved.resumed:
-            saved.check_repeats(settings, told.by_name)
-            told.check_state_dict(saved.callback_states, saved.required, self.model)
-            rng.bit_generator.state = saved.rng_begin
+        state, resumed, rng = self._beginning(told, resume, settings)
         rng_begin = rng.bit_generator.state
-        if isinstance(train, ArrayDataset):
-            if validation_split:
-                train, held_out = train.split(validation_split, rng)
-            check_batches(self.model, train.rows, batch_size, drop_last)
+        if isinstance(train, ArrayDataset) and validation_split:
+            train, held_out = train.split(validation_split, rng)
         used = (train.rows or 0) - ((train.rows or 0) % batch_size if drop_last else 0)
-        steps = math.ceil(used / (batch_size * accumulate))  # of an epoch
-        updates = epochs * steps if used and not saved.resumed else None
-        told.check_run(self, held_out is not None, epochs, updates)
-        if updates and not told.may_end_early:
-            self.optimizer.check_schedules(self.optimizer.steps + updates - 1)
-        if held_out is not None and held_out.rows is not None:
-            check_even_batches(
-                self.model, held_out.rows, validation_batch_size, "fit: validation: "
-            )
-
-        data = train[:3] if isinstance(train, ArrayDataset) else ()
-        warn_of_mistakes(self.model, self.loss, *data)
-
+        steps = math.ceil(used / (batch_size * accumulate))  # of an epoch; 0 where unknown
+        updates = epochs * steps if used and not resumed else None
+        self._check_data(train, batch_size, drop_last, held_out, validation_batch_size)
+        self._check_run(told, held_out is not None, epochs, updates)
+        warn_of_mistakes(self.model, self.loss, *(train[:3] if train.rows is not None else ()))
         # nothing has changed until here
-        if state is not None:
-            self._restore(state)
-        run, self._place = self.run, None
-        if not run.resumed:
-            self.rng.bit_generator.state = rng.bit_generator.state
-            run = self.run = run.following(
-                settings, description(self.loss, self.optimizer), rng_begin
-            )
-        self._callbacks, run.required = told, told.required
+        run = self._begin(told, state, settings, rng_begin, rng.bit_generator.state)
         if run.finished and (run.stop_training or run.epoch >= epochs):
             self._take_up()
             return run.history
@@ -326,7 +301,8 @@ class Trainer(Constructed):
         run.interrupted = not run.finished  # Ctrl-C at the very end cut nothing short
         if run.interrupted and verbose:
             by = "Ctrl-C" if interrupt.requested else "a callback"
-            where = f"in epoch {run.epoch + 1}, after step {run.step} of {steps}"
+            of_all = f" of {steps}" if steps else ""
+            where = f"in epoch {run.epoch + 1}, after step {run.step}{of_all}"
             print(f"stopped by {by} {where if run.under_way else f'after epoch {run.epoch}'}")
         return run.history
 
@@ -405,6 +381,70 @@ class Trainer(Constructed):
         if isinstance(held_out, StreamDataset):
             held_out.check(epochs, self.measures)
         return train, held_out
+
+    def _beginning(
+        self, told: CallbackList, resume: PathLike | None, settings: dict[str, Any]
+    ) -> tuple[dict[str, Any] | None, bool, np.random.Generator]:
+        """What `fit` begins with, when all of it fits: nothing is taken over yet.
+
+        The state in the file to resume, if there is one; whether a saved call goes on; and a copy
+        of the trainer's generator as it is, or was, when the call began.
+        """
+        path = told.file_to_resume(resume)
+        state = None if path is None else checkpoint.read(path, self)
+        saved = self.run if state is None else RunState.from_state(state)
+        rng = copy.deepcopy(self.rng)
+        if saved.resumed:
+            saved.check_repeats(settings, told.by_name)
+            told.check_state_dict(saved.callback_states, saved.required, self.model)
+            rng.bit_generator.state = saved.rng_begin
+        return state, saved.resumed, rng
+
+    def _check_data(
+        self,
+        train: Dataset,
+        batch_size: int,
+        drop_last: bool,
+        held_out: Dataset | None,
+        validation_batch_size: int,
+    ) -> None:
+        """Refuse batches that are too small for a layer, or for two of them to be alike."""
+        if train.rows is not None:
+            check_batches(self.model, train.rows, batch_size, drop_last)
+        if held_out is not None and held_out.rows is not None:
+            check_even_batches(
+                self.model, held_out.rows, validation_batch_size, "fit: validation: "
+            )
+
+    def _check_run(
+        self, told: CallbackList, validated: bool, epochs: int, updates: int | None
+    ) -> None:
+        """Refuse callbacks and schedules that would fail before the run is over."""
+        told.check_run(self, validated, epochs, updates)
+        if updates and not told.may_end_early:
+            self.optimizer.check_schedules(self.optimizer.steps + updates - 1)
+
+    def _begin(
+        self,
+        told: CallbackList,
+        state: dict[str, Any] | None,
+        settings: dict[str, Any],
+        rng_begin: Mapping[str, Any],
+        rng_now: Mapping[str, Any],
+    ) -> RunState:
+        """Make the run the trainer's: the one in the file, the one that was loaded, or a new one.
+
+        The generator was in the state `rng_begin`, and after the validation split in `rng_now`.
+        """
+        if state is not None:
+            self._restore(state)
+        self._place = None
+        if not self.run.resumed:
+            self.rng.bit_generator.state = rng_now
+            setup = description(self.loss, self.optimizer)
+            self.run = self.run.following(settings, setup, rng_begin)
+        self._callbacks, self.run.required = told, told.required
+        return self.run
 
     def _batches_left(
         self, data: Dataset, batch_size: int, shuffle: bool, drop_last: bool, accumulate: int
