@@ -355,6 +355,10 @@ def test_a_place_that_cannot_be_written_to(kind, tmp_path, monkeypatch):
     options = {"validation_split": 0.2}
     refused(ValueError, "there is no folder", new(), kind(tmp_path / "no" / "x"), **options)
     refused(ValueError, "not a regular file", new(), kind("/dev/full"), **options)
+    (tmp_path / "link").symlink_to(tmp_path / "no" / "x")
+    refused(ValueError, "is a link into .*no, which is no folder", new(), kind(tmp_path / "link"))
+    with pytest.raises(TypeError, match="path must be a path of whole characters"):
+        kind("\ud800")
     monkeypatch.setattr(os, "access", lambda *_: False)
     refused(ValueError, "you may not write into", new(), kind(tmp_path / "x"), **options)
 

@@ -199,6 +199,8 @@ def no_place(path: str | os.PathLike[str]) -> str:
     if not os.path.isdir(place.parent):
         return f"there is no folder {place.parent}; make it first: mkdir -p {place.parent}"
     folder = Path(os.path.realpath(place)).parent  # where a symbolic link leads
+    if not folder.is_dir():
+        return f"{place} is a link into {folder}, which is no folder; make it, or name another file"
     if not os.access(folder, os.W_OK | os.X_OK):
         return f"you may not write into the folder {folder}; name a file in another one"
     try:

@@ -245,11 +245,18 @@ class Place(Kind):
 
     def take(self, value: Any) -> Any:  # noqa: D102
         text = self._text(value)
-        return value if text and "\0" not in text else REFUSED
+        return value if text and not self._never(text) else REFUSED
 
     def wanted(self, value: Any) -> str:  # noqa: D102
-        without = " without a zero byte" if "\0" in self._text(value) else ""
-        return f"a path{without}, a string or an os.PathLike"
+        return f"a path{self._never(self._text(value))}, a string or an os.PathLike"
+
+    @staticmethod
+    def _never(text: str) -> str:
+        """What no path may hold, when this one does."""
+        try:
+            return " without a zero byte" if b"\0" in os.fsencode(text) else ""
+        except UnicodeEncodeError:
+            return " of whole characters"
 
     @staticmethod
     def _text(value: Any) -> str:
