@@ -8,7 +8,6 @@ import math
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from benchmarks.report import duration, table
 from benchmarks.turns import Child, compare
 from benchmarks.workloads import Workload
 
+QUICK = 10  # times fewer cases of reliability with --quick
 BOTH = (turns.OURS, turns.COMPILED)
 FRAMEWORKS = (*BOTH, "torch", "jax", "keras", "sklearn", "limit")
 
@@ -27,9 +27,10 @@ FRAMEWORKS = (*BOTH, "torch", "jax", "keras", "sklearn", "limit")
 class Suite:
     """The sections, and what they have measured so far."""
 
-    def __init__(self, rounds: int, seconds: float) -> None:
+    def __init__(self, rounds: int, seconds: float, quick: bool = False) -> None:
         self.rounds = rounds
         self.seconds = seconds
+        self.quick = quick
         self.results: dict[str, Any] = {}
         self.curves: dict[str, dict[str, dict[int, float]]] = {}  # see report.draw_growth
 
@@ -192,23 +193,16 @@ class Suite:
         print(table(["checkpoint", "seconds", "times numpy's"], rows))
 
     def reliability(self) -> None:
-        """Training processes killed at random moments, and checkpoints with damaged bytes."""
-        from benchmarks.reliability import damages, kills
+        """Files changed by hand, runs that are killed, calls cut short, and sixteen threads."""
+        from benchmarks.reliability.outcomes import SUBJECTS, counts, tell
+        from benchmarks.reliability.workers import outcomes
 
-        with tempfile.TemporaryDirectory() as folder:
-            killed = kills(50, Path(folder))
-        print(
-            f"50 runs with kill -9 at random moments: {killed.killed} died before their end, "
-            f"{killed.while_writing} of them while writing a file; resumed, {killed.same} ended "
-            "with the weights of the run that was left alone"
-        )
-        with tempfile.TemporaryDirectory() as folder:
-            damaged = damages(1000, Path(folder))
-        print(
-            f"1,000 checkpoints with bytes flipped or cut: {damaged.refused} refused with the "
-            f"file's name and nothing changed, {damaged.harmless} loaded with equal content"
-        )
-        self.results["reliability"] = {"kills": killed._asdict(), "damages": damaged._asdict()}
+        for subject in SUBJECTS:
+            start = time.perf_counter()
+            found = outcomes(subject, subject.cases // (QUICK if self.quick else 1))
+            print(tell(subject, found))
+            print(f"\n({time.perf_counter() - start:.0f} s)\n", flush=True)
+            self.results.setdefault("reliability", {})[subject.name] = counts(subject, found)
 
     def hostile(self) -> None:
         """Every argument of every public class and function with values that make no sense."""
@@ -303,7 +297,11 @@ def main() -> None:
     parser.add_argument(
         "--against", metavar="REVISION", help="compare the steps with those of this git revision"
     )
-    parser.add_argument("--quick", action="store_true", help="with --against: main workloads only")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help=f"with --against: main workloads only; reliability: 1 case in {QUICK}",
+    )
     parser.add_argument(
         "--threads", type=int, default=THREADS, help=f"with --against (default {THREADS})"
     )
@@ -314,7 +312,7 @@ def main() -> None:
     if unknown:
         parser.error(f"unknown sections {sorted(unknown)}; there are {', '.join(SECTIONS)}")
     print(", ".join(f"{name} {value}" for name, value in report.machine().items()))
-    suite = Suite(options.rounds, options.seconds)
+    suite = Suite(options.rounds, options.seconds, options.quick)
     if options.against:
         if options.sections not in ([], ["steps"]):
             parser.error("--against compares the steps: python -m benchmarks steps --against …")

@@ -425,6 +425,9 @@ def _subjects() -> dict[str, Subject]:
         "check_gradients": Subject(
             nn.check_gradients, lambda: {"layer": _model(), "x": rows}, str
         ),
+        "check_optimizer": Subject(
+            nn.check_optimizer, lambda: {"optimizer": nn.SGD, "lr": 0.1}, str
+        ),
         "jacobian": Subject(nn.jacobian, lambda: {"layer": _model(), "x": rows[:2]}, str),
         "summary": Subject(nn.summary, lambda: {"model": _model(), "input_shape": 4}, str),
         "clone": Subject(nn.clone, lambda: {"model": _model()}),

@@ -19,7 +19,9 @@ from typing import Literal
 import numpy as np
 
 from nnlite.core.construction import Constructed
+from nnlite.core.kinds import shown
 from nnlite.core.random import Rng, as_generator
+from nnlite.core.room import check_room, is_blank
 
 Shape = tuple[int, ...]
 Distribution = Literal["uniform", "normal"]
@@ -56,11 +58,18 @@ def first_values(initializer: Initializer, shape: Shape, rng: Rng = None) -> np.
     """What the initializer draws, for a layer's parameter of this shape.
 
     Raises:
-        ValueError: when it returns another shape.
+        ValueError: when it returns another shape, or is more than the file holds that the layer
+            is built from.
     """
+    check_room(shape)
+    if is_blank():
+        as_generator(rng)  # so that what is drawn later is the same as behind a constructor
+        return np.broadcast_to(0.0, shape)
     values = np.asarray(initializer(shape, rng))
     if values.shape != shape:
-        raise ValueError(f"{initializer!r}: expected values of shape {shape}, got {values.shape}")
+        raise ValueError(
+            f"{shown(initializer)}: expected values of shape {shape}, got {values.shape}"
+        )
     return values
 
 

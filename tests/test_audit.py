@@ -1,5 +1,6 @@
 """The audit: findings where there is something to find, silence where there is not."""
 
+import audited
 import numpy as np
 import pytest
 
@@ -100,13 +101,12 @@ def train(model, digits, lr=1e-3, **options):
 
 def test_the_callback_sees_updates_and_lets_go(digits, capsys):
     model = stack(nn.ReLU, 1)
-    model[0].bias.trainable = False
     callback = train(model, digits, lr=0.1, every_epochs=2)
     assert len(callback.audits) == 2
     assert "update/weight" in capsys.readouterr().out
     row = callback.audits[0].rows[0]
-    assert [update > 0 for *_, update in row.parameters] == [True, False]
-    assert any("0.bias does not move" in text for text in callback.audits[0].findings)
+    assert [parameter.path for parameter in row.parameters] == ["0.weight", "0.bias"]
+    assert all(parameter.update > 0 for parameter in row.parameters)
     assert all("forward" not in vars(layer) for layer in model.named_layers().values())
 
 
@@ -115,6 +115,146 @@ def test_the_callback_lets_go_after_an_error(digits):
     with pytest.raises(ZeroDivisionError):
         train(model, digits)
     assert all("backward" not in vars(layer) for layer in model.named_layers().values())
+
+
+SLOW = pytest.mark.slow
+# (seed, which of the trainings); not the seeds whose numbers the thresholds were read from
+SAMPLES = [(3, slice(None, None, 4)), *(pytest.param(s, slice(None), marks=SLOW) for s in (3, 4))]
+
+
+@pytest.mark.parametrize(("seed", "some"), SAMPLES)
+def test_the_true_cause_leads(seed, some, capsys):
+    """Of every sick training: it is named, and nothing is said before it."""
+    led = {}
+    for make, words in [*audited.SICK.items()][some]:
+        _, audits = audited.audited(make, seed)
+        first = next(audit.findings for audit in audits if audit.findings)
+        led[make.__name__] = words in first[0]
+    with capsys.disabled():
+        print(f"\naudit: {sum(led.values())} of {len(led)} sick trainings named by their cause")
+    assert [name for name, right in led.items() if not right] == []
+
+
+@pytest.mark.parametrize(("seed", "some"), SAMPLES)
+def test_healthy_trainings_are_left_in_peace(seed, some, capsys):
+    said = {}
+    for make in [*audited.HEALTHY][some]:
+        _, audits = audited.audited(make, seed)
+        said[make.__name__] = [text for audit in audits for text in audit.findings]
+    silent = sum(not texts for texts in said.values())
+    with capsys.disabled():
+        print(f"\naudit: silent on {silent} of {len(said)} healthy trainings")
+    assert {name: texts for name, texts in said.items() if texts} == {}
+
+
+class Doubled(nn.Layer):
+    """A layer made of layers that owns a parameter: y = s ⊙ f(x)."""
+
+    def __init__(self, inner, features):
+        self.inner = inner
+        self.scale = nn.Parameter(np.ones(features))
+
+    def forward(self, x):
+        y = self.inner(x)
+        self.save_for_backward(y)
+        return y * self.scale.data
+
+    def backward(self, grad_output):
+        self.saved()
+        return self.inner.backward(grad_output * self.scale.data)  # dL/ds is missing
+
+
+def test_parameters_of_layers_made_of_layers_are_seen(digits):
+    model = nn.Sequential(Doubled(nn.Linear(64, 32), 32), nn.ReLU(), nn.Linear(32, 10))
+    audit = nn.audit(model, nn.CrossEntropyLoss(), *digits)
+    paths = {row.name: [p.path for p in row.parameters] for row in audit.rows}
+    assert paths["layer 0 › Doubled"] == ["0.scale"]
+    assert paths["layer 0 › inner › Linear(64, 32)"] == ["0.inner.weight", "0.inner.bias"]
+    assert "no gradient reaches 0.scale" in " ".join(audit.findings)
+    x = np.random.default_rng(0).standard_normal((8, 6, 3)).astype(np.float32)
+    stacked = nn.Sequential(nn.LSTM(3, 4, num_layers=2, return_sequences=False))
+    rows = nn.audit(stacked, nn.MSELoss(), x, np.zeros((8, 4), np.float32)).rows
+    seen = [p.path for row in rows for p in row.parameters]
+    assert sorted(seen) == sorted(stacked.named_parameters())
+
+
+@pytest.mark.parametrize("loss", [nn.MAELoss(), nn.HingeLoss()], ids=repr)
+def test_a_few_signs_that_cancel_are_no_missing_gradient(loss):
+    nn.seed(0)
+    x = np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32)
+    y = np.array([[5.0], [5.0], [-5.0], [-5.0]], np.float32)
+    y = y if isinstance(loss, nn.MAELoss) else np.sign(y)
+    audit = nn.audit(nn.Linear(3, 1), loss, 0.01 * x, y)
+    assert [p.gradient == 0 for p in audit.rows[0].parameters] == [False, True]
+    assert audit.findings == []
+
+
+def test_inputs_that_are_tiny(digits):
+    x, y = digits
+    text = " ".join(
+        nn.audit(stack(nn.ReLU, 1), nn.CrossEntropyLoss(), x / x.max() / 255, y).findings
+    )
+    assert "gets inputs of at most 0.0039" in text
+    assert "divide images by 255 only once" in text
+    one_hot = np.eye(4096, dtype=np.float32)[:8]
+    model = nn.Sequential(nn.Linear(4096, 10))
+    assert nn.audit(model, nn.CrossEntropyLoss(), one_hot, y[:8]).findings == []
+
+
+def test_targets_beyond_the_last_activation():
+    x = np.random.default_rng(0).standard_normal((64, 4)).astype(np.float32)
+    model = nn.Sequential(nn.Linear(4, 1, weight_init=nn.initializers.Normal(20.0)), nn.Tanh())
+    (first, *_) = nn.audit(model, nn.MSELoss(), x, 20 + 5 * x[:, :1]).findings
+    assert first.startswith("layer 1 › Tanh() ends the model and gives at most 1, while ")
+    assert "saturated" in nn.audit(model, nn.MSELoss(), x, -np.sign(x[:, :1])).findings[0]
+
+
+def test_a_surrogate_gradient_is_not_called_flat(digits):
+    class Sign(nn.Lambda):
+        kind = "activation"
+
+    model = nn.Sequential(nn.Linear(64, 32), Sign(np.sign, lambda g, x: 0.001 * g))
+    y = np.zeros((64, 32), np.float32)
+    assert nn.audit(model, nn.MSELoss(), digits[0], y).rows[1].flat == 1
+    model[1].surrogate = "straight through"
+    assert nn.audit(model, nn.MSELoss(), digits[0], y).rows[1].flat == 0
+
+
+def test_several_inputs_are_seen_whole():
+    model = nn.Sequential(nn.Parallel(nn.Linear(4, 2), nn.Linear(3, 2)), nn.Join())
+    x = (np.ones((5, 4), np.float32), np.full((5, 3), 1e3, np.float32))
+    audit = nn.audit(model, nn.MSELoss(), x, np.zeros((5, 4), np.float32))
+    assert audit.findings[0].startswith(
+        "layer 0 › input 1 › Linear(3, 2) gets inputs of size 1e+03"
+    )
+
+
+def test_the_run_keeps_what_earlier_audits_found(digits, capsys):
+    x, y = nn.data.load_digits()
+    order = np.argsort(y[:320], kind="stable")
+    model = stack(nn.ReLU, 1)
+    trainer = nn.Trainer(model, nn.CrossEntropyLoss(), nn.SGD(model.parameters(), lr=0.1))
+    callback = nn.GradientAudit()
+    trainer.fit(x[order], y[order], shuffle=False, epochs=3, callbacks=[callback], verbose=False)
+    assert "the data is sorted" in callback.findings[0]
+    assert all("the data is sorted" in audit.findings[0] for audit in callback.audits)
+    assert capsys.readouterr().out.count("the data is sorted") == 1
+    assert "check" not in vars(trainer.loss)
+
+
+def test_frozen_layers_are_meant_but_not_the_last(digits):
+    for frozen, told in ((0, False), (2, True)):
+        model = stack(nn.ReLU, 1)
+        for parameter in model[frozen].parameters():
+            parameter.trainable = False
+        texts = " ".join(train(model, digits, lr=0.1).findings)
+        assert ("the last layer (2.weight, 2.bias) does not move" in texts) == told
+    model = stack(nn.ReLU, 1)
+    optimizer = nn.SGD(model[0].parameters(), lr=0.1)
+    callback = nn.GradientAudit(verbose=False)
+    trainer = nn.Trainer(model, nn.CrossEntropyLoss(), optimizer)
+    trainer.fit(*digits, callbacks=[callback], verbose=False)
+    assert "the optimizer does not have 2.weight, 2.bias" in callback.findings[0]
 
 
 def test_large_and_small_steps_are_noticed(digits):

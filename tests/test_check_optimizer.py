@@ -2,6 +2,7 @@
 
 import copy
 import importlib
+import re
 from typing import ClassVar
 
 import numpy as np
@@ -10,11 +11,16 @@ from reference.optimizer_rows import OPTIONS
 
 import nnlite as nn
 
-checker = importlib.import_module("nnlite.inspection.check_optimizer")
+runs = importlib.import_module("nnlite.inspection.optimizer_runs")
+
+
+def falling(k):
+    return 0.1 / (1 + k)
+
 
 MORE = [
     {"clip_norm": 0.5}, {"clip_value": 0.1}, {"weight_decay": 0.01}, {"lr": 1.0}, {"lr": 1e-5},
-    {"lr": lambda k: 0.1 / (1 + k)},
+    {"lr": falling},
 ]  # fmt: skip
 RIGHT = [(name, options) for name, rows in OPTIONS.items() for options in [*rows, *MORE]]
 RIGHT += [
@@ -26,7 +32,9 @@ RIGHT += [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "options"), RIGHT, ids=str)
+@pytest.mark.parametrize(
+    ("name", "options"), RIGHT, ids=lambda value: re.sub(" at 0x[0-9a-f]+", "", str(value))
+)
 def test_built_in_optimizers_are_right(name, options):
     report = nn.check_optimizer(getattr(nn, name), **options)
     assert report.ok
@@ -37,7 +45,7 @@ def test_built_in_optimizers_are_right(name, options):
 @pytest.mark.parametrize("seed", range(1, 4))
 @pytest.mark.parametrize("name", OPTIONS)
 def test_no_false_alarm_from_other_numbers(name, seed, monkeypatch):
-    monkeypatch.setattr(checker, "SEED", seed)
+    monkeypatch.setattr(runs, "SEED", seed)
     for options in OPTIONS[name][:: 1 if seed == 1 else 3]:
         assert nn.check_optimizer(getattr(nn, name), **options).ok
 
@@ -123,13 +131,160 @@ class Renamed(nn.RMSprop):
     """Inherits all of its rule."""
 
 
+class Normalized(PlainSGD):
+    """Takes all parameters as one vector, on purpose."""
+
+    def step(self):
+        norm = np.sqrt(sum(float((p.grad**2).sum()) for p in self.parameters))
+        for p in self.parameters:
+            if p.trainable:
+                p.data -= self.lr * p.grad / (norm + 1e-12)
+
+
+class LBFGS(nn.Optimizer):
+    """Limited-memory BFGS without a line search (Nocedal & Wright 2006, algorithm 7.4)."""
+
+    def __init__(self, parameters, lr=0.1, memory=5):
+        super().__init__(parameters, lr)
+        self.memory, self.pairs, self.last = memory, [], None
+
+    def step(self):
+        ps = [p for p in self.parameters if p.trainable]
+        w, g = (np.concatenate([a.ravel() for a in each]) for each in zip(
+            *((p.data, p.grad) for p in ps), strict=True))  # fmt: skip
+        if self.last is not None:
+            s, y = w - self.last[0], g - self.last[1]
+            if s @ y > 1e-10:
+                self.pairs = [*self.pairs, (s, y)][-self.memory :]
+        self.last = w, g
+        way, shares = g.copy(), []
+        for s, y in reversed(self.pairs):
+            shares.append(s @ way / (s @ y))
+            way -= shares[-1] * y
+        if self.pairs:
+            s, y = self.pairs[-1]
+            way *= s @ y / (y @ y)
+        for (s, y), share in zip(self.pairs, reversed(shares), strict=True):
+            way += (share - y @ way / (s @ y)) * s
+        at = np.cumsum([p.size for p in ps])[:-1]
+        for p, step in zip(ps, np.split(way, at), strict=True):
+            lr = next(group["lr"] for group in self.groups if any(p is q for q in group["params"]))
+            p.data -= (lr(self.steps) if callable(lr) else lr) * step.reshape(p.shape)
+        self.steps += 1
+
+    def state_dict(self):
+        return {"pairs": self.pairs, "last": self.last, "steps": self.steps}
+
+    def load_state_dict(self, state):
+        self.pairs, self.last, self.steps = state["pairs"], state["last"], state["steps"]
+
+
+class Averaged(nn.Optimizer):
+    """Where nothing moves, an average of equal weights still rounds."""
+
+    state: ClassVar = {"z": "z", "x": "x"}
+
+    def update(self, w, g, z, x, lr, k):
+        if k == 1:
+            z[:] = x[:] = w
+        z -= lr * g
+        x += (z - x) / k
+        w[:] = 0.1 * z + 0.9 * x
+
+
+class Nadam(MyAdam):
+    """Without the warm-up of μ, as in Dozat's first form."""
+
+    def update(self, w, g, m, v, lr, beta1, beta2, k):
+        means(g, m, v, beta1, beta2)
+        ahead = beta1 * m / (1 - beta1 ** (k + 1)) + (1 - beta1) * g / (1 - beta1**k)
+        w -= lr * ahead / (np.sqrt(v / (1 - beta2**k)) + 1e-8)
+
+
+class NAdam(MyAdam):
+    """As in Ruder's overview, equation 39."""
+
+    def update(self, w, g, m, v, lr, beta1, beta2, k):
+        means(g, m, v, beta1, beta2)
+        ahead = (beta1 * m + (1 - beta1) * g) / (1 - beta1**k)
+        w -= lr * ahead / (np.sqrt(v / (1 - beta2**k)) + 1e-8)
+
+
+class AdamOwnNumbers(nn.Optimizer):
+    """β₂ and ε are written into it."""
+
+    state: ClassVar = {"m": "m", "v": "v"}
+
+    def update(self, w, g, m, v, lr, k):
+        m += 0.1 * (g - m)
+        v += 0.01 * (g * g - v)
+        w -= lr * (m / (1 - 0.9**k)) / (np.sqrt(v / (1 - 0.99**k)) + 1e-7)
+
+
+AdamOwnNumbers.__name__ = "Adam"
+
+
+class LearningRate(PlainSGD):
+    """Keras's name for it."""
+
+    def __init__(self, parameters, learning_rate=0.02, weight_decay=0.0):
+        super().__init__(parameters, learning_rate)
+        self.weight_decay = weight_decay
+
+    def step(self):
+        for p in self.parameters:
+            if p.trainable:
+                p.data -= self.lr * (p.grad + self.weight_decay * p.data)
+
+
+class FixedSGD(PlainSGD):
+    def __init__(self, parameters):
+        super().__init__(parameters, 0.05)
+
+
+class PassesOn(nn.Adam):
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+
+
+class GivesRate(nn.Adam):
+    def __init__(self, parameters, **options):
+        super().__init__(parameters, lr=0.1, **options)
+
+
+class GivesOption(nn.Adam):
+    def __init__(self, parameters, lr=1e-3, **options):
+        super().__init__(parameters, lr, amsgrad=True, **options)
+
+
+class Lookahead(nn.SGD):
+    """A step of its own around that of SGD (Zhang et al. 2019)."""
+
+    def __init__(self, parameters, lr=0.01, every=5, share=0.5):
+        super().__init__(parameters, lr)
+        self.every, self.share = every, share
+        self.slow = [p.data.copy() for p in self.parameters]
+
+    def step(self, grad_scale=1.0):
+        super().step(grad_scale)
+        if self.steps % self.every == 0:
+            for p, slow in zip(self.parameters, self.slow, strict=True):
+                if p.trainable:
+                    slow += self.share * (p.data - slow)
+                    p.data = slow
+
+
 @pytest.mark.parametrize(
     "cls",
-    [SignSGD, Lars, MyAdam, Yogi, PlainSGD, Momentum, Resuming, EfficientAdam, Renamed],
-)
+    [
+        SignSGD, Lars, MyAdam, Yogi, PlainSGD, Momentum, Resuming, EfficientAdam, Renamed,
+        Normalized, LBFGS, Averaged, Nadam, NAdam, AdamOwnNumbers,
+        LearningRate, FixedSGD, PassesOn, GivesRate, GivesOption, Lookahead,
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("seed", range(3))
 def test_right_rules_of_ones_own_are_right(cls, seed, monkeypatch):
-    monkeypatch.setattr(checker, "SEED", seed)
+    monkeypatch.setattr(runs, "SEED", seed)
     report = nn.check_optimizer(cls)
     assert report.ok
     assert len(report) >= 8
@@ -252,6 +407,43 @@ def all_of_g(g, m, v, beta1, beta2, k):
     return (m / (1 - beta1**k)) / (np.sqrt(v / (1 - beta2**k)) + 1e-8)
 
 
+@adam("AdamRebinds", "m and v forget the steps before")
+def kept_nowhere(g, m, v, beta1, beta2, k):
+    m = beta1 * m + (1 - beta1) * g
+    v = beta2 * v + (1 - beta2) * g * g
+    return (m / (1 - beta1**k)) / (np.sqrt(v / (1 - beta2**k)) + 1e-8)
+
+
+@adam("AdamRebindsM", "m forgets the steps before")
+def m_kept_nowhere(g, m, v, beta1, beta2, k):
+    m = beta1 * m + (1 - beta1) * g
+    v[:] = beta2 * v + (1 - beta2) * g * g
+    return (m / (1 - beta1**k)) / (np.sqrt(v / (1 - beta2**k)) + 1e-8)
+
+
+@adam("AdamMultiplies", "divide by it")
+def multiplied(g, m, v, beta1, beta2, k):
+    means(g, m, v, beta1, beta2)
+    return (m / (1 - beta1**k)) * (np.sqrt(v / (1 - beta2**k)) + 1e-8)
+
+
+@adam(
+    "AdamOtherBeta", "it moves as with betas=(0.9, 0.99), though it is made with betas=(0.9, 0.999)"
+)
+def other_beta(g, m, v, beta1, beta2, k):
+    means(g, m, v, beta1, 0.99)
+    return (m / (1 - beta1**k)) / (np.sqrt(v / (1 - 0.99**k)) + 1e-8)
+
+
+@adam("AdamUnknown", "with betas=(0.9, 0.999), eps=1e-08, amsgrad=False, for none")
+def unknown(g, m, v, beta1, beta2, k):
+    means(g, m, v, beta1, beta2)
+    return (m / (1 - beta1**k)) / (np.sqrt(v / (1 - beta2**k)) + 1e-8) ** 0.9
+
+
+WRONG["AdamUnknown"] = (*WRONG["AdamUnknown"][:2], "rule?", WRONG["AdamUnknown"][3])
+
+
 @adam("AdamSwapped", "β and 1 − β are swapped")
 def shares_swapped(g, m, v, beta1, beta2, k):
     m[:] = (1 - beta1) * m + beta1 * g
@@ -314,6 +506,32 @@ def late(g, b, mu):
     return old
 
 
+@wrong("rule", "multiplied by lr twice", lr=0.1)
+class RateTwiceMomentum(nn.Optimizer):
+    state: ClassVar = {"b": "b"}
+
+    def __init__(self, parameters, lr=0.1, momentum=0.9):
+        super().__init__(parameters, lr, momentum=momentum)
+
+    def update(self, w, g, b, lr, momentum):
+        b[:] = momentum * b + lr * g  # with lr = 1 − μ this looks like a mean
+        w -= lr * b
+
+
+RateTwiceMomentum.__name__ = "Momentum"
+
+
+@momentum("MomentumRebinds", "b forgets the steps before: write into what is kept, b[:] = …")
+def momentum_kept_nowhere(g, b, mu):
+    return mu * b + g
+
+
+@momentum("NesterovFactor", "not b + μ g", nesterov=True)
+def factor_on_gradient(g, b, mu):
+    b[:] = mu * b + g
+    return b + mu * g
+
+
 @momentum("NesterovPlain", "look-ahead is missing", nesterov=True)
 def plain(g, b, mu):
     b[:] = mu * b + g
@@ -352,6 +570,60 @@ class MyLion(nn.Lion):
     def update(self, w, g, m, a, lr, betas):
         w -= lr * (betas[0] * m + (1 - betas[0]) * g)
         m[:] = betas[1] * m + (1 - betas[1]) * g
+
+
+@wrong("rule", "v as it was before this gradient")
+class LateRMSprop(nn.RMSprop):
+    def update(self, w, g, v, m, b, a, lr, alpha, eps, momentum, k):
+        w -= lr * g / (np.sqrt(v) + eps)
+        v[:] = alpha * v + (1 - alpha) * g * g
+
+
+@wrong("rule", "v − m², not v − m", centered=True)
+class CenteredRMSprop(nn.RMSprop):
+    def update(self, w, g, v, m, b, a, lr, alpha, eps, momentum, k):
+        v[:] = alpha * v + (1 - alpha) * g * g
+        m[:] = alpha * m + (1 - alpha) * g
+        w -= lr * g / (np.sqrt(np.maximum(v - m, 0)) + eps)
+
+
+@wrong("rule", "s as it was before this gradient")
+class LateAdagrad(nn.Adagrad):
+    def update(self, w, g, s, a, lr, lr_decay, eps, k):
+        w -= lr * g / (np.sqrt(s) + eps)
+        s += g * g
+
+
+@wrong("rule", "take the step, then update m")
+class EarlyLion(nn.Lion):
+    def update(self, w, g, m, a, lr, betas):
+        m[:] = betas[1] * m + (1 - betas[1]) * g
+        w -= lr * np.sign(betas[0] * m + (1 - betas[0]) * g)
+
+
+@wrong("rule", "β₁ and β₂ are swapped")
+class SwappedLion(nn.Lion):
+    def update(self, w, g, m, a, lr, betas):
+        w -= lr * np.sign(betas[1] * m + (1 - betas[1]) * g)
+        m[:] = betas[0] * m + (1 - betas[0]) * g
+
+
+@wrong("rule", "ρ and 1 − ρ are swapped")
+class SwappedAdadelta(nn.Adadelta):
+    def update(self, w, g, v, u, a, d, lr, rho, eps):
+        v[:] = (1 - rho) * v + rho * g * g
+        d = g * np.sqrt(u + eps) / np.sqrt(v + eps)
+        w -= lr * d
+        u[:] = (1 - rho) * u + rho * d * d
+
+
+@wrong("rule", "the wrong way round")
+class UpsideDownAdadelta(nn.Adadelta):
+    def update(self, w, g, v, u, a, d, lr, rho, eps):
+        v[:] = rho * v + (1 - rho) * g * g
+        d = g * np.sqrt(v + eps) / np.sqrt(u + eps)
+        w -= lr * d
+        u[:] = rho * u + (1 - rho) * d * d
 
 
 @wrong("rule", "u is a mean of g²")
@@ -522,7 +794,7 @@ class CountsStretches(nn.Optimizer):
         w -= lr * g / self.count
 
 
-@wrong("shared state", "norm or mean")
+@wrong("shared state", "norm, mean or length")
 class NormOfAll(nn.Optimizer):
     def update(self, w, g, lr):
         w -= lr * g / (np.linalg.norm(g) + 1e-8)
@@ -551,6 +823,17 @@ class Unstable(nn.Optimizer):
         b *= 1.05
         b += g
         w -= lr * b
+
+
+@wrong("not deterministic", "kept on the class")
+class OnTheClass(Momentum):
+    kept: ClassVar = {}
+
+    def step(self):
+        for i, p in enumerate(self.parameters):
+            if p.trainable:
+                self.kept[i] = self.mu * self.kept.get(i, 0) + p.grad
+                p.data -= self.lr * self.kept[i]
 
 
 @wrong("not deterministic", "kept on the class")
@@ -587,6 +870,11 @@ def test_there_are_enough_wrong_rules():
     assert len(WRONG) >= 40
 
 
+def test_what_differs_from_run_to_run_is_compared_with_nothing():
+    for cls in (OnTheClass, Noisy):
+        assert nn.check_optimizer(cls, raises=False).kinds == {"not deterministic"}
+
+
 # -- use -----------------------------------------------------------------------------------------
 
 
@@ -614,6 +902,37 @@ def test_the_report_prints_what_was_looked_at():
     text = str(nn.check_optimizer(Uphill, raises=False))
     assert "✗ the first step goes downhill: it goes uphill: subtract the step" in text
     assert "note: " in str(nn.check_optimizer(PlainSGD))
+
+
+class KerasAdam(MyAdam):
+    def __init__(self, parameters, learning_rate=1e-3, beta_1=0.7, beta_2=0.8):
+        super().__init__(parameters, learning_rate, beta_1, beta_2)
+
+
+class ShortAdam(MyAdam):
+    def __init__(self, parameters, lr=1e-3, b1=0.7, b2=0.8):
+        super().__init__(parameters, lr, b1, b2)
+
+
+class GammaRMSprop(nn.RMSprop):
+    def __init__(self, parameters, lr=1e-3, gamma=0.7):
+        super().__init__(parameters, lr, gamma)
+
+
+@pytest.mark.parametrize("cls", [KerasAdam, ShortAdam, GammaRMSprop])
+def test_options_are_known_by_other_names_too(cls):
+    cls.__name__ = cls.__bases__[0].__name__
+    assert "✓ it moves as its rule says" in str(nn.check_optimizer(cls))
+
+
+def test_what_is_not_offered_is_noted():
+    notes = str(nn.check_optimizer(LBFGS))
+    assert "each parameter moves as it does alone: not looked at, its step takes all" in notes
+    assert "groups have their own learning rate: not looked at, its step takes all" in notes
+    assert "✓ groups have their own learning rate" in str(nn.check_optimizer(Lookahead))
+    assert "descended: not looked at, it takes no lr" in str(nn.check_optimizer(FixedSGD))
+    assert "✓ weight decay is in its place" in str(nn.check_optimizer(LearningRate))
+    assert "✓ it moves as its rule says" in str(nn.check_optimizer(PassesOn))
 
 
 def test_arguments():

@@ -2,7 +2,9 @@
 
 import gzip
 import math
+import os
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -338,11 +340,39 @@ def refused(path, message):
         (idx_bytes(SMALL)[:16], "is cut off: .* found 0"),
         (idx_bytes(SMALL) + b"\0", "has bytes after its end: .* found more than 24"),
         (idx_bytes(np.zeros(3, "i4"))[:-4], r"shape \(3,\) of int32 needs 12 bytes, found 8"),
-        (struct.pack(">4B2I", 0, 0, 8, 2, 2**32 - 1, 2**32 - 1) + b"abc", "is cut off: .* found 3"),
+        (struct.pack(">4B2I", 0, 0, 8, 2, 2, 2) + b"abc", "is cut off: .* found 3"),
     ],
 )
 def test_damaged_idx_files(tmp_path, pack, data, message):
     refused(written(tmp_path, pack(data)), message)
+
+
+@each_packing
+def test_a_false_size_is_refused_before_anything_is_read(tmp_path, pack):
+    """gzip makes at most 1032 bytes of one, and a plain file is as long as it is."""
+    data = struct.pack(">4B2I", 0, 0, 8, 2, 2**32 - 1, 2**32 - 1) + b"abc"
+    found = "3" if pack is bytes else "at most [1-9]"
+    refused(written(tmp_path, pack(data)), f"is cut off: .* found {found}")
+
+
+def test_what_gzip_holds_is_unfolded_into_the_array_alone(tmp_path):
+    """Zeros of a thousand times the file's size, in the memory of one array."""
+    zeros = np.zeros((64, 1 << 20), np.uint8)
+    path = written(tmp_path, gzip.compress(idx_bytes(zeros)))
+    tracemalloc.start()
+    loaded = load_idx(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert loaded.shape == zeros.shape
+    assert peak < zeros.nbytes + (4 << 20)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such files here")
+def test_what_is_no_regular_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/zero"):
+        with pytest.raises(FileNotFoundError, match="is not a regular file"):
+            load_idx(path)
 
 
 def test_gzip_cut_off_anywhere(tmp_path):

@@ -27,6 +27,6 @@ def test_broken_layers_are_caught_and_named(capsys):
         print(f"\n{total} broken layers: {caught:.1%} caught, {named:.1%} of them named rightly")
         for title, names in (("missed", missed), ("called something else", misnamed)):
             print("\n".join([f"{title}: {len(names)}", *(f"  {name}" for name in names)]))
-    assert caught >= 0.99
+    assert caught >= 0.995
     assert named >= 0.8
     assert len(ways) > 20

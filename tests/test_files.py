@@ -6,6 +6,8 @@ import multiprocessing
 import os
 import resource
 import stat
+import sys
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -15,8 +17,8 @@ from cases.core import Cube, Halves
 from cases.sequences import Ending, Tokens
 
 import nnlite as nn
-from nnlite.files import archive, atomic
-from nnlite.initializers import He, Orthogonal
+from nnlite.files import archive, atomic, tree
+from nnlite.initializers import He, Initializer, Orthogonal
 
 
 class Tied(nn.Layer):
@@ -107,6 +109,39 @@ def test_arguments_of_every_kind_come_back(tmp_path):
     assert_same_state(twin, bag)
 
 
+class Placed(nn.Layer):
+    """Arguments that can only be given by position."""
+
+    def __init__(self, width, /, *sizes, height=2):
+        self.width = width
+        self.sizes = sizes
+        self.height = height
+
+
+@pytest.mark.parametrize(
+    "layer", [Placed(3), Placed(3, height=4), Placed(3, 4, 5, height=6)], ids=repr
+)
+def test_arguments_without_names_come_back(layer, tmp_path):
+    assert repr(saved(layer, tmp_path, [Placed])) == repr(nn.clone(layer)) == repr(layer)
+
+
+class Fails(nn.Layer):
+    """A layer whose constructor fails, once that is wanted."""
+
+    wanted = False
+
+    def __init__(self):
+        if self.wanted:
+            raise KeyError("size")
+
+
+def test_what_a_constructor_of_the_users_raises_is_told(tmp_path, monkeypatch):
+    nn.save_model(Fails(), tmp_path / "model.npz")
+    monkeypatch.setattr(Fails, "wanted", True)
+    with pytest.raises(nn.CheckpointError, match=r"cannot be built: Fails raised KeyError: 'size'"):
+        nn.load_model(tmp_path / "model.npz", [Fails])
+
+
 def test_numpy_opens_the_file(tmp_path):
     nn.save_model(nn.Sequential(nn.Linear(3, 2, weight_init=Orthogonal())), tmp_path / "model.npz")
     with np.load(tmp_path / "model.npz", allow_pickle=False) as file:
@@ -175,7 +210,7 @@ def rewritten(path, change):
     ("change", "match"),
     [
         (lambda h: h.update(format="other"), "not written by nnlite"),
-        (lambda h: h.update(version=2), "format version 2"),
+        (lambda h: h.update(version=2), "format version 2.*read it with the version"),
         (lambda h: h.update(kind="checkpoint"), "holds a checkpoint, expected a model"),
         (lambda h: h["arrays"].pop("arrays/bias"), "do not agree on"),
         (lambda h: h["arrays"].update(more=["<f4", [2]]), "do not agree on"),
@@ -190,6 +225,24 @@ def rewritten(path, change):
         (lambda h: h["content"].update(generators={"rng": {}}), "generators at"),
         (lambda h: h["content"].update(frozen=["gain"]), "there is no gain"),
         (lambda h: h["content"].update(ties=[["bias", "gain"]]), "cannot be tied"),
+        (lambda h: h["content"].update(ties=[["bias", "weight"]]), "weight cannot be tied to bias"),
+        (lambda h: h["content"].update(ties=[[1]]), r"ties\[0\]\[0\] must be a string"),
+        (lambda h: h["content"].update(carried={"": [1]}), "carries no state"),
+        (lambda h: h["content"].pop("eval"), "eval is missing"),
+        (lambda h: h["content"].update(eval={}), "eval must be a list"),
+        (lambda h: h["content"].update(more=1), "unknown entry 'more'"),
+        (lambda h: h.update(arrays=[]), "header: arrays must be a dictionary"),
+        (lambda h: h.update(version=True), "header: version must be"),
+        (lambda h: h["content"]["architecture"].pop("starred"), "starred is missing"),
+        (lambda h: h["content"]["architecture"].update(starred=[3]), "without names"),
+        (lambda h: h["content"].update(architecture={}), "a part of its architecture is {}"),
+        (lambda h: h["content"].update(architecture={"dtype": "O"}), "a type of numbers"),
+        (lambda h: h["content"].update(architecture={"part": ["Parameter"]}), "must be a list"),
+        (lambda h: h["content"]["arrays"].pop("bias"), r"refers to \['arrays/bias'\]"),
+        (
+            lambda h: h["content"]["arrays"].update(bias={"$array": "arrays/weight"}),
+            "no array 'arrays/weight', or it is referred to twice",
+        ),
         (lambda h: h["content"].update(arrays={"bias": {"$pickle": 1}}), "unknown kind"),
     ],
 )
@@ -227,6 +280,173 @@ def test_absurd_files_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(archive, "LARGEST_HEADER", 100)
     with pytest.raises(nn.CheckpointError, match="too large"):
         nn.load_model(path)
+
+
+class Deep(nn.Layer):
+    """As many layers as one likes, from two numbers; what it keeps for itself is in no file."""
+
+    def __init__(self, size, depth):
+        self.size = size
+        self.depth = depth
+        self.inner = [nn.Linear(size, size) for _ in range(depth)]
+        self._projection = nn.Linear(size, 3, rng=5)
+
+
+def thing(kind, *starred, **arguments):
+    return {"object": kind, "arguments": arguments, "starred": list(starred)}
+
+
+LONG = 2**31 - 1
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        thing("LSTM", input_size=1, hidden_size=1, num_layers=10**9),
+        thing("Sequential", *[thing("LSTM", input_size=1, hidden_size=1, num_layers=1000)] * 90),
+        thing("LSTM", input_size=20_000, hidden_size=20_000),
+        thing("Sequential", *[thing("Linear", in_features=5000, out_features=5000)] * 40),
+        thing("Linear", in_features=LONG, out_features=LONG),
+        thing("Embedding", num_embeddings=10**9, embedding_dim=100, padding_idx=3),
+        thing("BatchNorm1d", num_features=LONG),
+        thing("LayerNorm", num_features=LONG),
+        thing("PReLU", num_parameters=LONG),
+        thing("Deep", size=1, depth=10**9),
+        thing("Deep", size=30_000, depth=1),
+        thing("Sequential", {"part": ["Parameter", "<f4", [10**6, 10**6]]}),
+        thing("Sequential", *[thing("ReLU")] * 9000),
+        [[]] * 300_000,
+    ],
+    ids=lambda architecture: str(architecture)[:60],
+)
+def test_a_small_file_builds_no_large_model(architecture, tmp_path):
+    path = tmp_path / "model.npz"
+    nn.save_model(nn.Linear(3, 2), path)
+    rewritten(path, lambda h: h["content"].update(architecture=tree.encode(architecture, "", {})))
+    too_large = r"num_layers must|larger than|more layers|far more than"
+    tracemalloc.start()
+    with pytest.raises(nn.CheckpointError, match=too_large):
+        nn.load_model(path, [Deep])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * path.stat().st_size + (32 << 20)
+
+
+def test_a_model_takes_the_memory_of_its_file(tmp_path):
+    """Once for the values, and once for the gradients; not for first values."""
+    path = tmp_path / "model.npz"
+    model = nn.Sequential(nn.Linear(900, 1000), nn.LSTM(500, 400), nn.Embedding(1000, 500))
+    nn.save_model(model, path)
+    tracemalloc.start()
+    loaded = nn.load_model(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert_same_state(loaded, model)
+    assert peak < 2.2 * path.stat().st_size
+
+
+def test_first_values_that_the_file_brings_are_not_drawn(tmp_path, monkeypatch):
+    nn.seed(3)
+    model = nn.Sequential(nn.Linear(4, 3), nn.GRU(3, 2, num_layers=2), nn.LayerNorm(2))
+    after = nn.Linear(3, 3)
+    nn.save_model(model, tmp_path / "model.npz")
+    with monkeypatch.context() as patch:
+        patch.setattr(Initializer, "__call__", None)
+        nn.seed(3)
+        loaded = nn.load_model(tmp_path / "model.npz")
+    np.testing.assert_array_equal(nn.Linear(3, 3).weight.data, after.weight.data)
+    x = np.ones((2, 5, 4), np.float32)
+    for each in (model, loaded):
+        each(x)
+        each.backward(np.ones((2, 5, 2), np.float32))
+    for a, b in zip(model.parameters(), loaded.parameters(), strict=True):
+        np.testing.assert_array_equal(a.grad, b.grad)
+
+
+def test_what_a_layer_of_the_users_draws_for_itself_is_drawn(tmp_path):
+    model = Deep(2, 2)
+    loaded = saved(model, tmp_path, [Deep])
+    assert_same_state(loaded, model)
+    np.testing.assert_array_equal(loaded._projection.weight.data, model._projection.weight.data)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such files here")
+def test_what_is_no_regular_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    layer = nn.Linear(2, 2)
+    trainer = nn.Trainer(layer, nn.MSELoss(), nn.SGD(layer.parameters(), lr=0.1))
+    for load in (nn.load_model, trainer.load):
+        for path in (tmp_path / "pipe", "/dev/zero"):
+            with pytest.raises(FileNotFoundError, match="is not a regular file"):
+                load(path)
+
+
+PCG = np.random.default_rng(0).bit_generator.state
+TWISTER = np.random.MT19937(0).state
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"$scalar": ["|S1", 10**10]},
+        {"$scalar": ["<i4", 2**31]},
+        {"$scalar": ["<f8", 10**400]},
+        {"$scalar": 3},
+        {"$items": [[[1], 2]]},
+        {"$items": [1]},
+        {"$tuple": 3},
+        {"$array": [1]},
+        {"$generator": 5},
+        {"$generator": PCG | {"has_uint32": 2}},
+        {"$generator": PCG | {"more": 2}},
+        {"$generator": PCG | {"state": PCG["state"] | {"inc": 4}}},  # would draw zeros for ever
+        {"$generator": PCG | {"state": PCG["state"] | {"state": -1}}},
+    ],
+    ids=str,
+)
+def test_false_values_are_refused(value):
+    with pytest.raises(ValueError, match=r"must be|\$items|no int32|no float64|no array|expected|"
+                       "generator|no such state"):  # fmt: skip
+        tree.decode(value, {})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"pos": 10**6}, {"pos": -1}, {"key": np.zeros(624, np.uint32)}, {"key": np.ones(3, "u4")}],
+)
+def test_no_place_beyond_the_end_of_a_generators_buffer(change):
+    """NumPy would read there."""
+    with pytest.raises(ValueError, match="state"):
+        tree.generator(TWISTER | {"state": TWISTER["state"] | change})
+
+
+def test_keys_that_have_one_hash_are_refused():
+    """A dictionary of 100,000 of them would take minutes."""
+    keys = [number * sys.hash_info.modulus for number in range(3000)]
+    with pytest.raises(ValueError, match="the same hash"):
+        tree.decode({"$items": [[key, 0] for key in keys]}, {})
+    some = {"$items": [[key, 0] for key in [*keys[:9], "a", 0.5]]}
+    assert list(tree.decode(some, {})) == [*keys[:9], "a", 0.5]
+
+
+class Masked(nn.Layer):
+    """y = m ⊙ x with a mask of flags."""
+
+    def __init__(self, features):
+        self.features = features
+        self.mask = nn.Buffer(np.arange(features) % 2 == 0)
+
+
+def test_flags_are_zero_or_one(tmp_path):
+    """Other bytes would let NumPy count more places than it then writes."""
+    path = tmp_path / "model.npz"
+    nn.save_model(Masked(4), path)
+    assert nn.load_model(path, [Masked]).mask.data.tolist() == [True, False, True, False]
+    with np.load(path) as file:
+        arrays = dict(file) | {"arrays/mask": np.frombuffer(bytes([1, 0, 7, 0]), bool)}
+    np.savez(path, **arrays)
+    with pytest.raises(nn.CheckpointError, match=r"arrays/mask\.npy holds bytes that are neither"):
+        nn.load_model(path, [Masked])
 
 
 def test_members_that_overlap_are_refused(tmp_path):
@@ -352,11 +572,28 @@ def test_older_files_are_kept_under_other_names(tmp_path, monkeypatch):
         if not links:
             monkeypatch.setattr(os, "link", lambda *names: os.open(tmp_path / "none", os.O_RDONLY))
         for number in range(5):
-            atomic.keep_previous(path, keep=3)
-            with atomic.atomic_write(path) as file:
+            with atomic.atomic_write(path, keep=3) as file:
                 file.write(str(number).encode())
         kept = {file.name: file.read_text() for file in tmp_path.iterdir()}
         assert kept == {"run.npz": "4", "run.1.npz": "3", "run.2.npz": "2"}
+
+
+def test_a_file_that_fails_moves_no_older_one(tmp_path, monkeypatch):
+    path = tmp_path / "run.npz"
+
+    def write(text):
+        with atomic.atomic_write(path, keep=3) as file:
+            file.write(text)
+
+    for number in range(3):
+        write(str(number).encode())
+    before = {file.name: file.read_text() for file in tmp_path.iterdir()}
+    for _ in range(3):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", lambda number: os.open(tmp_path / "none", os.O_RDONLY))
+            with pytest.raises(FileNotFoundError, match="none"):
+                write(b"new")
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == before
 
 
 def test_a_symbolic_link_stays_one(tmp_path):

@@ -96,6 +96,21 @@ def test_summary_counts():
     assert f"{table.total.parameters} parameters" in text
 
 
+def test_summary_of_several_inputs():
+    words = nn.Sequential(nn.Embedding(9, 2), nn.MeanOverTime())
+    net = nn.Sequential(nn.Parallel(nn.Linear(4, 3), words), nn.Join(), nn.Linear(5, 1))
+    table = nn.summary(net, ((4,), (7,)), batch_size=6, dtype=(None, int))
+    assert table.input_shape == ((6, 4), (6, 7))
+    shapes = {row.name: row.output_shape for row in table.rows}
+    assert shapes["layer 0: Parallel"] == ((6, 3), (6, 2))
+    assert shapes["layer 1: Join()"] == (6, 5)
+    assert table.total.multiply_adds == 6 * (4 * 3 + 5)
+    with pytest.raises(ValueError, match="1 dtypes for 2 inputs"):
+        nn.summary(net, ((4,), (7,)), dtype=(int,))
+    with pytest.raises(ValueError, match="neither one shape nor several"):
+        nn.summary(net, ((4,), 7))
+
+
 def test_summary_names_the_layer_that_does_not_fit():
     with pytest.raises(ValueError, match=r"in Sequential layer 0 › Linear\(3, 4\)"):
         nn.summary(nn.Sequential(nn.Linear(3, 4)), 7)

@@ -29,6 +29,13 @@ def test_structure(make, structure):
     assert structure in repr(found)
 
 
+def test_inputs_are_counted_in_words():
+    x = np.arange(6.0).reshape(1, 6, 1)
+    assert nn.jacobian(nn.MaxPool1d(2), x).description.endswith("depends on 1 input")
+    assert nn.jacobian(nn.AvgPool1d(2), x).description.endswith("depends on 2 inputs")
+    assert nn.jacobian(nn.AvgPool1d(3, padding=1), x).description.endswith("on 2 to 3 inputs")
+
+
 def test_the_matrix_of_a_linear_layer_is_its_weight():
     layer = nn.Linear(4, 2)
     found = nn.jacobian(layer, X)
@@ -63,6 +70,77 @@ def test_check_compares_with_differences():
     assert nn.jacobian(wrong, X).structure == "diagonal"
     with pytest.raises(nn.GradientError, match="differs from differences"):
         nn.jacobian(wrong, X, check=True)
+
+
+class Centered(nn.Layer):
+    """y = 2 x, whose backward takes the mean over the batch out, though forward does not."""
+
+    def forward(self, x):
+        self.save_for_backward()
+        return 2 * x
+
+    def backward(self, grad_output):
+        self.saved()
+        return 2 * (grad_output - grad_output.mean(axis=0))
+
+
+def test_a_backward_that_mixes_samples_is_seen():
+    found = nn.jacobian(Centered(), X)
+    assert "samples influence each other" in found.description
+    assert "backward alone mixes them: forward gives row 0 from row 0 only" in found.description
+    np.testing.assert_allclose(found.matrix[0, 4], -2 / 3)
+    with pytest.raises(nn.GradientError, match="differs from differences"):
+        nn.jacobian(Centered(), X, check=True)
+
+
+def test_who_mixes_samples_is_named():
+    model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3))
+    found = nn.jacobian(model, X, check=True)
+    assert "forward mixes the batch, as BatchNorm1d does while training" in found.description
+    assert "mixes" not in nn.jacobian(model.eval(), X, check=True).description
+
+
+SEQUENCES = np.random.default_rng(1).standard_normal((2, 4, 3))
+
+
+@pytest.mark.parametrize(
+    ("make", "structure"),
+    [
+        (lambda: nn.GRU(3, 2), "lower triangular over time"),
+        (lambda: nn.MultiHeadAttention(3, 1, causal=True), "lower triangular over time"),
+        (lambda: nn.MultiHeadAttention(3, 1), "dense within a sample"),
+        (lambda: nn.Bidirectional(nn.RNN(3, 2)), "block diagonal per sample"),
+        (lambda: nn.Linear(3, 2), "block diagonal over time"),
+        (nn.Tanh, "diagonal"),
+        (lambda: nn.LSTM(3, 2, return_sequences=False), "dense within a sample"),
+        (
+            lambda: nn.Lambda(lambda x: x[:, ::-1].cumsum(1)[:, ::-1], lambda g, x: g.cumsum(1)),
+            "upper triangular over time",
+        ),
+    ],
+)
+def test_structure_over_time(make, structure):
+    nn.seed(0)
+    layer = make()
+    assert nn.jacobian(layer, SEQUENCES, check=True).structure == structure
+    if not isinstance(layer, nn.Lambda):
+        padded = nn.jacobian(layer, nn.Padded(SEQUENCES, [4, 2]), check=True)
+        assert padded.structure == structure
+        columns = padded.matrix.reshape(-1, 2, 4, 3)
+        assert not columns[:, 1, 2:].any()
+        assert columns[:, 1, :2].any()
+
+
+def test_a_gradient_that_is_another_one_on_purpose_is_not_compared():
+    layer = nn.Lambda(np.sign, lambda g, x: g)
+    layer.surrogate = "sign has no slope; straight through"
+    found = nn.jacobian(nn.Sequential(nn.Linear(4, 4), layer), X, check=True)
+    assert "on purpose not the derivative: sign has no slope" in found.description
+
+
+def test_several_inputs_are_refused_in_words():
+    with pytest.raises(TypeError, match="look at the layers inside Parallel"):
+        nn.jacobian(nn.Join(), (X, X))
 
 
 def test_bad_input():

@@ -1,6 +1,8 @@
 """Mistakes that a newcomer makes: each is refused at once, with the way out in the message."""
 
+import errno
 import operator
+import os
 import re
 from pathlib import Path
 
@@ -813,6 +815,68 @@ def test_a_folder_that_is_not_there(name, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+class Path3:
+    def __fspath__(self):
+        return 3
+
+
+@pytest.mark.parametrize("name", files())
+def test_a_path_is_a_string_or_a_path(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write = files()[name][1]
+    handle = (tmp_path / "open").open("w")
+    for value in (True, 1, 2.5, b"x.npz", handle, "", ["x"], Path, Path3(), "a\0b", Path("a\0b")):
+        text = message(TypeError, lambda value=value: write(value))
+        assert "must be a path" in text
+        assert "got" in text
+    handle.close()
+    assert os.listdir(tmp_path) == ["open"]
+    os.write(1, b"")  # standard output was not closed
+
+
+@pytest.mark.parametrize("name", files())
+def test_what_is_there_and_is_no_file_that_may_be_replaced(name, tmp_path, monkeypatch):
+    error, write = files()[name]
+    os.mkfifo(tmp_path / "pipe")
+    fixed = tmp_path / "fixed"
+    fixed.write_text("mine")
+    fixed.chmod(0o444)
+    words = {
+        tmp_path / "pipe": "pipe is not a regular file; name another one",
+        os.devnull: "null is not a regular file; name another one",
+        fixed: f"{fixed} is read-only; name another file, or make it writable: chmod u+w {fixed}",
+        fixed / "x.npz": f"{fixed} is no folder",
+        f"{tmp_path}/new/": "new is a folder; name a file in it",
+        "~/x.npz": "only a shell knows ~: write Path('~/x.npz').expanduser()",
+        tmp_path / ("x" * 300): "File name too long; name another file",
+    }
+    for path, text in words.items():
+        assert text in message(error, lambda path=path: write(path))
+    monkeypatch.setattr(os, "access", lambda folder, mode: False)
+    assert f"you may not write into the folder {tmp_path}" in message(
+        error, lambda: write(tmp_path / "x")
+    )
+    assert sorted(os.listdir(tmp_path)) == ["fixed", "pipe"]
+    assert fixed.read_text() == "mine"
+
+
+def test_a_page_is_whole_or_not_there(tmp_path, monkeypatch):
+    model = net()
+    step = nn.trace(model, nn.CrossEntropyLoss(), X, Y)
+    page = tmp_path / "page.html"
+    step.to_html(page)
+    before = page.read_text()
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        step.to_html(page)
+    assert page.read_text() == before
+    assert os.listdir(tmp_path) == ["page.html"]
+
+
+def full_disk(*_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def test_a_file_that_is_not_there(tmp_path):
     path = tmp_path / "gone.npz"
     for read in (nn.load_model, trainer().load, nn.data.load_idx):
@@ -820,6 +884,14 @@ def test_a_file_that_is_not_there(tmp_path):
             f"the file {path} is not there"
         )
         assert message(FileNotFoundError, lambda read=read: read(tmp_path)).endswith("no file")
+        assert message(FileNotFoundError, lambda read=read: read(os.devnull)).endswith(
+            "is not a regular file; copy what it gives into one"
+        )
+        assert message(FileNotFoundError, lambda read=read: read("x" * 300)).endswith(
+            "is not there"
+        )
+        for value in (True, b"x", "a\0b", ""):
+            assert "must be a path" in message(TypeError, lambda read=read, v=value: read(v))
         assert "must be a path, a string or an os.PathLike, got 3" in message(
             TypeError, lambda read=read: read(3)
         )

@@ -158,6 +158,7 @@ NAMES = [
     "clone",
     "data",
     "decoding",
+    "engine",
     "inference",
     "initializers",
     "jacobian",
@@ -172,6 +173,7 @@ NAMES = [
     "save_model",
     "schedules",
     "seed",
+    "set_engine",
     "summary",
     "trace",
 ]

@@ -169,7 +169,7 @@ def test_zero_grad_keeps_the_memory():
 def test_trainable_is_a_flag_that_repr_shows():
     parameter = nn.Parameter([1.0])
     assert parameter.trainable is True
-    parameter.trainable = 0
+    parameter.trainable = False
     assert parameter.trainable is False
     assert repr(parameter) == "Parameter(shape (1,), float32, frozen)"
     parameter.trainable = True

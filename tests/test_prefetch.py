@@ -1,14 +1,19 @@
 """Prefetching: the same items in the same order, and no thread left behind, whatever happens."""
 
+import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
 
+import nnlite as nn
+from nnlite.core import waiting
 from nnlite.data import batches, prefetch
+from nnlite.ops import threads
 
 PATIENCE = 10  # seconds until a test gives up waiting
 
@@ -162,6 +167,253 @@ def test_ctrl_c_while_waiting_for_a_slow_item():
             pass
     presser.join()
     assert closed == [True]
+
+
+@pytest.fixture
+def stuck():
+    """A stream whose third batch never comes, until the test is over."""
+    let_go = threading.Event()
+
+    def stream(rng):
+        def items():
+            yield from stuck_no_more(rng)
+            let_go.wait()
+
+        return prefetch(items())
+
+    yield stream
+    let_go.set()
+    for thread in loaders():
+        thread.join(PATIENCE)
+
+
+def flowing(rng):
+    return prefetch((rng.standard_normal((4, 3)).astype(np.float32), [0, 1, 0, 1]) for _ in "ab")
+
+
+def trainer():
+    nn.seed(0)
+    model = nn.Linear(3, 2)
+    return nn.Trainer(model, nn.CrossEntropyLoss(), nn.SGD(model.parameters()))
+
+
+def press(waiting, times=1):
+    """Ctrl-C, from another thread, once the main thread is waiting."""
+
+    def wait_and_press():
+        assert waiting.wait(PATIENCE)
+        for _ in range(times):
+            time.sleep(0.3)
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    thread = threading.Thread(target=wait_and_press)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize("where", ["training", "accumulation", "validation"])
+@pytest.mark.parametrize("how", ["ctrl-c", "time limit"])
+def test_a_run_that_waits_for_a_stuck_source_ends_in_order(stuck, where, how, capsys):
+    t, moments, waits = trainer(), [], threading.Event()
+    note = nn.LambdaCallback(
+        on_wait=lambda t: waits.set(),
+        on_interrupt=lambda t: moments.append("interrupt"),
+        on_fit_end=lambda t: moments.append("end"),
+    )
+    callbacks = [note, nn.TimeLimit(1)] if how == "time limit" else [note]
+    source, held_out = (flowing, stuck) if where == "validation" else (stuck, None)
+    accumulate = 3 if where == "accumulation" else 1
+    presser = press(waits) if how == "ctrl-c" else None
+    handler = signal.getsignal(signal.SIGINT)
+    history = t.fit(source, epochs=2, validation_data=held_out, callbacks=callbacks,
+                    accumulate=accumulate)  # fmt: skip
+    if presser is not None:
+        presser.join()
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert history.epochs == 0
+    assert t.interrupted
+    assert moments == ["interrupt", "end"]
+    assert t.optimizer.steps == (0 if where == "accumulation" else 2)  # no part of an update
+    by = "Ctrl-C" if how == "ctrl-c" else "a callback"
+    told = capsys.readouterr().out
+    assert f"stopped by {by} in epoch 1" in told
+    assert "of 0" not in told  # how many steps a stream has is not known
+
+
+def test_a_run_that_a_stuck_source_ended_goes_on(stuck, tmp_path):
+    whole = trainer()
+    whole.fit(flowing, epochs=2, verbose=False)
+    first = trainer()
+    first.fit(stuck, epochs=2, callbacks=[nn.TimeLimit(1)], verbose=False)
+    first.save(tmp_path / "run.npz")
+    second = trainer()
+    second.load(tmp_path / "run.npz")
+    second.fit(stuck_no_more, epochs=2, verbose=False)
+    assert second.optimizer.steps == 4
+
+
+def stuck_no_more(rng):
+    for _ in range(2):
+        yield rng.standard_normal((4, 3)).astype(np.float32), rng.integers(0, 2, 4)
+
+
+def test_a_second_ctrl_c_raises_while_waiting(stuck):
+    t = trainer()
+    handler = signal.getsignal(signal.SIGINT)
+    waits = threading.Event()
+    presser = press(waits, 2)
+
+    def keep_waiting(t):  # as if the first one were not looked at
+        waits.set()
+        t.interrupted = False
+
+    with pytest.raises(KeyboardInterrupt):
+        t.fit(stuck, callbacks=[nn.LambdaCallback(on_wait=keep_waiting)], verbose=False)
+    presser.join()
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers here")
+def test_a_signal_at_the_end_of_an_interval_lets_nobody_wait_forever(monkeypatch):
+    monkeypatch.setattr(waiting, "INTERVAL", 0.01)
+    handler = signal.signal(signal.SIGALRM, lambda *signal: None)
+    try:
+        for attempt in range(300):
+            signal.setitimer(signal.ITIMER_REAL, 0.0101 - 1e-6 * attempt)
+            with waiting.ended_by(lambda: True), pytest.raises(waiting.Ended):
+                waiting.Channel().take()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)
+
+
+def test_a_source_inside_a_source_ends_too():
+    inner, outer = Source(1000), []
+
+    def around():
+        try:
+            yield from prefetch(inner)
+        finally:
+            outer.append("closed")
+
+    items = prefetch(around())
+    next(items)
+    items.close()
+    assert inner.closed.wait(PATIENCE)
+    assert outer == ["closed"]
+
+
+def test_closing_waits_no_longer_than_a_second():
+    began, let_go = threading.Event(), threading.Event()
+
+    def source():
+        yield 0
+        began.set()
+        let_go.wait()
+
+    items = prefetch(source())
+    next(items)
+    assert began.wait(PATIENCE)
+    closer = threading.Thread(target=items.close)
+    closer.start()
+    closer.join(PATIENCE)
+    assert not closer.is_alive()
+    (thread,) = loaders()  # until the source lets go
+    let_go.set()
+    thread.join(PATIENCE)
+
+
+def product(rng):
+    """Batches from a product of matrices and long sums, whose last bits become large ones."""
+    m, v = rng.standard_normal((300, 300)), rng.standard_normal(100_000)
+    for _ in range(3):
+        v += 1e-3
+        x = np.empty((16, 10, 10, 4), np.float32)
+        x[..., :3] = (m @ m).sum(axis=0).reshape(10, 10, 3) * 1e10 % 1
+        x[..., 3] = np.reshape([v.dot(v[::-1]) * 1e9 % 1 for _ in range(10)], (10, 1))
+        x += rng.random(x.shape, np.float32)
+        yield x, rng.integers(0, 3, 16)
+
+
+def loaded_ahead(rng):
+    return prefetch(product(rng))
+
+
+@pytest.mark.parametrize("convolution", [True, False])
+def test_bits_do_not_depend_on_the_thread_that_loads(convolution, tmp_path, monkeypatch):
+    monkeypatch.setattr(threads, "SMALL", 0)
+
+    def run(source, stop_at=None, resume=None):
+        nn.seed(0)
+        below = [nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU()] * convolution
+        model = nn.Sequential(*below, nn.Flatten(), nn.Linear(400, 64), nn.Linear(64, 3))
+        t = nn.Trainer(model, nn.CrossEntropyLoss(), nn.Adam(model.parameters()))
+
+        def stop(t):
+            t.interrupted = t.optimizer.steps == stop_at
+
+        callbacks = [nn.LambdaCallback(on_step_end=stop)]
+        t.fit(source, callbacks=callbacks, resume=resume, verbose=False)
+        if stop_at is not None:
+            t.save(tmp_path / "run.npz")
+        return t.fingerprint()["weights"], t.evaluate(source)
+
+    plain = run(product)
+    assert [run(loaded_ahead) for _ in range(5)] == [plain] * 5
+    run(loaded_ahead, stop_at=2)
+    assert run(loaded_ahead, resume=tmp_path / "run.npz") == plain
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_cannot_go_on_and_is_told_so():
+    code = """
+import itertools, os, sys, warnings
+warnings.simplefilter("ignore", DeprecationWarning)
+from nnlite.data import prefetch
+items = prefetch(itertools.count())
+next(items)
+child = os.fork()
+if child == 0:
+    try:
+        next(items)
+    except RuntimeError as error:
+        print(error)
+    print(list(prefetch(range(3))))
+else:
+    os.waitpid(child, 0)
+    print(next(items))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    error, anew, here = done.stdout.splitlines()
+    assert "belongs to process" in error
+    assert "call prefetch anew there" in error
+    assert (anew, here, done.stderr) == ("[0, 1, 2]", "1", "")
+
+
+def test_a_process_ends_with_a_source_that_is_stuck():
+    code = """
+import threading
+import numpy as np
+import nnlite as nn
+
+def stream(rng):
+    def items():
+        yield np.ones((4, 3), np.float32), np.zeros(4, int)
+        threading.Event().wait()
+    return nn.data.prefetch(items())
+
+model = nn.Linear(3, 2)
+trainer = nn.Trainer(model, nn.CrossEntropyLoss(), nn.SGD(model.parameters()))
+trainer.fit(stream, callbacks=[nn.TimeLimit(0.1)], verbose=False)
+print(trainer.optimizer.steps)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert (done.stdout, done.stderr) == ("1\n", "")
 
 
 def test_a_process_ends_with_a_loader_under_way():

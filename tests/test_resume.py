@@ -1,5 +1,6 @@
 """A resumed run is bit for bit the run that was never interrupted, from any step and any moment."""
 
+import copy
 import json
 from pathlib import Path
 
@@ -7,8 +8,9 @@ import numpy as np
 import pytest
 
 import nnlite as nn
-from nnlite.files import tree
-from nnlite.training import checkpoint
+from nnlite.files import archive, tree
+from nnlite.training import checkpoint, mistakes
+from nnlite.training.fingerprint import environment
 
 OLDER = Path(__file__).parent / "older"
 RNG = np.random.default_rng(0)
@@ -318,7 +320,7 @@ def test_what_cannot_be_kept_is_named(tmp_path):
 
     trainer, _ = new()
     odd = [Odd(), nn.Checkpoint(tmp_path / "run.npz")]
-    with pytest.raises(TypeError, match=r"call/callbacks/Odd/file: a object cannot be kept"):
+    with pytest.raises(TypeError, match="callback Odd cannot be saved: file: an object cannot"):
         trainer.fit(X, Y, callbacks=odd, **OPTIONS)
 
 
@@ -396,10 +398,66 @@ def test_a_file_cannot_change_what_a_callback_was_built_from(callback, entry, va
     assert logger.path == tmp_path / "log.csv"
 
 
+def metric(state, name):
+    return state["trainer"]["measures"]["metrics"][name]
+
+
+def group(state):
+    return state["optimizer"]["groups"][0]
+
+
+def first(state):
+    return state["optimizer"]["state"]["parameters"][0]
+
+
 @pytest.mark.parametrize(
     "change",
     [
-        lambda state: state["trainer"]["measures"]["metrics"]["accuracy"].update(threshold=3.0),
+        lambda state: state.pop("call"),
+        lambda state: state.update(more=1),
+        lambda state: state["trainer"].update(epoch=-(10**9)),
+        lambda state: state["trainer"].update(epoch=10**9),
+        lambda state: state["trainer"].update(epoch=True),
+        lambda state: state["trainer"].update(step=-3),
+        lambda state: state["trainer"].update(seed="0"),
+        lambda state: state["trainer"].update(last_loss=None),
+        lambda state: state["trainer"]["history"].update(loss=[]),
+        lambda state: state["trainer"]["history"].update(loss=0.5),
+        lambda state: state["trainer"].pop("rng"),
+        lambda state: state["trainer"].update(rng={"bit_generator": "PCG64"}),
+        lambda state: state["trainer"].pop("measures"),
+        lambda state: state["trainer"]["measures"].update(weight=-1.0),
+        lambda state: state["trainer"]["measures"].update(metrics=3),
+        lambda state: metric(state, "f1").update(_tally=np.zeros((2, 3))),
+        lambda state: metric(state, "f1").update(_tally=np.zeros((3, 3), int)),
+        lambda state: metric(state, "accuracy").update(_weight=-1),
+        lambda state: metric(state, "confusion_matrix").update(_counts=np.zeros(3)),
+        lambda state: state["optimizer"].update(current_lr=-0.1),
+        lambda state: state["optimizer"].update(groups=3),
+        lambda state: group(state).update(lr=-1),
+        lambda state: group(state).update(lr=True),
+        lambda state: group(state).update(eps=-1e-8),
+        lambda state: group(state).update(weight_decay=-1),
+        lambda state: group(state).update(weight_decay=None),
+        lambda state: group(state).update(amsgrad=1),
+        lambda state: group(state).update(momentum=5),
+        lambda state: group(state).update(params=5),
+        lambda state: state["optimizer"]["state"].update(steps=-1),
+        lambda state: state["optimizer"]["state"].update(lr_scale=float("nan")),
+        lambda state: state["optimizer"]["state"].update(parameters=3),
+        lambda state: first(state).update(steps=10**30),
+        lambda state: first(state).update(exp_avg=np.zeros(3, np.float32)),
+        lambda state: first(state).pop("exp_avg"),
+        lambda state: state["call"].update(settings={}),
+        lambda state: state["call"]["settings"].update(batch_size="16"),
+        lambda state: state["call"]["settings"].update(more=1),
+        lambda state: state["call"].update(required=[1]),
+        lambda state: state["call"].update(callbacks=[]),
+        lambda state: state["call"].update(rng_epoch={}),
+        lambda state: state["call"].update(setup={"loss": np.zeros(3)}),
+        lambda state: state["model"].pop("frozen"),
+        lambda state: state["model"]["carried"].update({"0": (np.zeros(3),)}),
+        lambda state: metric(state, "accuracy").update(threshold=3.0),
         lambda state: state["trainer"]["measures"]["metrics"]["accuracy"].pop("_total"),
         lambda state: state["trainer"]["measures"]["metrics"]["accuracy"].update(_total="much"),
         lambda state: state["trainer"]["measures"].pop("total"),
@@ -412,11 +470,171 @@ def test_a_file_cannot_change_what_a_callback_was_built_from(callback, entry, va
 def test_a_state_that_is_not_whole_changes_nothing(change, tmp_path):
     path = tmp_path / "run.npz"
     crafted(path, change)
-    trainer, _ = new()
-    before = trainer.fingerprint()
-    with pytest.raises(nn.CheckpointError, match="does not fit this trainer"):
-        trainer.load(path)
-    assert trainer.fingerprint() == before
+    trainer, callbacks = new()
+    before = content(trainer)
+    for load in (trainer.load, lambda path: trainer.fit(X, Y, resume=path, callbacks=callbacks)):
+        with pytest.raises(nn.CheckpointError, match=r"does not fit this trainer: .*[a-z]"):
+            load(path)
+        assert content(trainer) == before
+
+
+def refused_in_fit(tmp_path, callback, change, match):
+    """A state of a callback is looked at when there is one: by fit, which has changed nothing."""
+    path = tmp_path / "run.npz"
+
+    def unfinished(state):
+        change(state["call"]["callbacks"][callback])
+        state["call"]["finished"] = False
+
+    crafted(path, unfinished)
+    trainer, callbacks = new()
+    trainer.load(path)
+    before = content(trainer)
+    callbacks.append(nn.CSVLogger(tmp_path / "log.csv"))
+    with pytest.raises((ValueError, TypeError), match=f"{callback}.*{match}"):
+        trainer.fit(X, Y, **OPTIONS, callbacks=callbacks)
+    assert content(trainer) == before
+
+
+@pytest.mark.parametrize(
+    ("callback", "change", "match"),
+    [
+        ("EMA", lambda state: state.update(count=-10), "count.* must be a whole number ≥ 0"),
+        ("EMA", lambda state: state.update(average={}), "of another model: 0.weight is missing"),
+        ("EMA", lambda state: state.pop("average"), "has no average"),
+        ("EMA", lambda state: state["average"].update({"0.bias": np.ones(3)}), "another model"),
+        ("SWA", lambda state: state["average"].pop("0.bias"), "0.bias is missing"),
+        ("EarlyStopping", lambda state: state.update(wait=0.5), "wait.* must be a whole number"),
+        ("EarlyStopping", lambda state: state.update(best="low"), "best.* must be a number or No"),
+        ("EarlyStopping", lambda state: state["best_weights"].pop("0.bias"), "of another model"),
+        ("EarlyStopping", lambda state: state.update(more=1), "'more', which is not remembered"),
+        ("ReduceLROnPlateau", lambda state: state.update(cooling=None), "cooling.* must be"),
+        ("ReduceLROnPlateau", lambda state: state.clear(), "has no best, wait, cooling"),
+        ("Noise", lambda state: state.update(seen=3), "seen.* is a number instead of a list"),
+    ],
+)
+def test_what_a_callback_cannot_go_on_from_is_refused(callback, change, match, tmp_path):
+    refused_in_fit(tmp_path, callback, change, match)
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"), [("order_hash", "\ud800"), ("history", {"loss": [1.0], "\ud800": [1.0]})]
+)
+def test_half_a_character_is_no_text(entry, value, tmp_path):
+    """No hash could be made of it, and no logger could write it."""
+    path = tmp_path / "run.npz"
+    trainer, _ = small()
+    data = np.ones((4, 4, 2), np.float32)
+    trainer.fit(data, data[..., :1], verbose=False)
+    trainer.save(path)
+    state = archive.read(path, checkpoint.KIND)
+    state["trainer"][entry] = value
+    checkpoint.write(path, state, 1)
+    with pytest.raises(nn.CheckpointError, match=f"{entry} must be a"):
+        small()[0].load(path)
+
+
+def test_what_a_required_callback_remembers_must_be_there(tmp_path):
+    path = tmp_path / "run.npz"
+    crafted(path, lambda state: (state["call"]["callbacks"].pop("EMA"),
+                                 state["call"].update(finished=False)))  # fmt: skip
+    trainer, callbacks = new()
+    with pytest.raises(ValueError, match=r"does not hold what EMA\(decay=0.9\) remembers"):
+        trainer.fit(X, Y, **OPTIONS, callbacks=callbacks, resume=path)
+
+
+def spots(node, path=()):
+    """The way to every entry of a state."""
+    items = node.items() if isinstance(node, dict) else enumerate(node)
+    for key, inner in items:
+        yield (*path, key)
+        if isinstance(inner, dict | list):
+            yield from spots(inner, (*path, key))
+
+
+def small(rate=0.1):
+    nn.seed(4)
+    model = nn.Sequential(nn.LSTM(2, 2, stateful=True), nn.BatchNorm1d(2), nn.Linear(2, 1))
+    optimizer = nn.SGD(model.parameters(), rate, momentum=0.9, clip_norm=1.0)
+    trainer = nn.Trainer(model, nn.MSELoss(), optimizer, metrics=[nn.R2()])
+    return trainer, [nn.EMA(0.5), nn.ReduceLROnPlateau("loss")]
+
+
+OTHERS = [-1, None, "x", 10**400, [[1]], {"a": {}}, np.ones(2)]
+
+
+@pytest.mark.filterwarnings("ignore::nnlite.ModelWarning")  # of what the script has otherwise
+@pytest.mark.parametrize(
+    "value", ["removed", *(pytest.param(value, marks=pytest.mark.slow) for value in OTHERS)],
+    ids=lambda value: str(value)[:9],
+)  # fmt: skip
+def test_a_file_is_taken_whole_or_not_at_all(value, tmp_path):
+    """Every entry of a checkpoint, replaced: refused with the trainer as it was, or fit goes on."""
+    data = np.linspace(-1, 1, 64).reshape(8, 4, 2).astype(np.float32)
+    options = {"batch_size": 4, "shuffle": False, "verbose": False}
+    trainer, callbacks = small()
+    crashing = CrashAt(tmp_path / "run.npz", "on_step_end", 3)
+    with pytest.raises(Crash):
+        trainer.fit(data, data[..., :1], 3, callbacks=[*callbacks, crashing], **options)
+    whole = archive.read(tmp_path / "run.npz", checkpoint.KIND)
+    refused = 0
+    for way in list(spots(whole)):
+        state = copy.deepcopy(whole)
+        home = state
+        for key in way[:-1]:
+            home = home[key]
+        if isinstance(value, str) and value == "removed":
+            del home[way[-1]]
+        else:
+            home[way[-1]] = value
+        checkpoint.write(tmp_path / "odd.npz", state, 1)
+        trainer, callbacks = small()
+        before = content(trainer)
+        try:
+            trainer.load(tmp_path / "odd.npz")
+            before = content(trainer)
+            trainer.fit(data, data[..., :1], 2, callbacks=callbacks, **options)
+        except (ValueError, TypeError, RuntimeError):
+            assert content(trainer) == before, way
+            refused += 1
+    assert refused > 50
+
+
+def test_r2_of_a_model_goes_on_in_the_middle_of_an_epoch(tmp_path):
+    x = RNG.standard_normal((12, 5)).astype(np.float32)
+
+    def run(seed, *callbacks, resume=None):
+        nn.seed(seed)
+        model = nn.Linear(5, 2)
+        optimizer = nn.SGD(model.parameters(), lr=0.1)
+        trainer = nn.Trainer(model, nn.MSELoss(), optimizer, metrics=[nn.R2()])
+        trainer.fit(x, x[:, :2], batch_size=4, resume=resume, verbose=False, callbacks=callbacks)
+        return trainer
+
+    with pytest.raises(Crash):
+        run(1, CrashAt(tmp_path / "run.npz", "on_step_end", 2))
+    assert_same_run(run(2, resume=tmp_path / "run.npz"), run(1))
+
+
+def test_another_machine_is_told_of_in_one_line(tmp_path, monkeypatch):
+    path = tmp_path / "run.npz"
+    crash(path, "on_step_end", 5)
+    machine = environment()
+    other = {
+        "nnlite": "9.9", "numpy": "9.8", "blas": "accelerate 1", "blas_threads": 64, "simd": "NEON",
+        "threads": {"OMP_NUM_THREADS": "64"}, "platform": "Darwin arm64", "engine": "numba",
+    }  # fmt: skip
+    monkeypatch.setattr(mistakes, "environment", lambda: machine | other)
+    trainer, callbacks = new()
+    with pytest.warns(nn.ModelWarning, match="the resumed run differs from the saved one") as told:
+        trainer.fit(X, Y, callbacks=callbacks, resume=path, **OPTIONS)
+    assert len(told) == 1
+    for name, value in other.items():
+        known = name in machine  # a file from before there were engines says nothing of them
+        words = "OMP_NUM_THREADS=64" if name == "threads" else value
+        assert (f"{name} " in str(told[0].message)) == known
+        assert (f"in the file, {words} now" in str(told[0].message)) == known
+    assert "\n" not in str(told[0].message)
 
 
 def older_run():
@@ -443,3 +661,33 @@ def test_files_of_an_earlier_revision_go_on_from_the_middle_of_an_epoch():
     assert history.keys() == recorded.keys()
     for name, values in recorded.items():
         np.testing.assert_allclose(history[name], values, rtol=1e-5)
+
+
+def test_ctrl_c_inside_a_callback_leaves_no_torn_file(tmp_path):
+    x = np.random.default_rng(0).standard_normal((40, 4)).astype(np.float32)
+    y = (x[:, 0] > 0).astype(int)
+
+    class Cut(nn.EMA):
+        at = 0
+
+        def on_step_end(self, trainer):
+            if trainer.optimizer.steps == Cut.at:
+                self.count += 1  # half of a step of its own, after a Checkpoint has asked
+                raise KeyboardInterrupt
+            super().on_step_end(trainer)
+
+    def run(path, at=0):
+        nn.seed(0)
+        Cut.at = at
+        model = nn.Linear(4, 2)
+        trainer = nn.Trainer(model, nn.CrossEntropyLoss(), nn.Adam(model.parameters()))
+        callbacks = [nn.Checkpoint(path, every_steps=1), Cut(0.9)]
+        trainer.fit(
+            x, y, epochs=3, batch_size=10, callbacks=callbacks, resume="auto", verbose=False
+        )
+        return trainer.fingerprint()["weights"]
+
+    whole = run(tmp_path / "whole.npz")
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "cut.npz", at=5)
+    assert run(tmp_path / "cut.npz") == whole

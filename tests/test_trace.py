@@ -73,6 +73,13 @@ class Reversed(nn.Layer):
         return grad_output[:, ::-1]
 
 
+def test_what_changes_the_shape_is_no_activation():
+    x = np.ones((2, 4, 3), np.float32)
+    model = nn.Sequential(nn.Tanh(), nn.MaxPool1d(2), nn.MeanOverTime())
+    steps = nn.trace(model, nn.MSELoss(), x, np.zeros((2, 3), np.float32))
+    assert [step.number for step in steps] == [1, 5, 5, 2]
+
+
 @pytest.mark.parametrize(("kind", "number"), [("map", 2), ("rearrangement", 5)])
 def test_layers_say_whether_they_only_move_values(kind, number, monkeypatch):
     monkeypatch.setattr(Reversed, "kind", kind)
@@ -118,6 +125,26 @@ def test_every_layer_of_a_stack_goes_back_through_time():
     steps = [step for step in trace if "through time" in step.title]
     assert len(steps) == 2 * 2 * 5
     assert len({step.place for step in steps}) == 4
+
+
+def test_every_array_of_a_tuple_is_shown():
+    inputs = nn.Sequential(nn.Embedding(9, 2), nn.MeanOverTime())
+    model = nn.Sequential(nn.Parallel(nn.Linear(3, 2), inputs), nn.Join(), nn.Linear(4, 2))
+    trace = nn.trace(model, nn.CrossEntropyLoss(), (X, np.array([[1, 2], [3, 4]])), Y)
+    join = next(step for step in trace.forward if step.layer == "Join()")
+    assert [value.name for value in join.inputs] == ["x₁", "x₂"]
+    np.testing.assert_array_equal(
+        np.concatenate([value.array for value in join.inputs], axis=1), join.result.array
+    )
+    assert "x₁ (2, 2), x₂ (2, 2)" in join.shapes
+    back = next(step for step in trace if step.layer == "Join()")
+    assert [value.name for value in back.results] == ["dL/dx₁", "dL/dx₂"]
+    assert "dL/dx₂ (2, 2): norm" in str(trace)
+    assert trace.to_markdown().count("pass the gradient upstream | dL/dxᵢ = Gᵢ") == 2
+    parallel = next(step for step in trace if step.layer == "Parallel")
+    assert [value.name for value in parallel.results] == ["dL/dx₁"]  # words have no gradient
+    data = json.loads(trace.to_json())["steps"]
+    assert [value["name"] for value in data[list(trace).index(back)]["more"]] == ["dL/dx₂"]
 
 
 def test_formulas_have_the_shapes_filled_in():

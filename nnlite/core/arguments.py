@@ -35,6 +35,7 @@ from nnlite.core.kinds import (
     SHARE,
     Called,
     Choice,
+    Drawing,
     DType,
     Either,
     Flag,
@@ -56,7 +57,7 @@ from nnlite.core.kinds import (
 Function = TypeVar("Function", bound=Callable[..., Any])
 Class = TypeVar("Class", bound=type)
 
-INITIALIZER = Called(2, "an initializer such as nn.initializers.He()")
+INITIALIZER = Drawing()
 BETAS = Several(Number(PART), 2)
 
 # Every whole or floating argument has its range here, by its name. Where a name means something
@@ -184,6 +185,7 @@ RANGES: dict[str, Range | Kind] = {
     "weight_init": INITIALIZER,
     "bias_init": INITIALIZER,
     "dtype": DType(),
+    "summary.dtype": Either([DType(), Several(DType())]),  # one for each input
     "path": Place(),
     "resume": Place(),
 }

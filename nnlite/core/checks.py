@@ -6,6 +6,7 @@ import inspect
 import math
 import os
 import re
+import stat
 import sys
 import warnings
 from collections.abc import Container, Iterator
@@ -188,19 +189,39 @@ def check_whole(name: str, value: int, least: int = 1) -> int:
 
 def no_place(path: str | os.PathLike[str]) -> str:
     """Why no file can be written there, and what to do; empty where one can."""
-    place = Path(path)
-    if place.is_dir():
+    text, place = os.fspath(path), Path(path)
+    if os.path.isdir(place) or text.endswith(("/", os.sep)):
         return f"{place} is a folder; name a file in it"
-    if place.parent.is_dir():
+    if os.path.exists(place.parent) and not os.path.isdir(place.parent):
+        return f"{place.parent} is no folder"
+    if place.parts[0].startswith("~") and not os.path.isdir(place.parent):
+        return f"only a shell knows {place.parts[0]}: write Path({text!r}).expanduser()"
+    if not os.path.isdir(place.parent):
+        return f"there is no folder {place.parent}; make it first: mkdir -p {place.parent}"
+    folder = Path(os.path.realpath(place)).parent  # where a symbolic link leads
+    if not folder.is_dir():
+        return f"{place} is a link into {folder}, which is no folder; make it, or name another file"
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return f"you may not write into the folder {folder}; name a file in another one"
+    try:
+        mode = os.stat(place).st_mode
+    except FileNotFoundError:
         return ""
-    return f"there is no folder {place.parent}; make it first: mkdir -p {place.parent}"
+    except OSError as error:  # a name that is too long
+        return f"{place}: {error.strerror}; name another file"
+    if not stat.S_ISREG(mode):
+        return f"{place} is not a regular file; name another one"
+    if not mode & 0o222:
+        return f"{place} is read-only; name another file, or make it writable: chmod u+w {place}"
+    return ""
 
 
 def check_place(name: str, path: str | os.PathLike[str]) -> None:
     """Refuse to write a file where none can be.
 
     Raises:
-        ValueError: when its folder does not exist, or it is a folder itself.
+        ValueError: when its folder does not exist or may not be written to, or when there is
+            something that is not a file or may not be replaced.
     """
     problem = no_place(path)
     if problem:
@@ -211,11 +232,14 @@ def check_file(name: str, path: str | os.PathLike[str]) -> Path:
     """The path of a file that is there.
 
     Raises:
-        FileNotFoundError: when there is no such file.
+        FileNotFoundError: when there is no such file, or when it is a pipe or a device, which
+            might be read for ever.
     """
     file = Path(path)
-    if not file.is_file():
-        what = "is a folder, no file" if file.is_dir() else "is not there"
+    if not os.path.isfile(file):  # unlike Path.is_file, no error for a name that is too long
+        there = "is not a regular file; copy what it gives into one"
+        there = there if os.path.exists(file) else "is not there"
+        what = "is a folder, no file" if os.path.isdir(file) else there
         raise FileNotFoundError(f"{name}: the file {file} {what}")
     return file
 

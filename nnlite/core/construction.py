@@ -17,13 +17,14 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any, TypeVar
 
 import numpy as np
 
 from nnlite.core.arguments import check_constructor, checked
+from nnlite.core.forms import ANYTHING, Table, check_form
 from nnlite.core.kinds import shown
 from nnlite.core.random import Rng, scope
 
@@ -113,8 +114,8 @@ def rebuild(value: Any, memo: dict[int, Any] | None = None) -> Any:
 
 def _call_again(thing: Constructed, memo: dict[int, Any]) -> Any:
     cls: Any = type(thing)
-    positional: list[Any] = []
     named: dict[str, Any] = {}
+    starred: list[Any] = []
     for parameter in signature(cls):
         try:
             value = argument(thing, parameter)
@@ -125,14 +126,33 @@ def _call_again(thing: Constructed, memo: dict[int, Any]) -> Any:
             ) from None
         value = rebuild(value, memo)
         if parameter.kind is parameter.VAR_POSITIONAL:
-            positional += value
+            starred += value
         elif parameter.kind is parameter.VAR_KEYWORD:
             named |= value
-        elif varargs_name(cls) is not None and parameter.kind is not parameter.KEYWORD_ONLY:
-            positional.append(value)  # it stands before *varargs
         else:
             named[parameter.name] = value
-    return cls(*positional, **named)
+    return construct(cls, named, starred)
+
+
+def construct(cls: Any, named: Mapping[str, Any], starred: Sequence[Any]) -> Any:
+    """The constructor call with these arguments; by position only what cannot be given by name.
+
+    Args:
+        cls: the class.
+        named: all arguments that have a name.
+        starred: those for `*varargs`.
+
+    Raises:
+        ValueError: when one of those before `starred` is missing.
+    """
+    named, positional = dict(named), []
+    for parameter in signature(cls):
+        before_star = starred and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+        if parameter.kind is parameter.POSITIONAL_ONLY or before_star:
+            if parameter.name not in named:
+                raise ValueError(f"{cls.__name__}: {parameter.name} is missing")
+            positional.append(named.pop(parameter.name))
+    return cls(*positional, *starred, **named)
 
 
 def remembered(owner: object) -> dict[str, Any]:
@@ -149,12 +169,17 @@ def check_remembered(owner: object, state: Mapping[str, Any]) -> None:
     file's author choose where the script writes.
 
     Raises:
-        ValueError: names the entry that is a constructor argument, or part of the class, or of
-            another kind than what is remembered now.
+        ValueError, TypeError: names the entry that is a constructor argument, or part of the
+            class, or of another form than the class's `remembers` says or, where it says nothing,
+            of another kind than what is remembered now.
     """
     cls: Any = type(owner)
     given = {parameter.name for parameter in signature(cls)}
+    check_form(f"{owner!r}: the state", dict(state), Table(ANYTHING))
     for name, value in state.items():
+        if name in cls.remembers:
+            check_form(f"{owner!r}: the state's {name!r}", value, cls.remembers[name])
+            continue
         if name in given or hasattr(cls, name):
             raise ValueError(f"{owner!r}: a state must not hold {name!r}, which is not remembered")
         own = vars(owner).get(name)
@@ -162,6 +187,8 @@ def check_remembered(owner: object, state: Mapping[str, Any]) -> None:
             raise ValueError(
                 f"{owner!r}: the state's {name!r} is a {_kind(value)} instead of a {_kind(own)}"
             )
+        if own is None and cls.__module__.startswith("nnlite."):
+            raise ValueError(f"{owner!r}: a state must not hold {name!r}, which is not remembered")
 
 
 def _kind(value: object) -> str:

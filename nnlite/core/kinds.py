@@ -141,6 +141,17 @@ class Flag(Kind):
             return value
         return bool(value) if isinstance(value, np.bool_) else REFUSED
 
+    def checked(self, name: str, value: Any) -> bool:
+        """The flag, for an attribute that is set.
+
+        Raises:
+            ValueError: for anything else.
+        """
+        taken = self.take(value)
+        if taken is REFUSED:
+            raise self.refusal(name, value)
+        return bool(taken)
+
     def wanted(self, value: Any) -> str:  # noqa: D102
         return "True or False"
 
@@ -233,12 +244,28 @@ class Place(Kind):
     error = TypeError
 
     def take(self, value: Any) -> Any:  # noqa: D102
-        text = isinstance(value, str) and value != ""
-        path = isinstance(value, os.PathLike) and not isinstance(value, type)
-        return value if text or path else REFUSED
+        text = self._text(value)
+        return value if text and not self._never(text) else REFUSED
 
     def wanted(self, value: Any) -> str:  # noqa: D102
-        return "a path, a string or an os.PathLike"
+        return f"a path{self._never(self._text(value))}, a string or an os.PathLike"
+
+    @staticmethod
+    def _never(text: str) -> str:
+        """What no path may hold, when this one does."""
+        try:
+            return " without a zero byte" if b"\0" in os.fsencode(text) else ""
+        except UnicodeEncodeError:
+            return " of whole characters"
+
+    @staticmethod
+    def _text(value: Any) -> str:
+        """The path as a string; empty for what is none, or is one of bytes."""
+        try:
+            text = os.fspath(value)
+        except Exception:  # whatever an object's own __fspath__ raises
+            return ""
+        return text if isinstance(text, str) else ""
 
 
 class Instance(Kind):
@@ -328,6 +355,46 @@ class Called(Kind):
 
     def hint(self, value: Any) -> str:  # noqa: D102
         return instance_hint(value)
+
+
+def check_method(owner: object, name: str, arguments: str = "") -> None:
+    """Refuse a method of a user's class that cannot be called as it will be.
+
+    Args:
+        owner: the object.
+        name: the method's.
+        arguments: what it will be called with, by position, as in "x, y".
+
+    Raises:
+        TypeError: says how to define it.
+    """
+    method = getattr(owner, name)
+    form = f"def {name}({', '.join(filter(None, ['self', arguments]))})"
+    where = f"{type(owner).__name__}.{name}"
+    if inspect.isgeneratorfunction(method) or inspect.iscoroutinefunction(method):
+        raise TypeError(
+            f"{where} yields or is async, so that calling it does nothing; make it a plain {form}"
+        )
+    count = len(arguments.split(", ")) if arguments else 0
+    if Called(count).take(method) is REFUSED:
+        many = f"{count} argument{'s' * (count != 1)}"
+        raise TypeError(f"{where} will be called with {many}: {form}")
+
+
+class Drawing(Called):
+    """An initializer, or a function that is called like one."""
+
+    def __init__(self) -> None:
+        super().__init__(2, "an initializer such as nn.initializers.He()")
+
+    def take(self, value: Any) -> Any:  # noqa: D102
+        module = getattr(value, "__module__", None) or "numpy"  # a generator's method names none
+        return REFUSED if module.split(".")[0] == "numpy" else super().take(value)
+
+    def hint(self, value: Any) -> str:  # noqa: D102
+        numpys = self._is_called(value) and super().take(value) is not REFUSED
+        hint = "; write a function of both: lambda shape, rng: np.zeros(shape)"
+        return hint if numpys else super().hint(value)
 
 
 class Several(Kind):

@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from nnlite.core.foreign import as_array
-from nnlite.core.kinds import REFUSED, DType
+from nnlite.core.kinds import REFUSED, DType, Flag
+from nnlite.core.room import is_blank, one_for_all, take_room
 
 DTYPE = DType()
+FLAG = Flag()
 
 
 def own_array(owner: str, data: ArrayLike, dtype: DTypeLike | None = None) -> np.ndarray:
@@ -27,6 +29,9 @@ def own_array(owner: str, data: ArrayLike, dtype: DTypeLike | None = None) -> np
         dtype = np.float32 if array.dtype.kind == "f" else array.dtype
     elif DTYPE.take(dtype) is REFUSED:
         raise DTYPE.refusal(f"{owner}: dtype", dtype)
+    take_room(array.shape)
+    if is_blank():
+        return one_for_all(array.shape, dtype)
     try:
         with np.errstate(over="raise", invalid="raise"):
             return np.array(array, dtype=dtype, order="C")
@@ -124,6 +129,10 @@ class _Owned:
         if self._data.dtype.kind == "f":
             self._data = self._data.astype(dtype)
 
+    def adopt(self, values: np.ndarray) -> None:
+        """Make this array the values, in place of first values that were not drawn (for files)."""
+        self._data = values
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}(shape {self.shape}, {self.dtype})"
 
@@ -154,7 +163,8 @@ class Parameter(_Owned):
 
     def __init__(self, data: ArrayLike, dtype: DTypeLike | None = None) -> None:
         super().__init__(data, dtype)
-        self._grad = np.zeros_like(self._data)
+        # not zeros_like: the memory of zeros is not touched before somebody writes
+        self._grad = one_for_all(self.shape, self.dtype) if is_blank() else self._zeros()
         self._cleared = True  # the gradient is zero, whatever stands in its memory
         self._trainable = True
         self._owner: Owner | None = None
@@ -169,6 +179,11 @@ class Parameter(_Owned):
     def grad(self, value: ArrayLike) -> None:
         self._write(self._grad, value, "grad")
         self._cleared = False
+
+    @property
+    def has_grad(self) -> bool:
+        """Whether the gradient is anything but zero."""
+        return not self._cleared and bool(self._grad.any())
 
     def add_grad(self, gradient: np.ndarray, times: np.ndarray | None = None) -> None:
         """grad += gradient, as a layer's backward does: `self.weight.add_grad(x.T @ g)`.
@@ -225,7 +240,7 @@ class Parameter(_Owned):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        self._trainable = bool(value)
+        self._trainable = FLAG.checked(f"{type(self).__name__}.trainable", value)
         if self._owner is not None:
             self._owner.stale = True
 
@@ -258,6 +273,15 @@ class Parameter(_Owned):
         """Give floating `data` and `grad` another dtype, in memory of their own."""
         super().cast(dtype)
         self._grad = self.grad.astype(self._data.dtype)
+
+    def adopt(self, values: np.ndarray) -> None:
+        """Make this array the values, in place of first values that were not drawn (for files)."""
+        super().adopt(values)
+        self._grad = self._zeros()
+        self._cleared = True
+
+    def _zeros(self) -> np.ndarray:
+        return np.zeros(self.shape, self.dtype)
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy (deepcopy, pickle) has memory of its own and belongs to no optimizer yet."""

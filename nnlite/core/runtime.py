@@ -71,8 +71,13 @@ def library() -> ctypes.CDLL | None:
 
 @functools.cache
 def thread_functions() -> tuple[Callable[[], int], Callable[[int], Any]] | None:
-    """How to read and write the number of threads of the OpenBLAS beside NumPy, if it is there."""
-    found = library()
+    """How to read and write the number of threads of the OpenBLAS beside NumPy, if it is there.
+
+    No other thread of Python runs meanwhile, so that looking who may write it and writing it are
+    one (and it takes half the time).
+    """
+    beside = library()
+    found = None if beside is None else ctypes.PyDLL(beside._name)
     for name in ("scipy_openblas_{}_num_threads64_", "scipy_openblas_{}_num_threads"):
         if hasattr(found, name.format("set")):
             return getattr(found, name.format("get")), getattr(found, name.format("set"))

@@ -45,6 +45,11 @@ class inference(ContextDecorator):
         del contexts[-1 - contexts[::-1].index(self)]
 
 
+def open_contexts() -> list[inference]:
+    """This thread's, for `Layer.evaluation`, which must not be cut in two by Ctrl-C."""
+    return _contexts.open
+
+
 def keeping() -> bool:
     """Whether layers and losses keep what backward will need: outside `inference()`."""
     contexts = _contexts.open

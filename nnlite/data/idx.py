@@ -12,7 +12,7 @@ import math
 import zlib
 from os import PathLike
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +20,8 @@ from nnlite.core.arguments import checked
 from nnlite.core.checks import check_file
 
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
-BLOCK = 1 << 20  # how much is read at a time, so that a false size allocates nothing
+BLOCK = 1 << 20  # how much is read at a time
+DEFLATE = 1032  # bytes that gzip makes of one, at most
 
 
 @checked
@@ -41,14 +42,15 @@ def load_idx(path: str | PathLike[str]) -> np.ndarray:
     with path.open("rb") as raw:
         compressed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
-        file: IO[bytes] = gzip.GzipFile(fileobj=raw) if compressed else raw  # type: ignore[assignment]
+        file = gzip.GzipFile(fileobj=raw) if compressed else raw
         try:
-            return _read(file, path)
+            return _read(file, path, path.stat().st_size, compressed)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise ValueError(f"{path}: the gzip data is damaged or cut off ({error})") from error
 
 
-def _read(file: IO[bytes], path: Path) -> np.ndarray:
+def _read(file: Any, path: Path, size: int, compressed: bool) -> np.ndarray:
+    """The array in a file of so many bytes."""
     magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in TYPES:
         raise ValueError(
@@ -59,25 +61,26 @@ def _read(file: IO[bytes], path: Path) -> np.ndarray:
     header = file.read(4 * axes)
     if len(header) < 4 * axes:
         raise ValueError(f"{path} is cut off: its header of {axes} axes is incomplete")
-    shape = tuple(int(n) for n in np.frombuffer(header, ">u4"))
-    expected = math.prod(shape) * dtype.itemsize
-    data = _read_at_most(file, expected + 1)
-    if len(data) != expected:
-        problem = "is cut off" if len(data) < expected else "has bytes after its end"
-        found = len(data) if len(data) < expected else f"more than {expected:,}"
-        raise ValueError(
-            f"{path} {problem}: shape {shape} of {dtype.newbyteorder('=')} needs {expected:,} "
-            f"bytes, found {found}"
-        )
     if axes > 64:  # NumPy's limit
         raise ValueError(f"{path} has {axes} axes, more than the 64 that an array can have")
-    return np.frombuffer(data, dtype).reshape(shape).astype(dtype.newbyteorder("="))
-
-
-def _read_at_most(file: IO[bytes], size: int) -> bytes:
-    """Up to `size` bytes, in blocks: what the header promises is not believed until it is there."""
-    blocks = []
-    while size > 0 and (block := file.read(min(size, BLOCK))):
-        blocks.append(block)
-        size -= len(block)
-    return b"".join(blocks)
+    shape = tuple(int(n) for n in np.frombuffer(header, ">u4"))
+    expected = math.prod(shape) * dtype.itemsize
+    needs = f"shape {shape} of {dtype.newbyteorder('=')} needs {expected:,} bytes"
+    most = DEFLATE * size if compressed else size - file.tell()
+    if expected > most:
+        raise ValueError(f"{path} is cut off: {needs}, found {'at most ' * compressed}{most:,}")
+    try:
+        values = np.empty(shape, dtype)  # memory that is not touched before bytes come
+    except MemoryError:
+        raise MemoryError(f"{path}: there is not enough memory: {needs}") from None
+    target: Any = values.reshape(-1).view(np.uint8) if values.size else values
+    found = 0
+    while found < expected and (count := file.readinto(target[found : found + BLOCK])):
+        found += count
+    if found < expected:
+        raise ValueError(f"{path} is cut off: {needs}, found {found}")
+    if file.read(1):
+        raise ValueError(f"{path} has bytes after its end: {needs}, found more than {expected:,}")
+    if not dtype.isnative:
+        values = values.byteswap(inplace=True).view(dtype.newbyteorder("="))
+    return values

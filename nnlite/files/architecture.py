@@ -12,11 +12,29 @@ from typing import Any
 import numpy as np
 
 from nnlite import initializers, layers
-from nnlite.core.construction import Constructed, argument, signature
+from nnlite.core.construction import (
+    Constructed,
+    argument,
+    construct,
+    signature,
+    varargs_name,
+)
+from nnlite.core.forms import ANYTHING, COUNT, STRING, Table, check_form
 from nnlite.core.kinds import shown
 from nnlite.core.parameter import Buffer, Parameter
+from nnlite.core.room import blank, take_object
+from nnlite.files.tree import number_type
 from nnlite.initializers import Initializer
 from nnlite.layers.base import Layer
+
+# what `describe` makes of values that are no plain ones, by the first name in it
+FORMS: dict[Any, Any] = {
+    "object": {"object": STRING, "arguments": Table(ANYTHING), "starred": [ANYTHING]},
+    "class": {"class": STRING},
+    "dtype": {"dtype": STRING},
+    "part": {"part": [ANYTHING]},
+    "dict": {"dict": ANYTHING},
+}
 
 
 def known_classes(custom: Iterable[type] = ()) -> dict[str, type]:
@@ -103,10 +121,10 @@ def _name(cls: type, path: str) -> str:
 
 
 def build(tree: Any, classes: dict[str, type]) -> Any:
-    """The value that `describe` was given, with fresh first values.
+    """The value that `describe` was given; where it was given parts, without their values.
 
     Raises:
-        ValueError: for a class that is not known, or arguments that it refuses.
+        ValueError, TypeError: for a class that is not known, or arguments that it refuses.
     """
     if isinstance(tree, list):
         return [build(item, classes) for item in tree]
@@ -114,29 +132,51 @@ def build(tree: Any, classes: dict[str, type]) -> Any:
         return tuple(build(item, classes) for item in tree)
     if not isinstance(tree, dict):
         return tree
-    if "object" in tree:
+    kind = next(iter(tree), None)
+    if kind not in FORMS:
+        raise ValueError(f"a part of its architecture is {shown(tree)}")
+    check_form("its architecture", tree, FORMS[kind])
+    if kind == "object":
         return _build_object(tree, classes)
-    if "class" in tree:
+    if kind == "class":
         return _known(tree["class"], classes)
-    if "dtype" in tree:
-        return np.dtype(tree["dtype"])
-    if "part" in tree:
-        kind, dtype, shape = tree["part"]
-        return {"Parameter": Parameter, "Buffer": Buffer}[kind](np.zeros(shape, dtype), dtype)
+    if kind == "dtype":
+        return number_type(tree["dtype"])
+    if kind == "part":
+        return _build_part(*tree["part"])
     return {key: build(item, classes) for key, item in tree["dict"].items()}
 
 
 def _build_object(tree: dict[str, Any], classes: dict[str, type]) -> Any:
+    take_object()
     cls: Any = _known(tree["object"], classes)
     arguments = {name: build(item, classes) for name, item in tree["arguments"].items()}
     starred = [build(item, classes) for item in tree["starred"]]
-    positional = []
-    if starred:  # what stands before the star can only be given by position
-        for parameter in signature(cls):
-            if parameter.kind is parameter.VAR_POSITIONAL:
-                break
-            positional.append(arguments.pop(parameter.name))
-    return cls(*positional, *starred, **arguments)
+    known = {p.name: p.kind for p in signature(cls)}
+    for name in arguments:
+        if name not in known and inspect.Parameter.VAR_KEYWORD not in known.values():
+            raise ValueError(f"{cls.__name__} has no argument {name!r}")
+    if starred and varargs_name(cls) is None:
+        raise ValueError(f"{cls.__name__} takes no arguments without names")
+    ours = cls.__module__.startswith("nnlite.")
+    try:
+        # a class of the user's may use first values as they are, for what no file holds
+        with blank(ours):
+            return construct(cls, arguments, starred)
+    except Exception as error:
+        if ours or type(error) in (ValueError, TypeError, RuntimeError, MemoryError):
+            raise
+        raise RuntimeError(f"{cls.__name__} raised {type(error).__name__}: {error}") from error
+
+
+def _build_part(name: Any = None, dtype: Any = None, shape: Any = None) -> Parameter | Buffer:
+    """A parameter or buffer that was an argument."""
+    parts: dict[str, type[Parameter | Buffer]] = {"Parameter": Parameter, "Buffer": Buffer}
+    if not isinstance(name, str) or name not in parts:
+        raise ValueError(f"a part must be one of {', '.join(parts)}, got {shown(name)}")
+    check_form(f"{name}: shape", shape, [COUNT])
+    with blank(True):
+        return parts[name](np.broadcast_to(0, shape), number_type(dtype))
 
 
 def _known(name: str, classes: dict[str, type]) -> type:

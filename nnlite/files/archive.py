@@ -14,7 +14,6 @@ is returned.
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import os
@@ -23,29 +22,42 @@ from typing import IO, Any
 
 import numpy as np
 
-from nnlite.core.checks import check_file, no_place
+from nnlite.core.checks import check_file
+from nnlite.core.forms import ANYTHING, COUNT, STRING, Table, check_form
 from nnlite.files.atomic import PathLike, atomic_write
 from nnlite.files.tree import decode, encode
 
 FORMAT = "nnlite"
 VERSION = 1
 LARGEST_HEADER = 1 << 26  # 64 MB; the longest history is a few
+HEADER = {
+    "format": STRING,
+    "version": COUNT,
+    "kind": STRING,
+    "arrays": Table(ANYTHING),
+    "content": ANYTHING,
+}
+# bytes of memory for each of these in a header: of a list or dictionary, of an entry with a name,
+# of an item, twice where decoding makes another one
+MEMORY = {b"[": 144, b"{": 144, b":": 120, b",": 48}
+SPARE = 1 << 25
+MOST_AXES = 64  # of an array of NumPy
+BLOCK = 1 << 20
+LONGEST = 2000  # characters of an error
+DAMAGED = "it is no file of nnlite, or it is damaged or cut off; take an older copy"
 
 
 class CheckpointError(RuntimeError):
     """A file that cannot be read, does not fit, or could not be written; names the file."""
 
 
-def write(path: PathLike, kind: str, content: Any) -> None:
-    """Write a tree of values and arrays, atomically.
+def write(path: PathLike, kind: str, content: Any, keep: int = 1) -> None:
+    """Write a tree of values and arrays, atomically, and `keep` so many files under its name.
 
     Raises:
         TypeError: when something in it has no form in a file.
         CheckpointError: when the file cannot be written; the one that was there is unchanged.
     """
-    problem = no_place(path)
-    if problem:
-        raise CheckpointError(f"{os.fspath(path)} could not be saved: {problem}")
     arrays: dict[str, np.ndarray] = {}
     tree = encode(content, "", arrays)
     header = {
@@ -57,11 +69,11 @@ def write(path: PathLike, kind: str, content: Any) -> None:
     }
     text = np.array(json.dumps(header).encode())
     try:
-        with atomic_write(path) as file, zipfile.ZipFile(file, "w") as archive:
+        with atomic_write(path, keep) as file, zipfile.ZipFile(file, "w") as archive:
             for name, array in {"header": text, **arrays}.items():
                 _write_member(archive, name, array)
     except OSError as error:
-        was_there = os.path.exists(path)
+        was_there = os.path.isfile(path)
         raise CheckpointError(
             f"{os.fspath(path)} could not be saved: {error.strerror or error}"
             + ("; the file that was there before is unchanged" if was_there else "")
@@ -91,36 +103,78 @@ def read(path: PathLike, kind: str) -> Any:
             header, arrays = _read(file)
             if header["kind"] != kind:
                 raise ValueError(f"it holds a {header['kind']}, expected a {kind}")
-            return decode(header["content"], arrays)
-        except Exception as error:  # whatever damage can raise deep inside zipfile, json or NumPy
-            raise CheckpointError(
-                f"{os.fspath(path)} cannot be read: {error or type(error).__name__}"
-            ) from error
+            content = decode(header["content"], arrays)
+            if arrays:  # decoding has taken the others out
+                raise ValueError(f"nothing in its header refers to {sorted(arrays)}")
+        except Exception as error:  # whatever damage can raise deep inside zipfile or NumPy
+            raise CheckpointError(f"{os.fspath(path)} cannot be read: {reason(error)}") from error
+        return content
+
+
+def reason(error: Exception) -> str:
+    """What was wrong with a file, in words."""
+    if isinstance(error, RecursionError):
+        return "it is nested too deep (recursion); take an older copy"
+    if isinstance(error, MemoryError):
+        return f"there is not enough memory for it; {error}"
+    if isinstance(error, OSError):
+        return f"the disk gave: {error.strerror or error}"
+    ours = type(error) in (ValueError, TypeError, RuntimeError) and str(error)
+    text = str(error) if ours else f"{DAMAGED} ({type(error).__name__})"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def _read(file: IO[bytes]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     size = os.fstat(file.fileno()).st_size
-    with zipfile.ZipFile(file) as archive:
+    with _opened(file) as archive:
         members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
         _check_members(archive.infolist(), size)
         if len(members) < len(archive.infolist()) or "header" not in members:
             raise ValueError("it has no header, or two members with one name")
-        if members["header"].file_size > LARGEST_HEADER:
-            raise ValueError(f"its header of {members['header'].file_size:,} bytes is too large")
-        header = json.loads(_read_member(archive, members.pop("header"), "S").item())
-        if not isinstance(header, dict) or header.get("format") != FORMAT:
-            raise ValueError("it was not written by nnlite")
-        if header["version"] != VERSION:
-            raise ValueError(f"it has format version {header['version']}, expected {VERSION}")
+        header = _read_header(archive, members.pop("header"), size)
         if header["arrays"].keys() != members.keys():
             different = header["arrays"].keys() ^ members.keys()
             raise ValueError(f"arrays and header do not agree on {sorted(different)}")
         arrays = {name: _read_member(archive, members[name], "fiub") for name in members}
-    for name, (dtype, shape) in header["arrays"].items():
-        found = (arrays[name].dtype.str, list(arrays[name].shape))
-        if found != (dtype, shape):
-            raise ValueError(f"{name} is {found}, but the header says {(dtype, shape)}")
+    for name, described in header["arrays"].items():
+        found = [arrays[name].dtype.str, list(arrays[name].shape)]
+        if found != described:
+            raise ValueError(f"{name} is {found}, but the header says {described}")
     return header, arrays
+
+
+def _opened(file: IO[bytes]) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(file)
+    except Exception as error:  # of many kinds, for what is no zip at all
+        raise ValueError(DAMAGED) from error
+
+
+def _read_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo, size: int) -> dict[str, Any]:
+    """What the file of `size` bytes says of itself."""
+    if member.file_size > LARGEST_HEADER:
+        raise ValueError(f"its header of {member.file_size:,} bytes is too large")
+    array = _read_member(archive, member, "S")
+    if array.ndim:
+        raise ValueError("its header is not a single string")
+    text = array.item()
+    del array
+    # lists and dictionaries need far more memory than their text
+    if sum(text.count(mark) * cost for mark, cost in MEMORY.items()) > 2 * size + SPARE:
+        raise ValueError("its header would unfold to far more than the size of the file")
+    try:
+        header = json.loads(text.decode("ascii"))
+    except ValueError as error:  # also of numbers with too many digits
+        raise ValueError(f"its header is no JSON: {DAMAGED}") from error
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise ValueError("it was not written by nnlite")
+    if header.get("version") != VERSION:
+        raise ValueError(
+            f"it has format version {header.get('version')}, expected {VERSION}; read it with the "
+            "version of nnlite that has written it"
+        )
+    check_form("header", header, HEADER)
+    return header
 
 
 def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:
@@ -134,16 +188,25 @@ def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:
 
 
 def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, kinds: str) -> np.ndarray:
-    """One array; zipfile checks the sum when it has read all of it."""
-    data = archive.read(member)
-    file = io.BytesIO(data)
-    if np.lib.format.read_magic(file) != (1, 0):
-        raise ValueError(f"{member.filename} is not an array in version 1.0 of NumPy's format")
-    shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
-    if dtype.kind not in kinds or fortran:
-        raise ValueError(f"{member.filename} holds {dtype}, which is not expected here")
-    start = file.tell()
-    if math.prod(shape) * dtype.itemsize != len(data) - start or min(shape, default=0) < 0:
-        raise ValueError(f"{member.filename} has {len(data) - start:,} bytes for shape {shape}")
-    values = np.frombuffer(data, dtype, offset=start) if len(data) > start else np.empty(0, dtype)
-    return values.reshape(shape).copy()
+    """One array, piece by piece; zipfile checks the sum when it has read all of it."""
+    with archive.open(member) as file:
+        if file.read(8) != b"\x93NUMPY\x01\x00":
+            raise ValueError(f"{member.filename} is not an array in version 1.0 of NumPy's format")
+        try:
+            shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+        except Exception as error:
+            raise ValueError(f"{member.filename} has no header of NumPy's format") from error
+        if dtype.kind not in kinds or fortran:
+            raise ValueError(f"{member.filename} holds {dtype}, which is not expected here")
+        left = member.file_size - file.tell()
+        wrong = min(shape, default=0) < 0 or len(shape) > MOST_AXES
+        if wrong or math.prod(shape) * dtype.itemsize != left:
+            raise ValueError(f"{member.filename} has {left:,} bytes for shape {shape}")
+        array = np.empty(shape, dtype)
+        target = array.reshape(-1).view(np.uint8) if array.size else np.empty(0, np.uint8)
+        for start in range(0, left, BLOCK):
+            block = file.read(min(BLOCK, left - start))
+            target[start : start + len(block)] = np.frombuffer(block, np.uint8)
+    if dtype.kind == "b" and target.size and target.max() > 1:  # NumPy would count and index wrong
+        raise ValueError(f"{member.filename} holds bytes that are neither True nor False")
+    return array

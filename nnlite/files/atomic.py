@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from nnlite.core.checks import no_place
+
 try:
     import fcntl
 except ImportError:  # Windows, where a file that is open cannot be removed by others anyway
@@ -20,7 +22,7 @@ PathLike = str | os.PathLike[str]
 
 
 @contextmanager
-def atomic_write(path: PathLike) -> Iterator[IO[bytes]]:
+def atomic_write(path: PathLike, keep: int = 1) -> Iterator[IO[bytes]]:
     """A binary file that takes its place at the end of the `with` block, all at once.
 
     The bytes go to a temporary file in the same folder, are synced to the disk and renamed to
@@ -29,12 +31,20 @@ def atomic_write(path: PathLike) -> Iterator[IO[bytes]]:
     stays. What a killed process left behind for the same path is removed too. The new file has the
     old one's mode, and its owner where that is allowed.
 
+    Args:
+        path: where to.
+        keep: how many files to keep, see `_keep_previous`; nothing moves before the new one is
+            complete.
+
     Raises:
         OSError: when there is something at the path that is no file, such as a device, or a file
             that nobody may write; when the folder or the disk refuses.
     """
+    problem = no_place(path)
+    if problem:
+        raise OSError(problem)
     target = Path(os.path.realpath(path))  # of a symbolic link, what it points to
-    old = _replaceable(target)
+    old = target.stat() if target.exists() else None
     _remove_leftovers(target)
     file = _open_temporary(target)
     try:
@@ -45,6 +55,7 @@ def atomic_write(path: PathLike) -> Iterator[IO[bytes]]:
         os.fsync(file.fileno())
         if fcntl is None:
             file.close()  # Windows does not rename what is open
+        _keep_previous(path, keep)
         os.replace(file.name, target)
         _sync_folder(target.parent)
     except BaseException:
@@ -54,23 +65,6 @@ def atomic_write(path: PathLike) -> Iterator[IO[bytes]]:
             os.unlink(file.name)
         raise
     file.close()
-
-
-def _replaceable(target: Path) -> os.stat_result | None:
-    """What is there now; None when there is nothing.
-
-    Raises:
-        OSError: when it is not a file that may be written.
-    """
-    try:
-        found = target.stat()
-    except FileNotFoundError:
-        return None
-    if not stat.S_ISREG(found.st_mode):
-        raise OSError(f"{target} is not a regular file")
-    if not found.st_mode & 0o222:
-        raise PermissionError(f"{target} is read-only")
-    return found
 
 
 def _take_after(file: IO[bytes], old: os.stat_result) -> None:
@@ -118,7 +112,7 @@ def _remove_leftovers(target: Path) -> None:
                     path.unlink()
 
 
-def keep_previous(path: PathLike, keep: int) -> None:
+def _keep_previous(path: PathLike, keep: int) -> None:
     """Give the file at `path` a second name, before it is replaced: run.npz is then run.1.npz too.
 
     Older ones move on, run.1.npz to run.2.npz, until there are `keep` with the coming one. The

@@ -9,6 +9,10 @@ from typing import Any
 import numpy as np
 
 from nnlite.core.arguments import checked
+from nnlite.core.forms import ANYTHING, STRING, Array, Table, check_form
+from nnlite.core.kinds import shown
+from nnlite.core.parameter import Buffer, Parameter
+from nnlite.core.room import Room, building
 from nnlite.files import archive
 from nnlite.files.architecture import build, describe, known_classes
 from nnlite.files.archive import CheckpointError
@@ -16,6 +20,16 @@ from nnlite.files.atomic import PathLike
 from nnlite.files.tree import generator
 from nnlite.layers.base import Layer
 from nnlite.layers.structure import arrays, tie, ties
+
+# what training changes, in a file
+MODEL = {
+    "arrays": Table(Array()),
+    "frozen": [STRING],
+    "eval": [STRING],
+    "generators": Table(ANYTHING),
+    "carried": Table(ANYTHING),
+}
+SPARE = 1 << 20  # values that a file of no size at all may ask for
 
 
 @checked
@@ -53,29 +67,53 @@ def load_model(path: PathLike, custom_layers: Iterable[type] = ()) -> Layer:
         custom_layers: the classes of your own that the model is made of, initializers too
             (default: none). Nothing else is ever built or run.
 
+    The model takes the memory of what the file holds, whatever the file asks for; only what a
+    class of your own makes of its arguments by itself is not bounded.
+
     Raises:
         FileNotFoundError: when there is no such file.
-        CheckpointError: when it is damaged, or its layers cannot be built.
+        CheckpointError: when it is damaged, or its layers cannot be built, or are larger than
+            what it holds.
     """
     classes = known_classes(custom_layers)
     content = archive.read(path, "model")
     try:
-        model = build(content["architecture"], classes)
-        if not isinstance(model, Layer):
-            raise ValueError(f"it holds no layer, but {model!r}")
-        tie(model, content["ties"])
+        check_form("the model", content, {"architecture": ANYTHING, "ties": [[STRING]], **MODEL})
         values = content["arrays"]
+        with building(_room(os.path.getsize(path), values, content["ties"])):
+            model = build(content["architecture"], classes)
+        if not isinstance(model, Layer):
+            raise ValueError(f"it holds no layer, but {shown(model)}")
+        tie(model, content["ties"])
         for name, part in arrays(model).items():
-            dtype = values[name].dtype if name in values else part.dtype
-            if dtype.kind == "f":
-                part.cast(dtype)
+            if name in values and _takes(part, values[name]):
+                part.adopt(values[name])
         check_model_state(model, content)
     except Exception as error:
         raise CheckpointError(
-            f"{os.fspath(path)}: the model cannot be built: {error or type(error).__name__}"
+            f"{os.fspath(path)}: the model cannot be built: {archive.reason(error)}"
         ) from error
     restore_model_state(model, content)
     return model
+
+
+def _room(size: int, values: dict[str, np.ndarray], groups: list[list[str]]) -> Room:
+    """What may be built for a file of so many bytes: what it holds, and some more.
+
+    A part that stands in several places was built for each of them; and a layer of the user's may
+    have parts that are not in the file.
+    """
+    tied = [values[paths[0]].size for paths in groups for _ in paths[1:] if paths[0] in values]
+    count = sum(array.size for array in values.values()) + sum(tied)
+    return Room(
+        objects=8192 + size // 2048, arrays=1000 + len(values) + len(tied), values=SPARE + 2 * count
+    )
+
+
+def _takes(part: Parameter | Buffer, values: np.ndarray) -> bool:
+    """Whether a part may have these values: floats of any precision, in its shape."""
+    floats = part.dtype.kind == values.dtype.kind == "f"
+    return part.shape == values.shape and (floats or part.dtype == values.dtype)
 
 
 def model_state(model: Layer) -> dict[str, Any]:
@@ -102,21 +140,10 @@ def check_model_state(model: Layer, state: dict[str, Any]) -> None:
     """Refuse a state that does not fit the model.
 
     Raises:
-        ValueError, TypeError, KeyError: says what differs; the model is not touched.
+        ValueError, TypeError: says what differs; the model is not touched.
     """
-    own = arrays(model)
-    values = state["arrays"]
-    problems = [f"{path} is missing" for path in own if path not in values]
-    problems += [f"{path} is not a part of this model" for path in values if path not in own]
-    for path in own.keys() & values.keys():
-        expected, found = (
-            (own[path].shape, own[path].dtype),
-            (values[path].shape, values[path].dtype),
-        )
-        if expected != found:
-            problems.append(
-                f"{path} is {found[1]} {found[0]} instead of {expected[1]} {expected[0]}"
-            )
+    check_form("the model", {name: state.get(name) for name in MODEL}, MODEL)
+    problems = misfits(arrays(model), state["arrays"])
     layers, parameters = model.named_layers(), model.named_parameters()
     mentioned = [*state["eval"], *state["carried"]]
     problems += [f"there is no layer {path}" for path in mentioned if path not in layers]
@@ -128,6 +155,19 @@ def check_model_state(model: Layer, state: dict[str, Any]) -> None:
         raise ValueError("; ".join(problems))
     for path, rng in generators.items():
         check_generator(rng, state["generators"][path])
+    for path, carried in state["carried"].items():
+        layers[path].check_carried(carried)
+
+
+def misfits(own: Mapping[str, Parameter | Buffer], values: Mapping[str, np.ndarray]) -> list[str]:
+    """In what values differ from these parts: names, shapes and dtypes."""
+    problems = [f"{path} is missing" for path in own if path not in values]
+    problems += [f"{path} is not a part of this model" for path in values if path not in own]
+    for path in own.keys() & values.keys():
+        expected, found = (f"{each.dtype} {each.shape}" for each in (own[path], values[path]))
+        if expected != found:
+            problems.append(f"{path} is {found} instead of {expected}")
+    return problems
 
 
 def restore_model_state(model: Layer, state: dict[str, Any]) -> None:
@@ -144,11 +184,11 @@ def restore_model_state(model: Layer, state: dict[str, Any]) -> None:
         rng.bit_generator.state = state["generators"][path]
 
 
-def check_generator(rng: np.random.Generator, state: Mapping[str, Any]) -> None:
+def check_generator(rng: np.random.Generator, state: Any) -> None:
     """Refuse a state that is not one of a generator of this kind.
 
     Raises:
-        ValueError, TypeError, KeyError: when it is not.
+        ValueError, TypeError: when it is not.
     """
     kind = type(rng.bit_generator).__name__
     if type(generator(state).bit_generator).__name__ != kind:

@@ -7,20 +7,44 @@ from typing import Any
 
 import numpy as np
 
-from nnlite.core.parameter import Parameter
+from nnlite.core.parameter import Buffer, Parameter
 from nnlite.inspection.evidence import close
-from nnlite.inspection.probe import Probe, floats
+from nnlite.inspection.probe import Probe, beside, floats, random_upstream
 from nnlite.inspection.report import Diagnosis
 from nnlite.layers.base import Layer
 
 # after these, backward cannot be run again and again
 FATAL = {"raises", "none", "type", "shape", "sum", "transposed", "mask"}
+NOISE = 1e-9  # relative; far more than float64 rounds, far less than float32
+
+
+def check(probe: Probe, x: np.ndarray) -> list[Diagnosis]:
+    """All that backward has to keep to, and that is not a slope."""
+    g = random_upstream(probe.forward(x).shape)
+    found = check_backward(probe, x, g)
+    if FATAL.isdisjoint(finding.kind for finding in found):
+        for one in (
+            check_accumulation, check_slot, check_outputs, check_mode, check_skipping, check_eval,
+            check_dtypes,
+        ):  # fmt: skip
+            try:
+                found += one(probe, x, g)
+            except Exception as error:
+                return [*found, _raised(error)]
+            if any(finding.kind == "step" for finding in found):
+                return found  # what depends on earlier calls looks wrong in every other way too
+    return found
 
 
 def check_forward(probe: Probe, x: np.ndarray) -> list[Diagnosis]:
-    """Whether forward returns floats, the same twice, and leaves its input alone."""
+    """Whether forward runs, returns floats, the same twice, and leaves its input alone."""
     before = x.copy()
-    y = probe.forward(x)
+    try:
+        y = probe.forward(x)
+    except Exception as error:
+        if in_words(error):
+            raise
+        return [Diagnosis("raises", f"forward raises {type(error).__name__}: {error}")]
     if not isinstance(y, np.ndarray):
         hint = ": is a return missing?" if y is None else ", not an array (N, …)"
         return [Diagnosis("type", f"forward returns {_a(y)}{hint}")]
@@ -40,13 +64,21 @@ def check_forward(probe: Probe, x: np.ndarray) -> list[Diagnosis]:
     return found
 
 
+def in_words(error: Exception) -> bool:
+    """Whether it is nnlite that raises, and says what is wrong."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_globals["__name__"].startswith("nnlite.")
+
+
 def check_backward(probe: Probe, x: np.ndarray, g: np.ndarray) -> list[Diagnosis]:
     """Whether backward returns what it should, and changes nothing that it should not."""
     y = probe.forward(x)
     if y.shape != g.shape:
         return []
     kept, states, weights = g.copy(), probe.generator_states(), _weights(probe)
-    x_before = x.copy()
+    x_before, y_before = x.copy(), y.copy()
     try:
         d_x = probe.backward(g)
     except Exception as error:
@@ -58,6 +90,13 @@ def check_backward(probe: Probe, x: np.ndarray, g: np.ndarray) -> list[Diagnosis
     if not np.array_equal(x, x_before):
         found.append(Diagnosis("in place", "backward modifies the input x in place"))
         np.copyto(x, x_before)
+    elif not np.array_equal(y, y_before, equal_nan=True):
+        found.append(
+            Diagnosis(
+                "in place",
+                "backward overwrites the output y that forward returned, which other layers read",
+            )
+        )
     found += [
         Diagnosis("in place", f"backward modifies the values of {name}")
         for name, value in _weights(probe).items()
@@ -133,14 +172,23 @@ def _returned(d_x: Any, x: np.ndarray) -> list[Diagnosis]:
 
 def check_accumulation(probe: Probe, x: np.ndarray, g: np.ndarray) -> list[Diagnosis]:
     """Whether backward adds to gradients that are there already."""
-    _, once = probe.gradients(x, g)
+    d_x, once = probe.gradients(x, g)
+    d_x = np.array(d_x)
     rng = np.random.default_rng(2)
     starts = {name: rng.standard_normal(p.shape) for name, p in probe.parameters.items()}
     for name, p in probe.parameters.items():
         p.grad = starts[name]
     probe.forward(x)
-    probe.backward(g)
+    again = probe.backward(g)
     found = []
+    if x.dtype.kind == "f" and not np.array_equal(d_x, again, equal_nan=True):
+        found.append(
+            Diagnosis(
+                "step",
+                "backward gives another dL/dx when the same forward and backward are run again: it "
+                "changes what it reads, such as an array that is kept from call to call",
+            )
+        )
     for name, p in probe.parameters.items():
         if close(p.grad, starts[name] + once[name]) or not np.isfinite(once[name]).all():
             continue
@@ -156,12 +204,22 @@ def check_accumulation(probe: Probe, x: np.ndarray, g: np.ndarray) -> list[Diagn
 
 
 def check_slot(probe: Probe, x: np.ndarray, g: np.ndarray) -> list[Diagnosis]:
-    """Whether backward belongs to the latest forward, not to one before it."""
-    other = np.ascontiguousarray(x[::-1] * 0.5 if x.dtype.kind == "f" else x[::-1])
+    """Whether forward and backward belong to the latest x, not to one before it."""
+    other = _other(x)
     fresh = probe.fresh()
-    if fresh.forward(other).shape != g.shape:
+    expected = fresh.forward(other)
+    if expected.shape != g.shape:
         return []
     right, grads = fresh.gradients(other, g)
+    probe.forward(x)
+    if not np.array_equal(probe.forward(other), expected, equal_nan=True):
+        return [
+            Diagnosis(
+                "step",
+                "forward depends on an earlier x: it keeps something of the first call in an "
+                "attribute; compute it anew in each call, or keep it in a Buffer",
+            )
+        ]
     probe.forward(x)
     d_x, after = probe.gradients(other, g)
     pairs = [(after[name], grads[name]) for name in grads]
@@ -178,27 +236,140 @@ def check_slot(probe: Probe, x: np.ndarray, g: np.ndarray) -> list[Diagnosis]:
     ]
 
 
-def check_dtypes(probe: Probe, x: np.ndarray) -> list[Diagnosis]:
-    """Whether float32 stays float32, forward and backward."""
-    probe = probe.fresh(np.float32)
-    x = floats(x, np.float32)
-    with np.errstate(all="ignore"):
-        y = probe.forward(x)
-        if y.dtype != np.float32:
+def _other(x: np.ndarray) -> np.ndarray:
+    """Another input of the same shape."""
+    return np.ascontiguousarray(x[::-1] * 0.5 if x.dtype.kind == "f" else x[::-1])
+
+
+def check_outputs(probe: Probe, x: np.ndarray, g: np.ndarray) -> list[Diagnosis]:
+    """Whether an output stays what it is when the next one is computed."""
+    y = probe.forward(x)
+    before = y.copy()
+    probe.forward(_other(x))
+    if np.array_equal(y, before, equal_nan=True):
+        return []
+    text = "forward writes every output into the same array, so the next call overwrites this one"
+    return [Diagnosis("in place", text)]
+
+
+def check_mode(probe: Probe, x: np.ndarray, g: np.ndarray) -> list[Diagnosis]:
+    """Whether backward does what forward did, in whichever mode the layer is meanwhile."""
+    expected = probe.gradients(x, g)
+    flipped = probe.fresh()
+    flipped.forward(x)
+    flipped.layer.train(not flipped.layer.training)
+    return _differs(
+        flipped, g, expected, "mode",
+        "backward reads self.training, which may have changed since forward; save what it decided",
+    )  # fmt: skip
+
+
+def check_skipping(probe: Probe, x: np.ndarray, g: np.ndarray) -> list[Diagnosis]:
+    """Whether the parameters' gradients come also when nobody needs dL/dx."""
+    _, grads = probe.gradients(x, g)
+    first = probe.fresh()
+    first.layer.needs_input_grad = False
+    first.forward(x)
+    return _differs(
+        first, g, (None, grads), "skipped",
+        "with needs_input_grad=False, as in the first layer of a model, the gradients of the "
+        "parameters are not the same: skip dL/dx alone, after they are computed",
+    )  # fmt: skip
+
+
+def _differs(
+    probe: Probe, g: np.ndarray, expected: tuple[Any, dict[str, np.ndarray]], kind: str, text: str
+) -> list[Diagnosis]:
+    """The finding, when the backward that is due gives anything else."""
+    probe.layer.zero_grad()
+    try:
+        d_x = probe.backward(g)
+    except Exception as error:
+        return [Diagnosis(kind, f"{text} ({type(error).__name__}: {error})")]
+    right, grads = expected
+    pairs = [(p.grad, grads[name]) for name, p in probe.parameters.items()]
+    if isinstance(right, np.ndarray):
+        pairs.append((np.array(d_x), right))
+    same = all(
+        close(ours, theirs) or np.array_equal(ours, theirs, equal_nan=True)
+        for ours, theirs in pairs
+    )
+    return [] if same else [Diagnosis(kind, text)]
+
+
+def check_eval(probe: Probe, x: np.ndarray, g: np.ndarray) -> list[Diagnosis]:
+    """Whether buffers stay as they are in eval mode."""
+    if any(part.training for part in probe.layer.named_layers().values()):
+        return []
+    fresh = probe.fresh()
+    before = {name: buffer.data.copy() for name, buffer in fresh.layer.named_parts(Buffer)}
+    fresh.forward(x)
+    return [
+        Diagnosis("buffer", f"forward changes {name} in eval mode, where nothing is learned")
+        for name, buffer in fresh.layer.named_parts(Buffer)
+        if not np.array_equal(buffer.data, before[name], equal_nan=True)
+    ]
+
+
+def check_dtypes(probe: Probe, x: np.ndarray, g: np.ndarray) -> list[Diagnosis]:
+    """Whether float32 stays float32, and float64 float64, forward and backward."""
+    for dtype in (np.float32, np.float64):
+        fresh, arrays = probe.fresh(dtype), {}
+        with np.errstate(all="ignore"):
+            arrays["forward"] = y = fresh.forward(floats(x, dtype))
             if y.dtype.kind != "f":
                 return []
-            return [_drift("forward returns", y.dtype)]
-        d_x = probe.backward(np.ones_like(y))
-    if isinstance(d_x, np.ndarray) and x.dtype.kind == "f" and d_x.dtype != np.float32:
-        return [_drift("backward returns", d_x.dtype)]
+            if y.dtype == dtype:
+                arrays["backward"] = fresh.backward(np.ones_like(y))
+        for what, array in arrays.items():
+            if what == "backward" and x.dtype.kind != "f":
+                continue
+            if isinstance(array, np.ndarray) and array.dtype != dtype:
+                return [_drift(f"{what} returns", array.dtype, np.dtype(dtype))]
     return []
 
 
-def _drift(what: str, dtype: np.dtype[Any]) -> Diagnosis:
+def check_precision(probe: Probe, x: np.ndarray) -> list[Diagnosis]:
+    """Whether float64 is computed in float64 throughout, which the dtypes of results don't tell.
+
+    backward of G₁ + G₂ is the sum of both, and forward is straight over small distances, but for
+    rounding.
+    """
+    text = "is computed in float32 for float64 input, or rounds as if it were"
+    found = []
+    g = random_upstream(probe.forward(x).shape)
+    more = np.roll(g, 1) * 0.7 + 0.1
+    first, second, both = (_flat(probe.gradients(x, upstream)) for upstream in (g, more, g + more))
+    for name in first:
+        size = np.abs(first[name]).max(initial=0) + np.abs(second[name]).max(initial=0)
+        rest = np.abs(both[name] - first[name] - second[name]).max(initial=0)
+        if NOISE * size < rest < 1e-4 * size:
+            found.append(Diagnosis("dtype", f"the gradient of {name} {text}"))
+    if x.dtype.kind == "f" and all(_rough(probe, beside(x), d) for d in (1e-6, 3e-7, 1e-7)):
+        found.append(Diagnosis("dtype", f"forward {text}"))
+    return found
+
+
+def _rough(probe: Probe, x: np.ndarray, distance: float) -> bool:
+    """Whether many outputs, not just those at a kink, leave a straight line over this distance."""
+    v = np.random.default_rng(7).standard_normal(x.shape) * distance * (x.std() or 1.0)
+    with np.errstate(all="ignore"):
+        before, here, after = (probe.forward(x + k * v).copy() for k in (-1, 0, 1))
+        beside_line = np.abs(after - 2 * here + before) > NOISE * np.abs(here).max()
+    return bool(beside_line.mean() > 0.1)
+
+
+def _flat(gradients: tuple[Any, dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """All gradients of one backward by name."""
+    d_x, grads = gradients
+    return {**grads, "input": np.array(d_x)} if isinstance(d_x, np.ndarray) else grads
+
+
+def _drift(what: str, dtype: np.dtype[Any], given: np.dtype[Any]) -> Diagnosis:
+    why = "a NumPy scalar or a float64 array promotes it; " if dtype.itemsize > 4 else ""
     return Diagnosis(
         "dtype",
-        f"{what} {dtype} for float32 input: a NumPy scalar or a float64 array promotes it; use "
-        "Python scalars and arrays of x.dtype",
+        f"{what} {dtype} for {given} input: {why}use Python scalars and arrays of x.dtype",
     )
 
 

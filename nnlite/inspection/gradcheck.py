@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Collection, Iterator
+from typing import Any
 
 import numpy as np
 
 from nnlite.core.arguments import checked
 from nnlite.core.inputs import as_input
 from nnlite.core.padded import Padded, plain
+from nnlite.core.parameter import Parameter
 from nnlite.core.slot import inference
 from nnlite.inspection import contract
 from nnlite.inspection.diagnosis import diagnose
 from nnlite.inspection.evidence import Evidence, close
-from nnlite.inspection.numeric import (
-    TOLERANCE,
-    Slope,
-    jacobian_by_differences,
-    worst_slope,
-)
-from nnlite.inspection.probe import Probe, check_one_input, floats, random_upstream
+from nnlite.inspection.lossgrad import LossCheck
+from nnlite.inspection.numeric import Compared, Verdict, compare, jacobian_by_differences
+from nnlite.inspection.probe import Probe, beside, check_one_input, floats, random_upstream
 from nnlite.inspection.report import Diagnosis, GradientError, GradientReport, GradientRow
+from nnlite.inspection.surrogate import surrogates
 from nnlite.layers.base import Layer
 from nnlite.layers.structure import sub_layers, watch
 from nnlite.losses.base import Loss
@@ -41,20 +40,32 @@ def check_gradients(
 ) -> GradientReport:
     """Compare backward with differences of forward, in float64, on a copy, and say what is wrong.
 
-    Every entry of the input and of every parameter is moved by ±h (random directions, where there
-    are more than 600), and the change of one number is compared with what backward says of it:
+    Entries of the input and of every parameter are moved by ±h one by one, and all of them along
+    random directions, and the change of the output, weighed with G, is compared with backward:
 
-        (L(w + h) − L(w − h)) / 2h  ≈  dL/dw,   L = the loss, or Σ R ⊙ y with fixed random R
+        Σ G ⊙ (y(w + h) − y(w − h)) / 2h  ≈  dL/dw,   G = dL/dy of the loss, or fixed random numbers
 
-    The error is |analytic − numeric| over the largest slope of that array (or over 1e-4, if that
-    is smaller); above 1e-6 the check fails. It is done for the whole batch, for a batch of 1 and
-    for one of 3. Random layers draw the same numbers in every run, statistics over the batch are
-    computed anew, and at a kink such as ReLU's zero the slope of either side is right.
+    The error is |analytic − numeric| over the largest slope of that array (or over what rounding
+    may amount to). Where it is above 1e-6, the slope is measured again with steps from 10⁻³ to
+    10⁻⁸ of what moves, and beside x; only what stays wrong is wrong. At kinks and ties (ReLU's
+    zero, equal values in a maximum) what lies between the slopes to the left and to the right is
+    right, and a note says so; the shares of equal values must add up.
 
-    Besides: forward is deterministic; nothing is modified in place; gradients are added, not
-    overwritten; backward draws nothing, and belongs to the latest forward; float32 stays float32;
-    with a loss, the loss's own gradient is right and a step of an optimizer moves every trainable
-    parameter. When a model is wrong, the layers inside it are checked one by one.
+    It is done for the whole batch, for batches of 3 and of 1, and in training and eval mode with
+    parameters moved by 5 % from the values that a layer begins with, which hide mistakes. Random
+    layers draw the same numbers in every run, and statistics over the batch are computed anew.
+
+    Besides: forward is deterministic; nothing is modified in place or overwritten later; gradients
+    are added, not overwritten, also with `needs_input_grad=False`; backward draws nothing, reads no
+    mode, and belongs to the latest forward; buffers rest in eval mode; float32 stays float32 and
+    float64 float64; with a loss, the loss's own gradient is right, with sample weights too, and a
+    step of an optimizer moves every trainable parameter. When a model is wrong, the layers inside
+    it are checked one by one.
+
+    A gradient that is not the slope on purpose (straight-through, reversed, stopped) is declared by
+    the layer, as `surrogate = "straight-through"` in the class or the instance, or of a parameter
+    as `surrogate = {"weight": "straight-through"}`. It is shown beside the slope and not called
+    wrong. All else about the layer is checked, and layers before it with its dL/dx as given.
 
     Args:
         layer: a layer or a whole model; it is copied, and left as it is.
@@ -98,115 +109,196 @@ class _Check:
         self.probe = Probe(layer, lengths=x.lengths if isinstance(x, Padded) else None)
         self.x = floats(plain(x))
         self.floating = x.dtype.kind == "f"
+        self.reasons = {
+            f"{path}.{name}".strip("."): reason
+            for path, part in layer.named_layers().items()
+            for name, reason in surrogates(part).items()
+        }
+        self.notes: dict[str, None] = {}  # in order, each once
+        self.parts_decide = False  # whether a kink or a tie inside must be looked at by itself
 
     def report(self) -> GradientReport:
         """Everything, the cheap and basic things first; stops where going on makes no sense."""
         findings = contract.check_forward(self.probe, self.x)
         rows: list[GradientRow] = []
         if not findings:
-            y = self.probe.forward(self.x)
-            g = random_upstream(y.shape)
-            findings += contract.check_backward(self.probe, self.x, g)
-            # after these, backward cannot be run again and again
-            if not {"raises", "none", "type", "shape", "sum", "transposed", "mask"} & _kinds(
-                findings
-            ):
-                findings += contract.check_accumulation(self.probe, self.x, g)
-                findings += contract.check_slot(self.probe, self.x, g)
-                findings += contract.check_dtypes(self.probe, self.x)
-                rows = self._rows(findings)
+            self.probe = self.probe.settled()
+            findings += contract.check(self.probe, self.x)
+            last, wrong = self._check_loss()
+            if not _kinds(findings) & contract.FATAL:
+                rows = [*self._rows(findings), *last]
+            findings += wrong
         findings += contract.hidden_parameters(self.layer)
         if self.loss is not None and not findings:
-            rows += self._loss_row(y)
             findings += self._unmoved()
         report = GradientReport(repr(self.layer), rows, findings, self._notes())
-        if not report.ok:
+        if not report.ok or self.parts_decide:
             report.parts = self._parts()
         return report
+
+    def _check_loss(self) -> tuple[list[GradientRow], list[Diagnosis]]:
+        """Step 1 of the loop; of a loss that breaks the contract no more use is made."""
+        if self.loss is None:
+            return [], []
+        y = self.probe.forward(self.x)
+        row, findings = LossCheck(self.loss, y, self.target, self.probe.mask).report()
+        if row is None:
+            self.loss = None
+            return [], findings
+        return [row], findings
 
     # -- rows ------------------------------------------------------------------------------------
 
     def _rows(self, findings: list[Diagnosis]) -> list[GradientRow]:
-        """One row per gradient: its worst entry over all batch sizes; adds what raises."""
-        worst: dict[str, Slope] = {}
-        for rows in self._batches():
+        """One row per gradient: its worst entry over all batch sizes, modes and values."""
+        rows = self._judged(self.probe, self.x, {})
+        for size in self._smaller_batches():
             try:
-                slopes = self._slopes(rows)
+                _add(rows, self._judged(self.probe, self.x[:size].copy(), rows))
             except Exception as error:
-                if rows.stop == len(self.x):
-                    raise
-                text = f"with a batch of {rows.stop} it raises {type(error).__name__}: {error}"
+                text = f"with a batch of {size} it raises {type(error).__name__}: {error}"
                 findings.append(Diagnosis("raises", text))
                 return []
-            for name, found in slopes.items():
-                if name not in worst or worst[name].error <= TOLERANCE < found.error:
-                    worst[name] = found
-        small = self._few()
-        result = []
-        for name, found in worst.items():
-            wrong = not found.error <= TOLERANCE
-            diagnosis = self._diagnose(name, small) if wrong else None
-            result.append(GradientRow(name, *found, diagnosis))
-        return result
+        for probe, mode in self._elsewhere(findings):
+            _add(rows, self._judged(probe, self._few(), rows, mode))
+        return list(rows.values())
 
-    def _batches(self) -> list[slice]:
-        """The whole batch, a single sample, and an odd number of them."""
-        n = len(self.x)
+    def _smaller_batches(self) -> list[int]:
+        """An odd number of samples, and a single one."""
         least = max(part.min_batch for part in self.layer.named_layers().values())
-        sizes = {n, *(size for size in (1, 3) if least <= size < n)}
-        return [slice(0, size) for size in sorted(sizes, reverse=True)]
+        return [size for size in (3, 1) if least <= size < len(self.x)]
 
     def _few(self) -> np.ndarray:
         """A small batch: enough to see sums, few enough for whole Jacobians."""
         return self.x[: min(len(self.x), FEW)].copy()
 
-    def _objective(self, rows: slice) -> tuple[np.ndarray, np.ndarray, Callable[[], float]]:
-        """(x, dL/dy, L) on these rows; L reads x and the parameters as they are then."""
-        x = self.x[rows].copy()
-        y = self.probe.forward(x)
-        if self.loss is None:
-            r = random_upstream(y.shape)
-            return x, r, lambda: float((r * self.probe.forward(x)).sum())
-        criterion, target = copy.deepcopy(self.loss), np.asarray(self.target)[rows]
-        criterion(y, target, self.probe.mask)
+    def _elsewhere(self, findings: list[Diagnosis]) -> Iterator[tuple[Probe, str]]:
+        """The layer with other values, in this mode and, where that is another thing, the other.
 
-        def value() -> float:
-            return criterion(self.probe.forward(x), target, self.probe.mask)
+        Adds what breaks the contract there alone.
+        """
+        x, first = self._few(), None
+        for training in (self.layer.training, not self.layer.training):
+            mode = f"in {'training' if training else 'eval'} mode, with parameters moved by 5 %"
+            try:
+                probe = self.probe.elsewhere(x, training)
+                more = contract.check_forward(probe, x) or contract.check(probe, x)
+                more += contract.check_precision(probe, x)
+                y = probe.forward(x)
+                results = [y, *probe.gradients(x, random_upstream(y.shape))[1].values()]
+            except Exception as error:
+                self._note(f"not checked {mode}: {type(error).__name__}: {error}")
+                continue
+            known = _kinds(findings)
+            findings += [Diagnosis(k, f"{mode}: {text}") for k, text in more if k not in known]
+            if _kinds(more) & contract.FATAL or not np.isfinite(y).all():
+                continue
+            if first is None or not all(map(np.array_equal, results, first)):
+                yield probe, mode
+            first = results
 
-        return x, criterion.backward(), value
+    def _judged(
+        self, probe: Probe, x: np.ndarray, known: dict[str, GradientRow], mode: str = ""
+    ) -> dict[str, GradientRow]:
+        """Every gradient on this batch, and what is wrong with it, if that stays wrong beside x.
 
-    def _slopes(self, rows: slice) -> dict[str, Slope]:
-        x, g, objective = self._objective(rows)
-        d_x, grads = self.probe.gradients(x, g)
-        d_x = d_x.copy() if self.floating else d_x
-        found = {
-            name: worst_slope(p.data, grads[name], objective)
-            for name, p in self.probe.parameters.items()
-        }
+        Those that are known to be wrong are left out; where all are right so far, entries are
+        looked at one by one only if something shows.
+        """
+        names = {"input", *probe.parameters} - {name for name, row in known.items() if not row.ok}
+        found = self._compared(probe, x, names, not known)
+        doubtful = {name for name, c in found.items() if c.kinks or c.worst.verdict}
+        beside_x = self._compared_beside(probe, x, doubtful)
+        rows = {}
+        for name, (slope, kinks) in found.items():
+            again = beside_x.get(name)
+            diagnosis = None
+            if name in self.reasons:
+                pass
+            elif (again and again.worst.verdict >= Verdict.OUTSIDE) or np.isnan(slope.analytic):
+                if slope.verdict < Verdict.OUTSIDE and again:
+                    slope = again.worst
+                diagnosis = self._diagnose(name, probe, x[:FEW].copy())
+            elif slope.verdict >= Verdict.OUTSIDE:
+                diagnosis = self._at_x_alone(name, kinks, again)
+                slope = again.worst if again and not diagnosis else slope
+            elif kinks:
+                self._note(
+                    f"{name}: there is a kink or a tie, where the slopes to the left and to the "
+                    "right differ; what backward gives there is between them"
+                )
+            elif slope.verdict == Verdict.UNSURE:
+                self._note(f"{name}: the differences are too rough to tell whether it is right")
+            if diagnosis and mode:
+                diagnosis = Diagnosis(diagnosis.kind, f"{mode}, {diagnosis.text}")
+            rows[name] = GradientRow(name, *slope[:4], diagnosis, self.reasons.get(name, ""))
+        return rows
+
+    def _at_x_alone(self, name: str, kinks: bool, again: Compared | None) -> Diagnosis | None:
+        """What it means that a gradient is wrong, but right (or not to be had) beside x."""
+        if again and not kinks:
+            self._note(f"{name}: right beside x; at x itself differences are too rough to tell")
+        elif again and sub_layers(self.layer):
+            self.parts_decide = True  # kinks of several layers may hide each other
+        elif again:
+            return Diagnosis(
+                "tie",
+                "it is right but for kinks and ties, as at equal values or at exactly 0: there it "
+                "is not between the slopes to the left and to the right, or the shares of equal "
+                "values do not add up to the slope when all of them move",
+            )
+        elif not kinks:
+            return Diagnosis("unknown", "it is not the slope")
+        return None
+
+    def _compared(
+        self, probe: Probe, x: np.ndarray, names: Collection[str], by_entry: bool = False
+    ) -> dict[str, Compared]:
+        """The gradients of these names against the slopes of forward."""
+        upstream = self._upstream(probe, probe.forward(x))
+        d_x, grads = probe.gradients(x, upstream)
+        arrays = {name: (p.data, grads[name]) for name, p in self._weights(probe, grads)}
         if self.floating:
-            found["input"] = worst_slope(x, np.broadcast_to(d_x, x.shape), objective)
-        return found
+            arrays["input"] = x, np.array(np.broadcast_to(d_x, x.shape))
+        outputs, weights = probe.as_declared(x, upstream)
+        return {
+            name: compare(data, grad, outputs, weights, by_entry)
+            for name, (data, grad) in arrays.items()
+            if name in names
+        }
 
-    def _loss_row(self, y: np.ndarray) -> list[GradientRow]:
-        """The loss's own gradient, with respect to the prediction."""
-        criterion, p = copy.deepcopy(self.loss), y.copy()
-        assert criterion is not None
-        self.probe.forward(self.x)  # for the mask of all rows
+    def _compared_beside(
+        self, probe: Probe, x: np.ndarray, names: Collection[str]
+    ) -> dict[str, Compared]:
+        """The same a little beside x and the parameters; nothing where that cannot be."""
+        if not names:
+            return {}
+        try:
+            moved = probe.elsewhere(x, probe.layer.training)
+            x = beside(x)
+            if np.isfinite(moved.forward(x)).all():
+                return self._compared(moved, x, names)
+        except Exception:  # x or a parameter has to be what it is
+            pass
+        return {}
 
-        def value() -> float:
-            return criterion(p, self.target, self.probe.mask)  # type: ignore[arg-type]  # given
+    def _weights(
+        self, probe: Probe, grads: dict[str, np.ndarray]
+    ) -> Iterator[tuple[str, Parameter]]:
+        """The parameters that have a gradient."""
+        for name, p in probe.parameters.items():
+            if not p.trainable and not grads[name].any():
+                self._note(f"{name} is frozen, and gets no gradient")
+            else:
+                yield name, p
 
-        value()
-        grad = criterion.backward()
-        found = worst_slope(p, grad, value)
-        if found.error <= TOLERANCE:
-            return [GradientRow("prediction", *found)]
-        c = found.analytic / found.numeric if found.numeric else float("nan")
-        text = (
-            f"the gradient of {self.loss!r} is not the derivative of the number that it returns; "
-            f"at the worst entry it is {c:.4g} times the slope (N = {len(p)}, {p.size} values)"
-        )
-        return [GradientRow("prediction", *found, Diagnosis("loss", text))]
+    def _upstream(self, probe: Probe, y: np.ndarray) -> np.ndarray:
+        """dL/dy of the loss, or a random one, as for parts of a batch, which may be no batch."""
+        if self.loss is None or len(y) < len(self.x):
+            return random_upstream(y.shape)
+        criterion: Any = copy.deepcopy(self.loss)
+        criterion(y, self.target, probe.mask)
+        return np.array(criterion.backward())
 
     def _unmoved(self) -> list[Diagnosis]:
         """Trainable parameters with a slope that a step of an optimizer leaves where they are."""
@@ -225,17 +317,23 @@ class _Check:
         return [
             Diagnosis("unmoved", f"a step of the optimizer does not move {name}")
             for name, p in probe.parameters.items()
-            if p.trainable and p.grad.any() and np.array_equal(p.data, before[name])
+            if p.trainable
+            and (np.abs(0.1 * p.grad) > np.spacing(np.abs(before[name]))).any()
+            and np.array_equal(p.data, before[name])
         ]
 
     # -- explanations ----------------------------------------------------------------------------
 
-    def _diagnose(self, name: str, x: np.ndarray) -> Diagnosis:
+    def _diagnose(self, name: str, probe: Probe, x: np.ndarray) -> Diagnosis:
         """What is wrong with the gradient of one array; of one time step, if that says more."""
-        found = self._explain(name, x)
+        try:
+            found = self._explain(name, probe, x)
+        except Exception as error:
+            text = f"with a batch of {len(x)} backward raises {type(error).__name__}: {error}"
+            return Diagnosis("raises", text)
         if found.kind != "unknown" or x.ndim != 3 or x.shape[1] == 1:
             return found
-        if self._right_for_one(name):
+        if self._right_for_one(name, probe):
             return Diagnosis(
                 "step",
                 "it is right for one time step and wrong for several: a state is read from the "
@@ -243,49 +341,41 @@ class _Check:
                 "wrong (where neighbours mix, as in a convolution: an offset is)",
             )
         try:
-            first = self._explain(name, x[:, :1].copy())
-        except (ValueError, RuntimeError):
+            first = self._explain(name, probe, x[:, :1].copy())
+        except Exception:  # needs more steps
             return found
         if first.kind == "unknown":
             return found
         return Diagnosis(first.kind, f"already for a sequence of one step, {first.text}")
 
-    def _explain(self, name: str, x: np.ndarray) -> Diagnosis:
+    def _explain(self, name: str, probe: Probe, x: np.ndarray) -> Diagnosis:
         """What is wrong, from the Jacobians on a few samples."""
-        y = self.probe.forward(x)
-        array = x if name == "input" else self.probe.parameters[name].data
+        if any("input" in surrogates(part) for part in probe.inner):
+            return Diagnosis("unknown", "it is not what the layers and their surrogates make it")
+        y = probe.forward(x)
+        array = x if name == "input" else probe.parameters[name].data
         if y.size > JACOBIAN or array.size > JACOBIAN:
             return Diagnosis("unknown", "too large to say why; check it on a smaller size")
-        true = jacobian_by_differences(array, lambda: self.probe.forward(x))
-        ours = self._jacobian(name, x, y.shape)
+        true = jacobian_by_differences(array, lambda: probe.forward(x))
+        ours = _jacobian(name, probe, x, y.shape)
         upstream = random_upstream((y.size,))
-        d_x, grads = self.probe.gradients(x, upstream.reshape(y.shape))
+        d_x, grads = probe.gradients(x, upstream.reshape(y.shape))
         reply = np.broadcast_to(d_x, x.shape) if name == "input" else grads[name]
         return diagnose(
             Evidence(true, ours, y.shape, array.shape, upstream, x if name == "input" else None,
                      reply)
         )  # fmt: skip
 
-    def _jacobian(self, name: str, x: np.ndarray, y_shape: tuple[int, ...]) -> np.ndarray:
-        rows = []
-        for k in range(int(np.prod(y_shape))):
-            unit = np.zeros(y_shape)
-            unit.flat[k] = 1.0
-            d_x, grads = self.probe.gradients(x, unit)
-            row = np.broadcast_to(d_x, x.shape) if name == "input" else grads[name]
-            rows.append(np.array(row, np.float64).ravel())
-        return np.stack(rows)
-
-    def _right_for_one(self, name: str) -> bool:
+    def _right_for_one(self, name: str, probe: Probe) -> bool:
         """Whether the gradient is right, or should be zero, on a sequence of one step."""
         x = self.x[:FEW, :1].copy()
         try:
-            y = self.probe.forward(x)
-        except (ValueError, RuntimeError):
+            ours = _jacobian(name, probe, x, probe.forward(x).shape)
+        except Exception:  # needs more steps
             return False
-        array = x if name == "input" else self.probe.parameters[name].data
-        true = jacobian_by_differences(array, lambda: self.probe.forward(x))
-        return close(self._jacobian(name, x, y.shape), true) or not true.any()
+        array = x if name == "input" else probe.parameters[name].data
+        true = jacobian_by_differences(array, lambda: probe.forward(x))
+        return close(ours, true) or not true.any()
 
     def _parts(self) -> list[GradientReport]:
         """Reports on the wrong layers directly inside, each on the input that it gets here."""
@@ -310,13 +400,43 @@ class _Check:
                     reports.append(part)
         return reports
 
+    def _note(self, text: str) -> None:
+        self.notes[text] = None
+
     def _notes(self) -> list[str]:
-        notes = []
+        notes = [
+            f"{name}: a surrogate, not the slope ({reason})"
+            for name, reason in self.reasons.items()
+        ]
         if not self.floating:
             notes.append(f"the input holds integers ({self.x.dtype}), which have no gradient")
+        notes += [
+            f"{name} holds integers ({p.dtype}), which have no gradient"
+            for name, p in self.layer.named_parameters().items()
+            if p.dtype.kind != "f"
+        ]
         if not self.probe.parameters:
             notes.append("there are no parameters, only the input's gradient was checked")
-        return notes
+        return [*self.notes, *notes]
+
+
+def _add(rows: dict[str, GradientRow], more: dict[str, GradientRow]) -> None:
+    """Keep the first row of each gradient, or the first that is wrong."""
+    for name, row in more.items():
+        if name not in rows or (rows[name].ok and not row.ok):
+            rows[name] = row
+
+
+def _jacobian(name: str, probe: Probe, x: np.ndarray, y_shape: tuple[int, ...]) -> np.ndarray:
+    """∂y/∂(this array) as backward has it, one upstream unit at a time."""
+    rows = []
+    for k in range(int(np.prod(y_shape))):
+        unit = np.zeros(y_shape)
+        unit.flat[k] = 1.0
+        d_x, grads = probe.gradients(x, unit)
+        row = np.broadcast_to(d_x, x.shape) if name == "input" else grads[name]
+        rows.append(np.array(row, np.float64).ravel())
+    return np.stack(rows)
 
 
 def _kinds(findings: list[Diagnosis]) -> set[str]:

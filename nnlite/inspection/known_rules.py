@@ -40,8 +40,8 @@ def sgd(w: Array, g: Array, s: dict[str, Any], k: int, o: Options, wrong: str) -
     b = s.get("b", np.zeros_like(w))
     if wrong == "swapped":
         b = (1 - mu) * b + mu * g
-    elif wrong == "forgets":
-        b = g
+    elif wrong == "lr twice":
+        b = mu * b + lr * g
     elif wrong == "gradient shrinks":
         b = mu * (b + g)
     elif wrong == "grows":
@@ -59,6 +59,7 @@ def sgd(w: Array, g: Array, s: dict[str, Any], k: int, o: Options, wrong: str) -
         "plain": b,
         "no factor": g + b,
         "gradient left out": mu * b,
+        "factor on g": b + mu * g,
     }
     return w - lr * ways.get(wrong, g + mu * b)
 
@@ -93,6 +94,10 @@ def nadam(w: Array, g: Array, s: dict[str, Any], k: int, o: Options, wrong: str)
     mu, ahead = (b1 * (1 - 0.5 * 0.96 ** (j * psi)) for j in (k, k + 1))
     product = s["product"] = s.get("product", 1.0) * mu
     way = (1 - mu) * g / (1 - product) + ahead * m / (1 - product * ahead)
+    if wrong == "constant μ":  # Dozat 2016 without the warm-up of μ
+        way = (1 - b1) * g / (1 - b1**k) + b1 * m / (1 - b1 ** (k + 1))
+    if wrong == "constant μ, m̂ of now":  # Ruder 2016, equation 39
+        way = ((1 - b1) * g + b1 * m) / (1 - b1**k)
     if wrong == "adam":
         way = m / (1 - b1**k)
     return w - o["lr"] * way / _size(v / (1 - b2**k), o["eps"], wrong)
@@ -114,17 +119,21 @@ def radam(w: Array, g: Array, s: dict[str, Any], k: int, o: Options, wrong: str)
 
 def adagrad(w: Array, g: Array, s: dict[str, Any], k: int, o: Options, wrong: str) -> Array:
     """s ← s + g²;  g / (√s + ε)."""
-    total = s.get("s", np.full_like(w, o["initial_accumulator_value"]))
-    total = s["s"] = (0 if wrong == "forgets" else total) + (abs(g) if wrong == "size" else g * g)
+    before = s.get("s", np.full_like(w, o["initial_accumulator_value"]))
+    total = s["s"] = before + (abs(g) if wrong == "size" else g * g)
+    if wrong == "late":
+        total = before
     return w - o["lr"] / (1 + (k - 1) * o["lr_decay"]) * g / _size(total, o["eps"], wrong)
 
 
 def adadelta(w: Array, g: Array, s: dict[str, Any], k: int, o: Options, wrong: str) -> Array:
     """d = g √(u + ε) / √(v + ε)."""
-    rho, eps = o["rho"], o["eps"]
+    rho, eps = 1 - o["rho"] if wrong == "swapped" else o["rho"], o["eps"]
     v = s["v"] = rho * s.get("v", 0) + (1 - rho) * g * g
     u = s.get("u", np.zeros_like(w))
     d = g * np.sqrt(u + eps) / np.sqrt(v + eps)
+    if wrong == "upside down":
+        d = g * np.sqrt(v + eps) / np.sqrt(u + eps)
     s["u"] = rho * u + (1 - rho) * (g if wrong == "gradients twice" else d) ** 2
     return w - o["lr"] * d
 
@@ -132,14 +141,17 @@ def adadelta(w: Array, g: Array, s: dict[str, Any], k: int, o: Options, wrong: s
 def rmsprop(w: Array, g: Array, s: dict[str, Any], k: int, o: Options, wrong: str) -> Array:
     """v ← α v + (1 − α) g²;  d = g / (√v + ε), with momentum on d."""
     alpha = 1 - o["alpha"] if wrong == "swapped" else o["alpha"]
-    v = s["v"] = alpha * s.get("v", 0) + (1 if wrong == "v adds g²" else 1 - alpha) * (
+    before = s.get("v", np.zeros_like(w))
+    v = s["v"] = alpha * before + (1 if wrong == "v adds g²" else 1 - alpha) * (
         abs(g) if wrong == "size" else g * g
     )
+    if wrong == "late":
+        v = before
     if wrong == "corrected":
         v = v / (1 - alpha**k)
     if o["centered"]:
         m = s["m"] = alpha * s.get("m", 0) + (1 - alpha) * g
-        v = np.maximum(v - m * m, 0)
+        v = np.maximum(v - (m if wrong == "m unsquared" else m * m), 0)
     d = g / _size(v, o["eps"], wrong)
     if o["momentum"]:
         d = s["b"] = o["momentum"] * s.get("b", 0) + d
@@ -148,9 +160,11 @@ def rmsprop(w: Array, g: Array, s: dict[str, Any], k: int, o: Options, wrong: st
 
 def lion(w: Array, g: Array, s: dict[str, Any], k: int, o: Options, wrong: str) -> Array:
     """u = sign(β₁ m + (1 − β₁) g);  m ← β₂ m + (1 − β₂) g."""
-    b1, b2 = o["betas"]
+    b1, b2 = reversed(o["betas"]) if wrong == "betas swapped" else o["betas"]
     m = s.get("m", np.zeros_like(w))
     s["m"] = b2 * m + (1 - b2) * g
+    if wrong == "m first":
+        m = s["m"]
     u = b1 * m + (1 - b1) * g
     if wrong == "one mean":
         u = s["m"] = b1 * m + (1 - b1) * g
@@ -178,19 +192,26 @@ def _size(v: Array, eps: float, wrong: str) -> Array:
         return v + eps
     if wrong == "eps inside":
         return np.sqrt(v + eps)
+    if wrong == "multiplied":
+        return 1 / (np.sqrt(v) + eps)
     return np.sqrt(v) + eps
 
 
+FORGETS = "{0} the steps before: write into what is kept, {1}[:] = …, not {1} = …"
 ROOT = {
     "no root": "the square root is missing: divide by √v + ε, not by v + ε",
     "eps inside": "ε stands inside the root: it is √v + ε, not √(v + ε)",
     "size": "v is a mean of |g| instead of g²: square the gradient",
+    "multiplied": "the step is multiplied by √v + ε: divide by it",
 }
 MOMENTS = {
     **ROOT,
     "m adds g": "m gets all of g: the factor (1 − β₁) is missing in m ← β₁ m + (1 − β₁) g",
     "v adds g²": "v gets all of g²: the factor (1 − β₂) is missing in v ← β₂ v + (1 − β₂) g²",
     "v of m": "v is a mean of m² instead of g²: take the gradient, not the running mean",
+    "forgets": FORGETS.format("m and v forget", "m"),
+    "forgets m": FORGETS.format("m forgets", "m"),
+    "forgets v": FORGETS.format("v forgets", "v"),
     "factors swapped": "β and 1 − β are swapped: it is m ← β₁ m + (1 − β₁) g, and so for v",
 }
 ADAM = {
@@ -212,19 +233,31 @@ ADAM = {
 MOMENTUM = {
     "mean": "the momentum takes (1 − μ) g: it is b ← μ b + g, which makes steps 1/(1 − μ) as long",
     "swapped": "μ and 1 − μ are swapped: the old b keeps the share μ",
-    "forgets": "b forgets the steps before: it is b ← μ b + g, kept from step to step",
+    "forgets": FORGETS.format("b forgets", "b"),
+    "lr twice": "the gradient is multiplied by lr twice, into b and with b",
     "gradient shrinks": "μ multiplies the new gradient too: it is μ b + g, not μ (b + g)",
     "grows": "b grows without bound: the factor μ is missing in b ← μ b + g",
-    "sign": "the gradient has the wrong sign inside the momentum",
+    "sign": "the gradient has the wrong sign: it is b ← μ b + g, and w ← w − lr b",
     "late": "the step takes b as it was before this gradient: update b first, then w",
     "ahead": "it looks ahead as Nesterov's form does, though nesterov is off",
     "plain": "Nesterov's look-ahead is missing: the step is g + μ b, not b",
     "no factor": "Nesterov's look-ahead lacks μ: the step is g + μ b, not g + b",
+    "factor on g": "Nesterov's look-ahead has μ at the gradient: the step is g + μ b, not b + μ g",
     "gradient left out": "Nesterov's look-ahead leaves out the gradient: the step is g + μ b",
     "half": "the step is half as long as lr g",
 }
 BETAS = {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8}
 PLAIN = {"lr": 1e-3, "momentum": 0.0, "dampening": 0.0, "nesterov": False}
+
+# Numbers in use, beside the usual ones; a rule may have them written into it.
+NUMBERS: Options = {
+    "betas": ((0.9, 0.999), (0.9, 0.99), (0.9, 0.98), (0.9, 0.95), (0.5, 0.999), (0.95, 0.98)),
+    "eps": (1e-10, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2),
+    "momentum": (0.5, 0.8, 0.9, 0.95, 0.99),
+    "alpha": (0.9, 0.95, 0.99, 0.999),
+    "rho": (0.9, 0.95, 0.99),
+    "initial_accumulator_value": (0.0, 0.1),
+}
 
 KNOWN = {
     "SGD": Known(sgd, PLAIN, MOMENTUM),
@@ -236,6 +269,7 @@ KNOWN = {
         nadam,
         {**BETAS, "momentum_decay": 4e-3},
         {"adam": "it moves as Adam: the look-ahead is missing", **MOMENTS},
+        ("constant μ", "constant μ, m̂ of now"),
     ),
     "RAdam": Known(
         radam, BETAS, {"unrectified": "the factor r of the rectification is missing", **MOMENTS}
@@ -243,12 +277,23 @@ KNOWN = {
     "Adagrad": Known(
         adagrad,
         {"lr": 1e-2, "lr_decay": 0.0, "initial_accumulator_value": 0.0, "eps": 1e-10},
-        {"forgets": "s forgets the steps before: it is s ← s + g², a sum of all of them", **ROOT},
+        {
+            "forgets": FORGETS.format("s forgets", "s"),
+            "late": "the step takes s as it was before this gradient: update s first, then w",
+            **ROOT,
+        },
     ),
     "Adadelta": Known(
         adadelta,
         {"lr": 1.0, "rho": 0.9, "eps": 1e-6},
-        {"gradients twice": "u is a mean of g² instead of d²: it follows the steps, not gradients"},
+        {
+            "gradients twice": "u is a mean of g² instead of d²: it follows the steps, not "
+            "gradients",
+            "swapped": "ρ and 1 − ρ are swapped: it is v ← ρ v + (1 − ρ) g², and so for u",
+            "upside down": "the roots are the wrong way round: it is d = g √(u + ε) / √(v + ε), "
+            "the steps so far above, the gradients below",
+            "forgets": FORGETS.format("v and u forget", "v"),
+        },
     ),
     "RMSprop": Known(
         rmsprop,
@@ -256,6 +301,9 @@ KNOWN = {
         {
             "swapped": "α and 1 − α are swapped: it is v ← α v + (1 − α) g²",
             "v adds g²": "v gets all of g²: the factor (1 − α) is missing",
+            "forgets": FORGETS.format("v forgets", "v"),
+            "late": "the step takes v as it was before this gradient: update v first, then w",
+            "m unsquared": "the centred v lacks a square: it is v − m², not v − m",
             "corrected": "RMSprop has no bias correction: leave out the division by 1 − αᵏ",
             **ROOT,
         },
@@ -266,6 +314,10 @@ KNOWN = {
         {"lr": 1e-4, "betas": (0.9, 0.99)},
         {
             "sign": "the sign is missing: every weight moves by lr",
+            "m first": "the step takes m as it is after this gradient: take the step, then update "
+            "m",
+            "betas swapped": "β₁ and β₂ are swapped: the step takes β₁, and what is kept takes β₂",
+            "forgets": FORGETS.format("m forgets", "m"),
             "one mean": "m is kept with β₁: the step takes β₁, and what is kept takes β₂",
         },
     ),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import time
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -88,16 +89,42 @@ class OneStep(Replica):
         """Steps 1 to 5 of the loop, from gradients of zero."""
         self.layer.zero_grad()
         prediction, weight = masked(self.forward(x), None)
-        start = time.perf_counter()
         with inference(False):
+            start = time.perf_counter()
             value = self.loss(prediction, y, weight)
-        middle = time.perf_counter()
+            middle = time.perf_counter()
         grad = self.loss.backward()
         end = time.perf_counter()
         self.backward(grad)
         return Ran(prediction, value, grad, (middle - start, end - middle))
 
+    def loss_of(self, x: Any, y: np.ndarray) -> float:
+        """Step 1's loss alone."""
+        prediction, weight = masked(self.forward(x), None)
+        with inference(False):
+            return self.loss(prediction, y, weight)
 
-def bare(value: Any) -> Any:
-    """The array in what a layer takes or returns: without a state beside it, or its lengths."""
-    return plain(value[0] if isinstance(value, tuple) else value)
+
+def parts(layer: Layer, value: Any) -> list[Any]:
+    """The arrays in what a layer takes or returns, one for each element where it is a tuple.
+
+    None stands where there is no gradient, as for whole numbers. The arrays are bare of lengths.
+    The state that a recurrent layer returns beside its output is left out: such a layer has an
+    option for it, `return_state`.
+    """
+    if isinstance(value, tuple) and _has_state(layer):
+        value = value[0]
+    return list(_flat(value))
+
+
+def _has_state(layer: Layer) -> bool:
+    """Whether a tuple is (y, state), and not one element for each of several inputs."""
+    return hasattr(getattr(layer, "layer", layer), "return_state")  # Bidirectional's is inside
+
+
+def _flat(value: Any) -> Iterator[Any]:
+    if isinstance(value, tuple | list):
+        for each in value:
+            yield from _flat(each)
+    else:
+        yield plain(value)

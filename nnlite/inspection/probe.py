@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from nnlite.core.padded import Padded, masked
-from nnlite.inspection.one_step import Replica
+from nnlite.core.parameter import Parameter
+from nnlite.inspection.one_step import Replica, parts
+from nnlite.inspection.surrogate import surrogates
 from nnlite.layers.base import Layer
+from nnlite.layers.structure import unwatch, watch
+
+MOVED = 0.05  # by how much of their size parameters are moved from their first values
 
 
 class Probe(Replica):
@@ -28,13 +35,10 @@ class Probe(Replica):
         self.lengths = lengths
         self.mask: np.ndarray | None = None  # (N, T), 0 in the last output's padding
         self.with_state = False  # whether the last output had a state beside it
-        self.parameters = self.layer.named_parameters()
-        parts = (
-            (getattr(layer, name), entries)
-            for layer in self._layers
-            for name, entries in layer.constant_entries.items()
-        )
-        self._constant = [(part, entries, part.data[entries].copy()) for part, entries in parts]
+        named = self.layer.named_parameters()
+        self.parameters = {name: p for name, p in named.items() if p.dtype.kind == "f"}
+        self.inner = self._layers[1:]
+        self._constant = _constant(self.layer)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """y, from the state that the layer was in when it was copied."""
@@ -67,6 +71,72 @@ class Probe(Replica):
         """Another copy of the same layer."""
         return Probe(self.original, dtype, self.lengths)
 
+    def settled(self) -> Probe:
+        """This probe, or one of the layer as its first forward has set it up, by its data."""
+        before = self.original.named_parameters()
+        if all(np.array_equal(before[name].data, p.data) for name, p in self.parameters.items()):
+            return self
+        return Probe(self.layer, lengths=self.lengths)
+
+    def elsewhere(self, x: np.ndarray, training: bool) -> Probe:
+        """A copy in this mode, away from the values that parameters and statistics begin with.
+
+        First values hide mistakes: a factor of γ = 1, a gate of α = 0, a running variance of 1.
+        """
+        layer = self.original.astype(np.float64)
+        if not training:
+            learner = Probe(layer.train(), lengths=self.lengths)
+            learner.forward(x)
+            layer = learner.layer
+        if training != self.original.training or not training:
+            layer.train(training)
+        rng = np.random.default_rng(4)
+        for p in layer.parameters():
+            if p.dtype.kind == "f":
+                size = np.where(p.data == 0, 1, p.data)
+                p.data = p.data + MOVED * size * rng.uniform(-1, 1, p.shape)
+        for (part, entries, _), (_, _, values) in zip(
+            _constant(layer), self._constant, strict=True
+        ):
+            part.data[entries] = values
+        return Probe(layer, lengths=self.lengths)
+
+    def as_declared(
+        self, x: np.ndarray, grad_output: np.ndarray
+    ) -> tuple[Callable[[], np.ndarray], np.ndarray]:
+        """(outputs, upstream): what ⟨upstream, outputs⟩ changes by is what backward should say.
+
+        These are y and G. Where a layer inside declares its dL/dx a surrogate, that is taken as
+        given: the layer sees the same x whatever comes before it does, and the x that it would
+        see is an output besides, with the surrogate dL/dx as its upstream gradient.
+        """
+        parts = [part for part in self.inner if "input" in surrogates(part)]
+        given: dict[int, Any] = {}
+        upstream: dict[int, np.ndarray] = {}
+        for k, part in enumerate(parts):
+            watch(
+                part,
+                lambda x, y, k=k: given.update({k: copy.deepcopy(x)}),  # type: ignore[misc]
+                lambda g, d_x, k=k: upstream.update({k: np.array(d_x)}),  # type: ignore[misc]
+            )
+        self.gradients(x, grad_output)
+        for part in parts:
+            unwatch(part)
+
+        def outputs() -> np.ndarray:
+            seen: dict[int, np.ndarray] = {}
+            for k, part in enumerate(parts):
+                _with_input(part, given.get(k), lambda x, k=k: seen.update({k: x}))  # type: ignore[misc]
+            try:
+                y = self.forward(x)
+            finally:
+                for part in parts:
+                    unwatch(part)
+            return np.concatenate([y.ravel(), *(seen[k].ravel() for k in upstream)])
+
+        weights = [grad_output.ravel(), *(u.ravel() for u in upstream.values())]
+        return outputs, np.concatenate(weights)
+
     def gradients(
         self, x: np.ndarray, grad_output: np.ndarray
     ) -> tuple[Any, dict[str, np.ndarray]]:
@@ -76,10 +146,32 @@ class Probe(Replica):
         d_x = self.backward(grad_output)
         return d_x, {name: p.grad.copy() for name, p in self.parameters.items()}
 
-    def generator_states(self) -> list[str]:
+    def generator_states(self) -> list[Any]:
         """Where the layer's generators stand, and NumPy's old global one."""
         own = [str(g.bit_generator.state) for g, _ in self._generators]
-        return [*own, str(np.random.get_state(legacy=False))]  # noqa: NPY002  # the old one, read
+        old: Any = np.random.get_state(legacy=False)  # noqa: NPY002  # the old one, read
+        return [*own, old["state"]["key"].tobytes(), old["state"]["pos"]]
+
+
+def _constant(layer: Layer) -> list[tuple[Parameter, Any, np.ndarray]]:
+    """The entries of parameters that stay what they are, and what they are."""
+    kept = (
+        (getattr(part, name), entries)
+        for part in layer.named_layers().values()
+        for name, entries in part.constant_entries.items()
+    )
+    return [(part, entries, part.data[entries].copy()) for part, entries in kept]
+
+
+def _with_input(part: Layer, given: Any, see: Callable[[np.ndarray], None]) -> None:
+    """Let this layer's forward tell what it is called with, and compute from what is given."""
+    forward = part.forward
+
+    def replaced(x: Any, *state: Any) -> Any:
+        see(np.array(parts(part, x)[0]))
+        return forward(given, *state)
+
+    vars(part)["forward"] = replaced
 
 
 def random_upstream(shape: tuple[int, ...]) -> np.ndarray:
@@ -92,6 +184,15 @@ def random_upstream(shape: tuple[int, ...]) -> np.ndarray:
 def floats(x: np.ndarray, dtype: DTypeLike = np.float64) -> np.ndarray:
     """A copy in this precision; integers stay."""
     return np.array(x, dtype=dtype if x.dtype.kind == "f" else x.dtype)
+
+
+def beside(x: np.ndarray) -> np.ndarray:
+    """x moved by a hundredth, away from kinks and ties, each entry keeping its sign."""
+    if x.dtype.kind != "f":
+        return x
+    typical = float(np.sqrt(np.mean(x * x))) or 1.0
+    size = np.where(x == 0, typical, x)
+    return np.asarray(x + 0.01 * size * np.random.default_rng(6).random(x.shape))
 
 
 def check_one_input(name: str, x: Any) -> None:

@@ -1,4 +1,18 @@
-"""Where the time of a training step goes, layer by layer."""
+"""Where the time of a training step goes, layer by layer, and into what.
+
+Every layer is timed on a copy, and a layer made of layers without the time of those inside it, so
+that the rows add up to the step. Then a row's time is told apart, by three measurements:
+
+- *Calls* are what a layer costs whatever the batch: Python and NumPy are called once for each
+  operation, not once for each row. The same step is timed on part of the batch, and the line
+  through both times, t(rows) = a + b·rows, starts at a. Where the batch cannot be cut, a is what
+  the two other shares leave.
+- *Products* are multiply-adds at this machine's rate: the fastest product seen, be it the large
+  one that is measured for comparison or one of the model's own. So a row never has more than
+  100 % of it.
+- *Memory* is the rest: work value by value, in which arrays are read and written, and which waits
+  for memory longer than it computes.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nnlite.core.arguments import checked
-from nnlite.inspection.one_step import OneStep, bare
+from nnlite.inspection.one_step import OneStep, parts
 from nnlite.inspection.summary import format_bytes
 from nnlite.layers.base import Layer
 from nnlite.layers.structure import nested, place_name, sub_layers
@@ -18,18 +32,20 @@ from nnlite.losses.base import Loss
 
 SECONDS = 0.5  # of measuring
 PRODUCT = 512  # side of the matrices whose product tells how fast this machine multiplies
-CALLS = 20e-6  # a layer below this is all call overhead
+COPIED = 1 << 24  # bytes of the array whose copy tells how fast this machine moves memory
+CUT = 8  # the part of the batch that is timed too
 
 
 class ProfileRow(NamedTuple):
     """One layer, or the loss, in one step.
 
     Attributes:
-        name: where and what it is.
-        forward, backward: seconds, the median over the steps.
+        name: where and what it is; a layer made of layers has "itself" behind it.
+        forward, backward: seconds, the median over the steps, without those of layers inside.
         multiply_adds: of forward and backward together (backward counts twice).
         bytes_moved: of inputs, outputs, parameters and their gradients, both ways.
-        limit: seconds that the multiply-adds alone would take on this machine.
+        products: seconds that the multiply-adds alone take at this machine's rate.
+        calls: seconds of calls, which a larger batch would share among more rows.
     """
 
     name: str
@@ -37,12 +53,18 @@ class ProfileRow(NamedTuple):
     backward: float
     multiply_adds: int
     bytes_moved: int
-    limit: float
+    products: float
+    calls: float
 
     @property
     def seconds(self) -> float:
-        """Forward and backward."""
+        """Forward and backward: calls, products and memory together."""
         return self.forward + self.backward
+
+    @property
+    def memory(self) -> float:
+        """Seconds of reading and writing arrays."""
+        return self.seconds - self.calls - self.products
 
     @property
     def gflops(self) -> float:
@@ -54,8 +76,8 @@ class Profile:
     """The table; prints with the bottleneck named below it.
 
     Attributes:
-        rows: one `ProfileRow` per innermost layer, and one for the loss.
-        peak: 10⁹ floating-point operations a second of a large matrix product here.
+        rows: one `ProfileRow` per layer, and one for the loss.
+        peak: 10⁹ floating-point operations a second of the fastest product seen here.
     """
 
     def __init__(self, rows: list[ProfileRow], peak: float) -> None:
@@ -71,28 +93,36 @@ class Profile:
     def bottleneck(self) -> str:
         """The row that takes most of the time, and what holds it up."""
         row = max(self.rows, key=lambda row: row.seconds)
-        share = f"{row.name} takes {row.seconds / self.seconds:.0%} of the time"
-        if row.seconds < CALLS:
-            return f"{share}: so little that the calls cost more than the work; try larger batches"
-        if row.limit > 0.5 * row.seconds:
-            return (
-                f"{share}: matrix products, at {row.limit / row.seconds:.0%} of this machine's rate"
-            )
-        return f"{share}: moving memory, {1e-9 * row.bytes_moved / row.seconds:.1f} GB/s"
+        costs = {
+            "the cost of calls, which larger batches share among more rows": row.calls,
+            "matrix products, at the rate of this machine": row.products,
+            "work on arrays value by value, which waits for memory": row.memory,
+        }
+        what = max(costs, key=lambda what: costs[what])
+        return (
+            f"{row.name} takes {row.seconds / self.seconds:.0%} of the time: "
+            f"{costs[what] / row.seconds:.0%} of that is {what}"
+        )
 
     def __repr__(self) -> str:
         cells = [
-            ["layer", "forward", "backward", "share", "multiply-adds", "GFLOP/s", "limit", "moved"]
-        ]
+            [
+                "layer", "forward", "backward", "share", "calls", "memory", "products",
+                "multiply-adds", "GFLOP/s", "moved",
+            ]
+        ]  # fmt: skip
         cells += [
             [
                 row.name,
                 _microseconds(row.forward),
                 _microseconds(row.backward),
                 f"{row.seconds / self.seconds:.0%}",
+                *(
+                    f"{part / row.seconds:.0%}" if row.seconds else "-"
+                    for part in (row.calls, row.memory, row.products)
+                ),
                 f"{row.multiply_adds:,}",
                 f"{row.gflops:.1f}",
-                f"{row.limit / row.seconds:.0%}" if row.multiply_adds else "-",
                 format_bytes(row.bytes_moved),
             ]
             for row in self.rows
@@ -103,7 +133,7 @@ class Profile:
             for line in cells
         ]
         foot = (
-            f"{_microseconds(self.seconds)} in all; a large matrix product here reaches "
+            f"{_microseconds(self.seconds)} in all; the fastest matrix product seen here reaches "
             f"{self.peak:.0f} GFLOP/s"
         )
         return "\n".join([*lines, "", foot, self.bottleneck])
@@ -120,87 +150,194 @@ def profile(model: Layer, loss: Loss, x: Any, y: np.ndarray) -> Profile:
     Args:
         model: the layer to train; left as it is.
         loss: the loss.
-        x, y: one batch, of the size to train with.
+        x, y: one batch, of the size to train with; for a model with several inputs, x is their
+            tuple.
 
     Returns:
-        The profile; print it.
+        The profile; print it. For each layer it tells what the time is spent on: calls, work on
+        arrays value by value ("memory"), or matrix products.
     """
-    step = OneStep(model, loss)
-    step.layer.needs_input_grad = False  # as in training
-    clocks = [
-        _Clock(place_name(place, layer), layer)
-        for place, layer in nested(step.layer)
-        if not sub_layers(layer)
-    ]
-    of_loss: list[tuple[float, float]] = []
-    end = time.perf_counter() + SECONDS
-    while time.perf_counter() < end or len(of_loss) < 3:
-        ran = step.run(x, y)
-        of_loss.append(ran.loss_seconds)
-    prediction = ran.prediction
-    rate = _product_rate(prediction.dtype)
-    rows = [clock.row(rate) for clock in clocks if clock.forward]
-    forward, backward = (statistics.median(times) for times in zip(*of_loss, strict=True))
-    rows.append(ProfileRow(repr(loss), forward, backward, 0, 2 * prediction.nbytes, 0.0))
+    whole = _Timed(model, loss, x, y)
+    few = max([len(y) // CUT, *(layer.min_batch for layer in model.named_layers().values())])
+    part = _cut(model, loss, x, y, few) if 2 * few <= len(y) else None
+    product, copied = _product_rate(whole.dtype), _copy_rate()
+    clocks = whole.clocks
+    rate = max([product, *(clock.multiply_adds / clock.seconds for clock in clocks)])
+    rows = []
+    for index, clock in enumerate(clocks):
+        products = clock.multiply_adds / rate
+        if part is None:
+            calls = clock.seconds - products - clock.bytes / copied
+        else:
+            each = (clock.seconds - part.clocks[index].seconds) / (len(y) - few)
+            calls = clock.seconds - len(y) * each
+        calls = min(max(calls, 0.0), clock.seconds - products)
+        rows.append(
+            ProfileRow(
+                clock.name, *clock.medians, clock.multiply_adds, clock.bytes, products, calls
+            )
+        )
     return Profile(rows, 2e-9 * rate)
 
 
-class _Clock:
-    """Times one layer, by wrapping its forward and backward."""
+def _cut(model: Layer, loss: Loss, x: Any, y: np.ndarray, rows: int) -> _Timed | None:
+    """The same of the first rows; None when the model does not take fewer."""
+    first = slice(rows)
+    x = tuple(each[first] for each in x) if isinstance(x, tuple) else x[first]
+    try:
+        return _Timed(model, loss, x, y[first])
+    except (ValueError, TypeError, RuntimeError, IndexError):
+        return None  # a layer or a loss made for this very batch size
 
-    def __init__(self, name: str, layer: Layer) -> None:
+
+class _Timed:
+    """Steps of one batch, timed.
+
+    Attributes:
+        clocks: one for each layer that ran, and the loss's.
+        dtype: of the prediction.
+    """
+
+    def __init__(self, model: Layer, loss: Loss, x: Any, y: np.ndarray) -> None:
+        step = OneStep(model, loss)
+        step.layer.needs_input_grad = False  # as in training
+        inside: list[float] = [0.0]
+        clocks = [_LayerClock(place, layer, inside) for place, layer in nested(step.layer)]
+        of_loss = _Clock(repr(loss))
+        end = time.perf_counter() + SECONDS
+        while time.perf_counter() < end or len(of_loss.forward) < 3:
+            ran = step.run(x, y)
+            of_loss.add(*ran.loss_seconds)
+            for clock in clocks:
+                clock.end_step()
+        self.dtype = ran.prediction.dtype
+        of_loss.bytes = 2 * ran.prediction.nbytes
+        ran_too = [clock for clock in clocks if clock.ran]
+        for clock in ran_too:
+            clock.count()
+        self.clocks: list[_Clock] = [*ran_too, of_loss]
+
+
+class _Clock:
+    """Times of forward and backward, one of each step, and what they did."""
+
+    def __init__(self, name: str) -> None:
         self.name = name
-        self.layer = layer
         self.forward: list[float] = []
         self.backward: list[float] = []
-        self._shapes: tuple[tuple[int, ...], ...] = ((), ())
-        self._bytes = 0
-        forward = layer.forward
+        self.multiply_adds = 0
+        self.bytes = 0
+
+    def add(self, forward: float, backward: float) -> None:
+        """One step's."""
+        self.forward.append(forward)
+        self.backward.append(backward)
+
+    @property
+    def medians(self) -> tuple[float, float]:
+        """Of forward and backward."""
+        return statistics.median(self.forward), statistics.median(self.backward)
+
+    @property
+    def seconds(self) -> float:
+        """Both."""
+        return max(sum(self.medians), 1e-9)
+
+
+class _LayerClock(_Clock):
+    """Times one layer, by wrapping its forward and backward.
+
+    Args:
+        place, layer: where and what it is.
+        inside: seconds that the layers inside the running one have taken so far, the same list
+            for all layers of a model.
+    """
+
+    def __init__(self, place: tuple[str, ...], layer: Layer, inside: list[float]) -> None:
+        itself = " (itself)" if sub_layers(layer) else ""
+        super().__init__(place_name(place, layer) + itself)
+        self.layer = layer
+        self.ran = False
+        self._inside = inside
+        self._now = [0.0, 0.0]  # seconds of this step
+        self._x: list[Any] = []
+        self._y: list[Any] = []
+        self._back = False
+        forward, backward = layer.forward, layer.backward
 
         def timed_forward(x: Any, *state: Any) -> Any:
-            y = self._timed(self.forward, forward, x, *state)
-            arrays = bare(x), bare(y)
-            self._shapes = tuple(a.shape for a in arrays)
-            self._bytes = sum(a.nbytes for a in arrays)
+            entered, above = self._enter()
+            y = self._timed(0, forward, x, *state)
+            self.ran = True
+            self._x, self._y = parts(layer, x), parts(layer, y)
+            self._leave(entered, above)
             return y
 
-        layer.forward = timed_forward  # type: ignore[method-assign]
-        backward = layer.backward
-
         def timed_backward(grad_output: Any) -> Any:
-            return self._timed(self.backward, backward, grad_output)
+            entered, above = self._enter()
+            d_x = self._timed(1, backward, grad_output)
+            self._back = True
+            self._leave(entered, above)
+            return d_x
 
-        layer.backward = timed_backward  # type: ignore[method-assign]
+        layer.forward, layer.backward = timed_forward, timed_backward  # type: ignore[method-assign]
 
-    @staticmethod
-    def _timed(times: list[float], call: Callable[..., Any], *values: Any) -> Any:
+    def _enter(self) -> tuple[float, float]:
+        above, self._inside[0] = self._inside[0], 0.0
+        return time.perf_counter(), above
+
+    def _leave(self, entered: float, above: float) -> None:
+        """The layer above did not spend this time, nor that of the bookkeeping here."""
+        self._inside[0] = above + time.perf_counter() - entered
+
+    def _timed(self, which: int, call: Callable[..., Any], *values: Any) -> Any:
         start = time.perf_counter()
         result = call(*values)
-        times.append(time.perf_counter() - start)
+        took = time.perf_counter() - start
+        self._now[which] += max(took - self._inside[0], 0.0)
         return result
 
-    def row(self, rate: float) -> ProfileRow:
-        """The medians, with `rate` multiply-adds a second as the limit."""
+    def end_step(self) -> None:
+        """Write down what the step took."""
+        self.add(*self._now)
+        self._now = [0.0, 0.0]
+
+    def count(self) -> None:
+        """Multiply-adds and bytes, from the last step's shapes."""
         layer = self.layer
-        forward = layer.multiply_adds(*self._shapes)
-        count = forward * (3 if layer.needs_input_grad else 2) if self.backward else forward
-        parameters = sum(p.data.nbytes for p in layer.parameters())
-        return ProfileRow(
-            self.name,
-            statistics.median(self.forward),
-            statistics.median(self.backward or [0.0]),
-            count,
-            2 * self._bytes + 3 * parameters,
-            count / rate,
-        )
+        forward: int = layer.multiply_adds(_shapes(self._x), _shapes(self._y))
+        inside = {id(p) for _, child in sub_layers(layer) for p in child.parameters()}
+        own = [p.data.nbytes for p in layer.parameters() if id(p) not in inside]
+        # backward has a product for each factor of forward's: dL/dx, unless nobody wants it, and
+        # dL/dW; or, where two arrays are multiplied, the gradients of both
+        backward = 2 if layer.needs_input_grad or not own else 1
+        self.multiply_adds = forward * (1 + backward * self._back)
+        self.bytes = 2 * sum(a.nbytes for a in [*self._x, *self._y]) + 3 * sum(own)
+
+
+def _shapes(arrays: list[np.ndarray]) -> Any:
+    """The shape of an array, or a tuple with those of several."""
+    shapes = tuple(a.shape for a in arrays)
+    return shapes[0] if len(shapes) == 1 else shapes
 
 
 def _product_rate(dtype: np.dtype[Any]) -> float:
     """Multiply-adds a second of a large matrix product."""
     a, b, out = (np.ones((PRODUCT, PRODUCT), dtype) for _ in range(3))
+    return PRODUCT**3 / _fastest(lambda: np.matmul(a, b, out=out))
+
+
+def _copy_rate() -> float:
+    """Bytes a second that are read and written when a large array is copied."""
+    a, out = np.ones(COPIED, np.uint8), np.empty(COPIED, np.uint8)
+    return 2 * COPIED / _fastest(lambda: np.copyto(out, a))
+
+
+def _fastest(call: Callable[[], Any]) -> float:
+    """Seconds of the fastest of five."""
     times = []
     for _ in range(5):
         start = time.perf_counter()
-        np.matmul(a, b, out=out)
+        call()
         times.append(time.perf_counter() - start)
-    return PRODUCT**3 / min(times)
+    return min(times)

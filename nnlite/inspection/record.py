@@ -12,6 +12,7 @@ import numpy as np
 
 from nnlite.core.arguments import checked
 from nnlite.core.checks import check_place
+from nnlite.files.atomic import atomic_write
 from nnlite.inspection.equations import with_shapes
 from nnlite.inspection.picture import picture
 from nnlite.layers.base import Layer
@@ -55,8 +56,9 @@ class TraceStep:
         number: of the step in the six-step loop; 0 for a forward.
         title: what the loop calls it.
         place: where in the model, such as ("layer 2", "branch"); () for the model and the loss.
-        incoming: G, or x in a forward; None for the loss gradient.
-        result: what was computed.
+        inputs: G, or x in a forward; several arrays where a layer takes a tuple, and none for the
+            loss gradient.
+        results: what was computed; several arrays where a layer returns a tuple.
     """
 
     def __init__(
@@ -66,18 +68,28 @@ class TraceStep:
         place: tuple[str, ...],
         source: Layer | Loss,
         key: str,
-        incoming: Value | None,
-        result: Value,
+        inputs: list[Value],
+        results: list[Value],
         symbols: Mapping[str, tuple[int, ...]],
     ) -> None:
         self.number = number
         self.title = title
         self.place = place
-        self.incoming = incoming
-        self.result = result
+        self.inputs = inputs
+        self.results = results
         self._source = source
         self._key = key
         self._symbols = symbols
+
+    @property
+    def incoming(self) -> Value | None:
+        """The first of the inputs."""
+        return self.inputs[0] if self.inputs else None
+
+    @property
+    def result(self) -> Value:
+        """The first of the results."""
+        return self.results[0]
 
     @property
     def layer(self) -> str:
@@ -93,7 +105,10 @@ class TraceStep:
     @property
     def shapes(self) -> str:
         """The equation with this run's shapes."""
-        return with_shapes(self.formula, self._symbols, self.result.array.shape)
+        if len(self.results) == 1:
+            return with_shapes(self.formula, self._symbols, self.result.array.shape)
+        sizes = ", ".join(f"{value.name} {value.array.shape}" for value in self.results)
+        return f"{self.formula}: {sizes}"
 
     def __str__(self) -> str:
         return step_text(self)
@@ -166,7 +181,8 @@ class Trace:
     def to_html(self, path: str | Path) -> None:
         """Write a page to step through: one file that needs no network."""
         check_place("to_html", path)
-        Path(path).write_text(self.page(), encoding="utf-8")
+        with atomic_write(path) as file:
+            file.write(self.page().encode())
 
     def page(self) -> str:
         """The page as text."""
@@ -190,7 +206,8 @@ def text(trace: Trace) -> str:
     lines += ["", "forward"]
     for step in trace.forward:
         lines += [f"  {heading(step)}", f"    {step.shapes}"]
-        lines += _indented(value_text(step.result), 4)
+        for value in step.results:
+            lines += _indented(value_text(value), 4)
     lines += ["", "backward"]
     for step in trace.steps:
         lines += _indented(str(step), 2)
@@ -203,7 +220,9 @@ def step_text(step: TraceStep) -> str:
     lines = [f"{step.number}. {step.title}, {heading(step)}", f"   {step.formula}"]
     if step.shapes != step.formula:
         lines.append(f"   {step.shapes}")
-    return "\n".join([*lines, *_indented(value_text(step.result), 3)])
+    for value in step.results:
+        lines += _indented(value_text(value), 3)
+    return "\n".join(lines)
 
 
 def heading(step: TraceStep) -> str:
@@ -241,13 +260,14 @@ def markdown(trace: Trace) -> str:
         "## Forward",
         "",
         *_table_head("layer", "formula"),
-        *(_row(heading(step), step) for step in trace.forward),
+        *(row for step in trace.forward for row in _rows(heading(step), step)),
         "",
         "## Backward",
     ]  # fmt: skip
     for name, steps in groupby(trace.steps, heading):
         lines += ["", f"### {name}", "", *_table_head("step", "formula")]
-        lines += [_row(f"{step.number}. {step.title}", step) for step in steps]
+        for step in steps:
+            lines += _rows(f"{step.number}. {step.title}", step)
     return "\n".join([*lines, ""])
 
 
@@ -255,13 +275,15 @@ def _table_head(first: str, second: str) -> list[str]:
     return [f"| {first} | {second} | norm | min | max | zeros |", "| - | - | -: | -: | -: | -: |"]
 
 
-def _row(first: str, step: TraceStep) -> str:
-    s = step.result.statistics()
+def _rows(first: str, step: TraceStep) -> Iterator[str]:
+    """One for each array that the step made."""
     formula = step.shapes.replace("|", "\\|")
-    return (
-        f"| {first} | {formula} | {s['norm']:.4g} | {s['min']:.4g} | {s['max']:.4g} "
-        f"| {s['zeros']:.0%} |"
-    )
+    for value in step.results:
+        s = value.statistics()
+        yield (
+            f"| {first} | {formula} | {s['norm']:.4g} | {s['min']:.4g} | {s['max']:.4g} "
+            f"| {s['zeros']:.0%} |"
+        )
 
 
 def as_dict(trace: Trace, size: int) -> dict[str, Any]:
@@ -288,6 +310,7 @@ def _step_dict(step: TraceStep, size: int) -> dict[str, Any]:
         "shapes": step.shapes,
         "incoming": step.incoming and _value_dict(step.incoming, size),
         "result": _value_dict(step.result, size),
+        "more": [_value_dict(value, size) for value in [*step.inputs[1:], *step.results[1:]]],
     }
 
 
@@ -301,6 +324,11 @@ def _value_dict(value: Value, size: int) -> dict[str, Any]:
         "tiles": drawn.tiles and drawn.tiles._asdict(),
         "values": [[_plain(v) for v in row] for row in drawn.values.tolist()],
     }
+
+
+def subscript(number: int) -> str:
+    """Its digits below the line."""
+    return str(number).translate(str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉"))
 
 
 def _plain(number: float) -> float | str:

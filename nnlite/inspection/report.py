@@ -30,19 +30,21 @@ class Diagnosis(NamedTuple):
 class GradientRow(NamedTuple):
     """The worst entry of one gradient.
 
-    `where` is its index, or () where random directions were compared instead of entries.
+    `where` is its index, () of a single number, or None where all entries were moved along a
+    direction. `surrogate` says why it need not be the slope, where a layer declares that.
     """
 
     name: str
-    where: tuple[int, ...]
+    where: tuple[int, ...] | None
     analytic: float
     numeric: float
     error: float
     diagnosis: Diagnosis | None = None
+    surrogate: str = ""
 
     @property
     def ok(self) -> bool:
-        """Whether the gradient is the slope."""
+        """Whether the gradient is the slope, or declared to be something else."""
         return self.diagnosis is None
 
 
@@ -76,7 +78,8 @@ class GradientReport:
     @property
     def ok(self) -> bool:
         """Whether everything is as it should be."""
-        return not self.findings and all(row.ok for row in self.rows)
+        right = not self.findings and all(row.ok for row in self.rows)
+        return right and all(part.ok for part in self.parts)
 
     @property
     def kinds(self) -> set[str]:
@@ -116,11 +119,11 @@ def _table(rows: list[GradientRow]) -> list[str]:
     cells += [
         (
             row.name,
-            "random direction" if not row.where and row.error else str(row.where),
+            "a direction" if row.where is None else str(row.where),
             f"{row.analytic:.8g}",
             f"{row.numeric:.8g}",
             f"{row.error:.1e}",
-            "ok" if row.ok else "WRONG",
+            "surrogate" if row.surrogate else "ok" if row.ok else "WRONG",
         )
         for row in rows
     ]

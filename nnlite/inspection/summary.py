@@ -9,17 +9,23 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from nnlite.core.arguments import checked
-from nnlite.inspection.one_step import Replica, bare
+from nnlite.inspection.one_step import Replica, parts
 from nnlite.layers.base import Layer, floating_dtype
 from nnlite.layers.structure import nested, sub_layers, watch
 
+Shape = tuple[int, ...]
+Shapes = tuple[Shape, ...]  # one for each element of a tuple of arrays
+
 
 class SummaryRow(NamedTuple):
-    """One layer of the table; a container's numbers are those of all inside it."""
+    """One layer of the table; a container's numbers are those of all inside it.
+
+    Of a layer that returns a tuple of arrays, `output_shape` is a tuple of their shapes.
+    """
 
     name: str
     depth: int
-    output_shape: tuple[int, ...]
+    output_shape: Shape | Shapes
     parameters: int
     trainable: int
     multiply_adds: int
@@ -29,7 +35,7 @@ class SummaryRow(NamedTuple):
 class Summary:
     """The table; `rows` has one entry per layer, the whole model first. Prints well."""
 
-    def __init__(self, rows: list[SummaryRow], input_shape: tuple[int, ...]) -> None:
+    def __init__(self, rows: list[SummaryRow], input_shape: Shape | Shapes) -> None:
         self.rows = rows
         self.input_shape = input_shape
 
@@ -66,9 +72,9 @@ class Summary:
 @checked
 def summary(
     model: Layer,
-    input_shape: int | tuple[int, ...],
+    input_shape: int | Shape | Shapes,
     batch_size: int = 1,
-    dtype: DTypeLike | None = None,
+    dtype: DTypeLike | tuple[DTypeLike, ...] | None = None,
 ) -> Summary:
     """What the model does to a batch: one row per layer, nested ones indented.
 
@@ -77,28 +83,64 @@ def summary(
 
     Args:
         model: a layer, usually a container.
-        input_shape: of one sample, without the batch axis: 64 or (28, 28, 1).
+        input_shape: of one sample, without the batch axis: 64 or (28, 28, 1). For a model with
+            several inputs one shape each, in parentheses of its own: ((4,), (28, 28, 1)).
         batch_size: how many samples the shapes, multiply-adds and bytes are for (default 1).
-        dtype: of the input (default: that of the parameters).
+        dtype: of the input (default: that of the parameters); of several, one for all, or a tuple
+            with one each, None for the default: (None, int) where the second holds tokens.
 
     Returns:
         The table; print it.
 
     Raises:
         TypeError: when input_shape is no shape.
-        ValueError: when it does not fit; the message names the layer.
+        ValueError: when it does not fit; the message names the layer. When there is not one dtype
+            for each input.
     """
-    sample = (input_shape,) if isinstance(input_shape, int) else tuple(input_shape)
     replica = Replica(model)
-    shapes: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {}
+    shapes: dict[int, tuple[Any, Any]] = {}
     for _, layer in nested(replica.layer):
         layer.training = layer.min_batch <= batch_size
-        key = id(layer)
-        watch(layer, lambda x, y, key=key: shapes.update({key: (bare(x).shape, bare(y).shape)}))  # type: ignore[misc]
-    x = np.zeros((batch_size, *sample), dtype or floating_dtype(model))
+
+        def note(x: Any, y: Any, layer: Layer = layer) -> None:
+            shapes[id(layer)] = _shape(layer, x), _shape(layer, y)
+
+        watch(layer, note)
+    x = _zeros(input_shape, batch_size, dtype, floating_dtype(model))
     replica.forward(x)
     seen: set[int] = set()
-    return Summary(list(_rows(replica.layer, type(model).__name__, 0, shapes, seen)), x.shape)
+    rows = list(_rows(replica.layer, type(model).__name__, 0, shapes, seen))
+    return Summary(rows, _shape(model, x))
+
+
+def _zeros(input_shape: Any, rows: int, dtype: Any, default: DTypeLike) -> Any:
+    """A batch of zeros, or a tuple of batches where there are several shapes."""
+    if isinstance(input_shape, int):
+        input_shape = (input_shape,)
+    several = [isinstance(each, tuple | list) for each in input_shape]
+    if not any(several):
+        return np.zeros((rows, *input_shape), dtype or default)
+    if not all(several):
+        raise ValueError(
+            f"summary: input_shape {input_shape} is neither one shape nor several; of several "
+            "inputs each has parentheses of its own, such as ((4,), (28, 28, 1))"
+        )
+    dtypes = dtype if isinstance(dtype, tuple | list) else (dtype,) * len(input_shape)
+    if len(dtypes) != len(input_shape):
+        raise ValueError(
+            f"summary: got {len(dtypes)} dtypes for {len(input_shape)} inputs; give one for each, "
+            "or a single one for all"
+        )
+    return tuple(
+        np.zeros((rows, *shape), each or default)
+        for shape, each in zip(input_shape, dtypes, strict=True)
+    )
+
+
+def _shape(layer: Layer, value: Any) -> Shape | Shapes:
+    """The shape of an array, or the shapes of several."""
+    shapes = tuple(a.shape for a in parts(layer, value))
+    return shapes[0] if len(shapes) == 1 else shapes
 
 
 def _rows(

@@ -9,8 +9,9 @@ import numpy as np
 from nnlite.core.arguments import checked
 from nnlite.core.parameter import Parameter
 from nnlite.inspection.equations import symbol
-from nnlite.inspection.one_step import OneStep, bare
-from nnlite.inspection.record import Trace, TraceStep, Value
+from nnlite.inspection.one_step import OneStep, parts
+from nnlite.inspection.record import Trace, TraceStep, Value, subscript
+from nnlite.inspection.surrogate import surrogates
 from nnlite.layers.base import Layer
 from nnlite.layers.structure import nested, sub_layers, watch
 from nnlite.losses.base import Loss
@@ -30,7 +31,7 @@ def trace(model: Layer, loss: Loss, x: Any, y: np.ndarray) -> Trace:
     Args:
         model: the layer to train, usually a `Sequential`; left as it is.
         loss: the loss.
-        x, y: one batch; a small one reads best.
+        x, y: one batch; a small one reads best. For a model with several inputs, x is their tuple.
 
     Returns:
         The trace; print it, iterate over it, or write it with `to_html`.
@@ -41,9 +42,16 @@ def trace(model: Layer, loss: Loss, x: Any, y: np.ndarray) -> Trace:
     for place, layer in layers:
         recorder.attach(layer, place)
     ran = step.run(x, y)
-    title, result = "compute the loss gradient", Value("G", ran.grad)
-    first = TraceStep(1, title, (), step.loss, "prediction", None, result, {})
+    title, result = "compute the loss gradient", [Value("G", ran.grad)]
+    first = TraceStep(1, title, (), step.loss, "prediction", [], result, {})
     return Trace(layers, step.loss, ran.loss, recorder.forward, [first, *recorder.backward])
+
+
+def _values(layer: Layer, name: str, value: Any) -> list[Value]:
+    """One array under its name, or several as x₁, x₂, …; none where there is no gradient."""
+    arrays = parts(layer, value)
+    names = [name] if len(arrays) == 1 else [name + subscript(i + 1) for i in range(len(arrays))]
+    return [Value(*pair) for pair in zip(names, arrays, strict=True) if pair[1] is not None]
 
 
 class _Recorder:
@@ -61,25 +69,34 @@ class _Recorder:
         own = {name: p for name, p in named.items() if not inside or "." not in name}
         shapes = {symbol(layer, name): p.shape for name, p in own.items()}
 
-        def step(number: int, title: str, key: str, incoming: Value, result: Value) -> TraceStep:
+        reasons = surrogates(layer)
+
+        def step(
+            number: int, title: str, key: str, incoming: list[Value], result: list[Value]
+        ) -> TraceStep:
+            if key in reasons:
+                title += f", a surrogate: {reasons[key]}"
             return TraceStep(number, title, place, layer, key, incoming, result, shapes)
 
         def forward(x: Any, y: Any) -> None:
-            x, y = bare(x), bare(y)
-            shapes.update(x=x.shape, y=y.shape, G=y.shape)
+            given, made = _values(layer, "x", x), _values(layer, "y", y)
+            shapes.update({value.name: value.array.shape for value in [*given, *made]})
+            shapes.update({value.name.replace("y", "G"): value.array.shape for value in made})
             if not inside:
-                self.forward.append(step(0, "forward", "forward", Value("x", x), Value("y", y)))
+                self.forward.append(step(0, "forward", "forward", given, made))
 
         def backward(grad_output: Any, d_x: Any) -> None:
-            g, d_x = Value("G", bare(grad_output)), bare(d_x)
+            g, upstream = _values(layer, "G", grad_output), _values(layer, "dL/dx", d_x)
             for name, parameter in own.items():
                 gradient = Value(f"dL/d{symbol(layer, name)}", self._added(parameter), True)
                 number, title = 4 if name == "bias" else 3, f"compute the {name} gradient"
-                self.backward.append(step(number, title, name, g, gradient))
-            if d_x is not None and layer.kind != "chain":  # its first layer said it
-                upstream = own or inside or layer.kind == "rearrangement"
-                number, title = (5, UPSTREAM) if upstream else (2, ACTIVATION)
-                self.backward.append(step(number, title, "input", g, Value("dL/dx", d_x)))
+                self.backward.append(step(number, title, name, g, [gradient]))
+            if upstream and layer.kind != "chain":  # its first layer said it
+                # an activation keeps the shape, while pooling or the last of all steps do not
+                keeps = [value.array.shape for value in g] == [v.array.shape for v in upstream]
+                acts = keeps and len(upstream) == 1 and layer.kind != "rearrangement"
+                number, title = (2, ACTIVATION) if acts and not (own or inside) else (5, UPSTREAM)
+                self.backward.append(step(number, title, "input", g, upstream))
 
         through_time: Any = getattr(layer, "backward_step", None)
 
@@ -88,7 +105,7 @@ class _Recorder:
             g, d_h = (
                 Value(name, d[0].T.copy()) for name, d in (("G", d_states), ("dL/dh", before))
             )
-            self.backward.append(step(5, f"{THROUGH_TIME}, step {t}", "state", g, d_h))
+            self.backward.append(step(5, f"{THROUGH_TIME}, step {t}", "state", [g], [d_h]))
             return before, d_a
 
         watch(layer, forward, backward)

@@ -79,14 +79,18 @@ from nnlite.core.construction import Constructed
 from nnlite.core.foreign import as_array, kind_of, number_hint
 from nnlite.core.kinds import REFUSED
 from nnlite.core.padded import join
-from nnlite.core.parameter import DTYPE, Buffer, Parameter
+from nnlite.core.parameter import DTYPE, FLAG, Buffer, Parameter
 from nnlite.core.rows import as_source, check_lengths, each_input, walk
-from nnlite.core.slot import Slot, inference
+from nnlite.core.slot import Slot, inference, open_contexts
 from nnlite.layers.structure import Node, Part, arrays, named_parts, tie, ties
 
 Kind = Literal["map", "activation", "rectifier", "rearrangement", "chain"]
 
-View = dict[int, dict[str, Any]]  # by a layer's id, what `evaluation()` puts before it
+
+class View(dict[int, dict[str, Any]]):
+    """By a layer's id, what `evaluation()` puts before it; equal to itself alone."""
+
+    __eq__ = object.__eq__
 
 
 class _Views(threading.local):
@@ -106,19 +110,28 @@ class _Views(threading.local):
 _views = _Views()
 
 
-def _by_thread(name: str, default: Any) -> property:
+class _ByThread(property):
     """An attribute of layers that `evaluation()` replaces for its own thread."""
 
-    def read(layer: Layer) -> Any:
-        if _views.open and (seen := _views.of(layer)) is not None:
-            return seen[name]
-        return layer.__dict__.get(name, default)
+    def __init__(self, name: str, default: Any) -> None:
+        self.default = default
 
-    def write(layer: Layer, value: Any) -> None:
-        seen = _views.of(layer)
-        (vars(layer) if seen is None else seen)[name] = value
+        def read(layer: Layer) -> Any:
+            if _views.open and (seen := _views.of(layer)) is not None:
+                return seen[name]
+            return layer.__dict__.get(name, default)
 
-    return property(read, write)
+        def write(layer: Layer, value: Any) -> None:
+            if name == "training":
+                value = FLAG.checked(f"{layer.label()}: training", value)
+            seen = _views.of(layer)
+            (vars(layer) if seen is None else seen)[name] = value
+
+        super().__init__(read, write)
+
+    def __get__(self, layer: Any, owner: type | None = None) -> Any:
+        """Of the class, the default: dataclasses look for it there."""
+        return self.default if layer is None else super().__get__(layer, owner)
 
 
 class IncompatibleKeys(NamedTuple):
@@ -152,6 +165,8 @@ class Layer(Node, Slot, Constructed):
         carried: what the next batch starts from (default None).
         stateful: whether the layer carries a state from each batch to the next in training and in
             `predict`, row by row, so that all batches have the same size (default False).
+        splits_products: whether it multiplies matrices in threads of nnlite's own, while those of
+            OpenBLAS are switched off (default False; see `ops/threads.py`).
         kind: what those who look inside tell apart, one of `Kind`: "map", anything that computes
             (default); "activation", each value by itself, where it is a bad sign when most of the
             values lie where it is flat; "rectifier", an activation that is flat on one side on
@@ -159,9 +174,12 @@ class Layer(Node, Slot, Constructed):
             after another, whose input gradient is that of the first.
         constant_entries: entries of parameters that get no gradient on purpose, as an index by
             the parameter's name, such as {"weight": 0} for row 0 (default: none).
+        surrogate: why the gradient of the input is not the slope, on purpose, such as
+            "straight-through: rounding has no slope"; of parameters too, as {"weight": why} (by
+            default there is none). `check_gradients` and `trace` say so; see `check_gradients`.
     """
 
-    training = _by_thread("training", True)
+    training = _ByThread("training", True)
     needs_input_grad: bool = True
     equations: ClassVar[Mapping[str, str]] = {}
     min_batch: int = 1
@@ -172,17 +190,19 @@ class Layer(Node, Slot, Constructed):
         "layer of your own may say accepts_padded = True and read x.data and x.lengths"
     )
     stateful: bool = False
-    carried = _by_thread("carried", None)
+    splits_products: ClassVar[bool] = False
+    carried = _ByThread("carried", None)
     _frozen: bool = False
     kind: Kind = "map"
     constant_entries: ClassVar[Mapping[str, Any]] = {}
+    surrogate: str | Mapping[str, str] = {}  # a mapping that nobody writes to
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Take `training` or `carried` in a class's body as the default value that it is."""
         super().__init_subclass__(**options)
         for name in ("training", "carried"):
             if name in vars(cls) and not hasattr(vars(cls)[name], "__get__"):
-                setattr(cls, name, _by_thread(name, vars(cls)[name]))
+                setattr(cls, name, _ByThread(name, vars(cls)[name]))
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Compute y from x, and save for backward what it will need."""
@@ -274,19 +294,35 @@ class Layer(Node, Slot, Constructed):
         `training` and `carried` inside is gone afterwards.
         """
         layers = list(self.named_layers().values())  # kept until the end, so that ids are theirs
-        view: View = {id(layer): {"training": False, "carried": None} for layer in layers}
+        view = View({id(layer): {"training": False, "carried": None} for layer in layers})
         opened = _views.open  # this thread's, also when another one closes a generator
-        opened.append(view)
+        contexts, quiet = open_contexts(), inference()
         try:
-            with inference():
-                yield
-        finally:  # not always the last: generators may end in any order
-            opened[:] = [other for other in opened if other is not view]
+            opened.append(view)
+            contexts.append(quiet)
+            yield
+        finally:
+            # one call into C each, so that no Ctrl-C comes between; and not always the last ones:
+            # generators may end in any order
+            try:
+                opened.remove(view)
+            finally:
+                if quiet in contexts:
+                    contexts.remove(quiet)
 
     def reset_state(self) -> None:
         """Forget what this layer and all inside it carry from batch to batch."""
         for layer in self.named_layers().values():
             layer.carried = None
+
+    def check_carried(self, carried: Any) -> None:
+        """Refuse a state, from a file, that this layer could not go on from.
+
+        Raises:
+            ValueError: when it is not one of this layer; one of a user's may carry anything.
+        """
+        if type(self).__module__.startswith("nnlite.") and not self.stateful:
+            raise ValueError(f"{self!r} carries no state from batch to batch")
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy has the mode, and carries the state, that the running thread sees.

@@ -119,15 +119,24 @@ def tie(owner: Node, groups: list[list[str]]) -> None:
     """Put the part of each group's first path in its other places.
 
     Raises:
-        ValueError: when there is no such place, or it cannot be written.
+        ValueError: when there is no such place, it cannot be written, or another kind of part, or
+            one of another shape, stands there.
     """
     found = {place.path: place for place in places(owner) if not isinstance(place.part, Node)}
-    for first, *others in groups:
+    for first, *others in filter(None, groups):
         for path in others:
             if path not in found or first not in found or isinstance(found[path].home, tuple):
                 raise ValueError(f"{path} cannot be tied to {first}")
-            place = found[path]
-            place.home[place.key] = found[first].part  # type: ignore[index]
+            place, part = found[path], found[first].part
+            if type(place.part) is not type(part) or _shape(place.part) != _shape(part):
+                raise ValueError(
+                    f"{path} cannot be tied to {first}: {place.part!r} is not like {part!r}"
+                )
+            place.home[place.key] = part  # type: ignore[index]
+
+
+def _shape(part: Any) -> tuple[int, ...] | None:
+    return getattr(part, "shape", None)
 
 
 # -- layers in layers ------------------------------------------------------------------------------

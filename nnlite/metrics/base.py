@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
 from nnlite.core.construction import Constructed, check_remembered, remembered
 from nnlite.core.foreign import as_array, number_hint
+from nnlite.core.forms import ANYTHING, REAL, SUM, Table, check_form
 
 
 class Metric(Constructed):
@@ -19,9 +21,12 @@ class Metric(Constructed):
 
     Attributes:
         larger_is_better: what callbacks that wait for an improvement go by (default True).
+        remembers: what a file may hold of what was gathered, as forms by name (see
+            `core/forms.py`); what is not named must be of the same kind as it is now.
     """
 
     larger_is_better: ClassVar[bool] = True
+    remembers: ClassVar[Mapping[str, Any]] = {}
 
     @property
     def name(self) -> str:
@@ -58,8 +63,9 @@ class Metric(Constructed):
         """The state as `load_state_dict` will take it over.
 
         Raises:
-            ValueError: when it is not what this metric gathers.
+            ValueError, TypeError: when it is not what this metric gathers.
         """
+        check_form(f"{self!r}: the state", state, Table(ANYTHING))
         own = self.state_dict().keys()
         if own and own != state.keys():
             raise ValueError(f"{self!r}: a state must hold {sorted(own)}, got {sorted(state)}")
@@ -77,6 +83,8 @@ class Metric(Constructed):
 
 class Mean(Metric):
     """A weighted mean of one value per element: Σ w value / Σ w, summed in double precision."""
+
+    remembers: ClassVar = {"_total": REAL, "_weight": SUM}
 
     def __init__(self) -> None:
         self.reset()

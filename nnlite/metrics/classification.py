@@ -12,10 +12,11 @@ scores are a label and others are of classes, unless `multi_label=True`.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
+from nnlite.core.forms import SUM, Array, check_form
 from nnlite.metrics.base import Mean, Metric, numbers, spread
 
 IGNORED = -100  # as the default `ignore_index` of the losses
@@ -149,6 +150,8 @@ class ConfusionMatrix(ClassMetric):
         threshold, multi_label, ignore_index: how to read, see `ClassMetric`.
     """
 
+    remembers: ClassVar = {"_counts": Array("f", axes=(2, 3))}
+
     def reset(self) -> None:
         self._counts = np.zeros((0, 0))
 
@@ -180,6 +183,8 @@ class _PerClass(ClassMetric):
     Args:
         threshold, multi_label, ignore_index: how to read, see `ClassMetric`.
     """
+
+    remembers: ClassVar = {"_tally": Array("f", axes=(2,)), "_weight": SUM}
 
     def reset(self) -> None:
         self._tally = np.zeros((3, 0))  # hits, taken, there of each class; of two, of class 1
@@ -217,12 +222,18 @@ class _PerClass(ClassMetric):
 
     def check_state_dict(self, state: dict[str, Any]) -> dict[str, Any]:
         """The state as it will be taken over; that of older files was a confusion matrix (C, C)."""
-        counts = state.get("_counts")
-        if counts is not None:
+        if isinstance(state, dict) and "_counts" in state:
+            counts = state["_counts"]
+            check_form(f"{self!r}: the state's '_counts'", counts, Array("f", axes=(2,)))
+            if counts.shape[0] != counts.shape[1]:
+                raise ValueError(f"{self!r}: its counts are no square, but {counts.shape}")
             tally = np.array([counts.diagonal(), counts.sum(axis=0), counts.sum(axis=1)])
             tally = tally[:, 1 if len(counts) == 2 else 0 :]
             state = {"_tally": tally, "_weight": float(counts.sum())}
-        return super().check_state_dict(state)
+        state = super().check_state_dict(state)
+        if len(state["_tally"]) != 3:
+            raise ValueError(f"{self!r}: its tally must be (3, C), got {state['_tally'].shape}")
+        return state
 
 
 class Precision(_PerClass):

@@ -6,7 +6,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from nnlite.core.forms import REAL, Array
+from nnlite.core.kinds import Either
 from nnlite.metrics.base import Mean, Metric, numbers, spread
+
+PER_OUTPUT = Either([REAL, Array("f")])
 
 
 class MeanAbsoluteError(Mean):
@@ -30,8 +34,16 @@ class R2(Metric):
     as good as the constant mean.
     """
 
+    remembers: ClassVar = dict.fromkeys(("_weight", "_mean", "_spread", "_error"), PER_OUTPUT)
+
     def __init__(self) -> None:
         self.reset()
+
+    def check_state_dict(self, state: dict[str, Any]) -> dict[str, Any]:
+        shapes = [np.shape(value) for value in super().check_state_dict(state).values()]
+        if len(set(shapes)) > 1:
+            raise ValueError(f"{self!r}: the state is of several shapes, {shapes}")
+        return state
 
     def reset(self) -> None:
         self._weight: Any = 0.0
@@ -50,6 +62,11 @@ class R2(Metric):
         outputs = t.shape[max(1, min(axes, t.ndim - 1)) :]
         t, p, w = (a.reshape(-1, *outputs) for a in (t, p, w))
         added = w.sum(axis=0)
+        if np.shape(self._weight) not in ((), outputs):
+            raise ValueError(
+                f"{self!r}: there were outputs {np.shape(self._weight)} in the batches before, and "
+                f"now there are {outputs}; call reset() in between"
+            )
         total = self._weight + added
         mean = (w * t).sum(axis=0) / np.where(added > 0, added, 1)
         some = np.where(total > 0, total, 1)  # an output may have no weight yet

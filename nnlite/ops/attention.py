@@ -45,7 +45,7 @@ def attend(
         softmax(s, out=s)
         np.matmul(s if mask is None else s * mask[rows], v_heads, out=o_heads)
 
-    over_blocks(attend_in, len(q), p.size)
+    over_blocks(attend_in, len(q), p.size, products=True)
     return o, p
 
 
@@ -74,7 +74,7 @@ def attend_backward(
         d_q *= scale  # dL/dS K/√d, (N, heads, T, d)
         np.matmul(d_s.swapaxes(-1, -2), q_heads, out=d_k)  # (dL/dS)ᵀ Q/√d: q is scaled already
 
-    over_blocks(attend_backward_in, len(q), p.size)
+    over_blocks(attend_backward_in, len(q), p.size, products=True)
     return d_qkv
 
 

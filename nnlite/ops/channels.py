@@ -57,7 +57,7 @@ def moments(x: np.ndarray, channels: int) -> tuple[np.ndarray, np.ndarray]:
         part *= part
         return block[0], count, mean + left, _sums(part, channels) - count * left**2
 
-    return merged(_over_blocks(squares, x), x, channels)
+    return merged(_over_blocks(squares, x, products=True), x, channels)
 
 
 def merged(
@@ -83,7 +83,7 @@ def sums_along(g: np.ndarray, x: np.ndarray, mean: np.ndarray) -> tuple[np.ndarr
         part *= g[block]
         return block[0], _sums(g[block], channels), _sums(part, channels)
 
-    return added(_over_blocks(sums, x), mean)
+    return added(_over_blocks(sums, x, products=True), mean)
 
 
 def added(
@@ -139,7 +139,9 @@ def _sums(part: np.ndarray, channels: int) -> np.ndarray:
     return sum_rows(rows)
 
 
-def _over_blocks(work: Callable[[Index], Result], x: np.ndarray) -> list[Result]:
+def _over_blocks(
+    work: Callable[[Index], Result], x: np.ndarray, products: bool = False
+) -> list[Result]:
     """`work` for blocks of x that stay in the cache, in several threads; its results in order."""
     groups, rows, width = x.shape
     rows_at_once = max(1, BLOCK // width)
@@ -149,5 +151,9 @@ def _over_blocks(work: Callable[[Index], Result], x: np.ndarray) -> list[Result]
         for i in range(0, groups, groups_at_once)
         for j in range(0, rows, rows_at_once)
     ]
-    parts = over_parts(lambda part: [work(block) for block in blocks[part]], len(blocks), x.size)
+
+    def each(part: slice) -> list[Result]:
+        return [work(block) for block in blocks[part]]
+
+    parts = over_parts(each, len(blocks), x.size, products)
     return [result for results in parts for result in results]

@@ -95,6 +95,11 @@ def twin(function: Function) -> Function:
         except failures as error:
             _give_up(f"Numba failed to compile {function.__name__}: {_first_line(error)}")
             return function(*arguments, **named)
+        except SystemError as error:  # what Numba makes of Ctrl-C while it builds a result's array
+            cause: BaseException | None = error
+            while isinstance(cause, SystemError):
+                cause = cause.__cause__
+            raise cause or error from None
 
     def first(*arguments: Any, **named: Any) -> Any:
         nonlocal current, failures

@@ -154,6 +154,8 @@ class NAdam(Optimizer):
             done, product = 0, 1.0
         for step in range(done + 1, k + 1):
             product *= _momentum(beta1, psi, step)
+            if product == 0:  # and stays so, however far it is to k
+                break
         self._products[beta1, psi] = (k, product)
         return product
 

@@ -23,8 +23,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nnlite.core.arguments import arguments_of, check_constructor
-from nnlite.core.checks import check_whole, in_range
 from nnlite.core.construction import OfOneModel
+from nnlite.core.forms import ANYTHING, COUNT, Table, check_form
+from nnlite.core.kinds import NOT_NEGATIVE, Number
 from nnlite.core.parameter import Owner, Parameter
 from nnlite.ops.threads import over_parts
 from nnlite.optimizers.groups import Group, Options, Schedule, as_groups, members_of, options_now
@@ -38,6 +39,7 @@ from nnlite.optimizers.packing import (
 )
 
 Array = np.ndarray
+SCALE = Number(NOT_NEGATIVE)  # of learning rates
 
 
 @check_constructor
@@ -182,6 +184,22 @@ class Optimizer(OfOneModel):
         self.current_lr = now[id(self.groups[0])]["lr"]
         self.steps += 1
 
+    def check_schedules(self, k: int) -> None:
+        """Refuse schedules that fail after k steps, the last of a run, while nothing is lost.
+
+        Raises:
+            ValueError: names the option, and the step.
+        """
+        try:
+            for group in self.groups:
+                options_now(self._name, group, k, self.lr_scale)
+        except Exception as error:  # whatever a function of the user's raises
+            own = "" if isinstance(error, ValueError) else f"a schedule fails at step {k}: "
+            raise ValueError(
+                f"{own}{error or type(error).__name__}; this run has {k + 1} steps, and a "
+                "schedule is called with the completed ones, 0 first"
+            ) from error
+
     def zero_grad(self) -> None:
         """Set all gradients to zero, frozen parameters included."""
         self._ready()
@@ -244,13 +262,14 @@ class Optimizer(OfOneModel):
             ValueError: when something is missing, or the parameters differ in number, shape or
                 state.
         """
+        check_form(f"{self._name}: the state", state, Table(ANYTHING))
         missing = {"steps", "lr_scale", "parameters"} - set(state)
         if missing:
             raise ValueError(f"{self._name}: the state has no {', '.join(sorted(missing))}")
-        lr_scale, loaded = state["lr_scale"], state["parameters"]
-        check_whole(f"{self._name}: steps", state["steps"], least=0)
-        if not in_range(lr_scale):
-            raise ValueError(f"{self._name}: lr_scale must be a number ≥ 0, got {lr_scale!r}")
+        loaded = state["parameters"]
+        check_form(f"{self._name}: steps", state["steps"], COUNT)
+        check_form(f"{self._name}: lr_scale", state["lr_scale"], SCALE)
+        check_form(f"{self._name}: parameters", loaded, [Table(ANYTHING)])
         if len(loaded) != len(self._members):
             raise ValueError(
                 f"{self._name}: state of {len(loaded)} parameters for {len(self._members)}"
@@ -259,6 +278,24 @@ class Optimizer(OfOneModel):
             checked_state(f"{self._name}: parameter {index}", entry, self.first_state(p, group))
             for index, ((p, group), entry) in enumerate(zip(self._members, loaded, strict=True))
         ]
+
+    def checked_options(self, group: Options, options: Options) -> Options:
+        """The options to change in a group, from a file, as the constructor would keep them.
+
+        A schedule is the script's, and finds its place by the number of steps: it stays.
+
+        Raises:
+            ValueError, TypeError: for an unknown option, or one that the constructor refuses.
+        """
+        unknown = sorted(options.keys() - self.defaults.keys())
+        if unknown:
+            raise ValueError(f"{self._name}: unknown options {unknown}")
+        for name, value in options.items():
+            if isinstance(value, bool) != isinstance(group[name], bool):
+                raise TypeError(f"{self._name}: {name} is {value!r} instead of {group[name]!r}")
+        changed = {name: v for name, v in options.items() if not callable(group[name])}
+        checked = self._checked({**group, **changed})
+        return {name: checked[name] for name in changed}
 
     def load_state_dict(self, state: Options) -> None:
         """Take over what `state_dict` of an optimizer of the same kind returned.

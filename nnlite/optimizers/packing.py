@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nnlite.core.checks import check_whole
+from nnlite.core.forms import COUNT, check_form
 from nnlite.core.parameter import Parameter
 
 # About how many values an update takes at a time. The passes of one update find what the last one
@@ -204,7 +204,8 @@ def checked_state(
     Raises:
         ValueError: when the step count or the arrays are others, or do not fit the parameter.
     """
-    steps = check_whole(f"{where}: steps", state.get("steps"), least=0)  # type: ignore[arg-type]
+    steps = state.get("steps")
+    check_form(f"{where}: steps", steps, COUNT)
     arrays = {name: np.array(value) for name, value in state.items() if name != "steps"}
     if set(arrays) != set(first) and (arrays or steps):
         raise ValueError(f"{where} needs {sorted(first)}, got {sorted(arrays)}")
@@ -215,4 +216,6 @@ def checked_state(
             )
         if array.dtype.kind not in "fiu":
             raise ValueError(f"{where}: {name} does not hold numbers (dtype {array.dtype})")
-    return {"steps": steps, **arrays}
+        with np.errstate(over="ignore"):
+            arrays[name] = array.astype(first[name].dtype, copy=False)
+    return {"steps": int(steps), **arrays}  # type: ignore[arg-type]  # by its form

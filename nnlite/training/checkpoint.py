@@ -10,19 +10,35 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from nnlite.core.forms import ANYTHING, REAL, STRING, Real, Table, check_form
+from nnlite.core.kinds import Either, Flag, Nothing
 from nnlite.files import archive
 from nnlite.files.archive import CheckpointError
-from nnlite.files.atomic import PathLike, keep_previous
+from nnlite.files.atomic import PathLike
 from nnlite.files.model import (
+    MODEL,
     check_generator,
     check_model_state,
     model_state,
     restore_model_state,
 )
+from nnlite.files.tree import encode
 from nnlite.optimizers.base import Optimizer
 from nnlite.training.state import RunState, Training
 
 KIND = "checkpoint"
+CHECKPOINT = {
+    "model": MODEL,
+    "optimizer": {
+        "class": STRING,
+        "state": ANYTHING,  # see Optimizer
+        "groups": [Table(Either([REAL, Flag()]))],
+        "current_lr": Real(0),
+        "grad_norm": Either([Real(0), Nothing()]),
+    },
+    "trainer": ANYTHING,  # see RunState
+    "call": ANYTHING,
+}
 
 
 def capture(trainer: Training) -> dict[str, Any]:
@@ -41,10 +57,30 @@ def capture(trainer: Training) -> dict[str, Any]:
     }
 
 
+def check_savable(trainer: Training) -> None:
+    """Refuse callbacks and metrics that remember what no file can hold.
+
+    Raises:
+        TypeError: names the callback or the metric, its attribute, and what to do.
+    """
+    metrics = {metric.name: metric.state_dict() for metric in trainer.metrics}
+    for kind, states in (("callback", trainer.callback_states()), ("metric", metrics)):
+        for owner, state in states.items():
+            for name, value in state.items():
+                try:
+                    encode(value, name, {})
+                except (TypeError, RecursionError) as error:
+                    what = error if isinstance(error, TypeError) else f"{name}: it holds itself"
+                    raise TypeError(
+                        f"the {kind} {owner} cannot be saved: {what}; call it _{name} to leave it "
+                        "out of checkpoints, or keep numbers, strings, arrays, generators, or "
+                        "lists, tuples and dictionaries of them"
+                    ) from error
+
+
 def write(path: PathLike, state: dict[str, Any], keep: int) -> None:
     """Put a state into a file, and keep the ones before under other names."""
-    keep_previous(path, keep)
-    archive.write(path, KIND, state)
+    archive.write(path, KIND, state, keep)
 
 
 def read(path: PathLike, trainer: Training) -> dict[str, Any]:
@@ -59,13 +95,14 @@ def read(path: PathLike, trainer: Training) -> dict[str, Any]:
         _check(trainer, state)
     except Exception as error:
         raise CheckpointError(
-            f"{os.fspath(path)} does not fit this trainer: {error or type(error).__name__}"
+            f"{os.fspath(path)} does not fit this trainer: {archive.reason(error)}"
         ) from error
     return state
 
 
 def _check(trainer: Training, state: dict[str, Any]) -> None:
     """Look at all that `restore` will use, so that it cannot fail halfway."""
+    check_form("checkpoint", state, CHECKPOINT)
     check_model_state(trainer.model, state["model"])
     _check_optimizer(trainer.optimizer, state["optimizer"])
     run = RunState.from_state(state)
@@ -105,17 +142,12 @@ def _check_optimizer(optimizer: Optimizer, state: dict[str, Any]) -> None:
     if len(state["groups"]) != len(optimizer.groups):
         raise ValueError(f"{len(state['groups'])} groups of options for {len(optimizer.groups)}")
     for group, options in zip(optimizer.groups, state["groups"], strict=True):
-        if not options.keys() <= group.keys():
-            raise ValueError(f"unknown options {sorted(options.keys() - group.keys())}")
-    for name, kinds in (("current_lr", int | float), ("grad_norm", int | float | None)):
-        if not isinstance(state[name], kinds):
-            raise TypeError(f"{name} is {state[name]!r}, not a number")
+        optimizer.checked_options(group, options)
     optimizer.check_state_dict(state["state"])
 
 
 def _restore_optimizer(optimizer: Optimizer, state: dict[str, Any]) -> None:
     optimizer.load_state_dict(state["state"])
     for group, options in zip(optimizer.groups, state["groups"], strict=True):
-        # a schedule is the script's, and finds its place by the number of steps
-        group.update({name: v for name, v in options.items() if not callable(group[name])})
+        group.update(optimizer.checked_options(group, options))
     optimizer.current_lr, optimizer.grad_norm = state["current_lr"], state["grad_norm"]

@@ -13,23 +13,27 @@ from nnlite.core import VERSION
 from nnlite.layers.base import Layer
 from nnlite.layers.structure import arrays
 from nnlite.ops.engine import engine
+from nnlite.ops.threads import blas_threads
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 def environment() -> dict[str, Any]:
-    """Versions, processor, engine, BLAS and threads."""
-    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    """Versions, processor, engine, BLAS and threads: what the last digits of a result depend on."""
+    config: Any = np.show_config(mode="dicts")
+    blas = config["Build Dependencies"]["blas"]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "nnlite": VERSION,
         "numpy": np.__version__,
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
+        "simd": " ".join(config.get("SIMD Extensions", {}).get("found", [])),
         "engine": engine(),
         "blas": f"{blas['name']} {blas['version']}",
-        "cores": cores,
         "threads": {name: os.environ[name] for name in THREADS if name in os.environ},
+        "blas_threads": blas_threads(),
+        "cores": cores,
     }
 
 

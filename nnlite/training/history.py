@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from nnlite.core.kinds import number_of
+
 
 class History(Mapping[str, list[Any]]):
     """Lists by name (`loss`, `lr`, metrics, `val_…`), one entry per epoch; prints as a table.
@@ -25,7 +27,8 @@ class History(Mapping[str, list[Any]]):
         """Add what one epoch measured; NaN stands for what this epoch, or one before, did not."""
         epochs = self.epochs
         for name in {**self._columns, **row}:
-            self._columns.setdefault(name, [math.nan] * epochs).append(row.get(name, math.nan))
+            value = as_number(row.get(name, math.nan))
+            self._columns.setdefault(name, [math.nan] * epochs).append(value)
 
     def to_dict(self) -> dict[str, list[Any]]:
         """A plain dictionary of copied lists."""
@@ -51,7 +54,9 @@ class History(Mapping[str, list[Any]]):
 
     def __repr__(self) -> str:
         """A table of all that is a single number."""
-        names = [n for n, values in self._columns.items() if isinstance(values[0], float)]
+        names = [
+            n for n, values in self._columns.items() if all(isinstance(v, float) for v in values)
+        ]
         if not names:
             return "History(no epochs)"
         rows = [["epoch", *names]]
@@ -64,6 +69,12 @@ class History(Mapping[str, list[Any]]):
             "  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True))
             for row in rows
         )
+
+
+def as_number(value: Any) -> Any:
+    """A Python float of what is a number, of NumPy too; anything else as it is."""
+    number = number_of(value)
+    return value if number is None else float(number)
 
 
 def format_value(value: float) -> str:

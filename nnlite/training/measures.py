@@ -8,8 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from nnlite.core.forms import ANYTHING, REAL, SUM, Table, check_form
 from nnlite.losses.base import Loss
 from nnlite.metrics import Metric
+from nnlite.training.history import as_number
+
+FORM = {"total": REAL, "weight": SUM, "metrics": Table(ANYTHING)}
 
 
 class Measures:
@@ -51,7 +55,7 @@ class Measures:
     def results(self) -> dict[str, Any]:
         """Loss and metrics since `reset`."""
         loss = self._total / self._weight if self._weight else 0.0
-        return {"loss": loss, **{metric.name: metric.result() for metric in self.metrics}}
+        return {"loss": loss, **{m.name: as_number(m.result()) for m in self.metrics}}
 
     def fresh(self) -> Measures:
         """Others of the same kind, so that measuring there leaves these as they are."""
@@ -68,11 +72,9 @@ class Measures:
         """Refuse what `load_state_dict` cannot take over.
 
         Raises:
-            KeyError, TypeError, ValueError: when something is missing, or of another kind.
+            TypeError, ValueError: when something is missing, or of another kind.
         """
-        for name in ("total", "weight"):
-            if not isinstance(state[name], float):
-                raise TypeError(f"measures: {name} is {state[name]!r}, not a float")
+        check_form("measures", state, FORM)
         names = [metric.name for metric in self.metrics]
         if list(state["metrics"]) != names:
             raise ValueError(f"it holds the metrics {list(state['metrics'])}, not {names}")

@@ -264,11 +264,12 @@ def nothing_to_learn(loss: Loss, prediction: Any, y: Any, weight: np.ndarray | N
 
 def description(loss: Loss, optimizer: Optimizer) -> dict[str, Any]:
     """What a script chose and a file does not bring back, as plain values, to compare later."""
-    now = environment()
+    machine = environment()
+    del machine["python"]  # its versions compute alike
     return {
         "loss": repr(loss),
         "lr": [_number_or_name(group["lr"]) for group in optimizer.groups],
-        **{name: now[name] for name in ("engine", "threads", "cores", "blas", "numpy", "nnlite")},
+        **machine,
     }
 
 

@@ -10,6 +10,8 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
+from nnlite.core.forms import ANYTHING, COUNT, PLAIN, REAL, STRING, Maybe, Plain, Table, check_form
+from nnlite.core.kinds import EXACT, PART, Either, Flag, Nothing, Number, Range, Whole, at_least
 from nnlite.files.atomic import PathLike
 from nnlite.layers.base import Layer
 from nnlite.losses.base import Loss
@@ -19,16 +21,37 @@ from nnlite.training.history import History
 from nnlite.training.measures import Measures
 
 # What a file holds of a run: in its section "trainer", and since the last call of `fit` in "call".
-TRAINER = {
-    "seed": int,
-    "epoch": int,
-    "step": int,
-    "last_loss": float,
-    "stop_training": bool,
-    "history": dict,
-    "order_hash": str,
+GENERATOR = ANYTHING  # each is compared with the one that will take its state
+SETTINGS = {
+    "rows": Either([Whole(Range(1, EXACT)), Nothing()]),
+    "batch_size": Whole(at_least(1)),
+    "validation_split": Number(PART),
+    "shuffle": Flag(),
+    "drop_last": Flag(),
+    "accumulate": Whole(at_least(1)),
 }
-CALL = {"settings": dict, "begun": bool, "finished": bool, "required": list, "callbacks": dict}
+TRAINER = {
+    "seed": Whole(Range(0, math.inf)),
+    "epoch": COUNT,
+    "step": COUNT,
+    "last_loss": REAL,
+    "stop_training": Flag(),
+    "history": Table([Plain(arrays=True)]),
+    "order_hash": STRING,
+    "rng": GENERATOR,
+    "measures": ANYTHING,  # see Measures
+}
+CALL = {
+    "settings": SETTINGS,
+    "setup": Maybe(Table(PLAIN)),  # older files have none
+    "rng_begin": GENERATOR,
+    "rng_epoch": GENERATOR,
+    "begun": Flag(),
+    "finished": Flag(),
+    "required": [STRING],
+    "callbacks": Table(Table(ANYTHING)),  # see Callback
+}
+KEPT = ("seed", "epoch", "step", "last_loss", "stop_training", "order_hash")
 
 
 @dataclass
@@ -106,7 +129,7 @@ class RunState:
 
     def state_dict(self) -> dict[str, Any]:
         """Its sections "trainer" and "call" of a file."""
-        trainer = {name: getattr(self, name) for name in TRAINER}
+        trainer = {name: getattr(self, name) for name in KEPT}
         trainer["history"] = self.history.to_dict()
         if self.settings is None:
             return {"trainer": trainer, "call": None}
@@ -127,19 +150,26 @@ class RunState:
         """A run that waits to be continued.
 
         Raises:
-            KeyError, TypeError: when it is not what `state_dict` returned.
+            ValueError, TypeError: when it is not what `state_dict` returned.
         """
-        trainer = _checked(state["trainer"], TRAINER)
-        trainer["history"] = History(trainer["history"])
-        if state["call"] is None:
-            return cls(**trainer)
-        call = _checked(state["call"], CALL)
+        trainer, call = state["trainer"], state["call"]
+        check_form("trainer", trainer, TRAINER)
+        history = History(trainer["history"])
+        if any(len(column) != trainer["epoch"] for column in history.values()):
+            raise ValueError(
+                f"trainer: after {trainer['epoch']} epochs there must be as many rows of history"
+            )
+        kept = {name: trainer[name] for name in KEPT}
+        if call is None:
+            return cls(**kept, history=history)
+        check_form("call", call, CALL)
         return cls(
-            **trainer,
+            **kept,
+            history=history,
             settings=dict(call["settings"]),
-            setup=dict(state["call"].get("setup", {})),  # older files have none
-            rng_begin=state["call"]["rng_begin"],
-            rng_epoch=state["call"]["rng_epoch"],
+            setup=dict(call.get("setup", {})),
+            rng_begin=call["rng_begin"],
+            rng_epoch=call["rng_epoch"],
             under_way=call["begun"],
             finished=call["finished"],
             required=list(call["required"]),
@@ -170,14 +200,6 @@ class RunState:
             )
 
 
-def _checked(section: Mapping[str, Any], kinds: Mapping[str, type]) -> dict[str, Any]:
-    """The named entries of a file's section, each of its kind."""
-    for name, kind in kinds.items():
-        if not isinstance(section[name], kind):
-            raise TypeError(f"{name} is {section[name]!r}, not a {kind.__name__}")
-    return {name: section[name] for name in kinds}
-
-
 class Training(Protocol):
     """The trainer as those see it that it calls: callbacks, checkpoints, the test of rates."""
 
@@ -202,7 +224,10 @@ class Training(Protocol):
         """Whether the last epoch had validation data."""
 
     def save(self, path: PathLike, keep: int = 1) -> None:
-        """Write everything to a file."""
+        """Write everything to a file; in a callback, when the moment is over."""
+
+    def write(self, path: PathLike, keep: int) -> None:
+        """Write everything to a file, now."""
 
     def callback_states(self) -> dict[str, dict[str, Any]]:
         """What the callbacks of the run remember, by name."""

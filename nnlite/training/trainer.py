@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+import os
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from typing import Any
 
 import numpy as np
 
 from nnlite.core.arguments import checked
 from nnlite.core.construction import Constructed
+from nnlite.core.kinds import check_method
 from nnlite.core.padded import masked
+from nnlite.core.parameter import FLAG
 from nnlite.core.random import Rng, as_generator, root_entropy
+from nnlite.core.waiting import Ended, ended_by
 from nnlite.files.atomic import PathLike
 from nnlite.layers.base import Layer, check_even_batches
 from nnlite.losses.base import Loss
 from nnlite.metrics import Metric
+from nnlite.ops.threads import blas_kept
 from nnlite.optimizers.base import Optimizer
 from nnlite.training import checkpoint
+from nnlite.training.alone import alone, in_this_thread, training_thread
 from nnlite.training.callbacks import Callback
 from nnlite.training.callbacks.callback_list import CallbackList
 from nnlite.training.diagnosis import NonFiniteLossError, first_non_finite
@@ -36,19 +43,25 @@ from nnlite.training.feeding.checks import check_batches
 from nnlite.training.feeding.weights import ClassWeight
 from nnlite.training.fingerprint import environment, weights_hash
 from nnlite.training.history import History
-from nnlite.training.interrupt import Interrupt
+from nnlite.training.interrupt import interruptible
 from nnlite.training.measures import Measures
 from nnlite.training.mistakes import description, warn_of_differences, warn_of_mistakes
 from nnlite.training.progress import progress
 from nnlite.training.state import RunState
 
+# What a metric must define, and the arguments.
+METRIC = {"reset": "", "update": "prediction, target, sample_weight", "result": ""}
+
 
 def _of_the_run(name: str) -> Any:
     """A trainer's attribute that is one of its run."""
-    return property(
-        lambda trainer: getattr(trainer.run, name),
-        lambda trainer, value: setattr(trainer.run, name, value),
-    )
+
+    def write(trainer: Trainer, value: Any) -> None:
+        if isinstance(getattr(trainer.run, name), bool):
+            value = FLAG.checked(f"Trainer: {name}", value)
+        setattr(trainer.run, name, value)
+
+    return property(lambda trainer: getattr(trainer.run, name), write)
 
 
 class Trainer(Constructed):
@@ -99,6 +112,17 @@ class Trainer(Constructed):
         names = [metric.name for metric in metrics]
         if len(set(names)) < len(names):
             raise ValueError(f"Trainer: two metrics have the same name, got {names}")
+        for name in names:
+            if name in ("loss", "lr", "epoch") or name.startswith("val_"):
+                raise ValueError(
+                    f"Trainer: a metric is named {name!r}, which is a column of its own in the "
+                    "history; rename its class, or override its property name"
+                )
+        for metric in metrics:
+            for name, arguments in METRIC.items():
+                if getattr(type(metric), name) is getattr(Metric, name):
+                    raise TypeError(f"Trainer: {type(metric).__name__} must define {name}")
+                check_method(metric, name, arguments)
         self.model = model
         self.loss = loss
         self.optimizer = optimizer
@@ -110,9 +134,15 @@ class Trainer(Constructed):
         self._place: dict[str, Any] | None = None  # where the last fit was interrupted
         self._generators: list[np.random.Generator] = []  # the model's, during a fit
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy knows what the callbacks remember, as a file does; they stay with their run."""
+        run = dataclasses.replace(self.run, callback_states=self.callback_states())
+        return {**vars(self), "run": run, "_callbacks": CallbackList()}
+
     # -- the loop --------------------------------------------------------------------------------
 
     @checked
+    @alone
     def fit(
         self,
         x: Any,
@@ -169,11 +199,13 @@ class Trainer(Constructed):
                 was a sequence or a generator function, whose batches are checked as they come.
             FileNotFoundError, CheckpointError: when `resume` cannot be loaded; nothing has changed.
             NonFiniteLossError: when the loss is not finite: names epoch, batch and first layer.
+            RuntimeError: when a `fit` is training this model already, further up or in another
+                thread.
         """
         if validation_batch_size is None:
             validation_batch_size = batch_size
         train, held_out = self._data(
-            x, y, sample_weight, class_weight, validation_data, validation_split, drop_last
+            x, y, sample_weight, class_weight, validation_data, validation_split, drop_last, epochs
         )
         settings = {
             "rows": train.rows,
@@ -184,54 +216,39 @@ class Trainer(Constructed):
             "accumulate": accumulate,
         }
         told = CallbackList(callbacks)
-        path = told.file_to_resume(resume)
-        state = None if path is None else checkpoint.read(path, self)
-        saved = self.run if state is None else RunState.from_state(state)
-        rng = copy.deepcopy(self.rng)
-        if saved.resumed:
-            saved.check_repeats(settings, told.by_name)
-            told.check_state_dict(saved.callback_states)
-            rng.bit_generator.state = saved.rng_begin
+        state, resumed, rng = self._beginning(told, resume, settings)
         rng_begin = rng.bit_generator.state
-        if isinstance(train, ArrayDataset):
-            if validation_split:
-                train, held_out = train.split(validation_split, rng)
-            check_batches(self.model, train.rows, batch_size, drop_last)
-        if held_out is None:
-            told.check_validation()
-        elif held_out.rows is not None:
-            check_even_batches(
-                self.model, held_out.rows, validation_batch_size, "fit: validation: "
-            )
-
-        data = train[:3] if isinstance(train, ArrayDataset) else ()
-        warn_of_mistakes(self.model, self.loss, *data)
-
+        if isinstance(train, ArrayDataset) and validation_split:
+            train, held_out = train.split(validation_split, rng)
+        used = (train.rows or 0) - ((train.rows or 0) % batch_size if drop_last else 0)
+        steps = math.ceil(used / (batch_size * accumulate))  # of an epoch; 0 where unknown
+        updates = epochs * steps if used and not resumed else None
+        self._check_data(train, batch_size, drop_last, held_out, validation_batch_size)
+        self._check_run(told, held_out is not None, epochs, updates)
+        warn_of_mistakes(self.model, self.loss, *(train[:3] if train.rows is not None else ()))
         # nothing has changed until here
-        if state is not None:
-            self._restore(state)
-        run, self._place = self.run, None
-        if not run.resumed:
-            self.rng.bit_generator.state = rng.bit_generator.state
-            run = self.run = run.following(
-                settings, description(self.loss, self.optimizer), rng_begin
-            )
-        self._callbacks, run.required, run.resumed = told, told.required, False
+        run = self._begin(told, state, settings, rng_begin, rng.bit_generator.state)
         if run.finished and (run.stop_training or run.epoch >= epochs):
-            self._hand_out_states()
+            self._take_up()
             return run.history
 
         run.interrupted = run.best_restored = False
-        used = (train.rows or 0) - ((train.rows or 0) % batch_size if drop_last else 0)
         done = run.step * accumulate * batch_size if run.under_way else 0
+
+        def ended() -> bool:
+            told.tell("on_wait", self)
+            return run.interrupted
+
         with (
             self._training_mode(),
             # a run that diverges is stopped by its loss, with the place
             np.errstate(over="ignore", invalid="ignore"),
-            Interrupt(run) as interrupt,
+            interruptible(run) as interrupt,
+            self._threads_kept(train, held_out),
+            ended_by(ended),
             progress(verbose, epochs, used, done) as display,
         ):
-            told.tell("on_fit_begin", self, then=self._hand_out_states)
+            told.tell("on_fit_begin", self, then=self._take_up)
             while run.under_way or (run.epoch < epochs and not run.stop_training):
                 if run.interrupted:
                     break
@@ -242,7 +259,10 @@ class Trainer(Constructed):
                     run.under_way, run.step = True, 0
                     self.measures.reset()
                     told.tell("on_epoch_begin", self)
-                with closing(batches):  # a stream may hold files and threads
+                    if run.epoch == 0:
+                        self._check_savable()  # a callback may remember only now
+                # a stream may hold files and threads
+                with closing(batches), suppress(Ended):
                     for group in () if over else _groups(batches, accumulate):
                         if len(group) == 1:
                             self.train_step(*group[0])
@@ -281,8 +301,8 @@ class Trainer(Constructed):
         run.interrupted = not run.finished  # Ctrl-C at the very end cut nothing short
         if run.interrupted and verbose:
             by = "Ctrl-C" if interrupt.requested else "a callback"
-            steps = math.ceil(used / (batch_size * accumulate))
-            where = f"in epoch {run.epoch + 1}, after step {run.step} of {steps}"
+            of_all = f" of {steps}" if steps else ""
+            where = f"in epoch {run.epoch + 1}, after step {run.step}{of_all}"
             print(f"stopped by {by} {where if run.under_way else f'after epoch {run.epoch}'}")
         return run.history
 
@@ -330,7 +350,8 @@ class Trainer(Constructed):
         data = as_dataset(*parts, x, y, sample_weight, measures=self.measures)
         if data.rows is not None:
             check_even_batches(self.model, data.rows, batch_size, "evaluate: ")
-        return self._measure(data, batch_size)
+        with self._threads_kept(data):
+            return self._measure(data, batch_size)
 
     # -- what the loop is made of ----------------------------------------------------------------
 
@@ -343,6 +364,7 @@ class Trainer(Constructed):
         validation_data: Any,
         validation_split: float,
         drop_last: bool,
+        epochs: int,
     ) -> tuple[Dataset, Dataset | None]:
         """The data to train on, and to validate with; a split is not drawn yet."""
         if validation_data is not None and validation_split:
@@ -353,7 +375,76 @@ class Trainer(Constructed):
             raise ValueError("fit: validation_split and drop_last need data with a length")
         if isinstance(train, ArrayDataset):
             class_weight = train.class_weight  # "balanced" means as in training
-        return train, validation_dataset(*parts, validation_data, class_weight, self.measures)
+        held_out = validation_dataset(*parts, validation_data, class_weight, self.measures)
+        if isinstance(train, StreamDataset):
+            train.check(epochs)
+        if isinstance(held_out, StreamDataset):
+            held_out.check(epochs, self.measures)
+        return train, held_out
+
+    def _beginning(
+        self, told: CallbackList, resume: PathLike | None, settings: dict[str, Any]
+    ) -> tuple[dict[str, Any] | None, bool, np.random.Generator]:
+        """What `fit` begins with, when all of it fits: nothing is taken over yet.
+
+        The state in the file to resume, if there is one; whether a saved call goes on; and a copy
+        of the trainer's generator as it is, or was, when the call began.
+        """
+        path = told.file_to_resume(resume)
+        state = None if path is None else checkpoint.read(path, self)
+        saved = self.run if state is None else RunState.from_state(state)
+        rng = copy.deepcopy(self.rng)
+        if saved.resumed:
+            saved.check_repeats(settings, told.by_name)
+            told.check_state_dict(saved.callback_states, saved.required, self.model)
+            rng.bit_generator.state = saved.rng_begin
+        return state, saved.resumed, rng
+
+    def _check_data(
+        self,
+        train: Dataset,
+        batch_size: int,
+        drop_last: bool,
+        held_out: Dataset | None,
+        validation_batch_size: int,
+    ) -> None:
+        """Refuse batches that are too small for a layer, or for two of them to be alike."""
+        if train.rows is not None:
+            check_batches(self.model, train.rows, batch_size, drop_last)
+        if held_out is not None and held_out.rows is not None:
+            check_even_batches(
+                self.model, held_out.rows, validation_batch_size, "fit: validation: "
+            )
+
+    def _check_run(
+        self, told: CallbackList, validated: bool, epochs: int, updates: int | None
+    ) -> None:
+        """Refuse callbacks and schedules that would fail before the run is over."""
+        told.check_run(self, validated, epochs, updates)
+        if updates and not told.may_end_early:
+            self.optimizer.check_schedules(self.optimizer.steps + updates - 1)
+
+    def _begin(
+        self,
+        told: CallbackList,
+        state: dict[str, Any] | None,
+        settings: dict[str, Any],
+        rng_begin: Mapping[str, Any],
+        rng_now: Mapping[str, Any],
+    ) -> RunState:
+        """Make the run the trainer's: the one in the file, the one that was loaded, or a new one.
+
+        The generator was in the state `rng_begin`, and after the validation split in `rng_now`.
+        """
+        if state is not None:
+            self._restore(state)
+        self._place = None
+        if not self.run.resumed:
+            self.rng.bit_generator.state = rng_now
+            setup = description(self.loss, self.optimizer)
+            self.run = self.run.following(settings, setup, rng_begin)
+        self._callbacks, self.run.required = told, told.required
+        return self.run
 
     def _batches_left(
         self, data: Dataset, batch_size: int, shuffle: bool, drop_last: bool, accumulate: int
@@ -400,7 +491,11 @@ class Trainer(Constructed):
         It works with copies of the loss and the metrics: another thread may be training.
         """
         measures, loss = self.measures.fresh(), copy.deepcopy(self.loss)
-        with self.model.evaluation(), closing(data.batches(batch_size)) as batches:
+        with (
+            self.model.evaluation(),
+            closing(data.batches(batch_size)) as batches,
+            suppress(Ended),
+        ):
             for x, y, weight in batches:
                 prediction, weight = masked(self.model(x), weight)
                 measures.add(loss(prediction, y, weight), loss, prediction, y, weight)
@@ -408,20 +503,36 @@ class Trainer(Constructed):
                     break
         return measures.results()
 
+    def _threads_kept(self, *data: Dataset | None) -> AbstractContextManager[None]:
+        """A context in which no other thread changes the bits of what this one computes.
+
+        Where layers switch OpenBLAS's number of threads for their products, it is 1 all the time
+        if batches are loaded: a thread of the user's may be multiplying matrices for them.
+        """
+        loads = any(each is not None and each.loads for each in data)
+        layers = self.model.named_layers().values()
+        return blas_kept(at_one=loads and any(layer.splits_products for layer in layers))
+
     @contextmanager
     def _training_mode(self) -> Iterator[None]:
         """Training mode (layers that were put in eval mode one by one stay there)."""
         if not self.model.training:
             self.model.train()
-        needed = [(layer, layer.needs_input_grad) for layer in self.model.named_layers().values()]
-        self.model.needs_input_grad = False  # nothing lies below the first layer
+        layers = self.model.named_layers().values()
+        # containers set their children's flags; one call into C puts all of them back: see finally
+        needed = [{"needs_input_grad": layer.needs_input_grad} for layer in layers]
+        restored = map(dict.update, map(vars, layers), needed)
         self._generators = [g for _, g in self.model.named_parts(np.random.Generator)]
         try:
+            self.model.needs_input_grad = False  # nothing lies below the first layer
             self.optimizer.zero_grad()
             yield
+        except BaseException:  # between a forward and its backward
+            self.model.clear_saved()
+            self.loss.clear_saved()
+            raise
         finally:
-            for layer, flag in needed:  # containers have set their children's too
-                layer.needs_input_grad = flag
+            list(restored)  # as a loop, Ctrl-C could come in its middle
 
     # -- files -----------------------------------------------------------------------------------
 
@@ -442,15 +553,32 @@ class Trainer(Constructed):
         Raises:
             TypeError: when a callback or metric remembers what no file can hold.
             CheckpointError: when the file cannot be written; the old one is unchanged then.
+            RuntimeError: when a `fit` is training the model in another thread, or runs this code
+                but not as a callback's moment: the file would hold the middle of a step.
         """
-        if self._callbacks.telling:
+        thread = training_thread(self.model)
+        if thread is None:
+            self.write(path, keep)
+        elif self._callbacks.telling and in_this_thread(thread):
             self._callbacks.ask_for(path, keep)
-            return
+        else:
+            raise RuntimeError(
+                "save: fit is in the middle of a step, and a file of that could not be resumed; "
+                "save in a callback, which waits for the step to end: callbacks=[nn.Checkpoint("
+                f"{os.fspath(path)!r}, every_steps=…)]"
+            )
+
+    def write(self, path: PathLike, keep: int) -> None:
+        """What `save` does at the end of a moment, or when there is no run."""
         state = checkpoint.capture(self)
         place = self._place
         if place is not None and place["optimizer"]["state"]["steps"] == self.optimizer.steps:
             state = place  # nothing was trained since
-        checkpoint.write(path, state, keep)
+        try:
+            checkpoint.write(path, state, keep)
+        except TypeError:
+            checkpoint.check_savable(self)  # says more about it
+            raise
 
     @checked
     def load(self, path: PathLike) -> None:
@@ -462,7 +590,13 @@ class Trainer(Constructed):
         Raises:
             FileNotFoundError: when there is no such file.
             CheckpointError: when it is damaged or does not fit; nothing has changed then.
+            RuntimeError: when a `fit` is training the model.
         """
+        if training_thread(self.model) is not None:
+            raise RuntimeError(
+                "load: fit is training this model; set trainer.stop_training = True in a callback "
+                "and load when fit has returned, or begin with fit(..., resume=path)"
+            )
         self._restore(checkpoint.read(path, self))
         self._callbacks, self._place = CallbackList(), None
 
@@ -477,18 +611,25 @@ class Trainer(Constructed):
         states = {**self.run.callback_states, **self._callbacks.state_dict()}
         return {name: state for name, state in states.items() if state}
 
-    def _hand_out_states(self) -> None:
-        """Give the callbacks what a file says that they remember."""
+    def _take_up(self) -> None:
+        """Give the callbacks what a file says that they remember: from here on the run goes on."""
+        self._check_savable()
         self._callbacks.load_state_dict(self.run.callback_states)
         self.run.callback_states = {}
+        self.run.resumed = False
+
+    def _check_savable(self) -> None:
+        """Find out now what would keep a `Checkpoint` from its files later."""
+        if self._callbacks.saves:
+            checkpoint.check_savable(self)
 
     def fingerprint(self) -> dict[str, Any]:
         """What two runs must have in common to be the same: compare them with `==`.
 
         Returns:
-            `seed` (of `nn.seed`, when the trainer was made), versions, `blas`, `cores`, `threads`,
-            completed `steps`, and SHA-256 hashes of the weights and of the order in which all
-            epochs so far took the rows.
+            `seed` (of `nn.seed`, when the trainer was made), versions, `blas`, `simd`, `cores`,
+            `threads`, `blas_threads`, completed `steps`, and SHA-256 hashes of the weights and of
+            the order in which all epochs so far took the rows.
         """
         return {
             "seed": self.run.seed,

@@ -91,7 +91,7 @@ class PReLU(Layer):
     def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
         self.num_parameters = num_parameters
         self.init = init
-        self.weight = Parameter(np.full(num_parameters, float(init)))
+        self.weight = Parameter(np.broadcast_to(float(init), num_parameters))
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         self.check_floating(x)

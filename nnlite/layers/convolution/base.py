@@ -31,6 +31,7 @@ class Convolution(Layer):
     """
 
     accepts_padded = True
+    splits_products = True
     axes: ClassVar[int]
     in_channels: int
     out_channels: int

@@ -45,6 +45,7 @@ from nnlite.ops.channels import (
 class ChannelNorm(Layer):
     """What the layers of this file share; a subclass says which values share their statistics."""
 
+    splits_products = True
     ranks: ClassVar[Container[int]] = BATCHED  # the numbers of axes that are taken
     over: ClassVar[str]  # what shares its statistics, in words
     weight: Parameter | None
@@ -54,8 +55,8 @@ class ChannelNorm(Layer):
         self._channels = channels
         self.eps = eps
         self.affine = affine
-        self.weight = Parameter(np.ones(channels)) if affine else None
-        self.bias = Parameter(np.zeros(channels)) if affine else None
+        self.weight = Parameter(np.broadcast_to(1.0, channels)) if affine else None
+        self.bias = Parameter(np.broadcast_to(0.0, channels)) if affine else None
 
     @property
     def equations(self) -> dict[str, str]:  # type: ignore[override]
@@ -171,8 +172,8 @@ class BatchNorm(ChannelNorm):
         super().__init__(num_features, eps, affine)
         self.num_features = num_features
         self.momentum = momentum
-        self.running_mean = Buffer(np.zeros(num_features))
-        self.running_var = Buffer(np.ones(num_features))
+        self.running_mean = Buffer(np.broadcast_to(0.0, num_features))
+        self.running_var = Buffer(np.broadcast_to(1.0, num_features))
 
     def own_statistics(self) -> bool:
         return self.training

@@ -29,7 +29,7 @@ class FeatureNorm(Layer):
         self.num_features = num_features
         self.eps = eps
         self.affine = affine
-        self.weight = Parameter(np.ones(num_features)) if affine else None
+        self.weight = Parameter(np.broadcast_to(1.0, num_features)) if affine else None
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         self.check_floating(x)
@@ -81,7 +81,7 @@ class LayerNorm(FeatureNorm):
 
     def __init__(self, num_features: int, eps: float = 1e-5, affine: bool = True) -> None:
         super().__init__(num_features, eps, affine)
-        self.bias = Parameter(np.zeros(num_features)) if affine else None
+        self.bias = Parameter(np.broadcast_to(0.0, num_features)) if affine else None
 
     @property
     def equations(self) -> dict[str, str]:  # type: ignore[override]

@@ -57,6 +57,8 @@ class MultiHeadAttention(Container, Continuing):
                  Dao et al. 2022, "FlashAttention", appendix B.2
     """
 
+    splits_products = True
+
     def __init__(
         self,
         d_model: int,

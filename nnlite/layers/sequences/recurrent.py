@@ -28,16 +28,26 @@ import numpy as np
 
 from nnlite.core.checks import layout_hint
 from nnlite.core.formulas import subscript
+from nnlite.core.kinds import shown
 from nnlite.core.padded import Padded, plain
 from nnlite.core.parameter import Parameter
 from nnlite.core.random import Rng, as_generator
-from nnlite.initializers import Orthogonal, Uniform
+from nnlite.initializers import Initializer, Orthogonal, Shape, Uniform, first_values
 from nnlite.layers.containers.base import Composite, whole_or_nothing
 from nnlite.layers.dropout import Dropout
 from nnlite.layers.sequences.passes import apart, level_of, padding_of, side_by_side
 from nnlite.ops.recurrence import Run, States, steps, steps_back
 
 CELL = {"step", "backward_step", "add_recurrent_grad", "cell_options", "gate_scales"}
+
+
+class _OrthogonalGates(Initializer):
+    """An orthogonal matrix (H, H) for each gate, side by side."""
+
+    def draw(self, shape: Shape, rng: np.random.Generator) -> np.ndarray:
+        hidden, columns = shape
+        gates = range(columns // hidden)
+        return np.concatenate([Orthogonal()((hidden, hidden), rng) for _ in gates], axis=1)
 
 
 class Recurrent(Composite):
@@ -49,6 +59,7 @@ class Recurrent(Composite):
     """
 
     accepts_padded = True
+    splits_products = True
     gate_scales: ClassVar[tuple[float, ...]] = (1.0,)
     state_count: ClassVar[int] = 1
     keeps_more: ClassVar[bool] = False
@@ -68,7 +79,7 @@ class Recurrent(Composite):
         rng = as_generator(rng)
         gates = len(self.gate_scales)
         uniform = Uniform(-1 / math.sqrt(hidden_size), 1 / math.sqrt(hidden_size))
-        orthogonal = [Orthogonal()((hidden_size, hidden_size), rng) for _ in range(gates)]
+        recurrent = first_values(_OrthogonalGates(), (hidden_size, gates * hidden_size), rng)
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.num_layers = num_layers
@@ -76,9 +87,10 @@ class Recurrent(Composite):
         self.return_sequences = return_sequences
         self.return_state = return_state
         self.stateful = stateful
-        self.weight_ih = Parameter(uniform((input_size, gates * hidden_size), rng))
-        self.weight_hh = Parameter(np.concatenate(orthogonal, axis=1))
-        self.bias = Parameter(uniform((gates * hidden_size,), rng)) if bias else None
+        self.weight_ih = Parameter(first_values(uniform, (input_size, gates * hidden_size), rng))
+        self.weight_hh = Parameter(recurrent)
+        biases = (gates * hidden_size,)
+        self.bias = Parameter(first_values(uniform, biases, rng)) if bias else None
         self.drops = [Dropout(dropout, rng.spawn(1)[0]) for _ in range(num_layers - 1)]
         self.above = [self._one_above(level, bias, rng) for level in range(1, num_layers)]
 
@@ -223,6 +235,20 @@ class Recurrent(Composite):
                 f"batch {count}; call reset_state() between them"
             )
         return self.carried
+
+    def check_carried(self, carried: Any) -> None:
+        """Each of its states (H, N), with as many sequences."""
+        super().check_carried(carried)
+        floats = isinstance(carried, tuple) and all(
+            isinstance(state, np.ndarray) and state.dtype.kind == "f" for state in carried
+        )
+        shapes = [state.shape for state in carried] if floats else []
+        expected = [(self.hidden_size, *shapes[0][1:2])] * self.state_count if shapes else []
+        if not shapes or shapes != expected or len(expected[0]) != 2:
+            raise ValueError(
+                f"{self!r}: it carries {self.state_count} arrays ({self.hidden_size}, N) of "
+                f"floats from batch to batch, got {shown(carried)}"
+            )
 
     def _output(self, x: np.ndarray | Padded, run: Run) -> Any:
         """The hidden states after every step, or after the last."""

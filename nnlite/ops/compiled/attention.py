@@ -27,7 +27,7 @@ def attend(
     m = NONE if mask is None else mask
     over_parts(
         lambda part: _attend(part.start, part.stop, q, k, v, causal, seen, m, o, p),
-        len(q) * heads, p.size,
+        len(q) * heads, p.size, products=True,
     )  # fmt: skip
     return o, p
 
@@ -42,7 +42,7 @@ def attend_backward(
     m = NONE if mask is None else mask
     over_parts(
         lambda part: _attend_backward(part.start, part.stop, d_o, q, k, v, o, p, m, scale, d_qkv),
-        q.shape[0] * p.shape[1], p.size,
+        q.shape[0] * p.shape[1], p.size, products=True,
     )  # fmt: skip
     return d_qkv
 

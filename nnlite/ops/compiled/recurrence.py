@@ -38,10 +38,17 @@ def steps(
     weight_hh: np.ndarray,
 ) -> Run:
     known = _STEPS.get(cell.step)
-    if known is None or not blas.available or x.dtype.char + weight_hh.dtype.char != "ff":
+    (count, length, features), (rows, hidden) = x.shape, weight_hh.shape
+    # kernels read what the shapes promise: weights that were replaced by others go to NumPy, which
+    # says what does not fit
+    fits = (
+        blas.available and x.dtype.char + weight_ih.dtype.char + weight_hh.dtype.char == "fff"
+        and rows == len(cell.gate_scales) * hidden and weight_ih.shape == (rows, features)
+        and (bias is None or (bias.dtype.char == "f" and bias.shape == (rows, 1)))
+    )  # fmt: skip
+    if known is None or not fits:
         return plain(definitions.steps)(cell, x, start, padding, weight_ih, bias, weight_hh)
     through_time, option = known
-    (count, length, _), (rows, hidden) = x.shape, weight_hh.shape
     gates = np.empty((length, count, rows), np.float32)
     states = tuple(np.empty((length + 1, count, hidden), np.float32) for _ in start)
     kept = np.empty((length, count, hidden if cell.keeps_more else 0), np.float32)
@@ -98,7 +105,7 @@ def _in_blocks(work: Callable[[int, int], None], count: int, values: int) -> Non
         for block in evenly(part, -(-(part.stop - part.start) // BLOCK)):
             work(block.start, block.stop)
 
-    over_parts(each, count, values)
+    over_parts(each, count, values, products=True)
 
 
 @helper

@@ -24,5 +24,5 @@ def bias_gradient(g: np.ndarray) -> np.ndarray:
     """dL/db = Σ G over samples and places, for G (N, H, W, O)."""
     width, channels = g.shape[2:]
     rows = g.reshape(-1, width * channels)
-    sums = over_parts(lambda part: sum_rows(rows[part]), len(rows), g.size)
+    sums = over_parts(lambda part: sum_rows(rows[part]), len(rows), g.size, products=True)
     return sum_rows(np.concatenate(sums).reshape(-1, channels))

@@ -128,7 +128,7 @@ def forward(
                 stack(columns), kernels[:, None], out=stack(grouped(y[part], geometry.groups))
             )
 
-    over_parts(products, len(x), len(x) * height * width * values)
+    over_parts(products, len(x), len(x) * height * width * values, products=True)
     if not ones:
         add_bias(y, bias)
     return y
@@ -180,7 +180,7 @@ def scattered(g: np.ndarray, w: np.ndarray, size: Pair, geometry: Geometry) -> n
             place = d_x[part.images, rows.inside, columns.inside]
             place += room[:, rows.place, columns.place]
 
-    over_parts(products, n, n * height * width * channels * kh * kw)
+    over_parts(products, n, n * height * width * channels * kh * kw, products=True)
     return d_x
 
 
@@ -208,5 +208,6 @@ def _weight_gradients(
             d_w += (stack(columns).swapaxes(2, 3) @ stack(d_y)).sum(axis=1)
         return d_w
 
-    d_w = reduce(np.add, over_parts(products, len(x), len(x) * height * width * values))
+    parts = over_parts(products, len(x), len(x) * height * width * values, products=True)
+    d_w = reduce(np.add, parts)
     return d_w[:, :inputs].swapaxes(0, 1).reshape(shape), d_w[:, inputs:].reshape(-1)

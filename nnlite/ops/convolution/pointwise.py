@@ -76,7 +76,7 @@ def _products(x: np.ndarray, kernels: np.ndarray, y: np.ndarray) -> None:
         else:
             np.matmul(a, kernels, out=out)
 
-    over_parts(products, len(x), x.size + y.size)
+    over_parts(products, len(x), x.size + y.size, products=True)
 
 
 def _rows(places: int, size: int) -> int:
@@ -113,7 +113,7 @@ def weight_gradient(x: np.ndarray, g: np.ndarray, geometry: Geometry) -> np.ndar
             d_w += (a[:, some].swapaxes(2, 3) @ d_y[:, some]).sum(axis=1)
         return d_w
 
-    d_w = reduce(np.add, over_parts(products, len(x), seen.size + g.size))
+    d_w = reduce(np.add, over_parts(products, len(x), seen.size + g.size, products=True))
     return d_w.swapaxes(0, 1).reshape(1, 1, -1, g.shape[-1])
 
 

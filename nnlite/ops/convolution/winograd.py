@@ -111,7 +111,7 @@ def forward(
             transform, outputs = steps(block, place.shape[1:3])
             outputs(transform(x[seen]), place)
 
-    over_parts(products, n, n * cover.down * values)
+    over_parts(products, n, n * cover.down * values, products=True)
     add_bias(y, bias)
     return y
 
@@ -176,7 +176,7 @@ def _backward(
                     above[some.start] = below.copy()
         return d_u
 
-    parts = over_parts(products, n, n * cover.down * values)
+    parts = over_parts(products, n, n * cover.down * values, products=True)
     if x is None:
         return None, d_x
     sums = [d_u for d_u in parts if d_u is not None]

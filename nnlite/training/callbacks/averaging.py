@@ -10,7 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nnlite.core.checks import warn
+from nnlite.core.forms import COUNT, Arrays
 from nnlite.core.parameter import Buffer, Parameter
+from nnlite.files.model import misfits
 from nnlite.layers.base import Layer
 from nnlite.layers.structure import arrays
 from nnlite.training.callbacks.base import Callback
@@ -26,6 +28,7 @@ class _Average(Callback):
     """What both averages share: their values, and that `fit` ends with them."""
 
     required: ClassVar[bool] = True
+    remembers: ClassVar = {"average": Arrays(), "count": COUNT}
 
     def __init__(self) -> None:
         self.average: dict[str, np.ndarray] = {}
@@ -34,6 +37,14 @@ class _Average(Callback):
         """Find the parts once: walking through the model at every step would cost more."""
         self._parts = _floating(trainer.model)
         self.average = {}
+
+    def check_fits(self, state: dict[str, Any], model: Layer) -> None:
+        """The average of another model is none of this one."""
+        problems = misfits(_floating(model), state["average"])
+        if problems:
+            raise ValueError(
+                f"{self!r}: the average in the file is of another model: {problems[0]}"
+            )
 
     def put_in(self) -> None:
         """Write the average into the model."""
@@ -81,10 +92,18 @@ class EMA(_Average):
             mean = self.average[path]
             mean += (1 - decay) * (part.data - mean)
 
+    def check_state_dict(self, state: dict[str, Any]) -> None:
+        """As what will be taken over."""
+        super().check_state_dict(self._counted(state))
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on; a file from before there was a count is of a decay that did not rise."""
+        """Go on."""
+        super().load_state_dict(self._counted(state))
+
+    def _counted(self, state: dict[str, Any]) -> dict[str, Any]:
+        """The state; a file from before there was a count is of a decay that did not rise."""
         risen = math.ceil(9 / (1 - self.decay))  # steps after which dₜ is the decay
-        super().load_state_dict({"count": risen, **state})
+        return {"count": risen, **state} if isinstance(state, dict) else state
 
     @contextmanager
     def around_validation(self, trainer: Training) -> Iterator[None]:
@@ -116,6 +135,20 @@ class SWA(_Average):
         self.start = start
         self.count = 0
 
+    def check_fits(self, state: dict[str, Any], model: Layer) -> None:
+        """Before the first epoch that counts there is no average."""
+        if state["count"] or state["average"]:
+            super().check_fits(state, model)
+
+    def check_run(self, trainer: Training, epochs: int, updates: int | None) -> None:
+        """Say now that there will be nothing to average."""
+        self._told = epochs <= self.start
+        if self._told:
+            warn(
+                f"{self!r}: nothing will be averaged: fit is over after {epochs} epochs; choose a "
+                "smaller start"
+            )
+
     def on_fit_begin(self, trainer: Training) -> None:
         """Nothing averaged yet."""
         super().on_fit_begin(trainer)
@@ -124,7 +157,7 @@ class SWA(_Average):
     def on_fit_end(self, trainer: Training) -> None:
         """End with the mean, or say that there is none."""
         super().on_fit_end(trainer)
-        if not (self.count or trainer.interrupted or trainer.best_restored):
+        if not (self.count or self._told or trainer.interrupted or trainer.best_restored):
             warn(
                 f"{self!r}: nothing was averaged, and the weights are those of the last step: "
                 f"fit ended after {trainer.epoch} epochs; choose a smaller start"

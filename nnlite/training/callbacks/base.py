@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
 from nnlite.core.construction import Constructed, check_remembered, remembered
+from nnlite.core.forms import ANYTHING, Table, check_form
+from nnlite.layers.base import Layer
 from nnlite.training.state import Training
 
 
@@ -24,9 +27,23 @@ class Callback(Constructed):
     Attributes:
         required: whether a run that had it cannot be resumed without it, because it would end
             with other weights (default False).
+        remembers: what a file may hold of what is remembered, as forms by name (see
+            `core/forms.py`); what is not named must be of the same kind as it is now.
     """
 
     required: ClassVar[bool] = False
+    remembers: ClassVar[Mapping[str, Any]] = {}
+
+    def check_run(self, trainer: Training, epochs: int, updates: int | None) -> None:
+        """Refuse, before `fit` has changed anything, what could only fail later.
+
+        Args:
+            trainer: what is about to train.
+            epochs, updates: how many there will be at most; None where it is not known.
+
+        Raises:
+            ValueError: says what is wrong, and what to do.
+        """
 
     def on_fit_begin(self, trainer: Training) -> None:
         """Before the first epoch, of a resumed run too."""
@@ -36,6 +53,9 @@ class Callback(Constructed):
 
     def on_step_end(self, trainer: Training) -> None:
         """After each update of the weights."""
+
+    def on_wait(self, trainer: Training) -> None:
+        """About ten times a second while `fit` waits for a batch of `nn.data.prefetch`."""
 
     def on_validation_end(self, trainer: Training) -> None:
         """After the validation data was evaluated, with the weights that were; `results` is there.
@@ -64,13 +84,25 @@ class Callback(Constructed):
         """Refuse a state that `load_state_dict` must not take over.
 
         Raises:
-            ValueError: when it holds a constructor argument, a name that begins with `_` or is the
-                class's, or a value of another kind than the one remembered now.
+            ValueError, TypeError: when it holds a constructor argument, a name that begins with
+                `_` or is the class's, or a value of another kind than the one remembered now; or
+                when it lacks what the class says it remembers.
         """
+        check_form(f"{self!r}: the state", state, Table(ANYTHING))
         hidden = [name for name in state if name.startswith("_")]
         if hidden:
             raise ValueError(f"{self!r}: a state must not hold {hidden[0]!r}")
         check_remembered(self, state)
+        missing = [n for n in self.state_dict() if n in self.remembers and n not in state]
+        if missing:
+            raise ValueError(f"{self!r}: the state has no {', '.join(missing)}")
+
+    def check_fits(self, state: dict[str, Any], model: Layer) -> None:
+        """Refuse a state, checked by itself, that is not of this model; nothing unless overridden.
+
+        Raises:
+            ValueError: says what differs.
+        """
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` returned.

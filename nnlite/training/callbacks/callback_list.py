@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import inspect
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from nnlite.core.checks import warn
+from nnlite.core.foreign import kind_of
+from nnlite.core.kinds import check_method
+from nnlite.files.archive import CheckpointError
 from nnlite.files.atomic import PathLike
+from nnlite.layers.base import Layer
+from nnlite.metrics import ConfusionMatrix
 from nnlite.training.callbacks.base import Callback
-from nnlite.training.callbacks.monitor import Monitor
+from nnlite.training.callbacks.logging import Logger
+from nnlite.training.callbacks.monitor import EarlyStopping, Monitor
 from nnlite.training.callbacks.saving import Checkpoint
+from nnlite.training.callbacks.simple import LambdaCallback, TimeLimit
 from nnlite.training.state import Training
+
+# by name, what the base class does at it: nothing
+MOMENTS = {name: nothing for name, nothing in vars(Callback).items() if name.startswith("on_")}
+INSIDE = ("on_validation_end", "on_wait")  # moments inside an epoch's validation
 
 
 class CallbackList:
@@ -31,6 +45,8 @@ class CallbackList:
     def __init__(self, callbacks: Sequence[Callback] = ()) -> None:
         self.by_name: dict[str, Callback] = {}
         for callback in callbacks:
+            if any(callback is other for other in self.by_name.values()):
+                raise ValueError(f"fit: {callback!r} is there twice among the callbacks")
             kind = type(callback).__name__
             number = sum(type(other).__name__ == kind for other in self.by_name.values())
             self.by_name[f"{kind} {number + 1}" if number else kind] = callback
@@ -44,22 +60,28 @@ class CallbackList:
         """Call every callback, do what comes `then`, and write the files that were asked for.
 
         A file that was asked for is written even when a callback raises: the others still handle
-        the moment first.
+        the moment first. Not so when Ctrl-C cuts one off: what it has done halfway is in no file.
         """
-        error = None
+        error: Exception | None = None
         for callback in self.by_name.values():
+            act = getattr(callback, moment)
+            if getattr(act, "__func__", None) is MOMENTS[moment]:
+                continue
             try:
-                with self._at_work(callback, moment):
-                    getattr(callback, moment)(trainer)
-            except BaseException as raised:
+                with self._at_work(callback, moment, trainer):
+                    act(trainer)
+            except Exception as raised:
                 error = error or raised
                 if not self._asked:
                     break
+            except BaseException:
+                self._asked.clear()
+                raise
         if then is not None and error is None:
             then()
-        if moment != "on_validation_end":  # the epoch's end is near, and the next step boundary
+        if moment not in INSIDE:  # another moment is near, at a step boundary
             while self._asked:
-                trainer.save(*self._asked.popitem())
+                _write(trainer, *self._asked.popitem())
         if error is not None:
             raise error
 
@@ -78,19 +100,50 @@ class CallbackList:
 
     # -- before the run ----------------------------------------------------------------------------
 
-    def check_validation(self) -> None:
-        """Refuse callbacks that would find nothing to watch without validation.
+    @property
+    def may_end_early(self) -> bool:
+        """Whether one of them may stop the run before all its epochs are done."""
+        callbacks = self.by_name.values()
+        return any(isinstance(c, EarlyStopping | TimeLimit) or not _is_ours(c) for c in callbacks)
+
+    def check_run(
+        self, trainer: Training, validated: bool, epochs: int, updates: int | None
+    ) -> None:
+        """Refuse what could only fail later; nothing has changed yet.
+
+        Args:
+            trainer: what is about to train.
+            validated: whether there will be validation data.
+            epochs, updates: how many there will be at most; None where it is not known.
 
         Raises:
             ValueError: names the callback, and what to do.
         """
+        names = ["loss", *(m.name for m in trainer.metrics if not isinstance(m, ConfusionMatrix))]
+        measured = [*names, "lr", *(f"val_{name}" for name in names if validated)]
+        files: dict[str, Callback] = {}
         for callback in self.by_name.values():
-            if isinstance(callback, Monitor) and callback.needs_validation:
-                raise ValueError(
-                    f"fit: {callback!r} watches {callback.monitor!r}, which needs validation_data "
-                    "or validation_split; without them watch "
-                    f"monitor={callback.monitor.removeprefix('val_')!r}"
-                )
+            _check_methods(callback)
+            callback.check_run(trainer, epochs, updates)
+            if isinstance(callback, Monitor) and callback.watches:
+                self._check_monitor(callback, measured, validated)
+            if isinstance(callback, Checkpoint | Logger):
+                other = files.setdefault(os.path.realpath(callback.path), callback)
+                if other is not callback:
+                    raise ValueError(f"fit: {other!r} and {callback!r} write to the same file")
+
+    def _check_monitor(self, callback: Monitor, measured: list[str], validated: bool) -> None:
+        """Refuse the name of a number that there will not be; others' callbacks may add some."""
+        name = callback.monitor
+        if name.startswith("val_") and not validated:
+            raise ValueError(
+                f"fit: {callback!r} watches {name!r}, which needs validation_data or "
+                f"validation_split; without them watch monitor={name.removeprefix('val_')!r}"
+            )
+        if name not in measured and all(map(_is_ours, self.by_name.values())):
+            raise ValueError(
+                f"fit: {callback!r} watches {name!r}, which is not measured; there are {measured}"
+            )
 
     def file_to_resume(self, resume: PathLike | None) -> PathLike | None:
         """The file that `fit(..., resume=resume)` loads before it begins, if any.
@@ -108,6 +161,11 @@ class CallbackList:
     # -- what they remember ----------------------------------------------------------------------
 
     @property
+    def saves(self) -> bool:
+        """Whether one of them will ask for files, as far as is known."""
+        return any(isinstance(callback, Checkpoint) for callback in self.by_name.values())
+
+    @property
     def required(self) -> list[str]:
         """The names of those without which a resumed run must not go on."""
         return [name for name, callback in self.by_name.items() if callback.required]
@@ -118,17 +176,30 @@ class CallbackList:
         for name, callback in self.by_name.items():
             with _blamed(callback, "state_dict"):
                 states[name] = callback.state_dict()
+                if not isinstance(states[name], dict):
+                    kind = kind_of(states[name])
+                    raise TypeError(f"{callback!r}: state_dict must return a dict, got {kind}")
         return states
 
-    def check_state_dict(self, states: Mapping[str, dict[str, Any]]) -> None:
+    def check_state_dict(
+        self, states: Mapping[str, dict[str, Any]], required: Sequence[str], model: Layer
+    ) -> None:
         """Refuse what one of them must not take over.
 
+        Args:
+            states: by name, from a file.
+            required: those without which the run in the file cannot go on.
+            model: what is trained.
+
         Raises:
-            ValueError: names the callback, and the entry of its state.
+            ValueError, TypeError: names the callback, and the entry of its state.
         """
         for name, callback in self.by_name.items():
             if name in states:
                 callback.check_state_dict(states[name])
+                callback.check_fits(states[name], model)
+            elif name in required and callback.state_dict():
+                raise ValueError(f"fit: the file does not hold what {callback!r} remembers")
 
     def load_state_dict(self, states: dict[str, dict[str, Any]]) -> None:
         """Give each of them what it remembers."""
@@ -138,13 +209,81 @@ class CallbackList:
                     callback.load_state_dict(states[name])
 
     @contextmanager
-    def _at_work(self, callback: Callback, moment: str) -> Iterator[None]:
+    def _at_work(self, callback: Callback, moment: str, trainer: Training) -> Iterator[None]:
+        """A context in which a callback looks, and changes nothing that the loop relies on."""
+        model, optimizer, steps = trainer.model, trainer.optimizer, trainer.optimizer.steps
         self.telling = True
         try:
             with _blamed(callback, moment):
                 yield
+                if trainer.model is not model or trainer.optimizer is not optimizer:
+                    raise RuntimeError(
+                        "this callback has exchanged the trainer's model or optimizer, which "
+                        "belong together as long as fit runs; change what is there, or build "
+                        "another Trainer when fit has returned"
+                    )
+                if optimizer.steps != steps:
+                    raise RuntimeError(
+                        "fit makes the updates, and this callback has made one beside them; leave "
+                        "out optimizer.step() and train_step(), or override train_step in a "
+                        "Trainer of your own"
+                    )
+                # while validation waits, the model is in eval mode
+                if moment not in ("on_fit_end", "on_wait") and not _is_ours(callback):
+                    _check_left(trainer)
         finally:
             self.telling = False
+
+
+def _check_methods(callback: Callback) -> None:
+    """Refuse moments that cannot be called, and warn of those that never will be."""
+    for name in MOMENTS:
+        check_method(callback, name, "trainer")
+        if "logs" in inspect.signature(getattr(callback, name)).parameters:
+            raise TypeError(
+                f"{type(callback).__name__}.{name} is called with the trainer alone, which knows "
+                f"the rest: def {name}(self, trainer), with trainer.epoch and trainer.results"
+            )
+    if inspect.isgeneratorfunction(callback.around_validation):
+        raise TypeError(
+            f"{type(callback).__name__}.around_validation must return a context: put "
+            "@contextlib.contextmanager above it"
+        )
+    for name in dir(callback):
+        if name.startswith("on_") and name not in MOMENTS:
+            warn(
+                f"{callback!r}: {name} is no moment of fit, so it is never called; there are "
+                f"{', '.join(MOMENTS)}"
+            )
+
+
+def _is_ours(callback: Callback) -> bool:
+    """Whether it is known what it does: add no numbers to the results."""
+    ours = type(callback).__module__.startswith("nnlite.")
+    return ours and not isinstance(callback, LambdaCallback)
+
+
+def _check_left(trainer: Training) -> None:
+    """Refuse a mode and gradients in which the next step would not be the one that is meant."""
+    if not trainer.model.training:
+        raise RuntimeError(
+            "this callback leaves the model in eval mode, in which fit would go on; leave out "
+            "model.eval(): predict and evaluate need none, and to freeze layers call eval() of "
+            "each of them"
+        )
+    if any(parameter.has_grad for parameter in trainer.optimizer.parameters):
+        raise RuntimeError(
+            "this callback leaves gradients behind, to which the next step would add its own; "
+            "call trainer.model.zero_grad() after backward"
+        )
+
+
+def _write(trainer: Training, path: PathLike, keep: int) -> None:
+    """Write a file that was asked for; what keeps it from that must not cost what is learned."""
+    try:
+        trainer.write(path, keep)
+    except (CheckpointError, TypeError) as error:
+        warn(f"{error}. The training goes on without this file")
 
 
 @contextmanager

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from nnlite.core.checks import warn
+from nnlite.core.forms import COUNT, REAL_OR_NONE, Arrays
+from nnlite.core.kinds import Either, Nothing, number_of
+from nnlite.files.model import misfits
+from nnlite.layers.base import Layer
+from nnlite.layers.structure import arrays
 from nnlite.training.callbacks.base import Callback
 from nnlite.training.state import Training
 
@@ -22,6 +28,7 @@ class Monitor(Callback):
     """
 
     _warned: bool = False
+    remembers: ClassVar[Mapping[str, Any]] = {"best": REAL_OR_NONE}
 
     def __init__(self, monitor: str, mode: Mode, min_delta: float) -> None:
         self.monitor = monitor
@@ -30,9 +37,9 @@ class Monitor(Callback):
         self.best: float | None = None
 
     @property
-    def needs_validation(self) -> bool:
-        """Whether there is nothing to watch without validation data."""
-        return self.monitor.startswith("val_")
+    def watches(self) -> bool:
+        """Whether it looks at the number at all."""
+        return True
 
     def on_fit_begin(self, trainer: Training) -> None:
         """Forget earlier runs."""
@@ -48,9 +55,9 @@ class Monitor(Callback):
         Warns:
             ModelWarning: once, when it is NaN and never was anything else.
         """
-        value = trainer.results.get(self.monitor)
-        if not isinstance(value, float):
-            there = [name for name, value in trainer.results.items() if isinstance(value, float)]
+        value = number_of(trainer.results.get(self.monitor))
+        if value is None:
+            there = [name for name, v in trainer.results.items() if number_of(v) is not None]
             raise ValueError(f"{self!r}: {self.monitor!r} was not measured; there are {there}")
         if math.isnan(value) and self.best is None and not self._warned:
             self._warned = True
@@ -89,6 +96,11 @@ class EarlyStopping(Monitor):
     """
 
     required: ClassVar[bool] = True
+    remembers: ClassVar = {
+        **Monitor.remembers,
+        "wait": COUNT,
+        "best_weights": Either([Arrays(), Nothing()]),
+    }
 
     def __init__(
         self,
@@ -103,6 +115,13 @@ class EarlyStopping(Monitor):
         self.baseline = baseline
         self.wait = 0
         self.best_weights: dict[str, Any] | None = None
+
+    def check_fits(self, state: dict[str, Any], model: Layer) -> None:
+        """Best weights of another model cannot be put back."""
+        best = state["best_weights"]
+        problems = [] if best is None else misfits(arrays(model), best)
+        if problems:
+            raise ValueError(f"{self!r}: the best weights are of another model: {problems[0]}")
 
     def on_fit_begin(self, trainer: Training) -> None:
         """Nothing is best yet."""
@@ -153,6 +172,7 @@ class ReduceLROnPlateau(Monitor):
     """
 
     required: ClassVar[bool] = True
+    remembers: ClassVar = {**Monitor.remembers, "wait": COUNT, "cooling": COUNT}
 
     def __init__(
         self,

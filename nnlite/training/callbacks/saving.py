@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nnlite.core.checks import check_place
+from nnlite.core.checks import check_place, warn
 from nnlite.files.atomic import PathLike
 from nnlite.training.callbacks.monitor import Mode, Monitor
 from nnlite.training.state import Training
@@ -15,7 +15,8 @@ class Checkpoint(Monitor):
 
     It only asks for a save: the trainer writes the file when every callback has handled the
     moment. The file is replaced as a whole, so there is a complete one at every moment. A run that
-    Ctrl-C or a time limit ends is saved as well, at the step where it ended.
+    Ctrl-C or a time limit ends is saved as well, at the step where it ended. When a file cannot be
+    written, as on a full disk, the last one stays, a `ModelWarning` says so, and the run goes on.
 
     Args:
         path: the file, such as "run.npz".
@@ -52,14 +53,24 @@ class Checkpoint(Monitor):
         self.keep = keep
 
     @property
-    def needs_validation(self) -> bool:
+    def watches(self) -> bool:
         """Only to save the best."""
-        return self.best_only and super().needs_validation
+        return self.best_only
 
-    def on_fit_begin(self, trainer: Training) -> None:
-        """Find a wrong path now, not after an hour."""
-        super().on_fit_begin(trainer)
+    def check_run(self, trainer: Training, epochs: int, updates: int | None) -> None:
+        """Find a wrong path now, not after an hour; and a run too short for a file."""
         check_place(repr(self), self.path)
+        if updates is None:
+            return
+        every, before, after = self.every_epochs or 1, 0, epochs
+        if self.every_steps is not None:
+            before = trainer.optimizer.steps
+            every, after = self.every_steps, before + updates
+        if before // every == after // every:
+            warn(
+                f"{self!r} will save nothing unless the run is interrupted: it is over after "
+                f"{epochs} epochs, which are {updates} updates"
+            )
 
     def on_step_end(self, trainer: Training) -> None:
         """Ask, every so many updates."""

@@ -15,8 +15,8 @@ class LambdaCallback(Callback):
     """A callback from functions, each called with the trainer: `LambdaCallback(on_step_end=f)`.
 
     Args:
-        on_fit_begin, on_epoch_begin, on_step_end, on_validation_end, on_epoch_end, on_interrupt,
-            on_fit_end: what to do at that moment (default None: nothing).
+        on_fit_begin, on_epoch_begin, on_step_end, on_wait, on_validation_end, on_epoch_end,
+            on_interrupt, on_fit_end: what to do at that moment (default None: nothing).
     """
 
     def __init__(
@@ -24,6 +24,7 @@ class LambdaCallback(Callback):
         on_fit_begin: Moment | None = None,
         on_epoch_begin: Moment | None = None,
         on_step_end: Moment | None = None,
+        on_wait: Moment | None = None,
         on_validation_end: Moment | None = None,
         on_epoch_end: Moment | None = None,
         on_interrupt: Moment | None = None,
@@ -42,6 +43,8 @@ class LambdaCallback(Callback):
 class TimeLimit(Callback):
     """End `fit` after so many seconds, with the step in hand, as Ctrl-C does.
 
+    It looks at the clock after each step, and while `fit` waits for `nn.data.prefetch`.
+
     A run that was resumed has the whole time again, so that it fits jobs of limited length.
 
     Args:
@@ -59,3 +62,5 @@ class TimeLimit(Callback):
         """Look at the clock."""
         if time.monotonic() >= self._end:
             trainer.interrupted = True
+
+    on_wait = on_step_end

@@ -9,6 +9,7 @@ from nnlite.layers.base import Layer
 from nnlite.losses.base import Loss
 from nnlite.training.feeding.arrays import ArrayDataset
 from nnlite.training.feeding.batch import Batch
+from nnlite.training.feeding.checks import several_hint
 from nnlite.training.feeding.streams import StreamDataset
 from nnlite.training.feeding.weights import ClassWeight
 from nnlite.training.measures import Measures
@@ -67,6 +68,7 @@ def validation_dataset(
         raise ValueError(
             "fit: validation_data must be (x, y) or (x, y, sample_weight) or a generator function, "
             f"got {f'{len(data)} items' if many else type(data).__name__}"
+            f"{several_hint(data) if many else ''}"
         )
     x, y, weight = (*data, None, None)[:3]
     return as_dataset(model, loss, x, y, weight, class_weight, "validation ", measures)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from nnlite.core.padded import Padded, masked, plain
-from nnlite.core.rows import as_source, each_input, rows_of, walk
+from nnlite.core.rows import Rows, as_source, each_input, rows_of, walk
 from nnlite.data.split import train_test_split
 from nnlite.layers.base import Layer, floating_dtype
 from nnlite.losses.base import Loss
@@ -22,6 +22,9 @@ from nnlite.training.feeding.checks import (
 )
 from nnlite.training.feeding.weights import ClassWeight, balanced, ignored_class, like, weights_of
 from nnlite.training.measures import Measures
+
+SOME = 100  # targets that the metrics are shown
+LARGEST = 1 << 20  # values in the predictions beside them
 
 
 class ArrayDataset(NamedTuple):
@@ -46,8 +49,9 @@ class ArrayDataset(NamedTuple):
     ) -> Self:
         """The data as arrays, or an error that says what is wrong with it.
 
-        One sample is run through the model, the loss and copies of the metrics, so that shapes,
-        targets and weights are checked against what it returns: all that can be refused is
+        One sample is run through the model, and what it returns through the loss and copies of
+        the metrics, beside the first targets, so that shapes, targets and weights are checked
+        against it: all that can be refused is
         refused before the first update. Of sequences that load their rows, only the first one is;
         the others are checked in their batches.
 
@@ -71,15 +75,25 @@ class ArrayDataset(NamedTuple):
                 class_weight = balanced(y[:], like(one, y), ignored_class(loss), mask)
             weight = weights_of(f"{name}sample_weight", y, sample_weight, class_weight, one, loss)
             if measures is not None:
-                one, one_weight = masked(prediction, None if weight is None else weight[:1])
-                value = loss(one, y[:1], one_weight)
-                measures.fresh().add(value, loss, one, y[:1], one_weight)
+                some = slice(1)
+                if isinstance(prediction, np.ndarray) and not isinstance(y, Rows):
+                    some = slice(max(1, min(len(y), SOME, LARGEST // one.size)))
+                    prediction = np.repeat(one, some.stop, axis=0)
+                rows, some_weight = masked(prediction, None if weight is None else weight[some])
+                value = loss(rows, y[some], some_weight)
+                measures.fresh().add(value, loss, rows, y[some], some_weight)
         return cls(x, y, weight, class_weight)
 
     @property
     def rows(self) -> int:
         """How many samples there are."""
         return len(self.y)
+
+    @property
+    def loads(self) -> bool:
+        """Whether rows are loaded for each batch, perhaps by code of the user's."""
+        inputs = self.x if isinstance(self.x, tuple) else (self.x,)
+        return any(isinstance(values, Rows) for values in (*inputs, self.y))
 
     def draw(self, rng: np.random.Generator, shuffle: bool) -> np.ndarray | None:
         """The order of one pass; None for the one in which they lie."""
@@ -110,7 +124,13 @@ class ArrayDataset(NamedTuple):
 
     def split(self, fraction: float, rng: np.random.Generator) -> tuple[ArrayDataset, ArrayDataset]:
         """A shuffled (training, validation) split."""
-        train, held_out = train_test_split(np.arange(self.rows), test_size=fraction, rng=rng)
+        numbers = np.arange(self.rows)
+        try:
+            train, held_out = train_test_split(numbers, test_size=fraction, rng=rng)
+        except ValueError:
+            raise ValueError(
+                f"fit: validation_split={fraction} of {self.rows} rows leaves one part empty"
+            ) from None
         return self.part(train), self.part(held_out)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -83,14 +83,25 @@ def check_batches(model: Layer, rows: int, batch_size: int, drop_last: bool) -> 
             )
 
 
+def several_hint(batch: Sequence[Any]) -> str:
+    """What to add to an error about a batch of more than (x, y) that may be (x1, x2, y)."""
+    return "; several inputs are a tuple of their own: ((x1, x2), y)" if len(batch) > 2 else ""
+
+
 @contextmanager
-def about(name: str, values: Any) -> Iterator[None]:
-    """Put the data's own shape in front of errors: it was checked on less than all of it."""
+def about(name: str, values: Any, hint: str = "") -> Iterator[None]:
+    """Put the data's own shape in front of errors: it was checked on less than all of it.
+
+    Args:
+        name, values: what the errors are about.
+        hint: what to add where it is of another kind than the model takes.
+    """
     try:
         yield
     except (TypeError, ValueError, RuntimeError) as error:
         if error.args and isinstance(error.args[0], str):
             inputs = values if isinstance(values, tuple) else (values,)
             shapes = ", ".join(str(array.shape) for array in inputs)
-            error.args = (f"{name} {shapes}: {error.args[0]}", *error.args[1:])
+            added = hint if isinstance(error, TypeError) else ""
+            error.args = (f"{name} {shapes}: {error.args[0]}{added}", *error.args[1:])
         raise

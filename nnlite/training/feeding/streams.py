@@ -10,13 +10,20 @@ from typing import Any
 import numpy as np
 
 from nnlite.core.inputs import as_input
-from nnlite.core.padded import plain
+from nnlite.core.padded import masked, plain
 from nnlite.core.rows import each_input, one_pass, rows_of
 from nnlite.layers.base import Layer, floating_dtype
 from nnlite.losses.base import Loss
 from nnlite.training.feeding.batch import Batch
-from nnlite.training.feeding.checks import check_same_rows, one_output, unpadded
+from nnlite.training.feeding.checks import (
+    about,
+    check_same_rows,
+    one_output,
+    several_hint,
+    unpadded,
+)
 from nnlite.training.feeding.weights import ClassWeight, weights_of
+from nnlite.training.measures import Measures
 from nnlite.training.mistakes import warn_of_data
 
 
@@ -29,6 +36,7 @@ class StreamDataset:
     """
 
     rows = None  # how many samples a pass has is not known
+    loads = True  # each batch
 
     def __init__(
         self,
@@ -49,6 +57,35 @@ class StreamDataset:
         self.class_weight = class_weight
         self.name = name
         self._one: np.ndarray | None = None  # a prediction, once the first batch has been seen
+
+    def check(self, passes: int, measures: Measures | None = None) -> None:
+        """Refuse, while there is nothing to lose, what could only fail in a later pass.
+
+        Args:
+            passes: how many there will be.
+            measures: what the first batch is measured with (default None: not at all, for it is
+                about to come).
+
+        Raises:
+            TypeError, ValueError: for a function that has only one iterator to give, and for
+                whatever is wrong with the first batch.
+        """
+        first, second = (
+            one_pass(f"{self.name}data", self.make, np.random.default_rng(0)) for _ in range(2)
+        )
+        if first is second and passes > 1:
+            raise ValueError(
+                f"{self.name}data: the function returns the same iterator whenever it is called, "
+                "and that can be walked through only once; make a new one in it, as a generator "
+                "function does"
+            )
+        if first is not second and measures is not None:
+            with closing(self.batches(1)) as batches, self.model.evaluation():
+                x, y, weight = next(batches)
+                with about(f"{self.name}batch 1: y", y):
+                    prediction, weight = masked(self.model(x), weight)
+                    value = self.loss(prediction, y, weight)
+                    measures.fresh().add(value, self.loss, prediction, y, weight)
 
     def draw(self, rng: np.random.Generator, shuffle: bool) -> np.ndarray:
         """The numbers that decide about one pass."""
@@ -78,9 +115,11 @@ class StreamDataset:
 
     def _checked(self, batch: Any, name: str) -> Batch:
         if not isinstance(batch, Sequence) or len(batch) not in (2, 3):
+            many = isinstance(batch, list | tuple)
             raise ValueError(
                 f"{name}: a generator function yields (x, y) or (x, y, sample_weight), got "
-                f"{type(batch).__name__}"
+                f"{f'{len(batch)} items' if many else type(batch).__name__}"
+                f"{several_hint(batch) if many else ''}"
             )
         dtype = floating_dtype(self.model)
         x = each_input(f"{name}: x", batch[0], lambda n, values: as_input(n, values, dtype))
@@ -94,7 +133,7 @@ class StreamDataset:
                 )
         seen = self._one is not None
         if self._one is None:
-            with self.model.evaluation():
+            with self.model.evaluation(), about(f"{name}: x", x, several_hint(batch)):
                 self._one = plain(one_output(self.model, self.model(rows_of(x, slice(1)))))
         weight = weights_of(
             f"{name}: sample_weight",

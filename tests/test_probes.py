@@ -1,0 +1,333 @@
+"""What a gradient check finds beside wrong slopes: first values, modes, memory, surrogates."""
+
+import copy
+
+import numpy as np
+import pytest
+
+import nnlite as nn
+
+RNG = np.random.default_rng(2)
+X = RNG.standard_normal((5, 3))
+
+
+class Scaled(nn.Layer):
+    """y = γ x, with one mistake that the values a layer begins with may hide."""
+
+    def __init__(self, mistake="", first=1.0):
+        self.mistake = mistake
+        self.first = first
+        self.gamma = nn.Parameter(np.full(3, first))
+        self.seen = nn.Buffer(np.zeros(3))
+
+    def forward(self, x):
+        mistake = self.mistake
+        if mistake == "changes a buffer" or self.training:
+            self.seen.data = self.seen.data + x.mean(0)
+        if mistake == "keeps the first x":
+            self._first = getattr(self, "_first", x.copy())
+            x = x + 0 * self._first + self._first.mean()
+        y = self.gamma.data * x
+        if mistake == "one array":
+            if getattr(self, "_y", np.zeros(0)).shape != y.shape:
+                self._y = y
+            self._y[...] = y
+            y = self._y
+        if mistake == "float32 sums":
+            y = (self.gamma.data.astype(np.float32) * x.astype(np.float32)).astype(x.dtype)
+        self._again = y
+        self.save_for_backward(x)
+        return y
+
+    def backward(self, grad_output):
+        mistake = self.mistake
+        (x,) = self.saved()
+        if mistake == "returns early" and not self.needs_input_grad:
+            return None
+        if mistake == "reads the mode" and not self.training:
+            grad_output = 2 * grad_output
+        if mistake == "overwrites y":
+            self._again *= 2
+        if mistake == "float32 gradient":
+            grad_output = grad_output.astype(np.float32).astype(x.dtype)
+        self.gamma.grad += (grad_output * x).sum(0)
+        if mistake == "forgets γ":
+            return 1 * grad_output
+        d_x = grad_output * self.gamma.data
+        if mistake == "float32 input gradient":
+            return d_x.astype(np.float32)
+        return d_x
+
+
+MISTAKES = {
+    "forgets γ": ("derivative", "with parameters moved"),
+    "changes a buffer": ("buffer", "forward changes seen in eval mode"),
+    "keeps the first x": ("step", "forward depends on an earlier x"),
+    "one array": ("in place", "every output into the same array"),
+    "float32 sums": ("dtype", "forward is computed in float32"),
+    "returns early": ("skipped", "with needs_input_grad=False"),
+    "reads the mode": ("mode", "backward reads self.training"),
+    "overwrites y": ("in place", "backward overwrites the output y"),
+    "float32 gradient": ("dtype", "the gradient of gamma is computed in float32"),
+    "float32 input gradient": ("dtype", "backward returns float32 for float64 input"),
+}
+
+
+def test_without_a_mistake_all_is_well():
+    for first in (1.0, 0.0):
+        for mode in (True, False):
+            assert nn.check_gradients(Scaled(first=first).train(mode), X).ok
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes_beside_the_slopes_are_found(mistake, training):
+    layer = Scaled(mistake).train(training)
+    twin = copy.deepcopy(layer)
+    report = nn.check_gradients(layer, X, raises=False)
+    kind, words = MISTAKES[mistake]
+    assert kind in report.kinds
+    assert words in str(report)
+    np.testing.assert_array_equal(layer.gamma.data, twin.gamma.data)
+    np.testing.assert_array_equal(layer.seen.data, twin.seen.data)
+    assert layer.training == training
+    assert not layer.gamma.grad.any()
+
+
+def test_the_other_mode_is_checked_too():
+    class WrongInEval(nn.BatchNorm1d):
+        def backward(self, grad_output):
+            evaluated = self._evaluated
+            d_x = super().backward(grad_output)
+            return 0.5 * d_x if evaluated else d_x
+
+        def forward(self, x):
+            self._evaluated = not self.training
+            return super().forward(x)
+
+    report = nn.check_gradients(WrongInEval(3), X, raises=False)
+    assert "input: in eval mode, with parameters moved by 5 %, it is 0.5 times" in str(report)
+
+
+class Step(nn.Layer):
+    """y = 1 where x > 0, else 0; backward is that of the identity."""
+
+    surrogate = "straight-through: a step has no slope"
+
+    def __init__(self, mistake=""):
+        self.mistake = mistake
+
+    def forward(self, x):
+        self.save_for_backward()
+        return (x > 0).astype(x.dtype)
+
+    def backward(self, grad_output):
+        self.saved()
+        if self.mistake == "in place":
+            grad_output *= 2
+        return grad_output[:, :1] if self.mistake == "shape" else grad_output
+
+
+class Reversal(nn.Layer):
+    """y = x, and the gradient comes back with the other sign."""
+
+    def __init__(self):
+        self.surrogate = "reversed, so that what comes before learns the opposite"
+
+    def forward(self, x):
+        self.save_for_backward()
+        return 1 * x
+
+    def backward(self, grad_output):
+        self.saved()
+        return -grad_output
+
+
+class Rounded(nn.Layer):
+    """y = s round(x W / s), straight through the rounding; dL/ds is exact."""
+
+    surrogate = "straight-through"
+
+    def __init__(self, factor=1.0):
+        self.factor = factor
+        self.step = nn.Parameter(0.1)
+
+    def forward(self, x):
+        n = np.round(x / self.step.data)
+        self.save_for_backward(n)
+        return self.step.data * n
+
+    def backward(self, grad_output):
+        (n,) = self.saved()
+        self.step.grad += self.factor * (grad_output * n).sum()
+        return 1 * grad_output
+
+
+class Binary(nn.Layer):
+    """y = x sign(W), and W learns as if it were itself."""
+
+    surrogate = {"weight": "straight-through the sign"}  # noqa: RUF012
+
+    def __init__(self):
+        self.weight = nn.Parameter(np.random.default_rng(0).standard_normal((3, 3)))
+
+    def forward(self, x):
+        self.save_for_backward(x)
+        return x @ np.sign(self.weight.data)
+
+    def backward(self, grad_output):
+        (x,) = self.saved()
+        self.weight.grad += x.T @ grad_output
+        return grad_output @ np.sign(self.weight.data).T
+
+
+@pytest.mark.parametrize("layer", [Step(), Reversal(), Rounded(), Binary()])
+def test_surrogates_are_reported_and_not_called_wrong(layer):
+    text = str(nn.check_gradients(layer, X))
+    assert "surrogate\n" in text
+    assert "a surrogate, not the slope" in text
+    model = nn.Sequential(nn.Linear(3, 3), nn.Tanh(), layer, nn.Linear(3, 2), Reversal())
+    report = nn.check_gradients(model, X)
+    assert "2." in str(report)
+    assert {row.name for row in report} == {"input", *model.named_parameters()}
+
+
+@pytest.mark.parametrize("after", [Step(), Reversal()])
+def test_what_comes_before_a_surrogate_is_checked_with_it(after):
+    class Wrong(nn.Linear):
+        def backward(self, grad_output):
+            return 2 * super().backward(grad_output)
+
+    model = nn.Sequential(nn.Linear(3, 3), Wrong(3, 3), after, nn.Linear(3, 2))
+    report = nn.check_gradients(model, X, raises=False)
+    assert [row.ok for row in report if row.name == "0.weight"] == [False]
+    assert [row.ok for row in report if row.name == "1.weight"] == [True]
+    assert ["Wrong" in part.subject for part in report.parts] == [True]
+
+
+@pytest.mark.parametrize(
+    ("layer", "words"),
+    [
+        (Step("in place"), "backward modifies grad_output in place"),
+        (Step("shape"), "backward returns dL/dx of shape (5, 1)"),
+        (Rounded(2.0), "it is 2 times the slope"),
+    ],
+)
+def test_all_else_about_a_surrogate_is_checked(layer, words):
+    report = nn.check_gradients(layer, X, raises=False)
+    assert not report.ok
+    assert words in str(report)
+
+
+def test_a_surrogate_without_a_reason_is_refused():
+    layer = Step()
+    layer.surrogate = True
+    with pytest.raises(TypeError, match="surrogate must say why the gradient is not the slope"):
+        nn.check_gradients(layer, X)
+
+
+def test_a_trace_shows_surrogates():
+    model = nn.Sequential(nn.Linear(3, 3), Step(), Binary())
+    trace = nn.trace(model, nn.MSELoss(), X.astype(np.float32), np.ones((5, 3), np.float32))
+    text = str(trace)
+    assert "a surrogate: straight-through: a step has no slope" in text
+    assert "compute the weight gradient, a surrogate: straight-through the sign" in text
+
+
+class Fails(nn.Layer):
+    def forward(self, x):
+        raise IndexError("index 7 is out of bounds")
+
+    def backward(self, grad_output):
+        return grad_output
+
+
+def test_a_forward_that_raises_is_reported():
+    for model in (Fails(), nn.Sequential(nn.Linear(3, 3), Fails())):
+        with pytest.raises(nn.GradientError, match="forward raises IndexError: index 7 is out"):
+            nn.check_gradients(model, X)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: nn.check_gradients(nn.MSELoss(), X), TypeError, "layer must be a Layer"),
+        (lambda: nn.check_gradients(nn.Tanh(), X, nn.Tanh(), X), TypeError, "loss must be a Loss"),
+        (lambda: nn.check_gradients(nn.Tanh(), X + 1j), TypeError, "x must hold numbers"),
+        (lambda: nn.check_gradients(nn.Linear(3, 2), np.ones((2, 3), bool)), TypeError, "float"),
+        (lambda: nn.check_gradients(nn.Tanh(), X[:0]), ValueError, "x is empty"),
+        (lambda: nn.check_gradients(nn.Tanh(), X[:, :0]), ValueError, "x is empty"),
+        (lambda: nn.check_gradients(nn.Tanh(), X * np.nan), ValueError, "x is not finite"),
+        (lambda: nn.check_gradients(nn.Tanh(), X, nn.MSELoss(), X[:2]), ValueError, "same shape"),
+    ],
+)
+def test_bad_input_is_refused_in_words(call, error, words):
+    with pytest.raises(error, match=words):
+        call()
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_floats_of_any_size_are_checked(dtype):
+    assert nn.check_gradients(nn.Sequential(nn.Linear(3, 2), nn.Tanh()), X.astype(dtype)).ok
+
+
+def test_frozen_parameters_need_no_gradient():
+    class Frozen(nn.Linear):
+        def backward(self, grad_output):
+            self.saved()
+            return grad_output @ self.weight.data.T
+
+    layer = Frozen(3, 2, bias=False)
+    assert not nn.check_gradients(layer, X, raises=False).ok
+    layer.weight.trainable = False
+    assert "weight is frozen, and gets no gradient" in str(nn.check_gradients(layer, X))
+
+
+class BadLoss(nn.Loss):
+    """Mean of w d², with one mistake."""
+
+    def __init__(self, mistake=""):
+        self.mistake = mistake
+        self.reduction = "mean"
+
+    def __call__(self, prediction, target, sample_weight=None):
+        d = prediction - target
+        w = np.ones(len(d)) if sample_weight is None else np.asarray(sample_weight)
+        w = w.astype(d.dtype)[:, None] * np.ones_like(d)
+        if self.mistake == "modifies":
+            prediction *= 2
+        if self.mistake == "accumulates":
+            d = d + getattr(self, "_d", 0)
+            self._d = d
+            value = ((prediction - target) ** 2).mean()
+        self.denominator = float(w.sum() if self.mistake != "divisor" else w.size)
+        self.save_for_backward(w, d)
+        return (
+            float((w * d**2).sum() / self.denominator) if self.mistake != "accumulates" else value
+        )
+
+    def backward(self):
+        w, d = self.saved()
+        grad = 2 * (1 if self.mistake == "unweighted" else w) * d / self.denominator
+        return {"none": None, "rows": grad[:, 0], "float32": grad.astype(np.float32)}.get(
+            self.mistake, grad
+        )
+
+
+@pytest.mark.parametrize(
+    ("mistake", "words"),
+    [
+        ("none", "backward returns NoneType, for a prediction of shape"),
+        ("rows", "backward returns shape (5,), for a prediction of shape (5, 3)"),
+        ("float32", "backward returns float32 for a prediction of float64"),
+        ("modifies", "it modifies the prediction in place"),
+        ("unweighted", "with sample weights, the gradient"),
+        ("divisor", "its mean grows with the sample weights"),
+        ("accumulates", "another gradient when the same call is repeated"),
+    ],
+)
+def test_losses_keep_their_contract(mistake, words):
+    assert nn.check_gradients(nn.Tanh(), X, BadLoss(), 0 * X).ok
+    report = nn.check_gradients(nn.Tanh(), X, BadLoss(mistake), 0 * X, raises=False)
+    assert not report.ok
+    assert words in str(report)
