@@ -436,6 +436,8 @@ def _subjects() -> dict[str, Subject]:
         "save_model": Subject(nn.save_model, lambda: {"model": _model(), "path": file}),
         "load_model": Subject(nn.load_model, lambda: {"path": _file()}),
         "seed": Subject(nn.seed, _given(value=0)),
+        "engine": Subject(nn.engine, _given()),
+        "set_engine": Subject(nn.set_engine, _given(name="numpy")),
         "Parameter": Subject(nn.Parameter, _given(data=[1.0, 2.0])),
         "Buffer": Subject(nn.Buffer, _given(data=[1.0, 2.0])),
         "pad_sequences": Subject(nn.pad_sequences, _given(sequences=[[1, 2, 3], [4]])),

@@ -6,6 +6,7 @@ import textwrap
 
 import numpy as np
 import pytest
+from cases import LAYERS, layer_input, layer_of
 
 import nnlite as nn
 from nnlite.ops import (
@@ -640,6 +641,50 @@ def test_a_chain_looks_at_weights_that_were_replaced(compiled, name, way):
     setattr(model[2], name, nn.Parameter(np.ones((400, 300) if name == "weight" else 300)))
     with pytest.raises(ValueError, match=r"layer 2 › Linear\(4, 3\)"):
         model(x) if way == "forward" else model.backward(np.ones((7, 3), np.float32))
+
+
+@pytest.mark.parametrize("name", {type(layer_of(c)): name for name, c in LAYERS.items()}.values())
+def test_one_sample_out_of_many_counts_as_any_other(compiled, name):
+    """The array x[0][None] has a step of 0 from sample to sample, which no product may read."""
+    case, (y, d_x, found) = LAYERS[name], ([], [], [])
+    x = np.ascontiguousarray(layer_input(case, np.float32)[:1])
+    for each in ("numpy", "numba"):
+        nn.set_engine(each)
+        nn.seed(0)
+        layer = layer_of(case, np.float32).eval()
+        y.append(layer(x[0][None]))
+        d_x.append(layer.backward(np.ones_like(y[0][0])[None]))
+        found.append([p.grad for p in layer.parameters()])
+    for one, other in zip((y[0], d_x[0], *found[0]), (y[1], d_x[1], *found[1]), strict=True):
+        if one is not None:
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
+def replaced(layer, path, more):
+    """Put an array with so many more values along each axis in a parameter's place."""
+    place, _, name = path.rpartition(".")
+    owner = layer.named_layers()[place]
+    shape = tuple(max(1, d + more) for d in getattr(owner, name).data.shape)
+    setattr(owner, name, nn.Parameter(np.full(shape, 0.5)))
+
+
+@pytest.mark.parametrize("name", {type(layer_of(c)): name for name, c in LAYERS.items()}.values())
+@pytest.mark.parametrize("more", [-1, 1])
+def test_weights_that_were_replaced_are_refused_as_numpy_refuses_them(compiled, name, more):
+    case = LAYERS[name]
+    x = layer_input(case, np.float32)
+    for path in layer_of(case).named_parameters():
+        said = []
+        for each in ("numpy", "numba"):
+            nn.set_engine(each)
+            layer = layer_of(case, np.float32)
+            try:
+                replaced(layer, path, more)
+                layer(x)
+                said.append("nothing")
+            except (ValueError, IndexError) as error:
+                said.append(type(error).__name__)
+        assert said[0] == said[1], path
 
 
 @pytest.mark.parametrize("kind", [">f4", "<f4"])

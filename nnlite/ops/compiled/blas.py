@@ -63,9 +63,14 @@ def transposed_product(a, b, c, keep):
 
 @numba.njit
 def _multiply(a, way_a, inner, b, way_b, c, keep):
-    size = a.itemsize
     _sgemm(
         np.int32(ROWS), np.int32(way_a), np.int32(way_b), c.shape[0], c.shape[1], inner,
-        np.float32(1), a.ctypes, a.strides[0] // size, b.ctypes, b.strides[0] // size,
-        np.float32(keep), c.ctypes, c.strides[0] // size,
+        np.float32(1), a.ctypes, _apart(a), b.ctypes, _apart(b),
+        np.float32(keep), c.ctypes, _apart(c),
     )  # fmt: skip
+
+
+@numba.njit
+def _apart(a):
+    """From one row to the next. The step of a single row means nothing: x[None] has one of 0."""
+    return max(a.strides[0] // a.itemsize, a.shape[1])

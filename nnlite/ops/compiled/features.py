@@ -15,7 +15,7 @@ def normalized(
     x: np.ndarray, weight: np.ndarray | None, bias: np.ndarray | None, eps: float, centre: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     gamma, beta = _or_nothing(weight, x), _or_nothing(bias, x)
-    if not fits(x, gamma, beta):
+    if not (fits(x, gamma, beta) and _suits(weight, x) and _suits(bias, x)):
         return plain(definitions.normalized)(x, weight, bias, eps, centre)
     x_hat, rstd = np.empty_like(x), np.empty((len(x), 1), x.dtype)
     y = x_hat if weight is None else np.empty_like(x)
@@ -33,7 +33,7 @@ def normalized_backward(
     needed: bool,
 ) -> tuple[np.ndarray | None, np.ndarray | None]:  # fmt: skip
     gamma = _or_nothing(weight, x_hat)
-    if not fits(g, x_hat, rstd, gamma):
+    if not (fits(g, x_hat, rstd, gamma) and _suits(weight, g)):
         return plain(definitions.normalized_backward)(g, x_hat, rstd, weight, centre, needed)
     d_x = np.empty(g.shape if needed else (0, g.shape[1]), g.dtype)
     parts = over_parts(
@@ -50,6 +50,11 @@ def normalized_backward(
 
 def _or_nothing(vector: np.ndarray | None, like: np.ndarray) -> np.ndarray:
     return np.empty(0, like.dtype) if vector is None else vector
+
+
+def _suits(vector: np.ndarray | None, x: np.ndarray) -> bool:
+    """Whether it has a value for each feature: it may have been replaced by any other."""
+    return vector is None or vector.shape == x.shape[1:]
 
 
 @kernel

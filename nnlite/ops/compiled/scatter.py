@@ -16,8 +16,10 @@ def add_rows(total: np.ndarray, places: np.ndarray, rows: np.ndarray) -> None:
 
 
 def _fits(total: np.ndarray, places: np.ndarray, rows: np.ndarray) -> bool:
-    """Whether they are contiguous, and all places in the array: the kernel would write anywhere."""
+    """Whether they are contiguous and fit together: the kernel would write anywhere."""
     if places.dtype.char != "l" or not places.flags.c_contiguous or not fits(total, rows):
+        return False
+    if rows.shape != (places.size, *total.shape[1:]):
         return False
     return places.size > 0 and places.min() >= 0 and places.max() < len(total)
 

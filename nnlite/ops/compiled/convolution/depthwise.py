@@ -22,7 +22,8 @@ def forward(
 ) -> np.ndarray:
     kernels = np.ascontiguousarray(w[:, :, 0])  # in gradients it is turned round
     term = np.zeros(w.shape[-1], w.dtype) if bias is None else bias
-    if not (fits(x, kernels, term) and _suits(x, geometry)):
+    same = kernels.shape == (*geometry.kernel, x.shape[-1]) and term.shape == x.shape[-1:]
+    if not (same and fits(x, kernels, term) and _suits(x, geometry)):
         return plain(definitions.forward)(x, w, bias, geometry)
     y = np.empty((len(x), *geometry.out_size(x.shape[1:3]), x.shape[-1]), x.dtype)
     steps = _steps(geometry)
