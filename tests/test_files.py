@@ -1,6 +1,7 @@
 """Files: models come back whole, damage is refused, and a failed save leaves what was there."""
 
 import errno
+import gc
 import json
 import multiprocessing
 import os
@@ -553,6 +554,27 @@ def test_leftovers_of_dead_processes_are_removed_and_others_kept(tmp_path):
         assert path.read_bytes() == b"second"
     assert path.read_bytes() == b"first"
     assert sorted(os.listdir(tmp_path)) == [foreign.name, "model.npz"]
+
+
+def test_ctrl_c_twice_in_an_array_is_ctrl_c(tmp_path, monkeypatch, recwarn):
+    """The second one comes while the array's member of the archive is being closed."""
+    write, close = zipfile._ZipWriteFile.write, zipfile._ZipWriteFile.close
+
+    def once(file, data):
+        write(file, data)
+        raise KeyboardInterrupt
+
+    def again(file):
+        monkeypatch.setattr(zipfile._ZipWriteFile, "close", close)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(zipfile._ZipWriteFile, "write", once)
+    monkeypatch.setattr(zipfile._ZipWriteFile, "close", again)
+    with pytest.raises(KeyboardInterrupt):
+        nn.save_model(nn.Linear(2, 2), tmp_path / "model.npz")
+    gc.collect()
+    assert not list(tmp_path.iterdir())
+    assert not recwarn.list
 
 
 def test_a_block_that_raises_leaves_nothing(tmp_path):

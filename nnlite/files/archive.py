@@ -69,15 +69,25 @@ def write(path: PathLike, kind: str, content: Any, keep: int = 1) -> None:
     }
     text = np.array(json.dumps(header).encode())
     try:
-        with atomic_write(path, keep) as file, zipfile.ZipFile(file, "w") as archive:
-            for name, array in {"header": text, **arrays}.items():
-                _write_member(archive, name, array)
+        with atomic_write(path, keep) as file:
+            _write_members(file, {"header": text, **arrays})
     except OSError as error:
         was_there = os.path.isfile(path)
         raise CheckpointError(
             f"{os.fspath(path)} could not be saved: {error.strerror or error}"
             + ("; the file that was there before is unchanged" if was_there else "")
         ) from error
+
+
+def _write_members(file: IO[bytes], arrays: dict[str, np.ndarray]) -> None:
+    archive = zipfile.ZipFile(file, "w")
+    try:
+        for name, array in arrays.items():
+            _write_member(archive, name, array)
+        archive.close()
+    except BaseException:
+        archive.fp = None  # closed without an end: after Ctrl-C in a member it would complain
+        raise
 
 
 def _write_member(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
