@@ -62,10 +62,10 @@ def train(model: nn.Layer, x: np.ndarray, y: np.ndarray, epochs: int, batch_size
     nn.Trainer(model, nn.CrossEntropyLoss(), optimizer).fit(x, y, epochs, batch_size)
 
 
-def main(windows: int = 250) -> float:
+def main(windows: int = 250, samples: int = 20_000) -> float:
     """Sort, write, and return the share of the sequences that were sorted without a mistake."""
     nn.seed(0)
-    rows = sorting(20_000, np.random.default_rng(0))
+    rows = sorting(samples, np.random.default_rng(0))
     x, y = rows[:, :-1], rows[:, 1:].copy()
     y[:, :LENGTH] = -100  # what comes next among unsorted digits cannot be known: not counted
     sorter = gpt(DIGITS + 1, x.shape[1], d_model=32)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import nnlite as nn
+from nnlite.inspection import numeric
 
 
 @pytest.fixture(autouse=True)
@@ -17,6 +18,13 @@ def strict_floats():
 @pytest.fixture(autouse=True)
 def seeded():
     nn.seed(0)
+
+
+@pytest.fixture
+def few_entries(monkeypatch):
+    """Gradients of arrays are checked along all directions, but in a sample of their entries."""
+    monkeypatch.setattr(numeric, "ENTRIES", 12)
+    monkeypatch.setattr(numeric, "SAMPLED", 12)
 
 
 # a job in the background begins with Ctrl-C ignored, and what it does is tested here

@@ -59,8 +59,22 @@ def test_every_public_layer_has_a_row():
     assert set(PUBLIC) <= {name.split()[0] for name in LAYERS}
 
 
-@layers(lambda case: case.by_difference)
+by_difference = layers(lambda case: case.by_difference)
+
+
+@by_difference
+@pytest.mark.usefixtures("few_entries")
 def test_gradients_are_the_slopes(case):
+    check_slopes(case)
+
+
+@pytest.mark.slow
+@by_difference
+def test_gradients_are_the_slopes_in_every_entry(case):
+    check_slopes(case)
+
+
+def check_slopes(case):
     rows = nn.check_gradients(layer_of(case), layer_input(case))
     assert len(rows) == 1 + len(case.make().parameters())
 

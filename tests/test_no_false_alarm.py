@@ -238,6 +238,7 @@ def alarms(name, batch, seed):
     return found
 
 
+@pytest.mark.usefixtures("few_entries")
 @pytest.mark.parametrize("name", README)
 def test_models_of_the_readme_are_right(name):
     assert not alarms(name, 16, 0)

@@ -1,11 +1,11 @@
 """Prefetching: the same items in the same order, and no thread left behind, whatever happens."""
 
+import importlib
 import os
 import signal
 import subprocess
 import sys
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -14,12 +14,20 @@ import nnlite as nn
 from nnlite.core import waiting
 from nnlite.data import batches, prefetch
 from nnlite.ops import threads
+from nnlite.training.callbacks import simple
 
 PATIENCE = 10  # seconds until a test gives up waiting
 
 
 def loaders():
     return [t for t in threading.enumerate() if t.name == "nnlite-prefetch"]
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch):
+    """Both are longer where somebody waits for them."""
+    monkeypatch.setattr(waiting, "INTERVAL", 0.01)
+    monkeypatch.setattr(importlib.import_module("nnlite.data.prefetch"), "PATIENCE", 0.1)
 
 
 @pytest.fixture(autouse=True)
@@ -197,13 +205,13 @@ def trainer():
     return nn.Trainer(model, nn.CrossEntropyLoss(), nn.SGD(model.parameters()))
 
 
-def press(waiting, times=1):
-    """Ctrl-C, from another thread, once the main thread is waiting."""
+def press(waits, times=1):
+    """Ctrl-C, from another thread, each time once the main thread is waiting (anew)."""
 
     def wait_and_press():
-        assert waiting.wait(PATIENCE)
         for _ in range(times):
-            time.sleep(0.3)
+            waits.clear()
+            assert waits.wait(PATIENCE)
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
     thread = threading.Thread(target=wait_and_press)
@@ -211,12 +219,32 @@ def press(waiting, times=1):
     return thread
 
 
+class Clock:
+    """Stands still but while `fit` waits: then an hour passes at every look."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def monotonic(self):
+        return self.now
+
+    def go_on(self, trainer):
+        self.now += 3600
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(simple, "time", clock)
+    return clock
+
+
 @pytest.mark.parametrize("where", ["training", "accumulation", "validation"])
 @pytest.mark.parametrize("how", ["ctrl-c", "time limit"])
-def test_a_run_that_waits_for_a_stuck_source_ends_in_order(stuck, where, how, capsys):
+def test_a_run_that_waits_for_a_stuck_source_ends_in_order(stuck, where, how, clock, capsys):
     t, moments, waits = trainer(), [], threading.Event()
     note = nn.LambdaCallback(
-        on_wait=lambda t: waits.set(),
+        on_wait=clock.go_on if how == "time limit" else lambda t: waits.set(),
         on_interrupt=lambda t: moments.append("interrupt"),
         on_fit_end=lambda t: moments.append("end"),
     )
@@ -240,11 +268,12 @@ def test_a_run_that_waits_for_a_stuck_source_ends_in_order(stuck, where, how, ca
     assert "of 0" not in told  # how many steps a stream has is not known
 
 
-def test_a_run_that_a_stuck_source_ended_goes_on(stuck, tmp_path):
+def test_a_run_that_a_stuck_source_ended_goes_on(stuck, tmp_path, clock):
     whole = trainer()
     whole.fit(flowing, epochs=2, verbose=False)
     first = trainer()
-    first.fit(stuck, epochs=2, callbacks=[nn.TimeLimit(1)], verbose=False)
+    callbacks = [nn.LambdaCallback(on_wait=clock.go_on), nn.TimeLimit(1)]
+    first.fit(stuck, epochs=2, callbacks=callbacks, verbose=False)
     first.save(tmp_path / "run.npz")
     second = trainer()
     second.load(tmp_path / "run.npz")
@@ -275,11 +304,11 @@ def test_a_second_ctrl_c_raises_while_waiting(stuck):
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers here")
 def test_a_signal_at_the_end_of_an_interval_lets_nobody_wait_forever(monkeypatch):
-    monkeypatch.setattr(waiting, "INTERVAL", 0.01)
+    monkeypatch.setattr(waiting, "INTERVAL", 0.002)
     handler = signal.signal(signal.SIGALRM, lambda *signal: None)
     try:
         for attempt in range(300):
-            signal.setitimer(signal.ITIMER_REAL, 0.0101 - 1e-6 * attempt)
+            signal.setitimer(signal.ITIMER_REAL, 0.0021 - 1e-6 * attempt)
             with waiting.ended_by(lambda: True), pytest.raises(waiting.Ended):
                 waiting.Channel().take()
     finally:
@@ -303,7 +332,7 @@ def test_a_source_inside_a_source_ends_too():
     assert outer == ["closed"]
 
 
-def test_closing_waits_no_longer_than_a_second():
+def test_closing_waits_no_longer_than_its_patience():
     began, let_go = threading.Event(), threading.Event()
 
     def source():

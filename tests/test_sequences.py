@@ -361,6 +361,7 @@ def test_bad_values_and_targets_of_padded_sequences():
         trained(lambda rng: [(x, nn.Padded(y, x.lengths))])
 
 
+@pytest.mark.usefixtures("few_entries")
 @pytest.mark.parametrize("loss", [None, nn.MSELoss()])
 def test_gradients_are_checked_on_padded_sequences(loss):
     x = nn.Padded(sequences(), [2, 5, 1])
@@ -670,6 +671,7 @@ def test_an_audit_of_padded_sequences(capsys):
 
 
 @every_cell
+@pytest.mark.usefixtures("few_entries")
 def test_a_gradient_check_of_a_layer_that_returns_its_state(cell):
     for layer in (of(cell, return_state=True), nn.Bidirectional(of(cell, return_state=True))):
         for x in (sequences(), nn.Padded(sequences(), [2, 5, 1])):
