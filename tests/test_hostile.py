@@ -53,13 +53,12 @@ def test_what_is_not_checked_by_its_annotation_is_meant_to_be_free(name):
 
 
 @pytest.mark.parametrize("name", hostile.SUBJECTS)
-@pytest.mark.parametrize("every", [16, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [8, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_sample_of_the_sweep(name, every, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
-    def chosen(call):
-        return call.subject == name and zlib.crc32("".join(call).encode()) % every == 0
-
+    calls = hostile.calls([name])
+    chosen = [call for call in calls if zlib.crc32("".join(call).encode()) % every == 0]
     with np.errstate(over="warn", invalid="warn", divide="warn"):
         found = list(hostile.sweep(chosen))
     assert [row for row in found if row[1] not in hostile.RIGHT] == []
