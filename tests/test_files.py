@@ -413,7 +413,15 @@ def test_false_values_are_refused(value):
 
 @pytest.mark.parametrize(
     "change",
-    [{"pos": 10**6}, {"pos": -1}, {"key": np.zeros(624, np.uint32)}, {"key": np.ones(3, "u4")}],
+    [
+        {"pos": 10**6},
+        {"pos": -1},
+        {"key": np.zeros(624, np.uint32)},
+        {"key": np.ones(3, "u4")},
+        {"key": np.eye(1, 624, dtype=np.uint32)[0]},
+        {"key": np.ones(624)},
+        {"key": [1] * 624},
+    ],
 )
 def test_no_place_beyond_the_end_of_a_generators_buffer(change):
     """NumPy would read there."""
@@ -659,3 +667,23 @@ def test_a_replaced_file_keeps_its_mode(tmp_path):
     path.chmod(0o640)
     nn.save_model(nn.Linear(2, 3), path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize("size", [200, 201, 240, 255])
+def test_a_name_as_long_as_the_file_system_takes(tmp_path, size):
+    path = tmp_path / ("é" * 20 + "a" * (size - 44) + ".npz")  # two bytes each
+    dead = atomic._temporary(path)
+    dead.write_bytes(b"half")
+    nn.save_model(nn.Linear(3, 2), path)
+    nn.save_model(nn.Linear(3, 2), path)
+    assert os.listdir(tmp_path) == [path.name]
+    assert nn.load_model(path).in_features == 3
+
+
+@pytest.mark.parametrize("folder", ["/proc", "/sys"])
+def test_a_folder_that_takes_no_files_is_told(folder):
+    if not os.path.isdir(folder):
+        pytest.skip(f"no {folder} here")
+    with pytest.raises(nn.CheckpointError, match="name a file in another one"):
+        nn.save_model(nn.Linear(3, 2), f"{folder}/model.npz")
+    assert not [name for name in os.listdir(folder) if "model.npz" in name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import secrets
 import stat
@@ -19,6 +20,8 @@ except ImportError:  # Windows, where a file that is open cannot be removed by o
     fcntl = None  # type: ignore[assignment]
 
 PathLike = str | os.PathLike[str]
+
+LONGEST = 200  # bytes of a name that may stand in a temporary one, which has 22 more, of 255
 
 
 @contextmanager
@@ -88,8 +91,14 @@ def _sync_folder(folder: Path) -> None:
 def _open_temporary(target: Path) -> IO[bytes]:
     """A new file beside the target, locked as long as it is open: a sign that it is in use."""
     while True:
-        path = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
-        file = path.open("xb")
+        path = _temporary(target)
+        try:
+            file = path.open("xb")
+        except OSError as error:  # as below /proc, where nobody may make a file
+            raise OSError(
+                f"the folder {target.parent} takes no new files ({error.strerror}); name a file in "
+                "another one"
+            ) from error
         if fcntl is not None:
             with contextlib.suppress(OSError):  # some network folders have no locks
                 fcntl.flock(file, fcntl.LOCK_EX)
@@ -98,10 +107,22 @@ def _open_temporary(target: Path) -> IO[bytes]:
         file.close()  # another process took it for a leftover before the lock was there
 
 
+def _temporary(target: Path) -> Path:
+    """A new name beside the target."""
+    return target.with_name(f"{_beginning(target)}{secrets.token_hex(8)}.tmp")
+
+
+def _beginning(target: Path) -> str:
+    """That of the names of its temporary files, which must not be too long if its own is not."""
+    name = os.fsencode(target.name)
+    return f".{target.name if len(name) <= LONGEST else hashlib.sha256(name).hexdigest()}."
+
+
 def _remove_leftovers(target: Path) -> None:
     """Remove temporary files for this target that no living process holds."""
+    beginning = _beginning(target)
     for path in target.parent.glob("." + "*.tmp"):
-        if not path.name.startswith(f".{target.name}."):
+        if not path.name.startswith(beginning):
             continue
         with contextlib.suppress(OSError):  # in use, or already gone
             if fcntl is None:
@@ -128,7 +149,7 @@ def _keep_previous(path: PathLike, keep: int) -> None:
     for older, younger in zip(names[:1:-1], names[-2:0:-1], strict=True):
         if younger.exists():
             os.replace(younger, older)
-    temporary = newest.with_name(f".{newest.name}.{secrets.token_hex(8)}.tmp")
+    temporary = _temporary(newest)
     try:
         os.link(newest, temporary)
         os.replace(temporary, names[1])

@@ -149,7 +149,10 @@ def generator(state: Any) -> np.random.Generator:
     bits = getattr(np.random, name)(0)
     _check_alike(name, state, bits.state)
     own = state["state"]
-    if own.get("inc", 1) % 2 == 0 or ("key" in own and name == "MT19937" and not own["key"].any()):
+    zeros = own.get("inc", 1) % 2 == 0
+    if name == "MT19937":  # of the first word only the highest bit counts
+        zeros = not own["key"][1:].any() and own["key"][0] < 1 << 31
+    if zeros:
         raise ValueError(f"{name}: there is no such state, from which only zeros could be drawn")
     bits.state = state
     return np.random.Generator(bits)
