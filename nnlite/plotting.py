@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from nnlite.core.checks import check_place
 
 
 def _pyplot(path: str | None) -> Any:
-    """Matplotlib's functions, when there is a place for the picture."""
+    """Matplotlib's functions, when there is a place for the picture, and it can be written so."""
     if path is not None:
         check_place("plot", path)
     try:
@@ -19,7 +20,22 @@ def _pyplot(path: str | None) -> Any:
         raise ImportError(
             'pictures need matplotlib: python -m pip install "nnlite[plot]"'
         ) from error
+    if path is not None:
+        _check_format(path)
     return plt
+
+
+def _check_format(path: str) -> None:
+    """Refuse an ending that matplotlib cannot write; without one it adds .png."""
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    formats = FigureCanvasBase.get_supported_filetypes()
+    ending = Path(path).suffix.removeprefix(".").lower()
+    if ending and ending not in formats:
+        raise ValueError(
+            f"plot: no picture can be written as .{ending}; name a file that ends in one of "
+            f"{', '.join(sorted(formats))}"
+        )
 
 
 def finish(figure: Any, path: str | None) -> None:

@@ -154,3 +154,11 @@ def test_plot(tmp_path):
     pytest.importorskip("matplotlib").use("Agg")
     nn.jacobian(nn.Softmax(), X).plot(str(tmp_path / "jacobian.png"))
     assert (tmp_path / "jacobian.png").stat().st_size > 3000
+
+
+def test_a_picture_in_no_known_format_is_refused(tmp_path):
+    pytest.importorskip("matplotlib").use("Agg")
+    found = nn.jacobian(nn.Tanh(), np.ones((1, 2)))
+    with pytest.raises(ValueError, match=r"plot: no picture can be written as \.xyz; .* png"):
+        found.plot(str(tmp_path / "plot.xyz"))
+    assert not list(tmp_path.iterdir())
