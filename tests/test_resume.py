@@ -525,7 +525,7 @@ def test_half_a_character_is_no_text(entry, value, tmp_path):
     path = tmp_path / "run.npz"
     trainer, _ = small()
     data = np.ones((4, 4, 2), np.float32)
-    trainer.fit(data, data[..., :1], verbose=False)
+    trainer.fit(data, data[..., :1], shuffle=False, verbose=False)
     trainer.save(path)
     state = archive.read(path, checkpoint.KIND)
     state["trainer"][entry] = value
@@ -690,3 +690,32 @@ def test_ctrl_c_inside_a_callback_leaves_no_torn_file(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "cut.npz", at=5)
     assert run(tmp_path / "cut.npz") == whole
+
+
+@pytest.mark.parametrize("what", ["x", "y", "sample_weight", "class_weight", "nothing"])
+def test_other_data_of_the_same_size_is_told(what, tmp_path):
+    path = tmp_path / "run.npz"
+
+    def run(x, y, resume=None, **options):
+        nn.seed(0)
+        model = nn.Linear(5, 3)
+        trainer = nn.Trainer(model, nn.CrossEntropyLoss(), nn.SGD(model.parameters(), lr=0.1))
+        stop = nn.LambdaCallback(on_epoch_end=lambda t: setattr(t, "interrupted", resume is None))
+        trainer.fit(x, y, 2, callbacks=[stop], resume=resume, verbose=False, **options)
+        return trainer
+
+    run(X, Y, sample_weight=np.ones(len(X))).save(path)
+    x, y, options = X, Y, {"sample_weight": np.ones(len(X))}
+    if what == "x":
+        x = X + 1
+    elif what == "y":
+        y = Y[::-1]
+    elif what == "sample_weight":
+        options = {"sample_weight": np.linspace(0, 1, len(X))}
+    elif what == "class_weight":
+        options["class_weight"] = {0: 2.0}
+    if what == "nothing":
+        run(x, y, path, **options)
+        return
+    with pytest.warns(nn.ModelWarning, match="resumed run differs .*: checksum of the first x, y"):
+        run(x, y, path, **options)

@@ -769,3 +769,15 @@ def test_gates_that_overflow_the_exponential_are_shut():
     y = layer(np.ones((N, T, D), np.float32))
     np.testing.assert_array_equal(y, 0)
     assert np.isfinite(layer.backward(np.ones_like(y))).all()
+
+
+def test_a_stream_of_uneven_batches_for_a_stateful_layer_is_told():
+    x, y = remembering(7)
+
+    def uneven(rng):
+        yield x[:4], y[:4]
+        yield x[4:], y[4:]
+
+    for data, held_out in ((uneven, None), (lambda rng: [(x, y)], uneven)):
+        with pytest.raises(ValueError, match=r"this batch 3; .* give all batches the same number"):
+            stateful_trainer().fit(data, validation_data=held_out, verbose=False)

@@ -652,3 +652,98 @@ def test_history_is_a_table_and_a_dictionary():
 )
 def test_numbers_line_up(value, text):
     assert progress.format_value(value) == text
+
+
+class Meddler(nn.Callback):
+    def __init__(self, meddle):
+        self._meddle = meddle
+
+    def on_step_end(self, trainer):
+        self._meddle(trainer)
+
+
+def meddled(meddle, **options):
+    """A run whose callback does this after each step."""
+    x = np.random.default_rng(0).standard_normal((8, 3)).astype(np.float32)
+    model = nn.Linear(3, 2)
+    optimizer = nn.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    trainer = nn.Trainer(model, nn.CrossEntropyLoss(), optimizer)
+    options = {"epochs": 2, "batch_size": 4, "verbose": False, **options}
+    trainer.fit(x, np.arange(8) % 2, callbacks=[Meddler(meddle)], **options)
+    return trainer
+
+
+@pytest.mark.parametrize("value", [None, "x", -5, 3])
+@pytest.mark.parametrize("name", ["epoch", "step", "history", "last_loss", "results"])
+def test_what_fit_counts_and_records_is_not_overwritten(name, value):
+    with pytest.raises(TypeError, match=f"Trainer: {name} is written by fit alone; "):
+        meddled(lambda trainer: setattr(trainer, name, value))
+
+
+def test_the_generator_may_be_set_to_whatever_the_constructor_takes():
+    with pytest.raises(TypeError, match="rng must be a numpy Generator"):
+        meddled(lambda trainer: setattr(trainer, "rng", "x"))
+    assert isinstance(meddled(lambda trainer: setattr(trainer, "rng", 5)).rng, np.random.Generator)
+
+
+@pytest.mark.parametrize("value", [None, "x", -1, np.nan, np.ones(3)])
+def test_a_scale_of_the_learning_rate_is_a_number(value):
+    with pytest.raises((TypeError, ValueError), match="SGD: lr_scale must be a number ≥ 0"):
+        meddled(lambda trainer: setattr(trainer.optimizer, "lr_scale", value))
+
+
+@pytest.mark.parametrize("value", [None, "x", -1, np.nan, np.ones(3)])
+@pytest.mark.parametrize("name", ["lr", "momentum", "nesterov"])
+def test_options_of_groups_are_checked_when_they_have_changed(name, value):
+    with pytest.raises((TypeError, ValueError), match=f"SGD: {name} must be "):
+        meddled(lambda trainer: trainer.optimizer.groups[0].update({name: value}))
+
+
+def test_options_of_groups_may_change_but_are_neither_more_nor_less():
+    trainer = meddled(lambda trainer: trainer.optimizer.groups[0].update(lr=0.5))
+    assert trainer.optimizer.current_lr == 0.5
+    with pytest.raises(ValueError, match=r"but \['rate'\] was added or taken out"):
+        meddled(lambda trainer: trainer.optimizer.groups[0].update(rate=0.5))
+    with pytest.raises(ValueError, match=r"but \['lr'\] was added or taken out"):
+        meddled(lambda trainer: trainer.optimizer.groups[0].pop("lr"))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"validation_data": (np.ones((4, 3), np.float32), np.zeros(4, int), np.zeros(4))},
+        {
+            "validation_data": (np.ones((4, 3), np.float32), np.zeros(4, int)),
+            "class_weight": {0: 0, 1: 1},
+        },
+    ],
+    ids=["sample weights", "class weights"],
+)
+def test_validation_data_of_which_no_row_counts_is_refused_before_the_first_update(options):
+    steps = []
+    with pytest.raises(ValueError, match=r"validation: all sample weights .* are 0"):
+        meddled(steps.append, **options)
+    assert steps == []
+
+
+def test_a_model_is_not_saved_in_the_middle_of_another_threads_step(tmp_path):
+    path, said = tmp_path / "model.npz", []
+
+    def from_another_thread(trainer):
+        def save():
+            try:
+                nn.save_model(trainer.model, path)
+            except RuntimeError as error:
+                said.append(str(error))
+
+        other = threading.Thread(target=save)
+        other.start()
+        other.join()
+
+    meddled(from_another_thread)
+    assert len(said) == 4
+    assert said[0].startswith("save_model: fit is training this model in another thread")
+    assert not path.exists()
+    trainer = meddled(lambda trainer: nn.save_model(trainer.model, path))
+    from_another_thread(trainer)  # when fit has returned
+    assert len(said) == 4

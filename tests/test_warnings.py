@@ -519,3 +519,16 @@ def test_streams_to_measure_with_are_not_told_of():
     with pytest.warns(nn.ModelWarning, match="x holds whole numbers") as caught:
         trainer.fit(stream, validation_data=stream, verbose=False)
     assert len(caught) == 1
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_a_stateful_layer_on_shuffled_rows(shuffle):
+    model = nn.Sequential(nn.LSTM(2, 4, stateful=True), nn.LastStep(), nn.Linear(4, 1))
+    trainer = nn.Trainer(model, nn.MSELoss(), nn.SGD(model.parameters(), lr=0.1))
+    x = np.random.default_rng(0).standard_normal((8, 3, 2)).astype(np.float32)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        trainer.fit(x, x[:, 0, :1], epochs=2, batch_size=4, shuffle=shuffle, verbose=False)
+    assert [str(warning.message).split(":")[0] for warning in caught] == shuffle * [
+        "layer 0, LSTM(2, 4, stateful=True) is stateful"
+    ]

@@ -90,7 +90,7 @@ def subject(name: str) -> Subject:
     calls = {
         "predict": lambda: model.predict(x, batch_size=batch_size),
         "evaluate": lambda: trainer.evaluate(x, y, batch_size=batch_size),
-        "fit": lambda: trainer.fit(x, y, batch_size=batch_size, verbose=False),
+        "fit": lambda: trainer.fit(x, y, batch_size=batch_size, shuffle=False, verbose=False),
         "fit, prefetch": lambda: trainer.fit(stream, verbose=False),
         "check_gradients": lambda: nn.check_gradients(model[0], few),
     }

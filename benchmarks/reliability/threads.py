@@ -57,7 +57,7 @@ def _trained(name: str, seed: int, beside: int) -> tuple[nn.Layer, list[str]]:
 
     def train() -> None:
         try:
-            trainer.fit(x, y, epochs=EPOCHS, batch_size=batch_size, verbose=False)
+            trainer.fit(x, y, EPOCHS, batch_size, shuffle=False, verbose=False)
             modes = [layer.training for layer in model.named_layers().values()]
             _expect(all(modes), f"modes after the training: {modes}")
         finally:

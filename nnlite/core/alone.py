@@ -7,14 +7,12 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from nnlite.layers.base import Layer
-
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 _runs: dict[int, list[int]] = {}  # by a model's id, the thread that trains it
 
 
-def training_thread(model: Layer) -> int | None:
+def training_thread(model: object) -> int | None:
     """The thread in which a `fit` trains the model; None outside of any."""
     run = _runs.get(id(model))
     return None if run is None else run[0]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nnlite.core.alone import in_this_thread, training_thread
 from nnlite.core.arguments import checked
 from nnlite.core.forms import ANYTHING, STRING, Array, Table, check_form
 from nnlite.core.kinds import shown
@@ -49,7 +50,17 @@ def save_model(model: Layer, path: PathLike) -> None:
     Raises:
         TypeError: for constructor arguments that no file can hold, such as functions.
         CheckpointError: when the file cannot be written; the old one is unchanged then.
+        RuntimeError: when a `fit` is training the model in another thread: the file would hold
+            the weights of several steps.
     """
+    thread = training_thread(model)
+    if thread is not None and not in_this_thread(thread):
+        raise RuntimeError(
+            "save_model: fit is training this model in another thread, and a file would hold a "
+            "mixture of several steps; save in a callback, which waits for the step to end: "
+            "callbacks=[nn.LambdaCallback(on_epoch_end=lambda trainer: nn.save_model("
+            f"trainer.model, {os.fspath(path)!r}))]"
+        )
     content = {
         "architecture": describe(model),
         "ties": ties(model),

@@ -18,6 +18,7 @@ import functools
 import inspect
 import math
 from collections.abc import Iterable, Mapping
+from operator import is_
 from typing import Any, ClassVar
 
 import numpy as np
@@ -106,7 +107,8 @@ class Optimizer(OfOneModel):
         self.clip_norm = clip_norm
         self.clip_value = clip_value
         self.steps = 0
-        self.lr_scale = 1.0
+        self._lr_scale = 1.0
+        self._taken = [list(group.values()) for group in self.groups]  # which were checked
         self.grad_norm: float | None = None
         self._members = members_of(self._name, self.groups)
         self._states: list[dict[str, Any]] = [{"steps": 0} for _ in self._members]
@@ -238,6 +240,16 @@ class Optimizer(OfOneModel):
         for group in self.groups:
             group["lr"] = checked["lr"]
 
+    @property
+    def lr_scale(self) -> float:
+        """A factor on every group's learning rate, of callbacks; a number ≥ 0."""
+        return self._lr_scale
+
+    @lr_scale.setter
+    def lr_scale(self, value: float) -> None:
+        check_form(f"{self._name}: lr_scale", value, SCALE)
+        self._lr_scale = float(value)
+
     def state_dict(self) -> dict[str, Any]:
         """What the rule remembers: per parameter, in the order of the groups, copied.
 
@@ -334,6 +346,17 @@ class Optimizer(OfOneModel):
             for index in pack.indices:
                 self._states[index]["steps"] = pack.steps
 
+    def _take_options(self, group: dict[str, Any], taken: list[Any]) -> None:
+        """Look at the options of a group that were set since the last step."""
+        different = group.keys() ^ {"params", *self.defaults}
+        if different:
+            raise ValueError(
+                f"{self._name}: a group has the options {['params', *self.defaults]}, no more and "
+                f"no less, but {sorted(map(str, different))} was added or taken out"
+            )
+        group.update(self._checked(group))
+        taken[:] = group.values()
+
     def _checked(self, group: Options) -> Options:
         """The group's options, each checked as the constructor's argument of that name."""
         owner = next(cls for cls in type(self).__mro__ if cls.__module__.startswith("nnlite."))
@@ -390,7 +413,10 @@ class Optimizer(OfOneModel):
 
     def _options_now(self) -> dict[int, Options]:
         """Each group's options as numbers, by the group's id."""
-        name, k, scale = self._name, self.steps, self.lr_scale
+        name, k, scale = self._name, self.steps, self._lr_scale
+        for group, taken in zip(self.groups, self._taken, strict=True):
+            if len(group) != len(taken) or not all(map(is_, group.values(), taken)):
+                self._take_options(group, taken)
         return {id(group): options_now(name, group, k, scale) for group in self.groups}
 
     def _copied_states(self) -> list[dict[str, Any]]:

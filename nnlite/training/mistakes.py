@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -43,7 +44,12 @@ WEIGHT_NAMES = {"w", "weight", "weights", "b", "bias"}
 
 
 def warn_of_mistakes(
-    model: Layer, loss: Loss, x: Any = None, y: Any = None, weight: np.ndarray | None = None
+    model: Layer,
+    loss: Loss,
+    x: Any = None,
+    y: Any = None,
+    weight: np.ndarray | None = None,
+    shuffle: bool = False,
 ) -> None:
     """Warn of each mistake once; `fit` calls it before it puts the model in training mode.
 
@@ -51,9 +57,11 @@ def warn_of_mistakes(
         model, loss: what is about to be trained.
         x, y, weight: all the data, checked and prepared as it will be fed (default None: not at
             hand; see `warn_of_data`).
+        shuffle: whether its rows are fed in a random order (default False).
     """
     _warn(squashed_logits(model, loss), raw_weights(model), about_to_unfreeze(model))
     if x is not None:
+        _warn(shuffled_sequences(model) if shuffle else None)
         warn_of_data(model, loss, x, y, weight)
 
 
@@ -190,6 +198,18 @@ def about_to_unfreeze(model: Layer) -> str | None:
     )
 
 
+def shuffled_sequences(model: Layer) -> str | None:
+    """A layer that carries its state from row to row, for rows in a random order."""
+    for path, layer in model.named_layers().items():
+        if layer.stateful:
+            return (
+                f"{_named(path, layer)} is stateful: row i of a batch continues row i of the batch "
+                "before, but fit shuffles the rows, and each would continue a random one: call "
+                "fit(..., shuffle=False)"
+            )
+    return None
+
+
 # -- the data --------------------------------------------------------------------------------------
 
 
@@ -273,6 +293,18 @@ def description(loss: Loss, optimizer: Optimizer) -> dict[str, Any]:
     }
 
 
+def data_description(x: Any, y: Any, weight: np.ndarray | None) -> dict[str, Any]:
+    """The same of the data: by its first rows, where these need not be loaded one by one."""
+    arrays = [plain(values) for values in (*_inputs(x), y, weight)]
+    if any(isinstance(array, Rows) for array in arrays):
+        return {}
+    checksum = 0
+    for array in arrays:
+        if array is not None:
+            checksum = zlib.crc32(np.ascontiguousarray(array[:ROWS]).data, checksum)
+    return {"checksum of the first x, y and weights": f"{checksum:08x}"}
+
+
 def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """What is different in two descriptions, in plain words; entries that one lacks are passed by.
 
@@ -295,7 +327,7 @@ def warn_of_differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> Non
     kept = " A number saved as lr goes on: to change it, set optimizer.lr after load."
     warn(
         f"the resumed run differs from the saved one: {'; '.join(found)}. Make them the same to "
-        f"repeat the run bit for bit.{kept * (saved.get('lr') != now.get('lr'))}"
+        f"repeat the run bit for bit.{kept * ('lr' in now and saved.get('lr') != now['lr'])}"
     )
 
 

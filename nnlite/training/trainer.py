@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from nnlite.core.alone import alone, in_this_thread, training_thread
 from nnlite.core.arguments import checked
 from nnlite.core.construction import Constructed
 from nnlite.core.kinds import check_method
@@ -27,7 +28,6 @@ from nnlite.metrics import Metric
 from nnlite.ops.threads import blas_kept
 from nnlite.optimizers.base import Optimizer
 from nnlite.training import checkpoint
-from nnlite.training.alone import alone, in_this_thread, training_thread
 from nnlite.training.callbacks import Callback
 from nnlite.training.callbacks.callback_list import CallbackList
 from nnlite.training.diagnosis import NonFiniteLossError, first_non_finite
@@ -39,27 +39,38 @@ from nnlite.training.feeding import (
     as_dataset,
     validation_dataset,
 )
-from nnlite.training.feeding.checks import check_batches
+from nnlite.training.feeding.checks import check_batches, check_weighed
 from nnlite.training.feeding.weights import ClassWeight
 from nnlite.training.fingerprint import environment, weights_hash
 from nnlite.training.history import History
 from nnlite.training.interrupt import interruptible
 from nnlite.training.measures import Measures
-from nnlite.training.mistakes import description, warn_of_differences, warn_of_mistakes
+from nnlite.training.mistakes import (
+    data_description,
+    description,
+    warn_of_differences,
+    warn_of_mistakes,
+)
 from nnlite.training.progress import progress
 from nnlite.training.state import RunState
 
+ENDS = "to end it early, set trainer.stop_training = True"
 # What a metric must define, and the arguments.
 METRIC = {"reset": "", "update": "prediction, target, sample_weight", "result": ""}
 
 
-def _of_the_run(name: str) -> Any:
-    """A trainer's attribute that is one of its run."""
+def _of_the_run(name: str, instead: str = "") -> Any:
+    """A trainer's attribute that is one of its run; a flag, or one that only `fit` writes.
+
+    Args:
+        name: of both.
+        instead: of what only `fit` writes, what to do to have it otherwise.
+    """
 
     def write(trainer: Trainer, value: Any) -> None:
-        if isinstance(getattr(trainer.run, name), bool):
-            value = FLAG.checked(f"Trainer: {name}", value)
-        setattr(trainer.run, name, value)
+        if instead:
+            raise TypeError(f"Trainer: {name} is written by fit alone; {instead}")
+        setattr(trainer.run, name, FLAG.checked(f"Trainer: {name}", value))
 
     return property(lambda trainer: getattr(trainer.run, name), write)
 
@@ -86,11 +97,11 @@ class Trainer(Constructed):
         run: all of these, and what else a run is.
     """
 
-    history: History = _of_the_run("history")
-    epoch: int = _of_the_run("epoch")
-    step: int = _of_the_run("step")
-    last_loss: float = _of_the_run("last_loss")
-    results: dict[str, Any] = _of_the_run("results")
+    history: History = _of_the_run("history", "make a new trainer to begin an empty one")
+    epoch: int = _of_the_run("epoch", ENDS)
+    step: int = _of_the_run("step", ENDS)
+    last_loss: float = _of_the_run("last_loss", "to train on another number, give another loss")
+    results: dict[str, Any] = _of_the_run("results", "to add one, set trainer.results[name]")
     stop_training: bool = _of_the_run("stop_training")
     interrupted: bool = _of_the_run("interrupted")
     best_restored: bool = _of_the_run("best_restored")
@@ -128,11 +139,20 @@ class Trainer(Constructed):
         self.optimizer = optimizer
         self.metrics = metrics
         self.measures = Measures(self.metrics)
-        self.rng = as_generator(rng)
+        self.rng = rng
         self.run = RunState(seed=root_entropy())
         self._callbacks = CallbackList()
         self._place: dict[str, Any] | None = None  # where the last fit was interrupted
         self._generators: list[np.random.Generator] = []  # the model's, during a fit
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """What shuffles and splits; it may be set to whatever the constructor takes."""
+        return self._rng
+
+    @rng.setter
+    def rng(self, value: Rng) -> None:
+        self._rng = as_generator(value)
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy knows what the callbacks remember, as a file does; they stay with their run."""
@@ -225,9 +245,11 @@ class Trainer(Constructed):
         updates = epochs * steps if used and not resumed else None
         self._check_data(train, batch_size, drop_last, held_out, validation_batch_size)
         self._check_run(told, held_out is not None, epochs, updates)
-        warn_of_mistakes(self.model, self.loss, *(train[:3] if train.rows is not None else ()))
+        x, y, weight = train[:3] if train.rows is not None else (None, None, None)
+        warn_of_mistakes(self.model, self.loss, x, y, weight, shuffle)
         # nothing has changed until here
-        run = self._begin(told, state, settings, rng_begin, rng.bit_generator.state)
+        data = {} if x is None else data_description(x, y, weight)
+        run = self._begin(told, state, settings, data, rng_begin, rng.bit_generator.state)
         if run.finished and (run.stop_training or run.epoch >= epochs):
             self._take_up()
             return run.history
@@ -415,6 +437,7 @@ class Trainer(Constructed):
             check_even_batches(
                 self.model, held_out.rows, validation_batch_size, "fit: validation: "
             )
+            check_weighed(held_out.weight)
 
     def _check_run(
         self, told: CallbackList, validated: bool, epochs: int, updates: int | None
@@ -429,6 +452,7 @@ class Trainer(Constructed):
         told: CallbackList,
         state: dict[str, Any] | None,
         settings: dict[str, Any],
+        data: dict[str, Any],
         rng_begin: Mapping[str, Any],
         rng_now: Mapping[str, Any],
     ) -> RunState:
@@ -439,9 +463,11 @@ class Trainer(Constructed):
         if state is not None:
             self._restore(state)
         self._place = None
-        if not self.run.resumed:
+        if self.run.resumed:
+            warn_of_differences(self.run.setup, data)
+        else:
             self.rng.bit_generator.state = rng_now
-            setup = description(self.loss, self.optimizer)
+            setup = description(self.loss, self.optimizer) | data
             self.run = self.run.following(settings, setup, rng_begin)
         self._callbacks, self.run.required = told, told.required
         return self.run
@@ -472,7 +498,7 @@ class Trainer(Constructed):
         """
         drawn = [generator.bit_generator.state for generator in self._generators]
         prediction, weight = masked(self.model.forward(x), weight)
-        self.last_loss = value = self.loss(prediction, y, weight)
+        self.run.last_loss = value = self.loss(prediction, y, weight)
         if not math.isfinite(value):
             batches = self.run.settings["accumulate"] if self.run.settings else 1
             raise NonFiniteLossError(

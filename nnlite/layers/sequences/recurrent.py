@@ -232,7 +232,8 @@ class Recurrent(Composite):
         if before != count:
             raise ValueError(
                 f"{self!r}: the state carried from the last batch has {before} sequences and this "
-                f"batch {count}; call reset_state() between them"
+                f"batch {count}; call reset_state() between them, or give all batches the same "
+                "number of rows"
             )
         return self.carried
 

@@ -83,6 +83,15 @@ def check_batches(model: Layer, rows: int, batch_size: int, drop_last: bool) -> 
             )
 
 
+def check_weighed(weight: np.ndarray | None) -> None:
+    """Refuse validation data of which no row counts."""
+    if weight is not None and not np.any(weight):
+        raise ValueError(
+            "fit: validation: all sample weights (times class weights) are 0, so there is nothing "
+            "to measure; leave the weights out, or validate on rows that count"
+        )
+
+
 def several_hint(batch: Sequence[Any]) -> str:
     """What to add to an error about a batch of more than (x, y) that may be (x1, x2, y)."""
     return "; several inputs are a tuple of their own: ((x1, x2), y)" if len(batch) > 2 else ""
