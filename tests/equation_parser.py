@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁻ˣᵏᵗᵖᶻᵇᵘ", "0123456789−xktpzbu", strict=True))
-SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓᵦ"
-PLAIN = dict(zip(SUBSCRIPTS, "0123456789aehijklmnoprstuvxβ", strict=True))
+SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉₊₋ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓᵦ"
+PLAIN = dict(zip(SUBSCRIPTS, "0123456789+-aehijklmnoprstuvxβ", strict=True))
 MARKS = rf"\u0302?[′ʰᶜ]?(?:_\{{[^}}]*\}}|_[A-Za-z]+)?[{SUBSCRIPTS}]*′?"
 COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     "=": np.equal, "<": np.less, ">": np.greater, "≤": np.less_equal, "≥": np.greater_equal,

@@ -766,6 +766,73 @@ class DecayGrows(DecayWithoutRate):
                 p.data -= self.lr * (p.grad - self.weight_decay * p.data)
 
 
+@wrong("maximize", "gradients of opposite sign")
+class AlwaysDown(nn.Optimizer):
+    def __init__(self, parameters, lr=0.1, maximize=False):
+        super().__init__(parameters, lr)
+
+    def update(self, w, g, lr):
+        w -= lr * g
+
+
+@wrong("rule", "divide m by 1 − β₁ᵏ")
+class MyAdamax(nn.Adamax):
+    def update(self, w, g, m, u, lr, betas, eps):
+        m += (1 - betas[0]) * (g - m)
+        u[:] = np.maximum(betas[1] * u, np.abs(g) + eps)
+        w -= lr * m / u
+
+
+@wrong("rule", "η₋ and η₊ are swapped", step_sizes=(1e-3, 0.1))
+class MyRprop(nn.Rprop):
+    def update(self, w, g, p, s, lr, etas, step_sizes, k):
+        s[:] = lr if k == 1 else s
+        h = p * np.sign(g)
+        s *= np.where(h > 0, etas[0], np.where(h < 0, etas[1], 1))
+        np.clip(s, *step_sizes, out=s)
+        p[:] = np.sign(g) * (h >= 0)
+        w -= s * p
+
+
+@wrong("rule", "the rate does not fall", lr=0.5, lambd=0.1)
+class MyASGD(nn.ASGD):
+    def update(self, w, g, x, lr, lambd):
+        w -= lr * (g + lambd * w)
+        x[:] = w
+
+
+@wrong("rule", "long steps are not cut")
+class MyAdafactor(nn.Adafactor):
+    def update(self, w, g, r, q, v, lr, beta2_decay, eps, k):
+        beta = 1 - k**beta2_decay
+        if v is None:
+            r += (1 - beta) * ((g * g).mean(axis=-1, keepdims=True) - r)
+            q += (1 - beta) * ((g * g).mean(axis=-2, keepdims=True) - q)
+            v = r * q / r.mean(axis=-2, keepdims=True)
+        else:
+            v += (1 - beta) * (g * g - v)
+        w -= max(1e-3, np.sqrt((w * w).mean())) * min(lr, k**-0.5) * g / (np.sqrt(v) + 1e-30)
+
+
+@wrong("rule", "it moves as Adam")
+class MyLAMB(nn.LAMB):
+    def update(self, w, g, m, v, lr, betas, eps, k):
+        means(g, m, v, *betas)
+        w -= lr * (m / (1 - betas[0] ** k)) / (np.sqrt(v / (1 - betas[1] ** k)) + eps)
+
+
+@wrong("rule", "but not made orthogonal")
+class MyMuon(nn.Muon):
+    def update(self, w, g, b, m, v, lr, momentum, betas, eps, k):
+        if b is None:
+            means(g, m, v, *betas)
+            w -= lr * (m / (1 - betas[0] ** k)) / (np.sqrt(v / (1 - betas[1] ** k)) + eps)
+        else:
+            b += (1 - momentum) * (g - b)
+            x = momentum * b + (1 - momentum) * g
+            w -= lr * np.sqrt(max(1, w.shape[1] / w.shape[0])) * x / np.linalg.norm(x)
+
+
 @wrong("groups", "the learning rate of the first")
 class FirstGroup(nn.Optimizer):
     def update(self, w, g):

@@ -500,11 +500,27 @@ def test_losses_have_equations_before_the_first_call(case):
 SHARED = [
     {"clip_norm": 0.5}, {"clip_value": 0.3}, {"clip_norm": 0.5, "clip_value": 0.1},
     {"weight_decay": 0.1, "clip_norm": 0.5}, {"weight_decay": 0.1},
+    {"maximize": True, "clip_norm": 0.5}, {"maximize": True, "clip_norm": 0.5, "clip_value": 0.1},
 ]  # fmt: skip
 RULES = [(n, r) for n, rows_ in OPTIONS.items() for r in [*rows_, *SHARED]]
 OPTION_NAMES = {
-    "lr": "lr", "weight_decay": "λ", "momentum": "μ", "dampening": "τ", "eps": "ε", "alpha": "α",
-    "rho": "ρ", "lr_decay": "lr_decay", "momentum_decay": "ψ",
+    "lr": "lr",
+    "weight_decay": "λ",
+    "momentum": "μ",
+    "dampening": "τ",
+    "eps": "ε",
+    "alpha": "α",
+    "rho": "ρ",
+    "lr_decay": "lr_decay",
+    "momentum_decay": "ψ",
+    "lambd": "λ₀",
+    "t0": "t₀",
+    "beta2_decay": "beta2_decay",
+    "d": "d",
+}
+PAIRS = {
+    "betas": ("β₁", "β₂"), "etas": ("η₋", "η₊"), "step_sizes": ("s_min", "s_max"),
+    "ns_coefficients": ("c₁", "c₃", "c₅"), "eps": ("ε₁", "ε₂"),
 }  # fmt: skip
 
 
@@ -515,8 +531,12 @@ def test_equations_of_optimizers(name, options):
     optimizer = getattr(nn, name)([p], **options)
     group = optimizer.groups[0]
     values = {letter: group[option] for option, letter in OPTION_NAMES.items() if option in group}
-    if "betas" in group:
-        values["β₁"], values["β₂"] = group["betas"]
+    for option, letters in PAIRS.items():
+        if isinstance(group.get(option), tuple):
+            values |= dict(zip(letters, group[option], strict=True))
+    if values.get("ε₁", 0) is None:
+        values["ε₁"] = np.finfo(np.float64).eps
+    values |= {"n": 3, "m": 4, "size": 12} if optimizer.whole else {}
     values |= {"clip_norm": optimizer.clip_norm, "clip_value": optimizer.clip_value, "Π": 1.0}
     state = optimizer.first_state(p, group)
     for letter, kept in optimizer._state_names().items():
@@ -527,10 +547,12 @@ def test_equations_of_optimizers(name, options):
         p.grad = rng.standard_normal(p.shape)
         values |= {"dL/dw": p.grad.copy(), "k": k}
         for line in optimizer.equations.values():
-            sheet = Sheet(values)
-            for other in optimizer.equations.values():
-                sheet.define(other)
-            values[line.split()[0]] = sheet.evaluate(line)
+            times = re.search(r",  (\d+) times", line)
+            for _ in range(int(times[1]) if times else 1):
+                sheet = Sheet(values, {"i": 0, "j": 1})
+                for other in optimizer.equations.values():
+                    sheet.define(other)
+                values[line.split()[0]] = sheet.evaluate(line)
         optimizer.step()
         assert_close(values["w"], p.data, "\n".join(optimizer.equations.values()))
 

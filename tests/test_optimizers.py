@@ -201,6 +201,95 @@ def test_values_are_clipped():
     np.testing.assert_allclose(p.data, [-0.5, 0.1])
 
 
+def test_uphill_is_downhill_on_the_gradient_turned_round():
+    (down,), (up,) = parameters((3,)), parameters((3,))
+    options = {"lr": 0.1, "momentum": 0.5, "weight_decay": 0.1, "clip_norm": 1.0}
+    descent = nn.SGD([down], **options)
+    ascent = nn.SGD([{"params": [up], "maximize": True}], **options)
+    for k in range(3):
+        give_gradients([down], k)
+        up.grad = -down.grad
+        descent.step(grad_scale=0.5)
+        ascent.step(grad_scale=0.5)
+    np.testing.assert_array_equal(up.data, down.data)
+    assert ascent.grad_norm == descent.grad_norm > 0
+
+
+def test_orthogonalized_matrices_have_singular_values_near_one():
+    for shape in ((4, 4), (3, 7), (7, 3)):
+        (p,) = parameters(shape, dtype=np.float64)
+        before = p.data.copy()
+        optimizer = nn.Muon([p], lr=1.0, weight_decay=0.0)
+        give_gradients([p], 0)
+        u, _, v = np.linalg.svd(p.grad, full_matrices=False)
+        optimizer.step()
+        way = (before - p.data) / np.sqrt(max(1, shape[1] / shape[0]))
+        values = np.linalg.svd(way, compute_uv=False)
+        assert values.min() > 0.6
+        assert values.max() < 1.3
+        assert np.abs(way - u @ v).max() < 0.35
+
+
+def test_what_muon_keeps_depends_on_shape_and_group():
+    hidden, kernel, head = parameters((3, 4), (3, 3, 2, 2), (4, 2))
+    optimizer = nn.Muon([{"params": [hidden, kernel]}, {"params": [head], "matrices": False}])
+    walk(optimizer)
+    kept = [set(state) - {"steps"} for state in optimizer.state_dict()["parameters"]]
+    assert kept == [{"momentum_buffer"}, {"exp_avg", "exp_avg_sq"}, {"exp_avg", "exp_avg_sq"}]
+    lines = optimizer.equations
+    assert "group 0: X 5 times" in lines
+    assert lines["group 0: other m"] == lines["group 1: m"] == "m ← β₁ m + (1 − β₁) g"
+
+
+def test_adafactor_keeps_a_row_and_a_column():
+    params = parameters((30, 40), (40,), (2, 3, 5))
+    optimizer = nn.Adafactor(params)
+    walk(optimizer)
+    kept = [
+        {name: value.shape for name, value in state.items() if name != "steps"}
+        for state in optimizer.state_dict()["parameters"]
+    ]
+    assert kept == [
+        {"row_var": (30, 1), "col_var": (1, 40)},
+        {"variance": (40,)},
+        {"row_var": (2, 3, 1), "col_var": (2, 1, 5)},
+    ]
+    assert "vector v" in optimizer.equations
+    assert "v" in nn.Adafactor([params[1]]).equations
+
+
+def test_a_bias_of_zeros_moves_under_lamb():
+    p = nn.Parameter(np.zeros(3))
+    optimizer = nn.LAMB([p], lr=0.1)
+    p.grad = [1.0, -2.0, 0.0]
+    optimizer.step()
+    np.testing.assert_allclose(p.data, [-0.1, 0.1, 0.0], rtol=1e-5)
+    p.zero_grad()
+    nn.LAMB([p]).step()  # no gradient: a direction of length 0
+    np.testing.assert_allclose(p.data, [-0.1, 0.1, 0.0], rtol=1e-5)
+
+
+def test_the_mean_of_asgd():
+    p = nn.Parameter([1.0], dtype=np.float64)
+    optimizer = nn.ASGD([p], lr=0.1, lambd=0.0, t0=2)
+    path = []
+    for k in range(8):
+        p.grad = [(-1.0) ** k]
+        optimizer.step()
+        path.append(float(p.data[0]))
+    mean = optimizer.state_dict()["parameters"][0]["ax"]
+    np.testing.assert_allclose(mean, np.mean(path[3:]))
+
+
+def test_small_slopes_have_signs_for_rprop():
+    p = nn.Parameter([0.0])
+    optimizer = nn.Rprop([p], lr=1.0)
+    for _ in range(2):
+        p.grad = [1e-30]  # the product of two is 0 in float32
+        optimizer.step()
+    np.testing.assert_allclose(p.data, [-2.2], rtol=1e-6)
+
+
 def test_clipping_comes_before_l2_decay():
     p = nn.Parameter([2.0])
     p.grad = [10.0]
@@ -478,6 +567,23 @@ def test_learning_rates_out_of_range(lr):
         (lambda: nn.Adadelta(parameters((1,)), rho=2), ValueError, "rho"),
         (lambda: nn.RMSprop(parameters((1,)), alpha=1), ValueError, "alpha"),
         (lambda: nn.SGD([{"params": parameters((1,)), "lrr": 1}]), ValueError, "lrr"),
+        (lambda: nn.SGD(parameters((1,)), maximize="no"), ValueError, "maximize must be True or"),
+        (
+            lambda: nn.Rprop(parameters((1,)), etas=(0.5, 0.9)),
+            ValueError,
+            r"above 1, got \(0.5, 0.9",
+        ),
+        (lambda: nn.Rprop(parameters((1,)), etas=(1.2, 0.5)), ValueError, "below and above 1"),
+        (lambda: nn.Rprop(parameters((1,)), etas=(0, 2)), ValueError, "two numbers, each > 0"),
+        (lambda: nn.Rprop(parameters((1,)), step_sizes=(2, 1)), ValueError, "must be in order"),
+        (lambda: nn.ASGD(parameters((1,)), lambd=-1), ValueError, "lambd must be a number ≥ 0"),
+        (lambda: nn.Adafactor(parameters((1,)), d=0.5), ValueError, "d must be a number ≥ 1"),
+        (lambda: nn.Adafactor(parameters((1,)), beta2_decay=0.8), ValueError, "beta2_decay must"),
+        (lambda: nn.Adafactor(parameters((1,)), eps=1e-3), ValueError, "eps must be two numbers"),
+        (lambda: nn.Adafactor(parameters((1,)), eps=(0, None)), ValueError, "only the first eps"),
+        (lambda: nn.Muon(parameters((1,)), ns_coefficients=(1, 2)), ValueError, "three numbers"),
+        (lambda: nn.Muon(parameters((1,)), ns_steps=100), ValueError, "ns_steps must be a whole"),
+        (lambda: nn.Muon(parameters((1,)), adjust_lr_fn="x"), ValueError, "adjust_lr_fn must be"),
     ],
 )
 def test_bad_arguments(make, error, match):

@@ -421,7 +421,9 @@ class Several(Kind):
 
     def wanted(self, value: Any) -> str:  # noqa: D102
         if self.count is not None:
-            return f"{('no', 'one', 'two')[self.count]} numbers, each{self._span().text(None)}"
+            count = ("no", "one", "two", "three")[self.count]
+            span = self._span().text(None)
+            return f"{count} numbers{span and f', each{span}'}"
         return "a list"
 
     def hint(self, value: Any) -> str:  # noqa: D102

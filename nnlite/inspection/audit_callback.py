@@ -258,7 +258,8 @@ def decay_share(trainer: Training, recorder: Recorder, before: dict[str, np.ndar
         )
         for p in group["params"]:
             path = paths.get(id(p))
-            if path is None or not decay or not p.trainable:
+            third_way = optimizer.own_decay and not optimizer.decoupled
+            if path is None or not decay or not p.trainable or third_way:
                 continue
             w, g = before[path], recorder.gradients[path]
             if optimizer.decoupled:

@@ -25,6 +25,7 @@ from nnlite.inspection.report import Diagnosis
 from nnlite.optimizers.packing import CHUNK
 
 LONG = 8 * CHUNK // 5  # more weights than an optimizer walks over at once; half is not
+DECOUPLED = {"AdamW", "NAdamW", "RAdamW", "Adafactor", "Lion", "Muon"}
 ONE_VECTOR = "its step takes all parameters as one vector"
 
 
@@ -105,11 +106,13 @@ def check_optimizer(optimizer: Any, raises: bool = True, **options: Any) -> Opti
     - parameters do not mix: each moves as it does alone, unless a `step` of its own takes all of
       them as one vector, as L-BFGS does; and a long vector moves as its pieces;
     - options: the learning rate counts, groups have their own, a schedule is followed, weight
-      decay stands in one of its two right places, clip_norm is that of all gradients together;
+      decay stands in one of its two right places (unless the class says `own_decay`), clip_norm is
+      that of all gradients together, and maximize turns the gradients round;
     - state_dict and load_state_dict continue a run to the bit;
-    - a rule that is, or by its name or parent says it is, one of SGD (Momentum, Nesterov), Adam,
-      AdamW, NAdam, RAdam, Adagrad, Adadelta, RMSprop or Lion, moves as that rule written plainly
-      (other forms in use, and numbers written into a rule, are right too).
+    - a rule that is, or by its name or parent says it is, one of SGD (Momentum, Nesterov), ASGD,
+      Rprop, Adagrad, Adadelta, RMSprop, Adam, AdamW, Adamax, NAdam, NAdamW, RAdam, RAdamW,
+      Adafactor, LAMB, Lion or Muon, moves as that rule written plainly (other forms in use, and
+      numbers written into a rule, are right too).
 
     Args:
         optimizer: a class, such as one of your own below `nn.Optimizer`, or an optimizer, whose
@@ -295,7 +298,8 @@ def _frozen(runs: OptimizerRuns) -> Diagnosis | None:
 def _still(runs: OptimizerRuns) -> Diagnosis | None:
     if runs.option("eps", 1) == 0:
         raise _NotOffered("with eps=0 it divides 0 by 0")
-    last = runs.run(gradient=lambda k, i, w: np.zeros_like(w), steps=3)[-1]
+    off = runs.if_taken(lambd=0.0)  # ASGD's own decay
+    last = runs.run(gradient=lambda k, i, w: np.zeros_like(w), steps=3, **off)[-1]
     if not all(np.isfinite(w).all() for w in last):
         text = "a gradient of 0 makes the weights NaN: add ε to what it divides by"
         return Diagnosis("eps", text)
@@ -308,6 +312,8 @@ def _still(runs: OptimizerRuns) -> Diagnosis | None:
 def _decay(runs: OptimizerRuns) -> Diagnosis | None:
     if "weight_decay" not in runs.takes:
         raise _NotOffered("it has no weight_decay")
+    if runs.ours and runs.cls.own_decay:
+        raise _NotOffered("its rule has a place of its own for it")
     _needs_rate(runs)
     lr, rate = runs.lr, 0.1
     found = runs.run(weight_decay=rate, lr=lr)
@@ -427,6 +433,18 @@ def _clipping(runs: OptimizerRuns) -> Diagnosis | None:
     )
 
 
+def _uphill(runs: OptimizerRuns) -> Diagnosis | None:
+    if "maximize" not in runs.takes:
+        raise _NotOffered("it has no maximize")
+
+    def turned(k: int, i: int, w: Array) -> Array:
+        return -runs.gradient(k, i, w)
+
+    if close(runs.run(maximize=True), runs.run(gradient=turned)):
+        return None
+    return Diagnosis("maximize", "with maximize it does not move as on gradients of opposite sign")
+
+
 def _resumes(runs: OptimizerRuns) -> Diagnosis | None:
     parameters = [Parameter(w, dtype=np.float64) for w in runs.starts]
     optimizer = runs.make(parameters)
@@ -465,7 +483,7 @@ def _is_decoupled(runs: OptimizerRuns) -> bool | None:
     if runs.ours:
         return bool(runs.cls.decoupled)
     known = known_name(runs.cls)
-    return None if known is None else known in ("AdamW", "Lion")
+    return None if known is None else known in DECOUPLED
 
 
 def _shrinking(rate: float) -> Callable[[int, Any, list[Parameter]], None]:
@@ -520,5 +538,6 @@ OTHERS: Looks = [
     ("the learning rate counts, and a schedule is followed", _schedule),
     ("groups have their own learning rate", _groups),
     ("clip_norm is that of all gradients together", _clipping),
+    ("maximize turns the gradients round", _uphill),
     ("state_dict continues a run to the bit", _resumes),
 ]

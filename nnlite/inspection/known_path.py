@@ -14,7 +14,7 @@ from nnlite.inspection.report import Diagnosis
 
 ADJECTIVES = ("my", "own", "our", "simple", "plain", "tiny", "mini", "custom", "hand", "numpy")
 # Rules whose names end like those of others.
-OTHERS = {"signsgd", "adamax", "amsgrad", "radamw", "signmomentum", "quasihyperbolicadam"}
+OTHERS = {"signsgd", "amsgrad", "signmomentum", "quasihyperbolicadam"}
 
 
 def known_name(of: type) -> str | None:

@@ -117,6 +117,96 @@ def radam(w: Array, g: Array, s: dict[str, Any], k: int, o: Options, wrong: str)
     return w - o["lr"] * r * m_hat * np.sqrt(c2) / _size(v, o["eps"], wrong)
 
 
+def adamax(w: Array, g: Array, s: dict[str, Any], k: int, o: Options, wrong: str) -> Array:
+    """m̂ / u, with u ← max(β₂ u, |g| + ε)."""
+    b1, b2 = reversed(o["betas"]) if wrong == "betas swapped" else o["betas"]
+    m = s["m"] = b1 * s.get("m", 0) + (1 if wrong == "m adds g" else 1 - b1) * g
+    size = g * g if wrong == "square" else abs(g)
+    if wrong == "eps below":  # Kingma & Ba leave ε out, and others add it to u
+        u = s["u"] = np.maximum(b2 * s.get("u", 0), size)
+        u = u + o["eps"]
+    else:
+        u = s["u"] = np.maximum(b2 * s.get("u", 0), size + o["eps"])
+    if wrong == "u never falls":
+        u = s["u"] = np.maximum(s.get("largest", 0), size + o["eps"])
+        s["largest"] = u
+    if wrong == "u corrected":
+        u = u / (1 - b2**k)
+    return w - o["lr"] * (m if wrong == "uncorrected" else m / (1 - b1**k)) / u
+
+
+def rprop(w: Array, g: Array, s: dict[str, Any], k: int, o: Options, wrong: str) -> Array:
+    """Sizes that grow while the sign of g stays, and shrink where it turns."""
+    (shrink, grow), (least, most) = o["etas"], o["step_sizes"]
+    if wrong == "etas swapped":
+        shrink, grow = grow, shrink
+    size, before = s.get("s", np.full_like(w, o["lr"])), s.get("p", np.zeros_like(w))
+    h = before * np.sign(g)
+    size = size * np.where(h > 0, grow, np.where(h < 0, shrink, 1.0))
+    s["s"] = size if wrong == "unbounded" else np.clip(size, least, most)
+    s["p"] = np.sign(g) * (1 if wrong == "does not wait" else h >= 0)
+    return w - s["s"] * (g if wrong == "no sign" else s["p"])
+
+
+def asgd(w: Array, g: Array, s: dict[str, Any], k: int, o: Options, wrong: str) -> Array:
+    """A rate that falls, and a decay that goes with it; the mean of w does not change w."""
+    lr, lambd = o["lr"], o["lambd"]
+    done = k if wrong == "k ahead" else k - 1
+    rate = lr if wrong == "constant" else lr / (1 + lambd * lr * done) ** o["alpha"]
+    decay = 0.0 if wrong == "no decay" else lambd
+    return w - rate * (g + decay * w)
+
+
+def adafactor(w: Array, g: Array, s: dict[str, Any], k: int, o: Options, wrong: str) -> Array:
+    """g / √v, v = r q / mean(r), cut to d and in units of rms(w)."""
+    eps1, eps2 = o["eps"]
+    eps1 = np.finfo(w.dtype).eps if eps1 is None else eps1
+    beta = 0.999 if wrong == "constant β" else 1 - k ** o["beta2_decay"]
+    square = g * g
+    if w.ndim < 2 or wrong == "not factored":
+        v = s["v"] = beta * s.get("v", 0) + (1 - beta) * square
+    else:
+        r = s["r"] = beta * s.get("r", 0) + (1 - beta) * square.mean(axis=-1, keepdims=True)
+        q = s["q"] = beta * s.get("q", 0) + (1 - beta) * square.mean(axis=-2, keepdims=True)
+        mean = np.maximum(r.mean(axis=-2, keepdims=True), eps1)
+        v = r * q / (1 if wrong == "not divided" else mean)
+    u = g / np.maximum(np.sqrt(v), eps1)
+    u = u if wrong == "not cut" else u / max(1.0, np.sqrt(np.mean(u * u)) / o["d"])
+    size = 1.0 if wrong == "absolute" else max(eps2, np.sqrt(np.mean(w * w)))
+    return w - size * min(o["lr"], np.inf if wrong == "does not fall" else k**-0.5) * u
+
+
+def lamb(w: Array, g: Array, s: dict[str, Any], k: int, o: Options, wrong: str) -> Array:
+    """Adam's direction u, as long as lr ‖w‖."""
+    (b1, b2), eps = o["betas"], o["eps"]
+    m, v = _moments(w, g, s, (b1, b2), wrong)
+    c1, c2 = (1.0, 1.0) if wrong == "uncorrected" else (1 - b1**k, 1 - b2**k)
+    u = m / c1 / _size(v / c2, eps, wrong)
+    length, way = np.linalg.norm(w), np.linalg.norm(u)
+    if wrong == "adam" or not length or not way:
+        return w - o["lr"] * u
+    return w - o["lr"] * (way / length if wrong == "inverse" else length / way) * u
+
+
+def muon(w: Array, g: Array, s: dict[str, Any], k: int, o: Options, wrong: str) -> Array:
+    """The momentum, orthogonalized; AdamW for what is no matrix."""
+    if w.ndim != 2 or not o["matrices"]:
+        return adam(w, g, s, k, {**o, "amsgrad": False}, wrong)
+    mu, (c1, c3, c5) = o["momentum"], o["ns_coefficients"]
+    b = s["b"] = mu * s.get("b", 0) + (1 - mu) * g
+    x = b if not o["nesterov"] or wrong == "plain" else mu * b + (1 - mu) * g
+    x = x / max(np.linalg.norm(x), o["eps"])
+    for _ in range(0 if wrong == "not orthogonal" else o["ns_steps"]):
+        a = x @ x.T
+        x = c1 * x + (c3 * a + c5 * a @ a) @ x
+    rows, columns = w.shape
+    side = rows / columns if wrong == "other side" else columns / rows
+    longer = np.sqrt(max(1.0, side))
+    if o["adjust_lr_fn"] == "match_rms_adamw":
+        longer = 0.2 * np.sqrt(max(rows, columns))
+    return w - o["lr"] * (1.0 if wrong == "not adjusted" else longer) * x
+
+
 def adagrad(w: Array, g: Array, s: dict[str, Any], k: int, o: Options, wrong: str) -> Array:
     """s ← s + g²;  g / (√s + ε)."""
     before = s.get("s", np.full_like(w, o["initial_accumulator_value"]))
@@ -271,6 +361,31 @@ KNOWN = {
         {"adam": "it moves as Adam: the look-ahead is missing", **MOMENTS},
         ("constant μ", "constant μ, m̂ of now"),
     ),
+    "NAdamW": Known(
+        nadam,
+        {**BETAS, "momentum_decay": 4e-3},
+        {"adam": "it moves as Adam: the look-ahead is missing", **MOMENTS},
+        ("constant μ", "constant μ, m̂ of now"),
+    ),
+    "Adamax": Known(
+        adamax,
+        {**BETAS, "lr": 2e-3},
+        {
+            "uncorrected": "bias correction is missing: divide m by 1 − β₁ᵏ",
+            "u corrected": "u needs no bias correction: only m is divided, by 1 − β₁ᵏ",
+            "square": "u is of g² instead of |g|: it is u ← max(β₂ u, |g|)",
+            "u never falls": "u never falls: the factor β₂ is missing in u ← max(β₂ u, |g|)",
+            "m adds g": MOMENTS["m adds g"],
+            "betas swapped": "β₁ and β₂ are swapped: β₁ belongs to m, β₂ to u",
+            "forgets": FORGETS.format("m and u forget", "m"),
+            "forgets m": MOMENTS["forgets m"],
+            "forgets u": FORGETS.format("u forgets", "u"),
+        },
+        ("eps below",),
+    ),
+    "RAdamW": Known(
+        radam, BETAS, {"unrectified": "the factor r of the rectification is missing", **MOMENTS}
+    ),
     "RAdam": Known(
         radam, BETAS, {"unrectified": "the factor r of the rectification is missing", **MOMENTS}
     ),
@@ -320,5 +435,72 @@ KNOWN = {
             "forgets": FORGETS.format("m forgets", "m"),
             "one mean": "m is kept with β₁: the step takes β₁, and what is kept takes β₂",
         },
+    ),
+    "Rprop": Known(
+        rprop,
+        {"lr": 1e-2, "etas": (0.5, 1.2), "step_sizes": (1e-6, 50.0)},
+        {
+            "etas swapped": "η₋ and η₊ are swapped: steps grow where the sign stays",
+            "no sign": "the step is multiplied by the slope: it is w ← w − s sign(g)",
+            "unbounded": "the step sizes are not kept between step_sizes",
+            "forgets": FORGETS.format("s and p forget", "s"),
+            "forgets s": FORGETS.format("s forgets", "s"),
+            "forgets p": FORGETS.format("p forgets", "p"),
+        },
+        ("does not wait",),
+    ),
+    "ASGD": Known(
+        asgd,
+        {"lr": 1e-2, "lambd": 1e-4, "alpha": 0.75},
+        {
+            "constant": "the rate does not fall: it is lr / (1 + λ₀ lr (k − 1))^α",
+            "k ahead": "k is one step ahead in the rate: it is lr in the first step",
+            "no decay": "the decay is missing: it is w ← w − η (g + λ₀ w)",
+        },
+    ),
+    "Adafactor": Known(
+        adafactor,
+        {"lr": 1e-2, "beta2_decay": -0.8, "eps": (None, 1e-3), "d": 1.0},
+        {
+            "not divided": "v lacks the division by mean(r): it is r q / mean(r)",
+            "not cut": "long steps are not cut: divide u by max(1, rms(u) / d)",
+            "absolute": "the step is not in units of the weights: the factor max(ε₂, rms(w)) is "
+            "missing",
+            "does not fall": "the rate is not bounded by 1/√k",
+            "constant β": "β is constant: it is 1 − k^beta2_decay",
+            "forgets": FORGETS.format("r and q forget", "r"),
+        },
+        ("not factored",),
+    ),
+    "LAMB": Known(
+        lamb,
+        {**BETAS, "eps": 1e-6},
+        {
+            "adam": "it moves as Adam: the factor ‖w‖ / ‖u‖ is missing",
+            "inverse": "the norms are the wrong way round: it is ‖w‖ / ‖u‖",
+            "uncorrected": ADAM["uncorrected"],
+            **MOMENTS,
+        },
+    ),
+    "Muon": Known(
+        muon,
+        {
+            "lr": 1e-3,
+            "momentum": 0.95,
+            "nesterov": True,
+            "eps": 1e-7,
+            "ns_steps": 5,
+            "ns_coefficients": (3.4445, -4.775, 2.0315),
+            "adjust_lr_fn": "original",
+            "betas": (0.9, 0.999),
+            "matrices": True,
+        },
+        {
+            "not orthogonal": "the momentum is scaled, but not made orthogonal: Newton and "
+            "Schulz's steps are missing",
+            "plain": "Nesterov's look-ahead is missing: X is μ b + (1 − μ) g",
+            "forgets": FORGETS.format("b forgets", "b"),
+        },
+        ("not adjusted", "other side"),
     ),
 }

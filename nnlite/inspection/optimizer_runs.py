@@ -125,13 +125,15 @@ class OptimizerRuns:
         return default
 
     def make(self, parameters: Any, **more: Any) -> Any:
-        """An optimizer without decay and clipping, unless they are among `more`.
+        """An optimizer downhill, without decay and clipping, unless they are among `more`.
 
         `lr` is given under the name that the class has for it.
         """
         if self.rate and "lr" in more:
             more[self.rate] = more.pop("lr")
-        off: dict[str, Any] = {"weight_decay": 0.0, "clip_norm": None, "clip_value": None}
+        off: dict[str, Any] = {
+            "weight_decay": 0.0, "clip_norm": None, "clip_value": None, "maximize": False,
+        }  # fmt: skip
         quiet = {name: value for name, value in off.items() if name in self.takes}
         return self.cls(parameters, **{**self.options, **quiet, **more})
 

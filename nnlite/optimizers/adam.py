@@ -43,9 +43,10 @@ class Adam(Optimizer):
         amsgrad: bool = False,
         clip_norm: float | None = None,
         clip_value: float | None = None,
+        maximize: bool = False,
     ) -> None:
         super().__init__(
-            parameters, lr, weight_decay, clip_norm, clip_value,
+            parameters, lr, weight_decay, clip_norm, clip_value, maximize,
             betas=betas, eps=eps, amsgrad=amsgrad,
         )  # fmt: skip
 
@@ -89,8 +90,65 @@ class AdamW(Adam):
         amsgrad: bool = False,
         clip_norm: float | None = None,
         clip_value: float | None = None,
+        maximize: bool = False,
     ) -> None:
-        super().__init__(parameters, lr, betas, eps, weight_decay, amsgrad, clip_norm, clip_value)
+        super().__init__(
+            parameters, lr, betas, eps, weight_decay, amsgrad, clip_norm, clip_value, maximize
+        )
+
+
+class Adamax(Optimizer):
+    """Adam with the largest gradient in place of the mean size: the limit p → ∞ of its p-norm.
+
+    Rule         m ← β₁ m + (1 − β₁) g;  u ← max(β₂ u, |g| + ε)
+                 w ← w − lr m̂ / u,  m̂ = m / (1 − β₁ᵏ)
+                 because v = (1 − β₂ᵖ) Σⱼ β₂^(p (k − j)) |gⱼ|ᵖ has v^(1/p) → maxⱼ β₂^(k − j) |gⱼ|;
+                 u needs no correction: a maximum does not lean towards the zero it began at
+    Args         betas: (β₁, β₂), each in [0, 1) (default (0.9, 0.999))
+                 eps: ε, keeps u from 0 (default 1e-8)
+                 the others: see `Optimizer`; lr is 2e-3 by default
+    Source       Kingma & Ba 2015, algorithm 2; the place of ε is PyTorch's
+    """
+
+    state: ClassVar = {"m": "exp_avg", "u": "exp_inf"}
+
+    def __init__(
+        self,
+        parameters: Iterable[Parameter] | Iterable[Group],
+        lr: float | Schedule = 2e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float | Schedule = 0.0,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        maximize: bool = False,
+    ) -> None:
+        super().__init__(
+            parameters, lr, weight_decay, clip_norm, clip_value, maximize, betas=betas, eps=eps
+        )
+
+    def rule(self, options: Options) -> dict[str, str]:
+        """The mean over the maximum."""
+        return {
+            "m": MOMENTS["m"],
+            "u": "u ← max(β₂ u, |g| + ε)",
+            "w": "w ← w − lr m̂ / u,  m̂ = m / (1 − β₁ᵏ)",
+        }
+
+    def update(
+        self, w: Array, g: Array, m: Array, u: Array, a: Array,
+        lr: float, betas: tuple[float, float], eps: float, k: int,
+    ) -> None:  # fmt: skip
+        """One step along m̂ / u."""
+        beta1, beta2 = betas
+        running_mean(m, g, beta1, a)
+        np.abs(g, out=a)
+        a += eps
+        u *= beta2
+        np.maximum(u, a, out=u)
+        np.divide(m, u, out=a)
+        a *= lr / (1 - beta1**k)
+        w -= a
 
 
 class NAdam(Optimizer):
@@ -118,9 +176,10 @@ class NAdam(Optimizer):
         momentum_decay: float = 4e-3,
         clip_norm: float | None = None,
         clip_value: float | None = None,
+        maximize: bool = False,
     ) -> None:
         super().__init__(
-            parameters, lr, weight_decay, clip_norm, clip_value,
+            parameters, lr, weight_decay, clip_norm, clip_value, maximize,
             betas=betas, eps=eps, momentum_decay=momentum_decay,
         )  # fmt: skip
         self._products: dict[tuple[float, float], tuple[int, float]] = {}
@@ -165,6 +224,41 @@ def _momentum(beta1: float, psi: float, k: int) -> float:
     return beta1 * (1 - 0.5 * 0.96 ** (k * psi))
 
 
+class NAdamW(NAdam):
+    """NAdam with decoupled weight decay, as AdamW has it.
+
+    Rule         w ← w − lr λ w, then NAdam's rule
+    Args         those of `NAdam`, with weight_decay λ = 0.01 by default
+    Source       Loshchilov & Hutter 2019, section 3; PyTorch's `decoupled_weight_decay=True`
+    """
+
+    decoupled: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        parameters: Iterable[Parameter] | Iterable[Group],
+        lr: float | Schedule = 2e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float | Schedule = 0.01,
+        momentum_decay: float = 4e-3,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        maximize: bool = False,
+    ) -> None:
+        super().__init__(
+            parameters,
+            lr,
+            betas,
+            eps,
+            weight_decay,
+            momentum_decay,
+            clip_norm,
+            clip_value,
+            maximize,
+        )
+
+
 class RAdam(Optimizer):
     """Adam that trusts v only once its variance is known well enough, a built-in warm-up.
 
@@ -189,8 +283,11 @@ class RAdam(Optimizer):
         weight_decay: float | Schedule = 0.0,
         clip_norm: float | None = None,
         clip_value: float | None = None,
+        maximize: bool = False,
     ) -> None:
-        super().__init__(parameters, lr, weight_decay, clip_norm, clip_value, betas=betas, eps=eps)
+        super().__init__(
+            parameters, lr, weight_decay, clip_norm, clip_value, maximize, betas=betas, eps=eps
+        )
 
     def rule(self, options: Options) -> dict[str, str]:
         """Both cases in one line: r is 0 while ρ ≤ 5."""
@@ -218,3 +315,27 @@ class RAdam(Optimizer):
         running_mean(m, g, beta1, a)
         running_square(v, g, beta2, a)
         w -= np.multiply(m, rate, out=a)
+
+
+class RAdamW(RAdam):
+    """RAdam with decoupled weight decay, as AdamW has it.
+
+    Rule         w ← w − lr λ w, then RAdam's rule
+    Args         those of `RAdam`, with weight_decay λ = 0.01 by default
+    Source       Loshchilov & Hutter 2019, section 3; PyTorch's `decoupled_weight_decay=True`
+    """
+
+    decoupled: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        parameters: Iterable[Parameter] | Iterable[Group],
+        lr: float | Schedule = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float | Schedule = 0.01,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        maximize: bool = False,
+    ) -> None:
+        super().__init__(parameters, lr, betas, eps, weight_decay, clip_norm, clip_value, maximize)

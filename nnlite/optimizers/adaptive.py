@@ -36,9 +36,10 @@ class Adagrad(Optimizer):
         eps: float = 1e-10,
         clip_norm: float | None = None,
         clip_value: float | None = None,
+        maximize: bool = False,
     ) -> None:
         super().__init__(
-            parameters, lr, weight_decay, clip_norm, clip_value,
+            parameters, lr, weight_decay, clip_norm, clip_value, maximize,
             lr_decay=lr_decay, initial_accumulator_value=initial_accumulator_value, eps=eps,
         )  # fmt: skip
 
@@ -81,8 +82,11 @@ class Adadelta(Optimizer):
         weight_decay: float | Schedule = 0.0,
         clip_norm: float | None = None,
         clip_value: float | None = None,
+        maximize: bool = False,
     ) -> None:
-        super().__init__(parameters, lr, weight_decay, clip_norm, clip_value, rho=rho, eps=eps)
+        super().__init__(
+            parameters, lr, weight_decay, clip_norm, clip_value, maximize, rho=rho, eps=eps
+        )
 
     def rule(self, options: Options) -> dict[str, str]:
         """The step d, in the units of w."""
@@ -129,9 +133,10 @@ class RMSprop(Optimizer):
         centered: bool = False,
         clip_norm: float | None = None,
         clip_value: float | None = None,
+        maximize: bool = False,
     ) -> None:
         super().__init__(
-            parameters, lr, weight_decay, clip_norm, clip_value,
+            parameters, lr, weight_decay, clip_norm, clip_value, maximize,
             alpha=alpha, eps=eps, momentum=momentum, centered=centered,
         )  # fmt: skip
 

@@ -56,6 +56,7 @@ class Optimizer(OfOneModel):
         clip_norm: the largest norm of all gradients together; longer ones are scaled down to it,
             before L2 decay (default None: no clipping).
         clip_value: the largest size of a single gradient entry (default None).
+        maximize: whether to go uphill: the rule is given −g for g (default False).
         options: the rule's own options; `momentum` may be a schedule too.
 
     Attributes:
@@ -67,6 +68,7 @@ class Optimizer(OfOneModel):
 
     What a rule may set for its class, beside `update`:
         decoupled: whether weight decay bypasses the gradient (default False).
+        own_decay: whether `update` applies weight decay itself, in a third way (default False).
         whole: whether `update` takes each parameter by itself, in its shape (default False).
         state: what it keeps between steps, its name in `update` and in files, such as
             {"m": "exp_avg"} (default: nothing).
@@ -81,6 +83,7 @@ class Optimizer(OfOneModel):
     """
 
     decoupled: ClassVar[bool] = False
+    own_decay: ClassVar[bool] = False
     whole: ClassVar[bool] = False
     state: ClassVar[Mapping[str, str]] = {}
     state_if: ClassVar[Mapping[str, Mapping[str, str]]] = {}
@@ -97,10 +100,11 @@ class Optimizer(OfOneModel):
         weight_decay: float | Schedule = 0.0,
         clip_norm: float | None = None,
         clip_value: float | None = None,
+        maximize: bool = False,
         **options: Any,
     ) -> None:
         self._name = type(self).__name__
-        self.defaults = {"lr": lr, "weight_decay": weight_decay, **options}
+        self.defaults = {"lr": lr, "weight_decay": weight_decay, **options, "maximize": maximize}
         self.groups = as_groups(self._name, parameters, self.defaults)
         for group in self.groups:
             group.update(self._checked(group))
@@ -398,13 +402,13 @@ class Optimizer(OfOneModel):
         rule = self.rule(group)
         if not rule:
             return {}
-        g, meaning = "dL/dw", ""
+        g, meaning = "−dL/dw" if group["maximize"] else "dL/dw", ""
         if self.clip_norm is not None:
-            g = "c dL/dw"
+            g = g.replace("dL", "c dL")
             meaning = ",  c = min(1, clip_norm / (‖dL/dw‖ + 10⁻⁶)),  the norm over all parameters"
         if self.clip_value is not None:
             g = f"clip({g}, −clip_value, clip_value)"
-        decayed = group["weight_decay"] != 0
+        decayed = group["weight_decay"] != 0 and not self.own_decay
         if decayed and self.decoupled:
             rule = {"decay": "w ← w − lr λ w", **rule}
         elif decayed:
@@ -426,6 +430,8 @@ class Optimizer(OfOneModel):
 
     def _update_pack(self, pack: Pack, options: Options, scale: float) -> None:
         """Piece after piece; long vectors in several threads, each with its part of them."""
+        if options["maximize"]:
+            scale = -scale
         if pack.pieces:
             for piece in pack.pieces:
                 self._update_chunk(piece, options, pack.steps, scale)
@@ -441,7 +447,7 @@ class Optimizer(OfOneModel):
 
     def _update_chunk(self, chunk: Chunk, options: Options, k: int, scale: float) -> None:
         arrays = scratch_arrays(self._work_arrays, chunk.data)
-        decay = options["weight_decay"]
+        decay = 0.0 if self.own_decay else options["weight_decay"]
         if decay and self.decoupled:
             chunk.data *= 1 - options["lr"] * decay
             decay = 0.0

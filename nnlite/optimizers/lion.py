@@ -32,8 +32,9 @@ class Lion(Optimizer):
         weight_decay: float | Schedule = 0.0,
         clip_norm: float | None = None,
         clip_value: float | None = None,
+        maximize: bool = False,
     ) -> None:
-        super().__init__(parameters, lr, weight_decay, clip_norm, clip_value, betas=betas)
+        super().__init__(parameters, lr, weight_decay, clip_norm, clip_value, maximize, betas=betas)
 
     def rule(self, options: Options) -> dict[str, str]:
         """The sign of one mean, and another mean to keep."""

@@ -87,10 +87,12 @@ class Pack:
             parameter.move_into(data, grad)
 
         self.state: dict[str, np.ndarray] = {}
-        for name in [name for name in own[0] if name != "steps"]:
-            arrays = [state[name] for state in own]
+        kept = dict.fromkeys(name for state in own for name in state if name != "steps")
+        for name in kept:  # a whole rule may keep something else of each parameter
+            keeping = [state for state in own if name in state]
+            arrays = [state[name] for state in keeping]
             self.state[name] = vector = np.empty(sum(array.size for array in arrays), dtype)
-            for state, view in zip(own, _views(vector, [a.shape for a in arrays]), strict=True):
+            for state, view in zip(keeping, _views(vector, [a.shape for a in arrays]), strict=True):
                 np.copyto(view, state[name])
                 state[name] = view
 

@@ -39,9 +39,10 @@ class SGD(Optimizer):
         nesterov: bool = False,
         clip_norm: float | None = None,
         clip_value: float | None = None,
+        maximize: bool = False,
     ) -> None:
         super().__init__(
-            parameters, lr, weight_decay, clip_norm, clip_value,
+            parameters, lr, weight_decay, clip_norm, clip_value, maximize,
             momentum=momentum, dampening=dampening, nesterov=nesterov,
         )  # fmt: skip
 

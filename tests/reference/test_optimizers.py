@@ -1,5 +1,6 @@
 """Optimizers move the same weights along the same path as PyTorch's, step by step."""
 
+import functools
 import inspect
 
 import numpy as np
@@ -18,8 +19,9 @@ SHAPES = [(3, 4), (4,), (2, 3, 2)]
 class Lion(torch.optim.Optimizer):
     """Chen et al. 2023, algorithm 2: PyTorch has none."""
 
-    def __init__(self, parameters, lr=1e-4, betas=(0.9, 0.99), weight_decay=0.0):
-        super().__init__(parameters, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
+    def __init__(self, parameters, lr=1e-4, betas=(0.9, 0.99), weight_decay=0.0, maximize=False):
+        names = {"lr": lr, "betas": betas, "weight_decay": weight_decay}
+        super().__init__(parameters, {**names, "maximize": maximize})
 
     @torch.no_grad()
     def step(self):
@@ -27,10 +29,117 @@ class Lion(torch.optim.Optimizer):
             beta1, beta2 = group["betas"]
             for w in group["params"]:
                 if w.grad is not None:
+                    g = -w.grad if group["maximize"] else w.grad
                     m = self.state[w].setdefault("m", torch.zeros_like(w))
-                    u = torch.sign(beta1 * m + (1 - beta1) * w.grad)
+                    u = torch.sign(beta1 * m + (1 - beta1) * g)
                     w -= group["lr"] * (u + group["weight_decay"] * w)
-                    self.state[w]["m"] = beta2 * m + (1 - beta2) * w.grad
+                    self.state[w]["m"] = beta2 * m + (1 - beta2) * g
+
+
+class LAMB(torch.optim.Optimizer):
+    """You et al. 2020, algorithm 2, line by line: PyTorch has none."""
+
+    def __init__(
+        self, parameters, lr=1e-3, betas=(0.9, 0.999), eps=1e-6, weight_decay=0.0, maximize=False
+    ):
+        names = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        super().__init__(parameters, {**names, "maximize": maximize})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            beta1, beta2 = group["betas"]
+            for x in (p for p in group["params"] if p.grad is not None):
+                g = (-x.grad if group["maximize"] else x.grad).numpy()
+                zero = np.zeros_like(g)
+                t, m, v = self.state[x].get("moments", (0, zero, zero))
+                t, m, v = t + 1, beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g * g
+                self.state[x]["moments"] = t, m, v
+                r = m / (1 - beta1**t) / (np.sqrt(v / (1 - beta2**t)) + group["eps"])
+                u = r + group["weight_decay"] * x.numpy()
+                x -= group["lr"] * np.linalg.norm(x.numpy()) / np.linalg.norm(u) * torch.tensor(u)
+
+
+class Rprop(torch.optim.Rprop):
+    """With L2 decay, which PyTorch leaves out."""
+
+    def __init__(self, parameters, weight_decay=0.0, **options):
+        super().__init__(parameters, **options)
+        for group in self.param_groups:
+            group.setdefault("weight_decay", weight_decay)
+
+    def step(self):
+        for group in self.param_groups:
+            sign = -1 if group["maximize"] else 1
+            for p in group["params"]:
+                if p.grad is not None:
+                    p.grad.add_(p.detach(), alpha=sign * group["weight_decay"])
+        super().step()
+
+
+class ASGD(torch.optim.ASGD):
+    """With the rate of this step, where PyTorch's falls from the group's lr of the step before.
+
+    PyTorch keeps rate and share in its default dtype, whatever the weights are.
+    """
+
+    def step(self):
+        for group in self.param_groups:
+            for state in filter(None, (self.state[p] for p in group["params"])):
+                falls = 1 + group["lambd"] * group["lr"] * state["step"]
+                state["eta"] = group["lr"] / falls ** group["alpha"]
+        usual = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float64)
+        try:
+            super().step()
+        finally:
+            torch.set_default_dtype(usual)
+
+
+class Muon(torch.optim.Optimizer):
+    """PyTorch's Muon for matrices, its AdamW for the rest; in the precision of the weights.
+
+    PyTorch's weights are (out, in), nnlite's (in, out): the rule is the same of a transposed
+    matrix, but for the side that s counts from.
+    """
+
+    def __init__(self, parameters, **options):
+        defaults = {"lr": 1e-3, "weight_decay": 0.1, "betas": (0.9, 0.999), "eps": 1e-7}
+        more = {"matrices": True, "maximize": False}
+        super().__init__(parameters, defaults | more | options)
+        self.parts = [self.parts_of(group) for group in self.param_groups]
+
+    def parts_of(self, group):
+        """The optimizers of one group."""
+        options = {k: v for k, v in group.items() if k not in ("params", "matrices", "maximize")}
+        adamw = {k: v for k, v in options.items() if k in ("lr", "weight_decay", "betas", "eps")}
+        del options["betas"]
+        matrices = [p for p in group["params"] if p.ndim == 2 and group["matrices"]]
+        others = [p for p in group["params"] if p.ndim != 2 or not group["matrices"]]
+        return [
+            cls(parameters, **chosen)
+            for cls, parameters, chosen in (
+                (torch.optim.Muon, matrices, options), (torch.optim.AdamW, others, adamw),
+            )
+            if parameters
+        ]  # fmt: skip
+
+    def step(self):
+        adjusted = torch.optim._muon._adjust_lr
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(torch.Tensor, "bfloat16", torch.Tensor.clone)
+            patch.setattr(
+                torch.optim._muon,
+                "_adjust_lr",
+                lambda lr, way, shape: adjusted(lr, way, shape[::-1]),
+            )
+            for group, parts in zip(self.param_groups, self.parts, strict=True):
+                for p in group["params"]:
+                    if p.grad is not None and group["maximize"]:
+                        p.grad.neg_()
+                for part in parts:
+                    part.param_groups[0]["lr"] = group["lr"]
+                    part.step()
 
 
 # For each optimizer the options that exercise most of its state.
@@ -46,7 +155,12 @@ both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["f
 
 
 def theirs_of(name):
-    return Lion if name == "Lion" else getattr(torch.optim, name)
+    """What makes PyTorch's optimizer."""
+    if name in ("NAdamW", "RAdamW"):
+        cls = getattr(torch.optim, name.removesuffix("W"))
+        return functools.partial(cls, weight_decay=0.01, decoupled_weight_decay=True)
+    own = {cls.__name__: cls for cls in (LAMB, Lion, Rprop, ASGD, Muon)}
+    return own.get(name) or getattr(torch.optim, name)
 
 
 def weights(dtype):
