@@ -372,6 +372,16 @@ def _subjects() -> dict[str, Subject]:
         "WarmupSchedule": Subject(
             nn.WarmupSchedule, _given(schedule=lambda k: 0.1, steps=3), _schedule
         ),
+        "CyclicSchedule": Subject(
+            nn.CyclicSchedule, _given(min_lr=0.1, max_lr=0.2, step_size_up=3), _schedule
+        ),
+        "SequentialSchedule": Subject(
+            nn.SequentialSchedule,
+            _given(schedules=[nn.ConstantSchedule(0.1), lambda k: 0.1], milestones=[2]), _schedule,
+        ),
+        "ChainedSchedule": Subject(
+            nn.ChainedSchedule, _given(schedules=[nn.ConstantSchedule(0.1)]), _schedule
+        ),
     }  # fmt: skip
     initializers = {
         "Constant": Subject(nn.initializers.Constant, _given(value=0.5), _initializer),

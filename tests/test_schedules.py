@@ -18,6 +18,13 @@ CASES = {
     "WarmupSchedule": nn.WarmupSchedule(nn.CosineSchedule(0.1, 10), 5, start_factor=0),
     "OneCycleSchedule": nn.OneCycleSchedule(0.1, 20, anneal_strategy="linear"),
     "InverseSqrtSchedule": nn.InverseSqrtSchedule(0.1, 4),
+    "CyclicSchedule": nn.CyclicSchedule(0.01, 0.1, 3, 5, "exp_range", 0.9),
+    "SequentialSchedule": nn.SequentialSchedule(
+        [nn.ConstantSchedule(0.1), nn.CosineSchedule(0.1, 5)], [4]
+    ),
+    "ChainedSchedule": nn.ChainedSchedule(
+        [nn.StepSchedule(0.1, 3), nn.ExponentialSchedule(1.0, 0.9)]
+    ),
 }
 
 
@@ -72,6 +79,32 @@ def test_what_all_schedules_share(schedule):
         ),
         (nn.OneCycleSchedule(4.0, 5, 0.6, div_factor=2, final_div_factor=1), [2, 3, 4, 3, 2, 2]),
         (nn.OneCycleSchedule(4.0, 4, 0.25, "linear", 2, 1), [4, 10 / 3, 8 / 3, 2]),
+        (
+            nn.OneCycleSchedule(4.0, 7, 3 / 7, "linear", 4, 2, three_phase=True),
+            [1, 2.5, 4, 2.5, 1, 0.75, 0.5, 0.5],
+        ),
+        (
+            nn.OneCycleSchedule(4.0, 4, 0.5, "linear", 2, 1, three_phase=True),
+            [2, 4, 2, 2, 2],
+        ),
+        (
+            nn.OneCycleSchedule(4.0, 4, 0.25, "linear", 2, 2, three_phase=True),
+            [2, 5 / 3, 4 / 3, 1],
+        ),
+        (nn.CyclicSchedule(1.0, 3.0, 2), [1, 2, 3, 2, 1, 2, 3, 2, 1]),
+        (nn.CyclicSchedule(0.0, 4.0, 1, 2, "triangular2"), [0, 4, 2, 0, 2, 1, 0, 1, 0.5]),
+        (nn.CyclicSchedule(1.0, 3.0, 2, 1, "exp_range", 0.5), [1, 1.5, 1.5, 1, 1.0625, 1.0625]),
+        (
+            nn.SequentialSchedule(
+                [nn.ConstantSchedule(3.0), nn.PolynomialSchedule(4.0, 2), lambda k: 7.0 + k], [2, 4]
+            ),
+            [3, 3, 4, 2, 7, 8],
+        ),
+        (nn.SequentialSchedule([nn.ExponentialSchedule(8.0, 0.5)], []), [8, 4, 2]),
+        (
+            nn.ChainedSchedule([nn.StepSchedule(8.0, 2, 0.5), nn.ExponentialSchedule(1, 0.5)]),
+            [8, 4, 1, 0.5],
+        ),
         (nn.InverseSqrtSchedule(6.0, 1), [6, 6 / math.sqrt(2), 6 / math.sqrt(3), 3]),
     ],
     ids=repr,
@@ -123,6 +156,26 @@ def test_momentum_goes_the_other_way_in_one_cycle():
         (lambda: nn.OneCycleSchedule(0.1, 10, anneal_strategy="sin"), ValueError, "'sin'"),
         (lambda: nn.OneCycleSchedule(0.1, 10, div_factor=0), ValueError, "div_factor"),
         (lambda: nn.InverseSqrtSchedule(0.1, -4), ValueError, "steps"),
+        (lambda: nn.OneCycleSchedule(0.1, 10, 0.6, three_phase=True), ValueError, "at most 0.5"),
+        (lambda: nn.CyclicSchedule(0.2, 0.1), ValueError, "at most max_lr=0.1, got 0.2"),
+        (lambda: nn.CyclicSchedule(0.1, 0.2, 0), ValueError, "step_size_up must be a whole"),
+        (lambda: nn.CyclicSchedule(0.1, 0.2, mode="sine"), ValueError, "mode must be"),
+        (lambda: nn.CyclicSchedule(0.1, 0.2, gamma=0.9), ValueError, 'needs mode="exp_range"'),
+        (lambda: nn.SequentialSchedule([], []), ValueError, "0 schedules need"),
+        (
+            lambda: nn.SequentialSchedule([lambda k: 1.0] * 2, [3, 4]),
+            ValueError,
+            r"2 schedules need 1 milestones between them, got \[3, 4\]",
+        ),
+        (lambda: nn.SequentialSchedule([lambda k: 1.0] * 3, [4, 3]), ValueError, "must increase"),
+        (lambda: nn.SequentialSchedule([0.1, 0.2], [3]), TypeError, "a schedule such as"),
+        (lambda: nn.ChainedSchedule([]), ValueError, "no schedules to multiply"),
+        (lambda: nn.ChainedSchedule(nn.ConstantSchedule(0.1)), TypeError, r"put it in \[ \]"),
+        (
+            lambda: nn.ChainedSchedule([lambda k: None])(3),
+            ValueError,
+            "schedule must return a number, got None at step 3",
+        ),
     ],
 )
 def test_bad_arguments(make, error, match):

@@ -58,6 +58,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 Class = TypeVar("Class", bound=type)
 
 INITIALIZER = Drawing()
+SCHEDULE = Called(1, "a schedule such as nn.ConstantSchedule(lr)")
 BETAS = Several(Number(PART), 2)
 
 # Every whole or floating argument has its range here, by its name. Where a name means something
@@ -120,6 +121,8 @@ RANGES: dict[str, Range | Kind] = {
     "OneCycleSchedule.steps": at_least(2),
     "lr_range_test.steps": at_least(10),
     "step_size": at_least(1),
+    "step_size_up": at_least(1),
+    "step_size_down": at_least(1),
     "milestones": at_least(0),
     "growth": at_least(1),
     "ignore_index": at_least(-LONGEST),
@@ -190,7 +193,8 @@ RANGES: dict[str, Range | Kind] = {
     "betas": BETAS,
     "weight": Numbers(NOT_NEGATIVE, axes=1),
     "pos_weight": Numbers(NOT_NEGATIVE),
-    "schedule": Called(1, "a schedule such as nn.ConstantSchedule(lr)"),
+    "schedule": SCHEDULE,
+    "schedules": Several(SCHEDULE),
     "weight_init": INITIALIZER,
     "bias_init": INITIALIZER,
     "dtype": DType(),

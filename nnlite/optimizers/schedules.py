@@ -22,13 +22,16 @@ from nnlite.core.construction import Constructed
 from nnlite.core.kinds import number_of, shown
 
 __all__ = [
+    "ChainedSchedule",
     "ConstantSchedule",
     "CosineSchedule",
+    "CyclicSchedule",
     "ExponentialSchedule",
     "InverseSqrtSchedule",
     "MultiStepSchedule",
     "OneCycleSchedule",
     "PolynomialSchedule",
+    "SequentialSchedule",
     "StepSchedule",
     "WarmupSchedule",
 ]
@@ -84,8 +87,7 @@ class MultiStepSchedule(Constructed):
     """
 
     def __init__(self, lr: float, milestones: Sequence[int], gamma: float = 0.1) -> None:
-        if list(milestones) != sorted(set(milestones)):
-            raise ValueError(f"MultiStepSchedule: milestones must increase, got {milestones}")
+        _check_milestones(self, milestones)
         self.lr = lr
         self.milestones = milestones
         self.gamma = gamma
@@ -203,12 +205,112 @@ class WarmupSchedule(Constructed):
         if k >= self.steps:
             return self.schedule(k - self.steps)
         share = self.start_factor + (1 - self.start_factor) * k / self.steps
-        first = self.schedule(0)
-        if number_of(first) is None:
+        return _value(self, self.schedule, 0) * share
+
+
+class SequentialSchedule(Constructed):
+    """One schedule after another.
+
+    Rule         schedules[i](k − milestones[i − 1]) from k = milestones[i − 1] on (the first from
+                 0 on): each begins at its own step 0
+    Args         schedules: at least one
+                 milestones: at which steps the second and all others begin, increasing; one less
+                     than there are schedules
+    Raises       ValueError: for milestones that do not increase, or are too many or too few
+                 TypeError: for a schedule that is not callable
+    Source       standard result; PyTorch's `SequentialLR`
+    """
+
+    def __init__(
+        self, schedules: Sequence[Callable[[int], float]], milestones: Sequence[int]
+    ) -> None:
+        _check_milestones(self, milestones)
+        if len(milestones) != len(schedules) - 1:
             raise ValueError(
-                f"WarmupSchedule: schedule must return a number, got {shown(first)} at step 0"
+                f"SequentialSchedule: {len(schedules)} schedules need {len(schedules) - 1} "
+                f"milestones between them, got {milestones}"
             )
-        return first * share
+        self.schedules = schedules
+        self.milestones = milestones
+
+    def __call__(self, k: int) -> float:
+        """The value for the step after k completed ones."""
+        index = bisect.bisect_right(self.milestones, k)
+        start = self.milestones[index - 1] if index else 0
+        return self.schedules[index](k - start)
+
+
+class ChainedSchedule(Constructed):
+    """Several schedules at the same time: their values are multiplied.
+
+    Rule         schedules[0](k) · schedules[1](k) · …
+    Args         schedules: at least one; give the learning rate to one of them, and 1 to the
+                     others, which are factors then:
+                     `ChainedSchedule([CosineSchedule(0.1, 1000), ExponentialSchedule(1, 0.999)])`
+    Raises       ValueError: when there is none
+                 TypeError: for one that is not callable
+    Source       standard result; PyTorch's `ChainedScheduler`
+    """
+
+    def __init__(self, schedules: Sequence[Callable[[int], float]]) -> None:
+        if not schedules:
+            raise ValueError("ChainedSchedule: there are no schedules to multiply")
+        self.schedules = schedules
+
+    def __call__(self, k: int) -> float:
+        """The value for the step after k completed ones."""
+        return math.prod(_value(self, schedule, k) for schedule in self.schedules)
+
+
+class CyclicSchedule(Constructed):
+    """Up and down in straight lines, again and again.
+
+    Rule         min_lr + h (max_lr − min_lr) t, with t from 0 up to 1 in `step_size_up` steps and
+                 back to 0 in `step_size_down`, and a height h by mode:
+                 "triangular" 1, "triangular2" ½^(cycles before this one), "exp_range" γᵏ
+    Args         min_lr: the lowest value, 0 ≤ min_lr ≤ max_lr
+                 max_lr: the highest value, > 0
+                 step_size_up: steps of the way up, ≥ 1 (default 2000)
+                 step_size_down: steps of the way down (default None: as many)
+                 mode: as above (default "triangular")
+                 gamma: γ > 0, for "exp_range" (default 1)
+    Raises       ValueError: for arguments out of range, or a gamma for another mode
+    Source       Smith 2017, "Cyclical Learning Rates", section 3.1; PyTorch's `CyclicLR`
+
+    Momentum goes the other way with the same steps and a schedule of one's own:
+    `lambda k: 0.9 - 0.1 * cycle(k)`, with `cycle = CyclicSchedule(0, 1, step_size_up)`.
+    """
+
+    def __init__(
+        self,
+        min_lr: float,
+        max_lr: float,
+        step_size_up: int = 2000,
+        step_size_down: int | None = None,
+        mode: Literal["triangular", "triangular2", "exp_range"] = "triangular",
+        gamma: float = 1.0,
+    ) -> None:
+        if min_lr > max_lr:
+            raise ValueError(
+                f"CyclicSchedule: min_lr must be at most max_lr={max_lr}, got {min_lr}"
+            )
+        if gamma != 1 and mode != "exp_range":
+            raise ValueError(f'CyclicSchedule: gamma={gamma} needs mode="exp_range", got {mode!r}')
+        self.min_lr = min_lr
+        self.max_lr = max_lr
+        self.step_size_up = step_size_up
+        self.step_size_down = step_size_down
+        self.mode = mode
+        self.gamma = gamma
+
+    def __call__(self, k: int) -> float:
+        """The value for the step after k completed ones."""
+        up = self.step_size_up
+        down = up if self.step_size_down is None else self.step_size_down
+        cycle, place = divmod(k, up + down)
+        share = place / up if place <= up else (up + down - place) / down
+        heights = {"triangular": 1.0, "triangular2": 0.5**cycle, "exp_range": self.gamma**k}
+        return self.min_lr + heights[self.mode] * (self.max_lr - self.min_lr) * share
 
 
 class OneCycleSchedule(Constructed):
@@ -217,6 +319,8 @@ class OneCycleSchedule(Constructed):
     Rule         with u = pct_start · steps − 1 and e = steps − 1:
                  k ≤ u:  from max_lr / div_factor up to max_lr, at share k / u of the way
                  k > u:  down to max_lr / (div_factor · final_div_factor), at share (k − u)/(e − u)
+                 in three phases, down to where it began until k = 2u, and on from there:
+                 k > 2u: from max_lr / div_factor, at share (k − 2u)/(e − 2u)
                  along half a cosine or a straight line; the last value is kept
     Args         max_lr: the largest value, > 0
                  steps: how many updates the run has, ≥ 2
@@ -225,8 +329,10 @@ class OneCycleSchedule(Constructed):
                  anneal_strategy: "cos" or "linear" (default "cos")
                  div_factor: max_lr over the first value (default 25)
                  final_div_factor: the first value over the last (default 1e4)
+                 three_phase: whether the way down is as long as the way up, and a third one
+                     follows; pct_start is at most one half then (default False)
     Raises       ValueError: for arguments out of range
-    Source       Smith & Topin 2018, "Super-Convergence"; the form is PyTorch's
+    Source       Smith & Topin 2018, "Super-Convergence", with three phases; the form is PyTorch's
 
     Momentum goes the other way, from 0.95 to 0.85 and back:
     `OneCycleSchedule(0.85, steps, div_factor=0.85 / 0.95, final_div_factor=1)`.
@@ -240,11 +346,17 @@ class OneCycleSchedule(Constructed):
         anneal_strategy: Literal["cos", "linear"] = "cos",
         div_factor: float = 25.0,
         final_div_factor: float = 1e4,
+        three_phase: bool = False,
     ) -> None:
         if pct_start < 1 / steps:
             raise ValueError(
                 f"OneCycleSchedule: pct_start must be below 1 and at least one of {steps} steps, "
                 f"got {pct_start}"
+            )
+        if three_phase and pct_start > 0.5:
+            raise ValueError(
+                "OneCycleSchedule: with three phases, the way up takes pct_start of the steps and "
+                f"the way down as many, so it must be at most 0.5, got {pct_start}"
             )
         self.max_lr = max_lr
         self.steps = steps
@@ -252,15 +364,21 @@ class OneCycleSchedule(Constructed):
         self.anneal_strategy = anneal_strategy
         self.div_factor = div_factor
         self.final_div_factor = final_div_factor
+        self.three_phase = three_phase
 
     def __call__(self, k: int) -> float:
         """The value for the step after k completed ones."""
         top, end = self.pct_start * self.steps - 1, self.steps - 1
         first = self.max_lr / self.div_factor
+        last = first / self.final_div_factor
         way = _cosine if self.anneal_strategy == "cos" else _line
         if k < top:
             return way(first, self.max_lr, k / top)
-        return way(self.max_lr, first / self.final_div_factor, min((k - top) / (end - top), 1))
+        if not self.three_phase:
+            return way(self.max_lr, last, min((k - top) / (end - top), 1))
+        if k < 2 * top:
+            return way(self.max_lr, first, (k - top) / top)
+        return way(first, last, min((k - 2 * top) / (end - 2 * top), 1))
 
 
 class InverseSqrtSchedule(Constructed):
@@ -297,3 +415,18 @@ def _line(start: float, end: float, share: float) -> float:
 def _check_min_lr(owner: object, min_lr: float, lr: float) -> None:
     if min_lr > lr:
         raise ValueError(f"{type(owner).__name__}: min_lr must be at most lr={lr}, got {min_lr}")
+
+
+def _check_milestones(owner: object, milestones: Sequence[int]) -> None:
+    if list(milestones) != sorted(set(milestones)):
+        raise ValueError(f"{type(owner).__name__}: milestones must increase, got {milestones}")
+
+
+def _value(owner: object, schedule: Callable[[int], float], k: int) -> float:
+    """What a schedule inside another one gives at step k."""
+    value = schedule(k)
+    if number_of(value) is None:
+        raise ValueError(
+            f"{type(owner).__name__}: schedule must return a number, got {shown(value)} at step {k}"
+        )
+    return value

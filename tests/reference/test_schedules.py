@@ -66,6 +66,49 @@ ROWS = {
             final_div_factor=100.0, cycle_momentum=False,
         ),
     ),
+    "one cycle, three phases": (
+        nn.OneCycleSchedule(LR, STEPS, three_phase=True),
+        lambda o: scheduler.OneCycleLR(o, LR, STEPS, three_phase=True, cycle_momentum=False),
+    ),
+    "one cycle, three phases, linear": (
+        nn.OneCycleSchedule(LR, STEPS, 0.43, "linear", 10.0, 100.0, three_phase=True),
+        lambda o: scheduler.OneCycleLR(
+            o, LR, STEPS, pct_start=0.43, anneal_strategy="linear", div_factor=10.0,
+            final_div_factor=100.0, three_phase=True, cycle_momentum=False,
+        ),
+    ),
+    "cyclic": (
+        nn.CyclicSchedule(0.1, LR, 4),
+        lambda o: scheduler.CyclicLR(o, 0.1, LR, 4, cycle_momentum=False),
+    ),
+    "cyclic, lower and lower": (
+        nn.CyclicSchedule(0.1, LR, 4, 7, "triangular2"),
+        lambda o: scheduler.CyclicLR(o, 0.1, LR, 4, 7, "triangular2", cycle_momentum=False),
+    ),
+    "cyclic, gamma": (
+        nn.CyclicSchedule(0.1, LR, 6, 3, "exp_range", 0.95),
+        lambda o: scheduler.CyclicLR(o, 0.1, LR, 6, 3, "exp_range", 0.95, cycle_momentum=False),
+    ),
+    "one after another": (
+        nn.SequentialSchedule(
+            [nn.StepSchedule(LR, 3), nn.ExponentialSchedule(LR, 0.9), nn.CosineSchedule(LR, 9)],
+            [8, 21],
+        ),
+        lambda o: scheduler.SequentialLR(
+            o,
+            [
+                scheduler.StepLR(o, 3), scheduler.ExponentialLR(o, 0.9),
+                scheduler.LambdaLR(o, lambda k: nn.CosineSchedule(1.0, 9)(k)),
+            ],
+            [8, 21],
+        ),
+    ),
+    "at the same time": (
+        nn.ChainedSchedule([nn.StepSchedule(LR, 9, 0.5), nn.ExponentialSchedule(1.0, 0.95)]),
+        lambda o: scheduler.ChainedScheduler(
+            [scheduler.StepLR(o, 9, 0.5), scheduler.ExponentialLR(o, 0.95)]
+        ),
+    ),
     "inverse square root": (
         nn.InverseSqrtSchedule(LR, 5),
         lambda o: scheduler.LambdaLR(o, lambda k: (5 / (5 + k)) ** 0.5),
