@@ -473,6 +473,16 @@ def _subjects() -> dict[str, Subject]:
         "evaluate": Subject(nn.Trainer.evaluate, xy, owner=owner),
         "save": Subject(nn.Trainer.save, _given(path=file), owner=owner),
         "load": Subject(nn.Trainer.load, lambda: {"path": _checkpoint()}, owner=owner),
+        "fit_lbfgs": Subject(
+            nn.fit_lbfgs,
+            lambda: {
+                "model": _model(),
+                "loss": nn.MSELoss(),
+                "x": rows,
+                "y": rows[:, :3],
+                "max_iter": 99,
+            },
+        ),
         "lr_range_test": Subject(
             nn.lr_range_test, lambda: {"trainer": _trainer(), "x": rows, "y": rows[:, :3]}
         ),

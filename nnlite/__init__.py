@@ -96,6 +96,7 @@ _PLACES = {
         "SWA",
         "TimeLimit",
         "Trainer",
+        "fit_lbfgs",
         "lr_range_test",
     ],
 }

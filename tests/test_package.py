@@ -170,6 +170,7 @@ NAMES = [
     "data",
     "decoding",
     "engine",
+    "fit_lbfgs",
     "inference",
     "initializers",
     "jacobian",
