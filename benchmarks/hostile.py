@@ -392,7 +392,8 @@ def _subjects() -> dict[str, Subject]:
     file = FOLDER / f"nnlite-hostile-{os.getpid()}.log"
     callbacks = {
         **{name: Subject(getattr(nn, name), use=_fit) for name in (
-            "EMA", "EarlyStopping", "GradientAudit", "LambdaCallback", "ReduceLROnPlateau", "SWA",
+            "EMA", "EarlyStopping", "GradientAudit", "LambdaCallback", "Lookahead",
+            "ReduceLROnPlateau", "SWA",
         )},
         "TimeLimit": Subject(nn.TimeLimit, _given(seconds=60), _fit),
         **{name: Subject(getattr(nn, name), _given(path=file), _fit) for name in (

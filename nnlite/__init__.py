@@ -91,6 +91,7 @@ _PLACES = {
         "History",
         "JSONLogger",
         "LambdaCallback",
+        "Lookahead",
         "NonFiniteLossError",
         "ReduceLROnPlateau",
         "SWA",

@@ -120,6 +120,8 @@ def test_callbacks_print_as_their_call():
         (lambda: nn.ReduceLROnPlateau(min_lr=math.nan), "min_lr must be a number ≥ 0"),
         (lambda: nn.EMA(1.0), r"decay must be a number in \[0, 1\)"),
         (lambda: nn.SWA(-1), "start must be a whole number"),
+        (lambda: nn.Lookahead(0), "k must be a whole number ≥ 1"),
+        (lambda: nn.Lookahead(alpha=0), r"alpha must be a number in \(0, 1\]"),
         (lambda: nn.TimeLimit(0), "seconds must be a number > 0"),
         (lambda: nn.Checkpoint("x", every_steps=0), "every_steps must be a whole number"),
         (lambda: nn.Checkpoint("x", every_epochs=0), "every_epochs must be a whole number"),
@@ -342,6 +344,28 @@ def test_swa_is_the_mean_of_the_later_epochs():
     with pytest.warns(nn.ModelWarning, match=r"nothing will be averaged.* after 2 epochs"):
         fit(trainer, nn.SWA(5), steps, epochs=2)
     assert_equal(weights(trainer), steps._epochs[-1])
+
+
+def test_lookahead_steps_back():
+    """By hand: the gradient of w is 1 in every step, and lr 1."""
+    model = nn.Linear(1, 1, bias=False).astype(np.float64)
+    model.weight.data = [[10.0]]
+    trainer = nn.Trainer(model, nn.MSELoss(reduction="sum"), nn.SGD(model.parameters(), lr=1.0))
+    seen = []
+    note = nn.LambdaCallback(on_step_end=lambda t: seen.append(float(t.model.weight.data[0, 0])))
+
+    def step(x, y, weight=None):
+        model.weight.grad = [[1.0]]
+        trainer.optimizer.step()
+        trainer.optimizer.zero_grad()
+        return 0.0
+
+    trainer.train_step = step
+    x = np.ones((7, 1))
+    trainer.fit(x, x, 1, batch_size=1, callbacks=[nn.Lookahead(3, 0.25), note], verbose=False)
+    # 10 → 9 8 7: φ = 10 − 3/4;  → 8.25 7.25 6.25: φ = 9.25 − 3/4;  → 7.5, and back to φ
+    assert seen == [9, 8, 9.25, 8.25, 7.25, 8.5, 7.5]
+    assert model.weight.data[0, 0] == 8.5
 
 
 def test_running_statistics_are_averaged_and_counters_are_not():

@@ -95,6 +95,7 @@ NAMES = [
     "Linear",
     "Lion",
     "LogCoshLoss",
+    "Lookahead",
     "LogSigmoid",
     "LogSoftmax",
     "Loss",

@@ -72,7 +72,7 @@ def new(optimizer=nn.AdamW, dtype=np.float32, extra=()):
     trainer = nn.Trainer(net, nn.CrossEntropyLoss(), rule, metrics=metrics)
     callbacks = [
         Noise(), nn.EMA(0.9), nn.ReduceLROnPlateau(patience=1, min_delta=0.1),
-        nn.EarlyStopping(patience=3), nn.SWA(1), *extra,
+        nn.EarlyStopping(patience=3), nn.SWA(1), nn.Lookahead(2), *extra,
     ]  # fmt: skip
     return trainer, callbacks
 

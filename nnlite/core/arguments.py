@@ -147,6 +147,7 @@ RANGES: dict[str, Range | Kind] = {
     "init": ANY,
     "alpha": POSITIVE,
     "RMSprop.alpha": PART,
+    "Lookahead.alpha": Range(0, 1, with_low=False),
     "beta": POSITIVE,
     "min_val": ANY,
     "max_val": ANY,

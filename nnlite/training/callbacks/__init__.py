@@ -1,6 +1,6 @@
 """Callbacks: code that runs at fixed moments of `fit`."""
 
-from nnlite.training.callbacks.averaging import EMA, SWA
+from nnlite.training.callbacks.averaging import EMA, SWA, Lookahead
 from nnlite.training.callbacks.base import Callback
 from nnlite.training.callbacks.logging import CSVLogger, JSONLogger
 from nnlite.training.callbacks.monitor import EarlyStopping, ReduceLROnPlateau
@@ -16,6 +16,7 @@ __all__ = [
     "EarlyStopping",
     "JSONLogger",
     "LambdaCallback",
+    "Lookahead",
     "ReduceLROnPlateau",
     "TimeLimit",
 ]

@@ -25,7 +25,7 @@ def _floating(model: Layer) -> dict[str, Parameter | Buffer]:
 
 
 class _Average(Callback):
-    """What both averages share: their values, and that `fit` ends with them."""
+    """What the averages share: their values, and that `fit` ends with them."""
 
     required: ClassVar[bool] = True
     remembers: ClassVar = {"average": Arrays(), "count": COUNT}
@@ -33,14 +33,18 @@ class _Average(Callback):
     def __init__(self) -> None:
         self.average: dict[str, np.ndarray] = {}
 
+    def averaged(self, model: Layer) -> dict[str, Parameter | Buffer]:
+        """What is averaged, by path."""
+        return _floating(model)
+
     def on_fit_begin(self, trainer: Training) -> None:
         """Find the parts once: walking through the model at every step would cost more."""
-        self._parts = _floating(trainer.model)
+        self._parts = self.averaged(trainer.model)
         self.average = {}
 
     def check_fits(self, state: dict[str, Any], model: Layer) -> None:
         """The average of another model is none of this one."""
-        problems = misfits(_floating(model), state["average"])
+        problems = misfits(self.averaged(model), state["average"])
         if problems:
             raise ValueError(
                 f"{self!r}: the average in the file is of another model: {problems[0]}"
@@ -171,3 +175,43 @@ class SWA(_Average):
         for path, part in self._parts.items():
             mean = self.average.setdefault(path, np.zeros_like(part.data))
             mean += (part.data - mean) / self.count
+
+
+class Lookahead(_Average):
+    """Slow weights behind the optimizer's fast ones: k steps forward, one step back.
+
+    Rule         φ = w at first;  after every k steps φ ← φ + α (w − φ), and w ← φ
+    Args         k: how often, ≥ 1 (default 5)
+                 alpha: α, 0 < α ≤ 1 (default 0.5); with 1 nothing changes
+    Raises       ValueError: for arguments out of range
+    Source       Zhang et al. 2019, "Lookahead Optimizer", algorithm 1
+
+    Any optimizer goes with it; its momentum is kept when the weights go back. `fit` ends with the
+    slow weights, unless it ends with restored best weights.
+    """
+
+    def __init__(self, k: int = 5, alpha: float = 0.5) -> None:
+        super().__init__()
+        self.k = k
+        self.alpha = alpha
+        self.count = 0
+
+    def averaged(self, model: Layer) -> dict[str, Parameter | Buffer]:
+        """The parameters: running statistics are those of the last batches."""
+        return {path: p for path, p in model.named_parameters().items() if p.dtype.kind == "f"}
+
+    def on_fit_begin(self, trainer: Training) -> None:
+        """Begin with the weights as they are."""
+        super().on_fit_begin(trainer)
+        self.average = {path: part.data.copy() for path, part in self._parts.items()}
+        self.count = 0
+
+    def on_step_end(self, trainer: Training) -> None:
+        """After k steps, one step of the slow weights, and back to them."""
+        self.count += 1
+        if self.count % self.k:
+            return
+        for path, part in self._parts.items():
+            slow = self.average[path]
+            slow += self.alpha * (part.data - slow)
+        self.put_in()
