@@ -155,6 +155,15 @@ def test_frozen_parameters_are_left_alone(cls):
 
 
 @every_optimizer
+@pytest.mark.parametrize("others", [[], [(3, 4), (2,)]])
+def test_parameters_without_entries(cls, others):
+    params = parameters((0, 3), *others, (3, 0), (0,))
+    before = values(params)
+    walk(cls(params, weight_decay=0.1))
+    assert all(p.size == 0 or (p.data != w).any() for p, w in zip(params, before, strict=True))
+
+
+@every_optimizer
 def test_dtypes_are_packed_apart(cls):
     params = [*parameters((3,), (2,)), *parameters((4,), dtype=np.float64)]
     walk(cls(params))
@@ -589,6 +598,26 @@ def test_learning_rates_out_of_range(lr):
 def test_bad_arguments(make, error, match):
     with pytest.raises(error, match=match):
         make()
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (lambda p: nn.SGD(p, learning_rate=0.1), "; learning_rate is lr here$"),
+        (lambda p: nn.Adam(p, beta_1=0.9), "; beta_1 is betas here$"),
+        (lambda p: nn.Adam(p, epsilon=1e-7), "; epsilon is eps here$"),
+        (lambda p: nn.Adam(p, global_clipnorm=1.0), "; global_clipnorm is clip_norm here$"),
+        (lambda p: nn.Adamax(p, foreach=True), "foreach makes no difference .*: leave it out$"),
+        (lambda p: nn.RAdam(p, decoupled_weight_decay=True), r"with it is nn\.RAdamW$"),
+        (lambda p: nn.CosineSchedule(0.1, T_max=10), "; T_max is steps here$"),
+        (lambda p: nn.CyclicSchedule(base_lr=0.1, max_lr=1.0), "; base_lr is min_lr here$"),
+        (lambda p: nn.SGD(p, decay=0.1), "clip_norm, clip_value, maximize$"),
+        (lambda p: nn.Trainer(nn.Linear(2, 2), nn.MSELoss(), "lamb"), r"write nn\.LAMB\("),
+    ],
+)
+def test_words_of_other_libraries(make, match):
+    with pytest.raises(TypeError, match=match):
+        make(parameters((2,)))
 
 
 @pytest.mark.parametrize(

@@ -207,6 +207,32 @@ RANGES: dict[str, Range | Kind] = {
 }
 
 
+# What Keras and PyTorch call arguments of optimizers and schedules, and what they are called here.
+OTHER_ARGUMENTS = {
+    "learning_rate": "lr",
+    "initial_learning_rate": "lr",
+    "epsilon": "eps",
+    "beta_1": "betas",
+    "beta_2": "betas",
+    "beta1": "betas",
+    "beta2": "betas",
+    "clipnorm": "clip_norm",
+    "global_clipnorm": "clip_norm",
+    "clipvalue": "clip_value",
+    "params": "parameters",
+    "T_max": "steps",
+    "T_0": "steps",
+    "T_mult": "growth",
+    "eta_min": "min_lr",
+    "base_lr": "min_lr",
+    "total_steps": "steps",
+    "total_iters": "steps",
+    "decay_steps": "steps",
+}
+# Those that choose how PyTorch computes, not what.
+WAYS_TO_COMPUTE = {"foreach", "fused", "capturable", "differentiable"}
+
+
 # -- reading annotations ---------------------------------------------------------------------------
 
 
@@ -368,7 +394,18 @@ class Arguments:
         except TypeError as error:
             problem = error
         text = f"{label}: {problem}; the arguments are {', '.join(self.kinds)}"
-        return TypeError(text)
+        return TypeError(text + self._other_words(label, named))
+
+    def _other_words(self, label: str, named: dict[str, Any]) -> str:
+        """What to write for an argument that has another library's name."""
+        for name in (name for name in named if name not in self.kinds):
+            if OTHER_ARGUMENTS.get(name) in self.kinds:
+                return f"; {name} is {OTHER_ARGUMENTS[name]} here"
+            if name in WAYS_TO_COMPUTE and "maximize" in self.kinds:
+                return f"; {name} makes no difference to the result: leave it out"
+            if name == "decoupled_weight_decay":
+                return f"; the rule with it is nn.{label}W"
+        return ""
 
 
 def checked(function: Function) -> Function:

@@ -73,7 +73,13 @@ OTHER_NAMES = {
         "kldivergence": "KLDivLoss",
         "poisson": "PoissonNLLLoss",
     },
-    "Optimizer": {"momentum": "SGD", "gradientdescent": "SGD"},
+    "Optimizer": {
+        "momentum": "SGD",
+        "gradientdescent": "SGD",
+        "averagedsgd": "ASGD",
+        "resilientbackpropagation": "Rprop",
+        "sparseadam": "Adam",
+    },
     "Metric": {
         "acc": "Accuracy",
         "accuracyscore": "Accuracy",

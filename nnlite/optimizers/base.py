@@ -432,7 +432,7 @@ class Optimizer(OfOneModel):
         """Piece after piece; long vectors in several threads, each with its part of them."""
         if options["maximize"]:
             scale = -scale
-        if pack.pieces:
+        if pack.pieces or self.whole:
             for piece in pack.pieces:
                 self._update_chunk(piece, options, pack.steps, scale)
             return

@@ -101,6 +101,7 @@ class Pack:
             self.pieces = [
                 Chunk(*view, {letter: state.get(name) for letter, name in names.items()})
                 for view, state in zip(views, own, strict=True)
+                if view[0].size  # or its norms and means would be of nothing
             ]
         elif size <= CHUNK:
             self.pieces = list(self.chunks(slice(0, size)))
