@@ -4,6 +4,7 @@ import copy
 import pickle
 import re
 import textwrap
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -152,6 +153,18 @@ def test_frozen_parameters_are_left_alone(cls):
     frozen.trainable = True
     walk(optimizer, first=6)
     assert not np.array_equal(frozen.data, before)
+
+
+@every_optimizer
+def test_a_step_makes_no_arrays(cls):
+    params = parameters((200, 300), (300, 200), (20_000,))
+    optimizer = cls(params, weight_decay=0.1, maximize=True)
+    walk(optimizer)
+    tracemalloc.start()
+    optimizer.step()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 100_000  # bytes; an array of the largest has 240,000, NumPy's own buffers 66,000
 
 
 @every_optimizer
