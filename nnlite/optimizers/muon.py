@@ -112,6 +112,7 @@ class Muon(Optimizer):
         if b is None:
             assert m is not None
             assert v is not None
+            w, g, m, v, x = (array.reshape(-1) for array in (w, g, m, v, x))  # views
             (beta1, beta2), c = betas, math.sqrt(1 - betas[1] ** k)
             adam_step(w, g, m, v, None, x, beta1, beta2, eps * c, lr * c / (1 - beta1**k))
             return
