@@ -78,7 +78,7 @@ class Adafactor(Optimizer):
             "ρ = ‖u‖ / √size,  u = g / max(√v, ε₁)"
         )
         of_matrices = {
-            "r": "r ← β r + (1 − β) Σⱼ g² / m,  β = 1 − k^beta2_decay",
+            "r": "r ← β r + (1 − β) Σⱼ g² / m,  β = 1 − k^beta2_decay,  of w (n, m)",
             "q": "q ← β q + (1 − β) Σᵢ g² / n",
             "w": f"{step},  v = r q / max(Σᵢ r / n, ε₁)",
         }

@@ -53,7 +53,7 @@ class LAMB(Optimizer):
         decay = " + λ w" if options["weight_decay"] != 0 else ""
         return {
             **MOMENTS,
-            "w": "w ← w − lr q u,  q = ‖w‖ / ‖u‖,  "
+            "w": "w ← w − lr q u,  q = ‖w‖ / ‖u‖,  but 1 where one is 0,  "
             f"u = m̂ / (√v̂ + ε){decay},  m̂ = m / (1 − β₁ᵏ),  v̂ = v / (1 − β₂ᵏ)",
         }
 

@@ -89,7 +89,7 @@ class Muon(Optimizer):
             "X": "X = μ b + (1 − μ) g" if options["nesterov"] else "X = b",
             "X scaled": "X ← X / max(‖X‖, ε)",
             f"X {steps}": f"X ← c₁ X + B X,  {steps},  B = c₃ A + c₅ A A,  A = X Xᵀ",
-            "w": f"w ← w − lr s X,  s = {ways[options['adjust_lr_fn']]}",
+            "w": f"w ← w − lr s X,  s = {ways[options['adjust_lr_fn']]},  of w (n, m)",
         }
         of_others = {
             **MOMENTS,
