@@ -481,7 +481,7 @@ def _subjects() -> dict[str, Subject]:
                 "loss": nn.MSELoss(),
                 "x": rows,
                 "y": rows[:, :3],
-                "max_iter": 99,
+                "tol": 1.0,
             },
         ),
         "lr_range_test": Subject(

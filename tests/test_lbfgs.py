@@ -163,6 +163,12 @@ def test_an_interrupted_search_keeps_its_last_weights(monkeypatch):
     assert loss_of(model) < 0.5 * start
 
 
+def test_at_the_bottom_there_is_nothing_to_do():
+    model = nn.Linear(3, 2).astype(np.float64)
+    nn.fit_lbfgs(model, nn.MSELoss(), X, Y, tol=1e-8)
+    assert len(nn.fit_lbfgs(model, nn.MSELoss(), X, Y, tol=1e-7)["loss"]) == 1
+
+
 def test_without_scipy(monkeypatch):
     monkeypatch.setitem(sys.modules, "scipy.optimize", None)
     with pytest.raises(ImportError, match=r'pip install "nnlite\[lbfgs\]"'):

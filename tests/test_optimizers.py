@@ -604,6 +604,11 @@ def test_learning_rates_out_of_range(lr):
         (lambda: nn.Adafactor(parameters((1,)), eps=1e-3), ValueError, "eps must be two numbers"),
         (lambda: nn.Adafactor(parameters((1,)), eps=(0, None)), ValueError, "only the first eps"),
         (lambda: nn.Muon(parameters((1,)), ns_coefficients=(1, 2)), ValueError, "three numbers"),
+        (
+            lambda: nn.Muon(parameters((1,)), ns_coefficients=(1, 2, 3)),
+            ValueError,
+            "beyond 10 in 5",
+        ),
         (lambda: nn.Muon(parameters((1,)), ns_steps=100), ValueError, "ns_steps must be a whole"),
         (lambda: nn.Muon(parameters((1,)), adjust_lr_fn="x"), ValueError, "adjust_lr_fn must be"),
     ],

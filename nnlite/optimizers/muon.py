@@ -39,6 +39,7 @@ class Muon(Optimizer):
                      and the last layer: `[{"params": hidden}, {"params": head, "matrices": False}]`
                      (default True)
                  the others: see `Optimizer`; lr is 1e-3 by default
+    Raises       ValueError: for ns_coefficients that let X grow
     Source       Jordan et al. 2024, "Muon: an optimizer for hidden layers"; Liu et al. 2025,
                  "Muon is scalable", equation 4, for "match_rms_adamw"; the form is PyTorch's, whose
                  weights are (out, in)
@@ -73,6 +74,19 @@ class Muon(Optimizer):
             momentum=momentum, nesterov=nesterov, ns_coefficients=ns_coefficients, eps=eps,
             ns_steps=ns_steps, adjust_lr_fn=adjust_lr_fn, betas=betas, matrices=matrices,
         )  # fmt: skip
+
+    def check_options(self, options: Options) -> None:
+        """The polynomial must not let singular values grow, which are in [0, 1] at first."""
+        coefficients, steps = options["ns_coefficients"], options["ns_steps"]
+        (c1, c3, c5), s = coefficients, np.linspace(0, 1, 101)
+        with np.errstate(all="ignore"):
+            for _ in range(steps):
+                s = c1 * s + c3 * s**3 + c5 * s**5
+        if not np.abs(s).max() < 10:
+            raise ValueError(
+                f"Muon: ns_coefficients must bring singular values in [0, 1] near to 1, and with "
+                f"{coefficients} some grow beyond 10 in {steps} steps"
+            )
 
     def first_state(self, parameter: Parameter, options: Options) -> dict[str, Array]:
         """The momentum of a matrix, or AdamW's means."""

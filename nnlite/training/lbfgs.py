@@ -63,7 +63,7 @@ def fit_lbfgs(
             by no more than its rounding.
 
     Returns:
-        The history: "loss" is f after each step.
+        The history: "loss" is f before the first step, and after each.
 
     Raises:
         ValueError: when a layer draws random numbers, such as Dropout: f must be the same function
@@ -87,9 +87,7 @@ def fit_lbfgs(
     check_batches(problem.model, data.rows, data.rows, drop_last=False)
     with closing(data.batches(data.rows)) as batches:
         problem.batch = next(iter(batches))
-    problem.check()
-
-    history, weights = History(), problem.weights()
+    history, weights = History({"loss": [problem.check()]}), problem.weights()
 
     def keep(intermediate_result: Any) -> None:  # SciPy goes by the argument's name
         nonlocal weights
@@ -180,11 +178,12 @@ class _Problem:
             if all(np.allclose(b.data, a, 1e-5, 1e-9) for a, b in zip(before, kept, strict=True)):
                 return
 
-    def check(self) -> None:
-        """Refuse a loss that is not finite where it begins, or another one each time."""
+    def check(self) -> float:
+        """f where it begins; refuse one that is not finite, or another one each time."""
         generators = dict(self.model.named_parts(np.random.Generator))
         before = {path: g.bit_generator.state for path, g in generators.items()}
-        value, _ = self.value_and_gradient(self.weights())
+        with np.errstate(all="ignore"):
+            value, _ = self.value_and_gradient(self.weights())
         drawn = [path for path, g in generators.items() if g.bit_generator.state != before[path]]
         if drawn:
             path = drawn[0].rpartition(".")[0]
@@ -198,6 +197,7 @@ class _Problem:
             raise NonFiniteLossError(
                 f"fit_lbfgs: the loss is {value} at the first weights; {reason}"
             )
+        return value
 
     def finish(self, model: Layer, w: np.ndarray) -> None:
         """The weights into the model that was given, and what else the passes have changed."""
