@@ -228,14 +228,26 @@ class Suite:
 
     def inspection(self) -> None:
         """What it costs to look inside."""
-        from benchmarks.inspection import cost_of_trace, time_of_check
+        from benchmarks.inspection import cost_of_trace
 
-        checked = time_of_check(self.rounds)
-        print(f"check_gradients on a layer of 10,100 parameters: {duration(checked)}")
         costs = {w.name: cost_of_trace(w, self.rounds) for w in workloads.TABLE[:3]}
         for name, cost in costs.items():
             print(f"trace of {name}: {cost:.2f} times a plain step")
-        self.results["inspection"] = {"check": checked, "trace": costs}
+        self.results["inspection"] = {"trace": costs}
+
+    def checks(self) -> None:
+        """What check_gradients costs, catches and tells."""
+        from benchmarks.inspection import shares_of_corpora, time_of_check
+
+        checked = time_of_check(self.rounds)
+        print(f"check_gradients on a layer of 10,100 parameters: {duration(checked)}")
+        found = shares_of_corpora()
+        print(f"{found['right']} right layers and losses: {found['false alarms']} false alarms")
+        print(
+            f"{found['wrong']} wrong ones: {found['caught']:.1%} caught, {found['named']:.1%} told "
+            f"their cause in the first two sentences, {duration(found['seconds'])} each"
+        )
+        self.results["checks"] = {"check": checked, **found}
 
     def gradients(self) -> None:
         """The worst error of every layer's and loss's gradient."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import nnlite as nn
 from benchmarks import workloads
 from benchmarks.frameworks.nnlite import build
+from benchmarks.turns import ROOT
 
 
 def seconds(run: Callable[[], Any], rounds: int) -> float:
@@ -46,3 +48,22 @@ def cost_of_trace(workload: workloads.Workload, rounds: int) -> float:
         seconds(lambda: nn.trace(model, loss, x, y), 1) / seconds(plain, 5)
         for _ in range(4 * rounds)
     )
+
+
+def shares_of_corpora() -> dict[str, float]:
+    """What check_gradients makes of the right and the wrong layers and losses of the tests."""
+    sys.path.append(str(ROOT / "tests"))
+    from corpora.judge import RIGHT, WRONG, false_alarms, judged
+
+    alarms = len(false_alarms(RIGHT))
+    start = time.perf_counter()
+    missed, unnamed = judged(WRONG)
+    spent = time.perf_counter() - start
+    return {
+        "right": len(RIGHT),
+        "false alarms": alarms,
+        "wrong": len(WRONG),
+        "caught": 1 - len(missed) / len(WRONG),
+        "named": 1 - (len(missed) + len(unnamed)) / len(WRONG),
+        "seconds": spent / len(WRONG),
+    }

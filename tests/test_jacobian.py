@@ -162,3 +162,18 @@ def test_a_picture_in_no_known_format_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"plot: no picture can be written as \.xyz; .* png"):
         found.plot(str(tmp_path / "plot.xyz"))
     assert not list(tmp_path.iterdir())
+
+
+KINKS = np.array([[0.0, 1.0, -1.0, 0.0], [2.0, 0.0, 0.0, -3.0]])
+
+
+@pytest.mark.parametrize("make", [nn.ReLU, nn.LeakyReLU, nn.HardTanh, lambda: nn.MaxPool1d(2)])
+def test_kinks_and_ties_are_no_mistakes(make):
+    x = KINKS[:, :, None] if make not in (nn.ReLU, nn.LeakyReLU, nn.HardTanh) else KINKS
+    nn.jacobian(make(), x, check=True)
+
+
+def test_what_is_outside_of_both_sides_of_a_kink_is_a_mistake():
+    steep = nn.Lambda(lambda x: np.maximum(x, 0), lambda g, x: g * np.where(x == 0, 1.5, x > 0))
+    with pytest.raises(nn.GradientError, match="differs from differences"):
+        nn.jacobian(steep, KINKS, check=True)

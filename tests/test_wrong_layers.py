@@ -137,20 +137,21 @@ def relu(x):
 
 
 WRONG = {
-    "no gradient from the next step": (Recurrent("alone"), SERIES, "w, u, input: it is right for "
-        "one time step and wrong for several"),
-    "no tanh": (Recurrent("tanh"), SERIES, "already for a sequence of one step, each output's"),
+    "no gradient from the next step": (Recurrent("alone"), SERIES, "the term `d_h` is missing"),
+    "no tanh": (Recurrent("tanh"), SERIES, "tanh's derivative 1 − tanh², is missing"),
     "time reversed": (Recurrent("reversed"), SERIES, "input: it is the slope in reversed order "
         "along axis 1"),
-    "mean": (Normalize("mean"), FLAT, "the mean of the data is treated as a constant"),
-    "variance": (Normalize("variance"), FLAT, "the variance of the data is treated"),
-    "mean and variance": (Normalize("both"), FLAT, "the mean and variance of the data are"),
+    "mean": (Normalize("mean"), FLAT, "the mean over axis 1 is treated as a constant"),
+    "variance": (Normalize("variance"), FLAT, "the variance over axis 1 is treated"),
+    "mean and variance": (Normalize("both"), FLAT, "the mean and variance over axis 1 are"),
     "sum": (Simple(lambda x: x / x.sum(-1, keepdims=True),
-        lambda g, x: g / x.sum(-1, keepdims=True)), abs(FLAT) + 1, "the scale (sum or norm)"),
+        lambda g, x: g / x.sum(-1, keepdims=True)), abs(FLAT) + 1, "the sum over axis "
+        "1 is treated as a constant"),
     "weight flipped": (Convolve("weight"), SERIES, "w: it is the slope in reversed order along "
         "axis 0"),
-    "kernel flipped": (Convolve("kernel"), SERIES, "input: it runs the wrong way along axis 1"),
-    "padding": (Convolve("padding"), SERIES, "input: it is the slope, shifted by 1 along axis 1"),
+    "kernel flipped": (Convolve("kernel"), SERIES, "`self.w.data` must be "
+        "reversed along axis 0: it runs the wrong way"),
+    "padding": (Convolve("padding"), SERIES, "input: it is the slope, shifted by +1 along axis 1"),
     "bias averaged": (Convolve("average"), SERIES, "1/6 is one over the output's length along "
         "axis 1"),
     "mean pooling": (Simple(lambda x: x.mean(1), lambda g, x: g[:, None].repeat(6, axis=1)), SERIES,

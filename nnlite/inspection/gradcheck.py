@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -14,10 +15,9 @@ from nnlite.core.padded import Padded, plain
 from nnlite.core.parameter import Parameter
 from nnlite.core.slot import inference
 from nnlite.inspection import contract
-from nnlite.inspection.diagnosis import diagnose
-from nnlite.inspection.evidence import Evidence, close
+from nnlite.inspection.explanation import explain
 from nnlite.inspection.lossgrad import LossCheck
-from nnlite.inspection.numeric import Compared, Verdict, compare, jacobian_by_differences
+from nnlite.inspection.numeric import Compared, Verdict, compare
 from nnlite.inspection.probe import Probe, beside, check_one_input, floats, random_upstream
 from nnlite.inspection.report import Diagnosis, GradientError, GradientReport, GradientRow
 from nnlite.inspection.surrogate import surrogates
@@ -27,7 +27,7 @@ from nnlite.losses.base import Loss
 from nnlite.optimizers.sgd import SGD
 
 FEW = 3  # samples of the small batch in which a mistake is looked for
-JACOBIAN = 600  # largest number of outputs, and of entries, for which Jacobians are compared
+SECONDS = 1.5  # for the search of a wrong layer's source
 
 
 @checked
@@ -61,6 +61,12 @@ def check_gradients(
     float64 float64; with a loss, the loss's own gradient is right, with sample weights too, and a
     step of an optimizer moves every trainable parameter. When a model is wrong, the layers inside
     it are checked one by one.
+
+    What is wrong is explained by the two Jacobians of a few samples, the true one and that of
+    backward. Where they do not tell, the source of a backward written by hand is searched for the
+    place at which a small correction makes the gradients right: changed copies of it are run, for
+    1.5 seconds at most, if all that it does is to compute. Where nothing fits, the smallest
+    counterexample is shown.
 
     A gradient that is not the slope on purpose (straight-through, reversed, stopped) is declared by
     the layer, as `surrogate = "straight-through"` in the class or the instance, or of a parameter
@@ -115,6 +121,7 @@ class _Check:
             for name, reason in surrogates(part).items()
         }
         self.notes: dict[str, None] = {}  # in order, each once
+        self.seconds = SECONDS  # what is left
         self.parts_decide = False  # whether a kink or a tie inside must be looked at by itself
 
     def report(self) -> GradientReport:
@@ -209,16 +216,25 @@ class _Check:
         found = self._compared(probe, x, names, not known)
         doubtful = {name for name, c in found.items() if c.kinks or c.worst.verdict}
         beside_x = self._compared_beside(probe, x, doubtful)
+        wrong = {
+            name
+            for name, (slope, _) in found.items()
+            if name not in self.reasons
+            and (
+                np.isnan(slope.analytic)
+                or (name in beside_x and beside_x[name].worst.verdict >= Verdict.OUTSIDE)
+            )
+        }
+        explained = self._diagnose(wrong, probe, x) if wrong else {}
         rows = {}
         for name, (slope, kinks) in found.items():
             again = beside_x.get(name)
-            diagnosis = None
+            diagnosis = explained.get(name)
             if name in self.reasons:
                 pass
-            elif (again and again.worst.verdict >= Verdict.OUTSIDE) or np.isnan(slope.analytic):
+            elif diagnosis:
                 if slope.verdict < Verdict.OUTSIDE and again:
                     slope = again.worst
-                diagnosis = self._diagnose(name, probe, x[:FEW].copy())
             elif slope.verdict >= Verdict.OUTSIDE:
                 diagnosis = self._at_x_alone(name, kinks, again)
                 slope = again.worst if again and not diagnosis else slope
@@ -324,58 +340,12 @@ class _Check:
 
     # -- explanations ----------------------------------------------------------------------------
 
-    def _diagnose(self, name: str, probe: Probe, x: np.ndarray) -> Diagnosis:
-        """What is wrong with the gradient of one array; of one time step, if that says more."""
-        try:
-            found = self._explain(name, probe, x)
-        except Exception as error:
-            text = f"with a batch of {len(x)} backward raises {type(error).__name__}: {error}"
-            return Diagnosis("raises", text)
-        if found.kind != "unknown" or x.ndim != 3 or x.shape[1] == 1:
-            return found
-        if self._right_for_one(name, probe):
-            return Diagnosis(
-                "step",
-                "it is right for one time step and wrong for several: a state is read from the "
-                "wrong step, or the gradient that comes back from the next step is missing or "
-                "wrong (where neighbours mix, as in a convolution: an offset is)",
-            )
-        try:
-            first = self._explain(name, probe, x[:, :1].copy())
-        except Exception:  # needs more steps
-            return found
-        if first.kind == "unknown":
-            return found
-        return Diagnosis(first.kind, f"already for a sequence of one step, {first.text}")
-
-    def _explain(self, name: str, probe: Probe, x: np.ndarray) -> Diagnosis:
-        """What is wrong, from the Jacobians on a few samples."""
-        if any("input" in surrogates(part) for part in probe.inner):
-            return Diagnosis("unknown", "it is not what the layers and their surrogates make it")
-        y = probe.forward(x)
-        array = x if name == "input" else probe.parameters[name].data
-        if y.size > JACOBIAN or array.size > JACOBIAN:
-            return Diagnosis("unknown", "too large to say why; check it on a smaller size")
-        true = jacobian_by_differences(array, lambda: probe.forward(x))
-        ours = _jacobian(name, probe, x, y.shape)
-        upstream = random_upstream((y.size,))
-        d_x, grads = probe.gradients(x, upstream.reshape(y.shape))
-        reply = np.broadcast_to(d_x, x.shape) if name == "input" else grads[name]
-        return diagnose(
-            Evidence(true, ours, y.shape, array.shape, upstream, x if name == "input" else None,
-                     reply)
-        )  # fmt: skip
-
-    def _right_for_one(self, name: str, probe: Probe) -> bool:
-        """Whether the gradient is right, or should be zero, on a sequence of one step."""
-        x = self.x[:FEW, :1].copy()
-        try:
-            ours = _jacobian(name, probe, x, probe.forward(x).shape)
-        except Exception:  # needs more steps
-            return False
-        array = x if name == "input" else probe.parameters[name].data
-        true = jacobian_by_differences(array, lambda: probe.forward(x))
-        return close(ours, true) or not true.any()
+    def _diagnose(self, names: set[str], probe: Probe, x: np.ndarray) -> dict[str, Diagnosis]:
+        """What is wrong with these gradients, by name."""
+        start = time.perf_counter()
+        found = explain(names, probe, x, self.seconds)
+        self.seconds = max(0.0, self.seconds - (time.perf_counter() - start))
+        return dict.fromkeys(names, Diagnosis("unknown", "it is not the slope")) | found
 
     def _parts(self) -> list[GradientReport]:
         """Reports on the wrong layers directly inside, each on the input that it gets here."""
@@ -425,18 +395,6 @@ def _add(rows: dict[str, GradientRow], more: dict[str, GradientRow]) -> None:
     for name, row in more.items():
         if name not in rows or (rows[name].ok and not row.ok):
             rows[name] = row
-
-
-def _jacobian(name: str, probe: Probe, x: np.ndarray, y_shape: tuple[int, ...]) -> np.ndarray:
-    """∂y/∂(this array) as backward has it, one upstream unit at a time."""
-    rows = []
-    for k in range(int(np.prod(y_shape))):
-        unit = np.zeros(y_shape)
-        unit.flat[k] = 1.0
-        d_x, grads = probe.gradients(x, unit)
-        row = np.broadcast_to(d_x, x.shape) if name == "input" else grads[name]
-        rows.append(np.array(row, np.float64).ravel())
-    return np.stack(rows)
 
 
 def _kinds(findings: list[Diagnosis]) -> set[str]:

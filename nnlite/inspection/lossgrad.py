@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from nnlite.inspection.contract import in_words
-from nnlite.inspection.numeric import Compared, Verdict, compare
+from nnlite.inspection.diagnosis import certain, statistics
+from nnlite.inspection.evidence import CLOSE, Evidence, close
+from nnlite.inspection.numeric import Compared, Verdict, compare, jacobian_by_differences
 from nnlite.inspection.probe import beside
+from nnlite.inspection.repair import Runs, mend
 from nnlite.inspection.report import Diagnosis, GradientRow
 from nnlite.losses.base import Loss
+
+NO_CAUSE = "is not the derivative of the number that it returns"
+SECONDS = 1.0  # for the search of a wrong loss's source
 
 
 class LossCheck:
@@ -98,13 +105,48 @@ class LossCheck:
             found = self._compared(beside(self.p), weight).worst
         if found.verdict < Verdict.OUTSIDE:
             return GradientRow("prediction", *found[:4])
-        c = found.analytic / found.numeric if found.numeric else float("nan")
-        text = (
-            f"{when}the gradient of {self.loss!r} is not the derivative of the number that it "
-            f"returns; at the worst entry it is {c:.4g} times the slope (N = {len(self.p)}, "
-            f"{self.p.size} values)"
+        kind, text = self._explained(weight)
+        if when and NO_CAUSE in text:
+            why = "is right without them: backward must weigh each sample as the loss does;"
+            text = text.replace(f"{NO_CAUSE}:", why)
+        return GradientRow("prediction", *found[:4], Diagnosis(kind, f"{when}{text}"))
+
+    def _explained(self, weight: np.ndarray | None) -> Diagnosis:
+        """Why its gradient is not the derivative of the number that it returns."""
+        p, criterion = beside(self.p), copy.deepcopy(self.loss)
+        loss = type(self.loss).__name__
+
+        def value() -> np.ndarray:
+            return np.array([copy.deepcopy(self.loss)(p, self.target, weight)])
+
+        def forward() -> None:
+            criterion(p.copy(), self.target.copy(), weight)
+
+        def backward(times: float = 1.0) -> dict[str, np.ndarray]:
+            return {"prediction": np.array(criterion.backward())}
+
+        true = jacobian_by_differences(p, value)
+        forward()
+        ours = backward()["prediction"]
+        slope = true.reshape(p.shape)
+        e = Evidence("prediction", true, ours.reshape(1, -1), p.shape, np.ones(1), slope, ours,
+                     0 * p, p, np.zeros(len(p)))  # fmt: skip
+        runs = Runs(criterion, forward, backward, {"prediction": slope}, {"prediction"})
+        found = (
+            certain(e)
+            or mend(runs, SECONDS).get("prediction")
+            or statistics(e)
+            or _by_target(ours, slope, p, self.target)
         )
-        return GradientRow("prediction", *found[:4], Diagnosis("loss", text))
+        if found:
+            return Diagnosis("loss", f"the gradient of {loss} is wrong: {found.text}")
+        at = np.unravel_index(int(np.abs(ours - slope).argmax()), p.shape)
+        where = tuple(int(i) for i in at)
+        return Diagnosis(
+            "loss",
+            f"the gradient of {loss} {NO_CAUSE}: at {where}, where the prediction is "
+            f"{p[at]:.4g}, backward gives {ours[at]:.4g} and the difference is {slope[at]:.4g}",
+        )
 
     def _compared(self, p: np.ndarray, weight: np.ndarray | None) -> Compared:
         p = p.copy()
@@ -114,3 +156,47 @@ class LossCheck:
             return np.array([copy.deepcopy(self.loss)(p, self.target, weight)])
 
         return compare(p, grad, value, np.ones(1))
+
+
+def _by_target(
+    ours: np.ndarray, slope: np.ndarray, p: np.ndarray, target: np.ndarray
+) -> Diagnosis | None:
+    """Wrong for some targets and right for the others, as by one of two terms."""
+    off = np.abs(ours - slope) > CLOSE * np.abs(slope).max()
+    for where, there in _places(p, target, off):
+        if there.any() and not there.all() and np.array_equal(off, there):
+            a, b = ours[there], slope[there]
+            if close(a, -b):
+                how = "there it has the opposite sign"
+            elif not a.any():
+                how = "there it is 0: a term is missing"
+            elif np.ptp(a - b) < CLOSE * np.abs(b).max():
+                how = f"there {(b - a)[0]:.4g} is missing, the same for all"
+            elif np.ptp(a / b) < CLOSE:
+                how = f"there it is {(a / b)[0]:.4g} times the slope"
+            else:
+                how = f"there it is {a[0]:.4g} for {b[0]:.4g}"
+            return Diagnosis("target", f"it is right but where {where}, and {how}")
+    return None
+
+
+def _places(p: np.ndarray, target: np.ndarray, off: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """Entries of the prediction that a loss may treat in another way than the rest, in words; those
+    that are off tell how far from the target this may begin.
+    """
+    if target.shape == p.shape:
+        if len(kinds := np.unique(target)) <= 3:
+            for kind in kinds:
+                yield f"the target is {kind:g}", target == kind
+        yield "the prediction is larger than the target", p > target
+        yield "the prediction is smaller than the target", p < target
+        distance = np.abs(p - target)
+        for limit in (
+            (distance[off].min(), distance[~off].min()) if 0 < off.sum() < off.size else ()
+        ):
+            yield f"it is at least {limit:.3g} away from the target", distance >= limit
+            yield f"it is less than {limit:.3g} away from the target", distance < limit
+    elif target.shape == p.shape[:-1] and target.dtype.kind in "iu":
+        own = target[..., None] == np.arange(p.shape[-1])
+        yield "the class is the target (its one-hot 1)", own
+        yield "the class is not the target", ~own

@@ -312,12 +312,17 @@ def _indices(data: np.ndarray) -> list[tuple[int, ...]]:
     return [tuple(int(i) for i in np.unravel_index(flat, data.shape)) for flat in chosen]
 
 
-def jacobian_by_differences(data: np.ndarray, outputs: Callable[[], np.ndarray]) -> np.ndarray:
-    """∂y/∂data, (y.size, data.size): each column is the change of all outputs."""
+def jacobian_by_differences(
+    data: np.ndarray, outputs: Callable[[], np.ndarray], places: np.ndarray | None = None
+) -> np.ndarray:
+    """∂y/∂data, (y.size, data.size): each column is the change of all outputs.
+
+    With `places` there are only the columns of these entries, counted in memory order.
+    """
     columns = []
     step = STEP * (float(np.sqrt(np.mean(data * data))) or 1.0)
-    for index in np.ndindex(data.shape):
-        move = moving(data, index)
+    for place in range(data.size) if places is None else places:
+        move = moving(data, np.unravel_index(place, data.shape))
         move(step)
         above = outputs().copy()
         move(-step)

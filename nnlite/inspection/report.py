@@ -99,7 +99,9 @@ class GradientReport:
         lines = [f"{self.subject}: {verdict}"]
         if self.rows:
             lines += ["", *_table(self.rows)]
-        explained = bool(self.findings or self.parts)
+        explained = bool(self.findings or self.parts) or any(
+            row.diagnosis and row.diagnosis.kind not in VAGUE for row in self.rows
+        )
         wrong: dict[str, list[str]] = {}  # the gradients that have the same mistake, by its text
         for row in self.rows:
             if row.diagnosis and not (explained and row.diagnosis.kind in VAGUE):

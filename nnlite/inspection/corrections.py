@@ -1,0 +1,88 @@
+"""Corrections of a backward in words: what stands where something else must stand."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import NamedTuple
+
+from nnlite.inspection.report import Diagnosis
+from nnlite.inspection.scope import Scope
+
+LONGEST = 60  # of a line of code that is shown, in characters
+
+
+class Correction(NamedTuple):
+    """One way to change the source, as it is now: what is wrong, and the code before and after."""
+
+    told: str
+    line: str
+    old: str = ""
+    new: str = ""
+    kind: str = "correction"
+
+    def diagnosis(self) -> Diagnosis:
+        """The mistake in words, and the correction."""
+        shown = self.line if len(self.line) <= LONGEST else self.line[: LONGEST - 1] + "…"
+        text = f"in `{shown}` {self.told}"
+        if self.new:
+            text += f"; it is right with `{self.new}`"
+            if self.old:
+                text += f" for `{self.old}`"
+        return Diagnosis(self.kind, text)
+
+
+FORMS = {  # of derivatives, as they are usually written
+    r"1 - \(?([\w.\[\]:, +-]+?)\)? \*\* 2": "tanh's derivative 1 − tanh²",
+    r"([\w.]+(\[[^]]*\])?)\)? \* \(1 - \1": "the sigmoid's derivative σ′ = σ (1 − σ)",
+    r"> 0": "ReLU's derivative, its mask",
+}
+
+
+def form(text: str) -> str:
+    """The derivative whose form is in this expression; "" if none."""
+    return next((name for known, name in FORMS.items() if re.search(known, text)), "")
+
+
+def factor(text: str) -> str:
+    """The factor, and what it is the derivative of where its form tells."""
+    return f"{code(text)}, {form(text)}," if form(text) else named(text)
+
+
+def code(text: str | ast.expr) -> str:
+    """Marked as code."""
+    if isinstance(text, ast.AST):
+        text = ast.unparse(text)
+    return f"`{text.strip()}`"
+
+
+def named(text: str) -> str:
+    """The variable, with what it is by its name."""
+    what = {"x": "the input", "y": "the output", "grad_output": "the upstream gradient G"}.get(text)
+    return f"{code(text)}" + (f", {what}," if what else "")
+
+
+def place(old: str, new: str, scope: Scope) -> str:
+    """What the right variable has that the wrong one has not."""
+    if {old, new} == {"x", "y"}:
+        places = ("output", "input") if old == "y" else ("input", "output")
+        return f": it is taken at the {places[0]} instead of the {places[1]}"
+    made, other = scope.made.get(new, ""), scope.made.get(old, "")
+    if _reads(made, old):
+        name = f", with {form(made)}," if form(made) else ""
+        return f", which is {code(made)}{name} and so a factor or a term is missing"
+    if _reads(other, new):
+        name = f", with {form(other)}," if form(other) else ""
+        return f", which is {code(other)}{name} and so a factor or a term too many"
+    return ""
+
+
+def path(text: str) -> str:
+    """What a missing term stands for."""
+    if text == "grad_output":
+        return ": the direct path, a skip, has the derivative 1 (identity)"
+    return ": another path by which the output depends on it"
+
+
+def _reads(expression: str, name: str) -> bool:
+    return name.isidentifier() and re.search(rf"\b{name}\b", expression) is not None
