@@ -10,7 +10,7 @@ import pytest
 from corpora import judge
 
 import nnlite as nn
-from nnlite.inspection import repair
+from nnlite.inspection.repair import search as repair
 
 
 def part(entries, every):

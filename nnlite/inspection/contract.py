@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nnlite.core.parameter import Buffer, Parameter
-from nnlite.inspection.evidence import close
+from nnlite.inspection.causes.evidence import close
 from nnlite.inspection.probe import Probe, beside, floats, random_upstream
 from nnlite.inspection.report import Diagnosis
 from nnlite.layers.base import Layer

@@ -15,7 +15,7 @@ from nnlite.core.padded import Padded, plain
 from nnlite.core.parameter import Parameter
 from nnlite.core.slot import inference
 from nnlite.inspection import contract
-from nnlite.inspection.explanation import explain
+from nnlite.inspection.causes.explanation import explain
 from nnlite.inspection.lossgrad import LossCheck
 from nnlite.inspection.numeric import Compared, Verdict, compare
 from nnlite.inspection.probe import Probe, beside, check_one_input, floats, random_upstream
@@ -27,7 +27,7 @@ from nnlite.losses.base import Loss
 from nnlite.optimizers.sgd import SGD
 
 FEW = 3  # samples of the small batch in which a mistake is looked for
-SECONDS = 1.5  # for the search of a wrong layer's source
+SECONDS = 1.5  # of computing, for the search of a wrong layer's source; others may delay it
 
 
 @checked
@@ -65,7 +65,7 @@ def check_gradients(
     What is wrong is explained by the two Jacobians of a few samples, the true one and that of
     backward. Where they do not tell, the source of a backward written by hand is searched for the
     place at which a small correction makes the gradients right: changed copies of it are run, for
-    1.5 seconds at most, if all that it does is to compute. Where nothing fits, the smallest
+    1.5 seconds of computing at most, if all that it does is to compute. Where nothing fits, the smallest
     counterexample is shown.
 
     A gradient that is not the slope on purpose (straight-through, reversed, stopped) is declared by
@@ -342,9 +342,9 @@ class _Check:
 
     def _diagnose(self, names: set[str], probe: Probe, x: np.ndarray) -> dict[str, Diagnosis]:
         """What is wrong with these gradients, by name."""
-        start = time.perf_counter()
+        start = time.thread_time()
         found = explain(names, probe, x, self.seconds)
-        self.seconds = max(0.0, self.seconds - (time.perf_counter() - start))
+        self.seconds = max(0.0, self.seconds - (time.thread_time() - start))
         return dict.fromkeys(names, Diagnosis("unknown", "it is not the slope")) | found
 
     def _parts(self) -> list[GradientReport]:

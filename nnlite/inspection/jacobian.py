@@ -10,7 +10,7 @@ import numpy as np
 from nnlite.core.arguments import checked
 from nnlite.core.inputs import as_numbers, check_finite
 from nnlite.core.padded import data_and_lengths
-from nnlite.inspection.evidence import CLOSE, close
+from nnlite.inspection.causes.evidence import CLOSE, close
 from nnlite.inspection.numeric import Compared, Verdict, compare, jacobian_by_differences
 from nnlite.inspection.probe import Probe, beside, check_one_input, floats, random_upstream
 from nnlite.inspection.report import Diagnosis, GradientError, GradientReport, GradientRow

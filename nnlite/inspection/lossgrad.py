@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from nnlite.inspection.causes.diagnosis import certain, statistics
+from nnlite.inspection.causes.evidence import CLOSE, Evidence, close
 from nnlite.inspection.contract import in_words
-from nnlite.inspection.diagnosis import certain, statistics
-from nnlite.inspection.evidence import CLOSE, Evidence, close
 from nnlite.inspection.numeric import Compared, Verdict, compare, jacobian_by_differences
 from nnlite.inspection.probe import beside
-from nnlite.inspection.repair import Runs, mend
+from nnlite.inspection.repair.search import Runs, mend
 from nnlite.inspection.report import Diagnosis, GradientRow
 from nnlite.losses.base import Loss
 

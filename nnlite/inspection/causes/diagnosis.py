@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from nnlite.inspection import misplaced, picked
-from nnlite.inspection.evidence import CLOSE, Evidence, close
+from nnlite.inspection.causes import misplaced, picked
+from nnlite.inspection.causes.evidence import CLOSE, Evidence, close
 from nnlite.inspection.report import Diagnosis
 
 

@@ -6,8 +6,8 @@ import ast
 import re
 from typing import NamedTuple
 
+from nnlite.inspection.repair.scope import Scope
 from nnlite.inspection.report import Diagnosis
-from nnlite.inspection.scope import Scope
 
 LONGEST = 60  # of a line of code that is shown, in characters
 

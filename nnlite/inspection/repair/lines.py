@@ -6,7 +6,7 @@ import ast
 import itertools
 from collections.abc import Iterator
 
-from nnlite.inspection.corrections import Correction
+from nnlite.inspection.repair.corrections import Correction
 
 
 def of_lines(function: ast.FunctionDef) -> Iterator[Correction]:

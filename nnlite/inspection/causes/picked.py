@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nnlite.inspection.evidence import CLOSE, Evidence, close
+from nnlite.inspection.causes.evidence import CLOSE, Evidence, close
 from nnlite.inspection.report import Diagnosis
 
 

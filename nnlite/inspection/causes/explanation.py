@@ -6,11 +6,11 @@ from collections.abc import Collection
 
 import numpy as np
 
-from nnlite.inspection.diagnosis import certain, incomplete, likely, statistics, unknown
-from nnlite.inspection.evidence import Evidence
+from nnlite.inspection.causes.diagnosis import certain, incomplete, likely, statistics, unknown
+from nnlite.inspection.causes.evidence import Evidence
 from nnlite.inspection.numeric import Verdict, compare, jacobian_by_differences
 from nnlite.inspection.probe import Probe, random_upstream
-from nnlite.inspection.repair import Runs, mend
+from nnlite.inspection.repair.search import Runs, mend
 from nnlite.inspection.report import Diagnosis
 from nnlite.inspection.surrogate import surrogates
 from nnlite.layers.structure import unwatch, watch

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from nnlite.inspection.evidence import CLOSE, Evidence, close
+from nnlite.inspection.causes.evidence import CLOSE, Evidence, close
 from nnlite.inspection.report import Diagnosis
 
 

@@ -20,13 +20,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nnlite.inspection import additions, edits
-from nnlite.inspection.corrections import Correction
-from nnlite.inspection.evidence import close
-from nnlite.inspection.harmless import is_harmless
-from nnlite.inspection.lines import of_lines, of_targets
+from nnlite.inspection.causes.evidence import close
+from nnlite.inspection.repair import additions, edits
+from nnlite.inspection.repair.corrections import Correction
+from nnlite.inspection.repair.harmless import is_harmless
+from nnlite.inspection.repair.lines import of_lines, of_targets
+from nnlite.inspection.repair.scope import Scope, scope_of
 from nnlite.inspection.report import Diagnosis
-from nnlite.inspection.scope import Scope, scope_of
 
 COMPREHENSIONS = ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp
 METHODS_OF_VALUES = {"T", "copy", "mean", "ravel", "reshape", "sum", "swapaxes", "transpose"}
@@ -64,7 +64,7 @@ def mend(runs: Runs, seconds: float) -> dict[str, Diagnosis]:
     """
     found: dict[str, Diagnosis] = {}
     best: set[str] = set()
-    end = time.perf_counter() + seconds
+    end = time.thread_time() + seconds
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         source = _Source.of(runs, end)
@@ -76,7 +76,7 @@ def mend(runs: Runs, seconds: float) -> dict[str, Diagnosis]:
             if new:
                 found |= dict.fromkeys(new, correction().diagnosis())
                 best = max(best, mended, key=len)
-            if best == runs.wrong or time.perf_counter() > end:
+            if best == runs.wrong or time.thread_time() > end:
                 break
     return found
 
@@ -177,7 +177,7 @@ class _Source:
 
     def _tick(self) -> None:
         """Ends a loop that a changed backward might never leave."""
-        if time.perf_counter() > self.end:
+        if time.thread_time() > self.end:
             raise TimeoutError
 
     # -- corrections -----------------------------------------------------------------------------

@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from nnlite.inspection.corrections import code, factor, named, place
-from nnlite.inspection.scope import Scope, is_int, neighbours
+from nnlite.inspection.repair.corrections import code, factor, named, place
+from nnlite.inspection.repair.scope import Scope, is_int, neighbours
 
 Corrections = Iterator[tuple[str, str]]  # (the expression as it should be, what is wrong with it)
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import ast
 import itertools
 
-from nnlite.inspection import edits
-from nnlite.inspection.corrections import code, factor, path
-from nnlite.inspection.edits import AXES, Corrections, Edit
-from nnlite.inspection.scope import Scope
+from nnlite.inspection.repair import edits
+from nnlite.inspection.repair.corrections import code, factor, path
+from nnlite.inspection.repair.edits import AXES, Corrections, Edit
+from nnlite.inspection.repair.scope import Scope
 
 DERIVATIVES = (  # of a variable in the middle of a backward
     "({0} > 0)", "({0} < 0)", "(1 - np.tanh({0}) ** 2)", "(1 - {0})", "np.cos({0})",
