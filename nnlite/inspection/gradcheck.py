@@ -63,10 +63,10 @@ def check_gradients(
     it are checked one by one.
 
     What is wrong is explained by the two Jacobians of a few samples, the true one and that of
-    backward. Where they do not tell, the source of a backward written by hand is searched for the
-    place at which a small correction makes the gradients right: changed copies of it are run, for
-    1.5 seconds of computing at most, if all that it does is to compute. Where nothing fits, the smallest
-    counterexample is shown.
+    backward. Where they do not tell, and backward does nothing but compute, the source of one that
+    was written by hand is searched for the place at which a small correction makes the gradients
+    right: changed copies of it are run, for 1.5 seconds of computing at most. Where nothing fits,
+    the smallest counterexample is shown.
 
     A gradient that is not the slope on purpose (straight-through, reversed, stopped) is declared by
     the layer, as `surrogate = "straight-through"` in the class or the instance, or of a parameter
