@@ -269,6 +269,7 @@ def _subjects() -> dict[str, Subject]:
             "CELU", "ELU", "GELU", "GLU", "HardSigmoid", "HardSwish", "HardTanh", "Identity",
             "LeakyReLU", "LogSigmoid", "LogSoftmax", "Mish", "PReLU", "ReLU", "ReLU6", "SELU",
             "SiLU", "Sigmoid", "Softmax", "Softplus", "Softsign", "Tanh", "Dropout", "Flatten",
+            "RReLU", "Hardshrink", "Softshrink", "Tanhshrink", "Softmin",
         )},
         **{name: Subject(getattr(nn, name), use=image) for name in (
             "GlobalAvgPool2d", "GlobalMaxPool2d",
@@ -292,6 +293,7 @@ def _subjects() -> dict[str, Subject]:
         "LayerNorm": Subject(nn.LayerNorm, _given(num_features=4), dense),
         "RMSNorm": Subject(nn.RMSNorm, _given(num_features=4), dense),
         "ChannelDropout": Subject(nn.ChannelDropout, use=image),
+        "Threshold": Subject(nn.Threshold, _given(threshold=0.5, value=1), dense),
         "GaussianNoise": Subject(nn.GaussianNoise, _given(std=0.1), dense),
         "AdaptiveAvgPool2d": Subject(nn.AdaptiveAvgPool2d, _given(output_size=2), image),
         "Upsample2d": Subject(nn.Upsample2d, _given(scale_factor=2), image),

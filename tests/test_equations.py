@@ -79,7 +79,7 @@ def own(layer):
 
 ATTRIBUTES = {
     "negative_slope": "a", "alpha": "α", "beta": "β", "min_val": "low", "max_val": "high",
-    "eps": "ε", "scale": "λ",
+    "eps": "ε", "scale": "λ", "lambd": "λ", "threshold": "θ", "value": "v",
 }  # fmt: skip
 
 
@@ -174,6 +174,8 @@ def page(layer, ran):
         values["ε"] = np.finfo(np.float64).eps
     if isinstance(layer, nn.Dropout):
         values["m"] = layer(np.ones(ran.x.shape))
+    if isinstance(layer, nn.RReLU):
+        values["a"] = -layer(-np.ones(ran.x.shape))
     if isinstance(layer, nn.GaussianNoise):
         values["n"] = layer(np.zeros(ran.x.shape))
     if isinstance(layer, nn.Lambda):

@@ -306,6 +306,8 @@ def test_repr_never_raises():
         (lambda: nn.Permute(0, 1), "axes 1 to 2"),
         (lambda: nn.GELU("exact"), "approximate"),
         (lambda: nn.HardTanh(1, 1), "min_val < max_val"),
+        (lambda: nn.RReLU(0.5, 0.25), "lower ≤ upper"),
+        (lambda: nn.Softshrink(-1), "lambd must be a number ≥ 0"),
         (lambda: nn.Softplus(0), "beta"),
         (lambda: nn.ELU(0), "alpha"),
         (
@@ -387,3 +389,14 @@ def test_seeding_makes_models_equal():
         assert (value != third[path]).any()
     with pytest.raises(TypeError, match="rng must be"):
         nn.Linear(2, 2, rng="0")
+
+
+def test_rrelu_draws_a_slope_for_each_negative_value_and_takes_the_mean_in_eval_mode():
+    layer, x = nn.RReLU(0.25, 0.5, rng=0), np.full((100, 100), -2.0)
+    slopes = layer(x) / x
+    np.testing.assert_array_equal(layer.backward(np.ones_like(x)), slopes)
+    assert (slopes.min(), slopes.max()) == pytest.approx((0.25, 0.5), abs=1e-3)
+    assert slopes.mean() == pytest.approx(0.375, abs=5e-3)
+    assert (layer(x) / x != slopes).mean() > 0.99
+    assert (layer.eval()(x) == 0.375 * x).all()
+    assert (layer.train()(-x) == -x).all()

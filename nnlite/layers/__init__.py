@@ -5,6 +5,7 @@ from nnlite.layers.activations.rectifiers import (
     CELU,
     ELU,
     SELU,
+    Hardshrink,
     HardSigmoid,
     HardSwish,
     HardTanh,
@@ -12,6 +13,9 @@ from nnlite.layers.activations.rectifiers import (
     PReLU,
     ReLU,
     ReLU6,
+    RReLU,
+    Softshrink,
+    Threshold,
 )
 from nnlite.layers.activations.smooth import (
     GELU,
@@ -23,8 +27,9 @@ from nnlite.layers.activations.smooth import (
     Softplus,
     Softsign,
     Tanh,
+    Tanhshrink,
 )
-from nnlite.layers.activations.softmax import LogSoftmax, Softmax
+from nnlite.layers.activations.softmax import LogSoftmax, Softmax, Softmin
 from nnlite.layers.base import Layer
 from nnlite.layers.containers.branches import Add, Concat, Residual
 from nnlite.layers.containers.parallel import Join, Parallel
@@ -91,6 +96,7 @@ __all__ = [
     "HardSigmoid",
     "HardSwish",
     "HardTanh",
+    "Hardshrink",
     "Identity",
     "InstanceNorm2d",
     "Join",
@@ -113,6 +119,7 @@ __all__ = [
     "Permute",
     "PositionalEncoding",
     "RMSNorm",
+    "RReLU",
     "ReLU",
     "ReLU6",
     "Reshape",
@@ -121,9 +128,13 @@ __all__ = [
     "SiLU",
     "Sigmoid",
     "Softmax",
+    "Softmin",
     "Softplus",
+    "Softshrink",
     "Softsign",
     "Tanh",
+    "Tanhshrink",
+    "Threshold",
     "TransformerLayer",
     "Upsample2d",
     "ZeroPad2d",

@@ -133,6 +133,27 @@ def expm1_negative(x: np.ndarray) -> np.ndarray:
     return 2 * t / (1 - t)
 
 
+# 2k/(2k + 1)! for k = 12 … 1
+_MINUS_TANH = [2 * k / math.factorial(2 * k + 1) for k in range(12, 0, -1)]
+
+
+def minus_tanh(x: np.ndarray) -> np.ndarray:
+    """x − tanh(x), exact near zero too, where it is x³/3.
+
+    Up to |x| = 1.25 it is (x cosh x − sinh x)/cosh x, whose numerator has the positive series
+    Σₖ 2k/(2k + 1)! x^(2k+1), k ≥ 1, so that nothing cancels.
+    """
+    z = np.clip(x, -1.25, 1.25)
+    square = z * z
+    near = np.full_like(z, _MINUS_TANH[0])
+    for coefficient in _MINUS_TANH[1:]:
+        near *= square
+        near += coefficient
+    near *= square * z
+    near /= np.cosh(z)
+    return np.where(np.abs(x) <= 1.25, near, x - np.tanh(x))
+
+
 # W. J. Cody 1969, "Rational Chebyshev approximations for the error function", Math. Comp. 23:
 # numerators and denominators for |x| ≤ 0.46875, up to 4 and beyond, highest power first.
 _SMALL = (

@@ -103,6 +103,18 @@ def normal_density(x):
     return np.exp(-x * x / 2) / np.sqrt(2 * exact(math.pi, x))
 
 
+def tanhshrink(x):
+    near = np.zeros_like(x)  # Horner's rule for Σₖ 2k/(2k + 1)! x^(2k+1), k ≥ 1
+    z = np.clip(x, -2, 2)
+    for k in range(20, 0, -1):
+        near = near * z * z + exact(2 * k, x) / exact(math.factorial(2 * k + 1), x)
+    return np.where(np.abs(x) <= 2, near * z**3 / np.cosh(z), x - np.tanh(x))
+
+
+def outside(bound):
+    return lambda x: np.where(np.abs(x) > bound, 1, exact(0, x))
+
+
 def twice_u(x):
     return np.sqrt(exact(8 / math.pi, x)) * (x + 0.044715 * x**3)
 
@@ -199,6 +211,28 @@ LAYERS: dict[str, Row] = {
         lambda x: np.where(x > 0, 1, exact(0.25, x)),
         kinks=(0,),
     ),
+    "RReLU": layer(
+        lambda: nn.RReLU(0.125, 0.375).eval(),
+        lambda x: np.where(x > 0, x, x / 4),
+        lambda x: np.where(x > 0, 1, exact(0.25, x)),
+        kinks=(0,),
+    ),
+    "Threshold": layer(
+        lambda: nn.Threshold(2, -3),
+        lambda x: np.where(x > 2, x, exact(-3, x)),
+        between(2, np.inf),
+        kinks=(2,),
+    ),
+    "Hardshrink": layer(
+        nn.Hardshrink, lambda x: x * (np.abs(x) > 0.5), outside(0.5), kinks=(-0.5, 0.5)
+    ),
+    "Softshrink": layer(
+        nn.Softshrink,
+        lambda x: np.sign(x) * np.maximum(np.abs(x) - exact(0.5, x), 0),
+        outside(0.5),
+        kinks=(-0.5, 0.5),
+    ),
+    "Tanhshrink": layer(nn.Tanhshrink, tanhshrink, lambda x: np.tanh(x) ** 2),
     "ReLU6": layer(nn.ReLU6, lambda x: np.clip(x, 0, 6), between(0, 6), kinks=(0, 6)),
     "ELU": layer(nn.ELU, *exponential(1.0, 1.0, 1.0)),
     "ELU alpha": layer(lambda: nn.ELU(0.5), *exponential(0.5, 1.0, 1.0), kinks=(0,)),
@@ -219,6 +253,7 @@ LAYERS: dict[str, Row] = {
     ),
     "GLU": Row(gate, sigma, lambda x: sigma(x) * sigma(-x)),
     "Softmax": first_of_two(nn.Softmax, sigma, lambda x: sigma(x) * sigma(-x)),
+    "Softmin": first_of_two(nn.Softmin, lambda x: sigma(-x), lambda x: -sigma(x) * sigma(-x)),
     "LogSoftmax": first_of_two(nn.LogSoftmax, lambda x: -softplus(-x), lambda x: sigma(-x)),
 }
 

@@ -66,6 +66,12 @@ REFERENCE = {
     "LeakyReLU steep": lambda x: F.leaky_relu(x, 1.5),
     "PReLU": F.prelu,
     "PReLU per channel": per_channel,
+    "RReLU eval": F.rrelu,
+    "Threshold": lambda x: F.threshold(x, 0.5, -2.0),
+    "Hardshrink": F.hardshrink,
+    "Hardshrink lambd": lambda x: F.hardshrink(x, 2.0),
+    "Softshrink": F.softshrink,
+    "Softshrink lambd": lambda x: F.softshrink(x, 1.0),
     "ReLU6": F.relu6,
     "ELU": F.elu,
     "ELU alpha": lambda x: F.elu(x, 0.5),
@@ -80,6 +86,7 @@ REFERENCE = {
     "HardSigmoid": F.hardsigmoid,
     "HardSwish": F.hardswish,
     "Tanh": torch.tanh,
+    "Tanhshrink": F.tanhshrink,
     "HardTanh": F.hardtanh,
     "HardTanh bounds": lambda x: F.hardtanh(x, -0.5, 2.0),
     "Softplus": F.softplus,
@@ -88,6 +95,8 @@ REFERENCE = {
     "LogSigmoid": F.logsigmoid,
     "Softmax": lambda x: F.softmax(x, -1),
     "Softmax axis": lambda x: F.softmax(x, 1),
+    "Softmin": lambda x: F.softmin(x, -1),
+    "Softmin axis": lambda x: F.softmin(x, 1),
     "LogSoftmax": lambda x: F.log_softmax(x, -1),
     "LogSoftmax axis": lambda x: F.log_softmax(x, 1),
     "GLU": F.glu,
@@ -103,7 +112,7 @@ REFERENCE = {
     "Add": add,
     "Add one": identity,
 }
-# PyTorch draws other masks from the same seed.
-WITHOUT_COUNTERPART = {"Dropout", "Sequential nested"}
+# PyTorch draws other masks and slopes from the same seed.
+WITHOUT_COUNTERPART = {"Dropout", "RReLU", "RReLU bounds", "Sequential nested"}
 # PyTorch's gradient cancels where x is large.
-IN_DOUBLE = {"Softsign", "Softmax"}
+IN_DOUBLE = {"Softsign", "Softmax", "Tanhshrink"}

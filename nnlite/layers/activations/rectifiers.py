@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from nnlite.core.parameter import Parameter
+from nnlite.core.random import Rng, as_generator
 from nnlite.layers.activations.elementwise import Elementwise
 from nnlite.layers.base import Layer
 from nnlite.ops.special import expm1_negative, relu
@@ -109,6 +110,50 @@ class PReLU(Layer):
         self.weight.add_grad(d_slope.reshape(-1, self.num_parameters).sum(axis=0))
         d_x = np.where(x > 0, grad_output, self.weight.data * grad_output)
         return d_x.reshape(x.shape)
+
+
+class RReLU(Elementwise):
+    """A leaky ReLU that draws the slope of every negative value, and takes the mean in eval mode.
+
+    Forward      y = x for x > 0, a x otherwise
+                 training: each a is drawn evenly between lower and upper
+                 eval: a = (lower + upper) / 2
+    Backward     dL/dx = G for x > 0, a G otherwise, with the slopes that forward drew
+    Shapes       any, y like x
+    Saves        the slopes: 1 where x > 0, a elsewhere
+    Args         lower, upper: the bounds of a (default 1/8 and 1/3)
+                 rng: a generator or seed for the slopes (default: see `nn.seed`)
+    Raises       ValueError: when lower is above upper
+    Source       Xu et al. 2015, "Empirical Evaluation of Rectified Activations", section 2.4
+    """
+
+    kind = "rectifier"
+    equations: ClassVar = {
+        "forward": "y = x [x > 0] + a x [x ≤ 0]",
+        "input": "dL/dx = G ⊙ ([x > 0] + a [x ≤ 0])",
+    }
+
+    def __init__(self, lower: float = 1 / 8, upper: float = 1 / 3, rng: Rng = None) -> None:
+        if not lower <= upper:
+            raise ValueError(f"RReLU: expected lower ≤ upper, got {lower} and {upper}")
+        self.lower = lower
+        self.upper = upper
+        self.rng = as_generator(rng)
+
+    def function(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
+        slope = np.where(x > 0, x.dtype.type(1), self._slopes(x))
+        return x * slope, slope
+
+    def derivative(self, slope: np.ndarray) -> np.ndarray:
+        return slope
+
+    def _slopes(self, x: np.ndarray) -> np.ndarray:
+        """a for every value, in x's dtype."""
+        lower, upper = float(self.lower), float(self.upper)
+        if not self.training:
+            return np.full(x.shape, (lower + upper) / 2, x.dtype)
+        share = self.rng.random(x.shape, np.float32)  # the same for every dtype
+        return lower + share.astype(x.dtype, copy=False) * (upper - lower)
 
 
 class ReLU6(Elementwise):
@@ -306,3 +351,89 @@ class HardSwish(Elementwise):
         between[x <= -3] = 0
         between[x >= 3] = 1
         return between
+
+
+class Threshold(Elementwise):
+    """What does not exceed a threshold is replaced by a value.
+
+    Forward      y = x for x > θ, v otherwise
+    Backward     dL/dx = G ⊙ [x > θ]: v does not depend on x
+    Shapes       any, y like x
+    Saves        x
+    Args         threshold: θ
+                 value: v
+    Source       Hahnloser et al. 2000, where θ = v = 0
+    """
+
+    kind = "rectifier"
+    equations: ClassVar = {
+        "forward": "y = x [x > θ] + v [x ≤ θ]",
+        "input": "dL/dx = G ⊙ [x > θ]",
+    }
+
+    def __init__(self, threshold: float, value: float) -> None:
+        self.threshold = threshold
+        self.value = value
+
+    def function(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
+        # only what is at or below θ is replaced, so that NaN stays
+        return np.where(x <= float(self.threshold), x.dtype.type(self.value), x), x
+
+    def derivative(self, x: np.ndarray) -> np.ndarray:
+        return x > float(self.threshold)
+
+
+class Hardshrink(Elementwise):
+    """Values near zero become zero; the others stay.
+
+    Forward      y = x for |x| > λ, 0 otherwise
+    Backward     dL/dx = G ⊙ [|x| > λ]
+    Shapes       any, y like x
+    Saves        x
+    Args         lambd: λ ≥ 0 (default 0.5)
+    Raises       ValueError: when λ is negative
+    Source       Donoho & Johnstone 1994, "Ideal Spatial Adaptation by Wavelet Shrinkage", where it
+                 is the hard threshold η_H
+    """
+
+    kind = "rectifier"
+    equations: ClassVar = {"forward": "y = x [|x| > λ]", "input": "dL/dx = G ⊙ [|x| > λ]"}
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        self.lambd = lambd
+
+    def function(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
+        return np.where(np.abs(x) <= float(self.lambd), x.dtype.type(0), x), x
+
+    def derivative(self, x: np.ndarray) -> np.ndarray:
+        return np.abs(x) > float(self.lambd)
+
+
+class Softshrink(Elementwise):
+    """Values move towards zero by λ, and those nearer than that become zero.
+
+    Forward      y = x − min(max(x, −λ), λ): x − λ for x > λ, x + λ for x < −λ, 0 between
+    Backward     dL/dx = G ⊙ [y ≠ 0]
+    Shapes       any, y like x
+    Saves        y
+    Args         lambd: λ ≥ 0 (default 0.5)
+    Raises       ValueError: when λ is negative
+    Source       Donoho & Johnstone 1994, "Ideal Spatial Adaptation by Wavelet Shrinkage", where it
+                 is the soft threshold η_S
+    """
+
+    kind = "rectifier"
+    equations: ClassVar = {
+        "forward": "y = x − min(max(x, −λ), λ)",
+        "input": "dL/dx = G ⊙ [y ≠ 0]",
+    }
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        self.lambd = lambd
+
+    def function(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
+        y = x - np.clip(x, -float(self.lambd), float(self.lambd))
+        return y, y
+
+    def derivative(self, y: np.ndarray) -> np.ndarray:
+        return y != 0

@@ -10,7 +10,15 @@ import numpy as np
 from nnlite.core.checks import check_axis
 from nnlite.layers.activations.elementwise import Elementwise
 from nnlite.layers.base import Layer
-from nnlite.ops.special import bend, normal_tail, relu, sigmoid, sigmoid_and_rest, softplus
+from nnlite.ops.special import (
+    bend,
+    minus_tanh,
+    normal_tail,
+    relu,
+    sigmoid,
+    sigmoid_and_rest,
+    softplus,
+)
 
 FAR = 1e5  # for SiLU and Mish as good as ∞, which times a weight of 0 would be NaN
 
@@ -62,6 +70,27 @@ class Tanh(Elementwise):
         c += c
         c *= c  # (2c / (1 + c²))²
         return c
+
+
+class Tanhshrink(Elementwise):
+    """What tanh takes away: nearly 0 around 0, and x ∓ 1 far out.
+
+    Forward      y = x − tanh(x)
+    Backward     dL/dx = G ⊙ tanh² x, for y′ = 1 − 1/cosh² x = tanh² x
+    Shapes       any, y like x
+    Saves        x
+    Source       standard result
+
+    Near 0, where y ≈ x³/3, the difference would cancel; see `minus_tanh` in `ops/special.py`.
+    """
+
+    equations: ClassVar = {"forward": "y = x − tanh(x)", "input": "dL/dx = G ⊙ tanh² x"}
+
+    def function(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
+        return minus_tanh(x), x
+
+    def derivative(self, x: np.ndarray) -> np.ndarray:
+        return np.tanh(x) ** 2
 
 
 class SiLU(Elementwise):

@@ -1,4 +1,4 @@
-"""Softmax and log-softmax: every output depends on every input of its row."""
+"""Softmax, softmin and log-softmax: every output depends on every input of its row."""
 
 from __future__ import annotations
 
@@ -73,6 +73,32 @@ class Softmax(_AlongAxis):
         grad_output = within(grad_output, lengths)
         grad_output = grad_output - at_largest(p, grad_output, self.axis)
         return p * (grad_output - (grad_output * p).sum(axis=self.axis, keepdims=True))
+
+
+class Softmin(Softmax):
+    """Costs into probabilities that sum to 1: the smaller, the likelier.
+
+    Forward      pᵢ = e^−xᵢ / Σⱼ e^−xⱼ, the softmax of −x
+    Backward     dL/dx = −p ⊙ (G − Σⱼ Gⱼ pⱼ), as derived in `Softmax`, with d(−x)/dx = −1
+    Shapes       any, y like x, as in `Softmax`
+    Saves        p, the lengths
+    Args         axis: along which the probabilities sum to 1 (default −1)
+    Raises       as `Softmax`
+    Source       Bridle 1990, on −x
+    """
+
+    equations: ClassVar = {
+        "forward": "p = e⁻ˣ / Σⱼ e^(−xⱼ)",
+        "input": "dL/dx = −p ⊙ (G − Σⱼ Gⱼ pⱼ)",
+    }
+
+    def scores(self, x: np.ndarray | Padded) -> tuple[np.ndarray, np.ndarray | None]:
+        data, lengths = data_and_lengths(x)
+        self.check_floating(data)
+        return super().scores(-data if lengths is None else Padded(-data, lengths))
+
+    def backward(self, grad_output: np.ndarray) -> np.ndarray:
+        return -super().backward(grad_output)
 
 
 class LogSoftmax(_AlongAxis):
