@@ -297,7 +297,12 @@ def _subjects() -> dict[str, Subject]:
         "GaussianNoise": Subject(nn.GaussianNoise, _given(std=0.1), dense),
         "AdaptiveAvgPool2d": Subject(nn.AdaptiveAvgPool2d, _given(output_size=2), image),
         "Upsample2d": Subject(nn.Upsample2d, _given(scale_factor=2), image),
-        "ZeroPad2d": Subject(nn.ZeroPad2d, _given(padding=1), image),
+        **{f"{name}Pad1d": Subject(getattr(nn, f"{name}Pad1d"), _given(padding=1), line)
+           for name in ("Zero", "Reflection", "Replication", "Circular")},
+        **{f"{name}Pad2d": Subject(getattr(nn, f"{name}Pad2d"), _given(padding=1), image)
+           for name in ("Zero", "Reflection", "Replication", "Circular")},
+        "ConstantPad1d": Subject(nn.ConstantPad1d, _given(padding=1, value=2), line),
+        "ConstantPad2d": Subject(nn.ConstantPad2d, _given(padding=1, value=2), image),
         "Linear": Subject(nn.Linear, _given(in_features=4, out_features=3), dense),
         "Embedding": Subject(
             nn.Embedding, _given(num_embeddings=5, embedding_dim=3), _layer(2, 3, tokens=True)

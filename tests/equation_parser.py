@@ -58,6 +58,7 @@ class Sheet:
         self.values = dict(values)
         self.axes = dict(axes or {})
         self.along = along
+        self.outside = 0.0  # what an array is where it has no entries
         self.definitions: dict[str, str] = {}
         self.computed: dict[str, Any] = {}
 
@@ -65,6 +66,8 @@ class Sheet:
         """Take over what the line defines behind its first comma; returns what it states."""
         first, *others = split(line)
         for other in others:
+            if found := re.fullmatch(r"where \w is (\S+) outside", other):
+                self.outside = float(found[1].replace("−", "-"))
             left, defines, right = other.partition(" = ")
             if defines:  # not a remark in words
                 names = left.strip("[]").split(", ") if left.startswith("[") else [left]
@@ -133,7 +136,7 @@ class _Reader:
 
     def __init__(self, text: str, sheet: Sheet, shape: tuple[int, ...] | None) -> None:
         self.text, self.sheet, self.shape, self.place = text, sheet, shape, 0
-        self.outside = 0.0  # what an array is where it has no entries
+        self.outside = sheet.outside
         known = [*sheet.values, *sheet.definitions, *FUNCTIONS]
         words = {found[0] for each in known if (found := re.match(r"[^\W\d_]{2}\w*", each))}
         every = [*sorted(words, key=len, reverse=True), "max_[a-z]+", "mean", r"[^\W\d_]"]
@@ -187,6 +190,8 @@ class _Reader:
                 value = value / self.factor()[0]
             elif self.take("⊙", "·"):
                 value = value * self.factor()[0]
+            elif self.token(re.compile("mod ")):
+                value = value % self.factor()[0]
             elif self.peek(*"+−,)]|‖⌋=<>≤≥≠") or not self.text[self.place :].strip():
                 return value
             else:
@@ -292,7 +297,7 @@ class _Reader:
             axes = tuple(sheet.axes[letter] for letter in name[4:])
             self.outside = -np.inf
             value = self.product().max(axis=axes, keepdims=True)
-            self.outside = 0.0
+            self.outside = sheet.outside
             return value, False
         if name in FUNCTIONS and (name in WITHOUT_PARENTHESES or self.peek("(")):
             raised = self.token(re.compile(rf"[{''.join(SUPERSCRIPTS)}]+"))

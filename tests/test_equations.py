@@ -15,6 +15,7 @@ import nnlite as nn
 from nnlite.inspection.equations import symbol
 from nnlite.layers.convolution.base import Convolution
 from nnlite.layers.normalization.channels import BatchNorm, ChannelNorm
+from nnlite.layers.pooling.borders import Border
 from nnlite.layers.pooling.resize import AxisMaps
 from nnlite.layers.pooling.whole import GlobalPool
 from nnlite.layers.pooling.windows import Pool
@@ -159,7 +160,7 @@ def page(layer, ran):
         (nn.Sequential, of_layers_inside), (nn.MultiHeadAttention, of_attention),
         (nn.Bidirectional, of_layers_inside), (Recurrent, of_recurrence),
         (nn.Embedding, of_tokens), (Convolution, of_places), (Pool, of_places),
-        (nn.ZeroPad2d, of_places), (ChannelNorm, of_channels), (AxisMaps, of_images),
+        (Border, of_places), (ChannelNorm, of_channels), (AxisMaps, of_images),
         (GlobalPool, of_positions), (_Positions, of_steps), ((nn.Concat, nn.Add), of_layers_inside),
     ]  # fmt: skip
     for kind, view in kinds:
@@ -280,13 +281,14 @@ def of_places(layer, ran, expected):
     x_letters, y_letters = ("nhwc", "nijo") if two else ("nhc", "nio")
     if isinstance(layer, nn.ConvTranspose1d | nn.ConvTranspose2d):
         x_letters, y_letters = ("nijc", "nhwo") if two else ("nic", "nho")
+    if isinstance(layer, Pool | Border):
+        values |= {"H": ran.x.shape[1], "W": ran.x.shape[2]}
     sizes = {}
     pairs = [(x_letters, ran.x.shape), (y_letters, ran.y.shape)]
     if isinstance(layer, Convolution):
         pairs.append(("klco" if two else "kco", layer.weight.shape))
     elif isinstance(layer, Pool):
         pairs.append(("kl" if two else "k", [kernel for kernel, *_ in layer._geometry]))
-        values |= {"H": ran.x.shape[1], "W": ran.x.shape[2]}
     for letters, shape in pairs:
         for letter, size in zip(letters, shape, strict=True):
             sizes[letter] = max(size, sizes.get(letter, 0))

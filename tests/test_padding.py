@@ -67,7 +67,8 @@ REFUSED = {
         "Upsample2d bilinear",
         "Upsample2d bilinear rectangle",
     },
-    "use the padding argument of Conv2d": {"ZeroPad2d", "ZeroPad2d sides"},
+    "use the padding argument of Conv1d": {n for n in LAYERS if "Pad1d" in n},
+    "use the padding argument of Conv2d": {n for n in LAYERS if "Pad2d" in n},
     "sequence 0 is too short: of its [36] time steps": {  # and would be, alone
         "Conv2d whole image",
         "MaxPool2d whole",

@@ -166,6 +166,8 @@ def test_zero_padding_takes_integers():
         (lambda: nn.Upsample2d(2, "cubic"), 'mode must be "nearest" or "bilinear"'),
         (lambda: nn.ZeroPad2d((1, 2)), "tuple of 4"),
         (lambda: nn.ZeroPad2d(-1), "padding must be a whole number ≥ 0"),
+        (lambda: nn.ReflectionPad1d((1, 2, 3)), "ReflectionPad1d: padding must .* tuple of 2"),
+        (lambda: nn.ConstantPad2d(1, "0"), "value must be a number"),
     ],
 )
 def test_sizes_that_mean_nothing(make, message):
@@ -183,6 +185,11 @@ def test_sizes_that_mean_nothing(make, message):
         (nn.GlobalMaxPool2d(), (4, 0, 3, 2), r"expected \(N, H, W, C\) with something in it"),
         (nn.Upsample2d(2), (4, 3), r"expected \(N, H, W, C\)"),
         (nn.AdaptiveAvgPool2d(2), (4, 3, 3), r"expected \(N, H, W, C\)"),
+        (nn.ReflectionPad1d((1, 3)), (2, 3, 1), r"3 values along axis 1 .* at most 2, got .*3"),
+        (nn.ReflectionPad2d((0, 0, 3, 0)), (2, 3, 5, 1), r"3 values along axis 1 .* at most 2"),
+        (nn.CircularPad2d((4, 0, 0, 0)), (2, 5, 3, 1), r"3 values along axis 2 .* at most 3"),
+        (nn.ReplicationPad1d(1), (2, 0, 1), r"0 values along axis 1 .* at most 0"),
+        (nn.CircularPad1d(1), (4, 3, 3, 3), r"expected \(N, L, C\)"),
         (nn.ZeroPad2d(2), (4, 3, 3), r"expected \(N, H, W, C\)"),
         (nn.MaxPool2d(5), (1, 4, 6, 3), "kernel is larger than the input"),
         (nn.AvgPool2d((1, 9), padding=(0, 1)), (1, 4, 6, 3), "kernel of 9 meets 6 values and 2"),
@@ -205,3 +212,18 @@ def test_an_infinite_gradient_goes_to_the_maximum_alone(layer, dtype):
     assert np.isin(d_x, [0, np.inf]).all()
     layer(x)
     np.testing.assert_array_equal(d_x > 0, layer.backward(np.ones_like(g)) > 0)
+
+
+def test_constants_that_integers_cannot_hold_are_refused():
+    images = np.ones((1, 2, 2, 1), np.uint8)
+    assert nn.ConstantPad2d(1, 255)(images).dtype == np.uint8
+    for value in (0.5, 256, -1):
+        with pytest.raises(ValueError, match=rf"ConstantPad2d.* uint8 cannot hold value={value}"):
+            nn.ConstantPad2d(1, value)(images)
+
+
+def test_a_border_may_be_wider_than_what_it_copies():
+    x = np.arange(1.0, 4).reshape(1, 3, 1)
+    assert nn.ReplicationPad1d((4, 1))(x).ravel().tolist() == [1, 1, 1, 1, 1, 2, 3, 3]
+    assert nn.ReflectionPad1d(2)(x).ravel().tolist() == [3, 2, 1, 2, 3, 2, 1]
+    assert nn.CircularPad1d((3, 2))(x).ravel().tolist() == [1, 2, 3, 1, 2, 3, 1, 2]

@@ -152,14 +152,24 @@ def pad_sequences(
             )
     lengths = np.array([len(array) for array in arrays])
     dtype = np.result_type(*arrays) if dtype is None else np.dtype(dtype)
-    with np.errstate(over="ignore"):
-        padding = np.asarray(value).astype(dtype)
-    if not (np.isfinite(padding) if dtype.kind == "f" else padding == value):
-        raise ValueError(f"pad_sequences: {dtype} cannot hold value={value!r}")
+    padding = filling("pad_sequences", value, dtype)
     data = np.full((len(arrays), lengths.max(), *features), padding, dtype)
     for row, array in zip(data, arrays, strict=True):
         row[: len(array)] = array
     return Padded(data, lengths)
+
+
+def filling(name: str, value: float, dtype: np.dtype[Any]) -> np.ndarray:
+    """The value in the dtype, as an array without axes.
+
+    Raises:
+        ValueError: when the dtype cannot hold it; begins with `name`.
+    """
+    with np.errstate(over="ignore"):
+        padding = np.asarray(value).astype(dtype)
+    if not (np.isfinite(padding) if dtype.kind == "f" else padding == value):
+        raise ValueError(f"{name}: {dtype} cannot hold value={value!r}")
+    return padding
 
 
 def _sequence(place: int, sequence: ArrayLike) -> np.ndarray:

@@ -41,7 +41,19 @@ from nnlite.layers.embedding import Embedding
 from nnlite.layers.linear import Linear
 from nnlite.layers.normalization.channels import BatchNorm1d, BatchNorm2d, GroupNorm, InstanceNorm2d
 from nnlite.layers.normalization.features import LayerNorm, RMSNorm
-from nnlite.layers.pooling.resize import Upsample2d, ZeroPad2d
+from nnlite.layers.pooling.borders import (
+    CircularPad1d,
+    CircularPad2d,
+    ConstantPad1d,
+    ConstantPad2d,
+    ReflectionPad1d,
+    ReflectionPad2d,
+    ReplicationPad1d,
+    ReplicationPad2d,
+    ZeroPad1d,
+    ZeroPad2d,
+)
+from nnlite.layers.pooling.resize import Upsample2d
 from nnlite.layers.pooling.whole import (
     AdaptiveAvgPool2d,
     GlobalAvgPool1d,
@@ -78,7 +90,11 @@ __all__ = [
     "BatchNorm2d",
     "Bidirectional",
     "ChannelDropout",
+    "CircularPad1d",
+    "CircularPad2d",
     "Concat",
+    "ConstantPad1d",
+    "ConstantPad2d",
     "Conv1d",
     "Conv2d",
     "ConvTranspose1d",
@@ -122,6 +138,10 @@ __all__ = [
     "RReLU",
     "ReLU",
     "ReLU6",
+    "ReflectionPad1d",
+    "ReflectionPad2d",
+    "ReplicationPad1d",
+    "ReplicationPad2d",
     "Reshape",
     "Residual",
     "Sequential",
@@ -137,6 +157,7 @@ __all__ = [
     "Threshold",
     "TransformerLayer",
     "Upsample2d",
+    "ZeroPad1d",
     "ZeroPad2d",
     "decoding",
 ]

@@ -8,6 +8,10 @@ def pooling(make, *shape):
     return LayerCase(make, shape)
 
 
+def border(make, *shape):
+    return LayerCase(make, shape, moves_only=True)
+
+
 LAYERS: dict[str, LayerCase] = {
     "MaxPool1d": pooling(lambda: nn.MaxPool1d(2), 2, 6, 3),
     "MaxPool1d unused end": pooling(lambda: nn.MaxPool1d(3), 2, 8, 3),
@@ -60,6 +64,19 @@ LAYERS: dict[str, LayerCase] = {
     "Upsample2d bilinear rectangle": pooling(
         lambda: nn.Upsample2d((3, 2), mode="bilinear"), 1, 1, 4, 2
     ),
-    "ZeroPad2d": LayerCase(lambda: nn.ZeroPad2d(2), (2, 3, 4, 3), moves_only=True),
-    "ZeroPad2d sides": LayerCase(lambda: nn.ZeroPad2d((1, 0, 0, 3)), (2, 3, 4, 1), moves_only=True),
+    "ZeroPad1d": border(lambda: nn.ZeroPad1d((1, 2)), 2, 4, 3),
+    "ZeroPad2d": border(lambda: nn.ZeroPad2d(2), 2, 3, 4, 3),
+    "ZeroPad2d sides": border(lambda: nn.ZeroPad2d((1, 0, 0, 3)), 2, 3, 4, 1),
+    "ConstantPad1d": border(lambda: nn.ConstantPad1d((1, 2), -3), 2, 4, 3),
+    "ConstantPad2d": border(lambda: nn.ConstantPad2d(1, 2.0), 2, 3, 4, 3),
+    "ConstantPad2d sides": border(lambda: nn.ConstantPad2d((1, 2, 3, 0), 5), 1, 2, 3, 2),
+    "ReflectionPad1d": border(lambda: nn.ReflectionPad1d((3, 2)), 2, 4, 3),
+    "ReflectionPad2d": border(lambda: nn.ReflectionPad2d(1), 2, 3, 4, 3),
+    "ReflectionPad2d sides": border(lambda: nn.ReflectionPad2d((1, 3, 0, 4)), 2, 5, 4, 1),
+    "ReplicationPad1d": border(lambda: nn.ReplicationPad1d((5, 2)), 2, 3, 4),
+    "ReplicationPad2d": border(lambda: nn.ReplicationPad2d(1), 2, 3, 4, 3),
+    "ReplicationPad2d sides": border(lambda: nn.ReplicationPad2d((1, 2, 0, 4)), 2, 1, 4, 2),
+    "CircularPad1d": border(lambda: nn.CircularPad1d((3, 1)), 2, 3, 4),
+    "CircularPad2d": border(lambda: nn.CircularPad2d(1), 2, 3, 4, 3),
+    "CircularPad2d sides": border(lambda: nn.CircularPad2d((2, 3, 0, 2)), 2, 2, 3, 2),
 }

@@ -62,8 +62,21 @@ REFERENCE = {
     "Upsample2d bilinear rectangle": channels_first(
         F.interpolate, scale_factor=(3, 2), mode="bilinear"
     ),
+    "ZeroPad1d": channels_first(F.pad, (1, 2)),
     "ZeroPad2d": channels_first(F.pad, (2, 2, 2, 2)),
     "ZeroPad2d sides": channels_first(F.pad, (1, 0, 0, 3)),
+    "ConstantPad1d": channels_first(F.pad, (1, 2), value=-3),
+    "ConstantPad2d": channels_first(F.pad, (1, 1, 1, 1), value=2),
+    "ConstantPad2d sides": channels_first(F.pad, (1, 2, 3, 0), value=5),
+    "ReflectionPad1d": channels_first(F.pad, (3, 2), "reflect"),
+    "ReflectionPad2d": channels_first(F.pad, (1, 1, 1, 1), "reflect"),
+    "ReflectionPad2d sides": channels_first(F.pad, (1, 3, 0, 4), "reflect"),
+    "ReplicationPad1d": channels_first(F.pad, (5, 2), "replicate"),
+    "ReplicationPad2d": channels_first(F.pad, (1, 1, 1, 1), "replicate"),
+    "ReplicationPad2d sides": channels_first(F.pad, (1, 2, 0, 4), "replicate"),
+    "CircularPad1d": channels_first(F.pad, (3, 1), "circular"),
+    "CircularPad2d": channels_first(F.pad, (1, 1, 1, 1), "circular"),
+    "CircularPad2d sides": channels_first(F.pad, (2, 3, 0, 2), "circular"),
 }
 
 

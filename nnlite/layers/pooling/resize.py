@@ -1,4 +1,4 @@
-"""Images made larger: by repetition, by interpolation, by a border of zeros."""
+"""Images made larger, by repetition or by interpolation."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from nnlite.core.checks import check_sizes, sample_hint
+from nnlite.core.checks import check_sizes
 from nnlite.layers.base import Layer
 from nnlite.layers.pooling.windows import Size, check_channels_last
 from nnlite.ops.windows import Windows, spread_windows, sum_windows
@@ -122,52 +122,3 @@ class Upsample2d(AxisMaps):
     def multiply_adds(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:
         """Those of the two maps; repetition multiplies nothing."""
         return super().multiply_adds(x_shape, y_shape) if self.mode == "bilinear" else 0
-
-
-class ZeroPad2d(Layer):
-    """A border of zeros around the image.
-
-    Forward      y = x with zeros around it
-    Backward     dL/dx = G without the border: the zeros do not depend on x
-    Shapes       x (N, H, W, C) → y (N, top + H + bottom, left + W + right, C)
-    Saves        y's shape
-    Args         padding: a number for all sides, or (left, right, top, bottom) as in PyTorch, ≥ 0
-    Raises       ValueError: for another padding, an x that is not (N, H, W, C), or a G not in y's
-                 shape
-                 TypeError: when x is not an array
-    Source       standard result
-    """
-
-    mixed_axes = (1, 2)
-    instead_of_padded = "the padding argument of Conv2d, MaxPool2d or AvgPool2d"
-
-    def __init__(self, padding: int | tuple[int, int, int, int]) -> None:
-        self.padding = padding
-        self._sides = check_sizes("ZeroPad2d: padding", padding, 4, least=0)
-
-    @property
-    def equations(self) -> dict[str, str]:  # type: ignore[override]
-        left, _, top, _ = self._sides
-        return {
-            "forward": f"y[n,i,j,c] = x[n, i−{top}, j−{left}, c],  where x is 0 outside",
-            "input": f"dL/dx[n,h,w,c] = G[n, h+{top}, w+{left}, c]",
-        }
-
-    def forward(self, x: np.ndarray) -> np.ndarray:
-        self.check_array(x)
-        if x.ndim != 4:
-            hint = sample_hint(x.shape, (4,))
-            raise ValueError(f"{self!r}: expected (N, H, W, C), got {x.shape}{hint}")
-        left, right, top, bottom = self._sides
-        n, h, w, c = x.shape
-        y = np.zeros((n, top + h + bottom, left + w + right, c), x.dtype)
-        y[:, top : top + h, left : left + w] = x
-        self.save_for_backward(y.shape)
-        return y
-
-    def backward(self, grad_output: np.ndarray) -> np.ndarray:
-        (shape,) = self.saved()
-        self.check_grad_output(grad_output, shape)
-        left, right, top, bottom = self._sides
-        _, h, w, _ = shape
-        return grad_output[:, top : h - bottom, left : w - right]
