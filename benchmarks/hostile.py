@@ -141,6 +141,19 @@ def _floats(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
 
 
+def _unpool(*shape: int) -> Callable[[nn.Layer], Any]:
+    """As `_layer`, with the values and a place for each."""
+
+    def use(layer: Any) -> Any:
+        y = layer((_floats(*shape), np.zeros(shape, np.int64)))
+        d_x, _ = layer.backward(np.ones_like(y))
+        assert y.dtype == d_x.dtype == np.float32, f"{y.dtype}, {d_x.dtype} from float32"
+        repr(nn.clone(layer))
+        return [y, d_x]
+
+    return use
+
+
 def _layer(*shape: int, tokens: bool = False) -> Callable[[nn.Layer], Any]:
     """Forward and backward, in float32, a repr and a clone."""
 
@@ -295,7 +308,14 @@ def _subjects() -> dict[str, Subject]:
         "ChannelDropout": Subject(nn.ChannelDropout, use=image),
         "Threshold": Subject(nn.Threshold, _given(threshold=0.5, value=1), dense),
         "GaussianNoise": Subject(nn.GaussianNoise, _given(std=0.1), dense),
-        "AdaptiveAvgPool2d": Subject(nn.AdaptiveAvgPool2d, _given(output_size=2), image),
+        **{name: Subject(getattr(nn, name), _given(output_size=2), image)
+           for name in ("AdaptiveAvgPool2d", "AdaptiveMaxPool2d")},
+        **{name: Subject(getattr(nn, name), _given(output_size=2), line)
+           for name in ("AdaptiveAvgPool1d", "AdaptiveMaxPool1d")},
+        "MaxUnpool1d": Subject(nn.MaxUnpool1d, _given(kernel_size=2), _unpool(2, 3, 4)),
+        "MaxUnpool2d": Subject(nn.MaxUnpool2d, _given(kernel_size=2), _unpool(2, 3, 3, 4)),
+        "LPPool1d": Subject(nn.LPPool1d, _given(norm_type=2, kernel_size=2), line),
+        "LPPool2d": Subject(nn.LPPool2d, _given(norm_type=2, kernel_size=2), image),
         "Upsample2d": Subject(nn.Upsample2d, _given(scale_factor=2), image),
         **{f"{name}Pad1d": Subject(getattr(nn, f"{name}Pad1d"), _given(padding=1), line)
            for name in ("Zero", "Reflection", "Replication", "Circular")},

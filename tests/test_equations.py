@@ -32,6 +32,8 @@ WORDS = {  # by the row's name, what is not evaluated and why
     "RNN relu dropout": "as stacked",
     "GRU before dropout": "as stacked",
     "MultiHeadAttention": "heads cut the features into pieces; one head is evaluated",
+    "AdaptiveMaxPool1d": "maxima over windows of several sizes; loops compute them",
+    "AdaptiveMaxPool2d": "as AdaptiveMaxPool1d",
     "Parallel": "tuples go in and out of the layers inside",
     "Join": "as Parallel",
     "Sequential nested": "masks inside are drawn once more by the copies",
@@ -225,6 +227,8 @@ def of_images(layer, ran, expected):
     """Images as matrices: channels are samples."""
     if isinstance(layer, nn.Upsample2d) and layer.mode == "nearest":
         return of_places(layer, ran, expected)
+    if layer.spatial == 1:
+        return Sheet({"X": ran.x, "G": ran.g, "A": layer.axis_map(0, ran.x.shape[1])}), expected
     values = {name: a.transpose(0, 3, 1, 2) for name, a in (("X", ran.x), ("G", ran.g))}
     values |= {
         f"A_{letter}": layer.axis_map(i, ran.x.shape[1 + i]) for i, letter in enumerate("HW")

@@ -56,6 +56,10 @@ REFUSED = {
         "InstanceNorm2d affine",
         "InstanceNorm2d eps",
     },
+    "use GlobalAvgPool1d, or AvgPool1d": {n for n in LAYERS if n.startswith("AdaptiveAvgPool1d")},
+    "use GlobalMaxPool1d, or MaxPool1d": {n for n in LAYERS if n.startswith("AdaptiveMaxPool1d")},
+    "use GlobalMaxPool2d, or MaxPool2d": {n for n in LAYERS if n.startswith("AdaptiveMaxPool2d")},
+    "return_indices does not go with Padded": {n for n in LAYERS if n.startswith("MaxUnpool")},
     "use GlobalAvgPool2d, or AvgPool2d": {
         "AdaptiveAvgPool2d",
         "AdaptiveAvgPool2d uneven",

@@ -22,11 +22,13 @@ def pool_by_loops(layer, x, g):
     kernel = pair(layer.kernel_size) if two else (1, layer.kernel_size)
     stride = layer.kernel_size if layer.stride is None else layer.stride
     stride = pair(stride) if two else (1, stride)
-    padding = pair(layer.padding) if two else (0, layer.padding)
+    padding = [pair(p) for p in (pair(layer.padding) if two else (0, layer.padding))]
+    gaps = getattr(layer, "dilation", 1)
+    gaps = pair(gaps) if two else (1, gaps)
     size = images.shape[1:3]
     count = []
-    for s, k, step, p in zip(size, kernel, stride, padding, strict=True):
-        steps = (s + 2 * p - k) / step
+    for s, k, step, (p, after), gap in zip(size, kernel, stride, padding, gaps, strict=True):
+        steps = (s + p + after - (k - 1) * gap - 1) / step
         outputs = (math.ceil(steps) if layer.ceil_mode else math.floor(steps)) + 1
         while (outputs - 1) * step >= s + p:
             outputs -= 1
@@ -35,19 +37,20 @@ def pool_by_loops(layer, x, g):
     g = g.reshape(y.shape)
     for index in np.ndindex(y.shape):
         b, i, j, c = index
-        begin = [i * stride[0] - padding[0], j * stride[1] - padding[1]]
+        begin = [i * stride[0] - padding[0][0], j * stride[1] - padding[1][0]]
         inside, padded = [], 0
-        for a in range(begin[0], begin[0] + kernel[0]):
-            for e in range(begin[1], begin[1] + kernel[1]):
+        for a in (begin[0] + k * gaps[0] for k in range(kernel[0])):
+            for e in (begin[1] + k * gaps[1] for k in range(kernel[1])):
                 if 0 <= a < size[0] and 0 <= e < size[1]:
                     inside.append((b, a, e, c))
-                padded += a < size[0] + padding[0] and e < size[1] + padding[1]
+                padded += a < size[0] + padding[0][1] and e < size[1] + padding[1][1]
         if isinstance(layer, (nn.MaxPool1d, nn.MaxPool2d)):
             best = max(inside, key=lambda place: images[place])  # the first of equals
             y[index] = images[best]
             d_x[best] += g[index]
         else:
             divisor = padded if layer.count_include_pad else len(inside)
+            divisor = layer.divisor_override or divisor
             y[index] = sum(images[place] for place in inside) / divisor
             for place in inside:
                 d_x[place] += g[index] / divisor
@@ -155,6 +158,17 @@ def test_zero_padding_takes_integers():
         (lambda: nn.AvgPool1d(2, 0), "AvgPool1d: stride must be a whole number ≥ 1 .*, got 0"),
         (lambda: nn.AvgPool1d(2.0), "AvgPool1d: kernel_size"),
         (lambda: nn.MaxPool1d(3, padding=2), "padding must be at most half of kernel_size"),
+        (lambda: nn.MaxPool1d(3, padding=(3, 0)), "at least one value less on each side"),
+        (lambda: nn.AvgPool1d(1, padding=(1, 0)), "at least one value less on each side"),
+        (lambda: nn.MaxPool2d(3, padding=(1, 1, 1)), r"\(height, width\), each a number or a pair"),
+        (lambda: nn.MaxPool1d(3, dilation=0), "dilation must be a whole number ≥ 1"),
+        (
+            lambda: nn.AvgPool2d(3, divisor_override=0),
+            "divisor_override must be a whole number ≥ 1",
+        ),
+        (lambda: nn.LPPool1d(0.5, 2), "norm_type must be a number ≥ 1"),
+        (lambda: nn.AdaptiveMaxPool2d((2, 0)), "output_size must be a whole number ≥ 1"),
+        (lambda: nn.MaxUnpool2d((2, 2, 2)), r"tuple of 2, got \(2, 2, 2\)"),
         (lambda: nn.MaxPool1d(3, padding=-1), "padding must be a whole number ≥ 0"),
         (lambda: nn.MaxPool2d(2, 2, 0, 1), "MaxPool2d: ceil_mode must be True or False, got 1"),
         (
@@ -227,3 +241,85 @@ def test_a_border_may_be_wider_than_what_it_copies():
     assert nn.ReplicationPad1d((4, 1))(x).ravel().tolist() == [1, 1, 1, 1, 1, 2, 3, 3]
     assert nn.ReflectionPad1d(2)(x).ravel().tolist() == [3, 2, 1, 2, 3, 2, 1]
     assert nn.CircularPad1d((3, 2))(x).ravel().tolist() == [1, 2, 3, 1, 2, 3, 1, 2]
+
+
+def test_maxima_come_back_where_they_were():
+    x = np.array([[1.0, 4.0, 2.0, 0.0, 3.0, 3.0]]).reshape(1, 6, 1)
+    y, places = nn.MaxPool1d(2, return_indices=True)(x)
+    assert places.ravel().tolist() == [1, 2, 4]
+    assert nn.MaxUnpool1d(2)((y, places)).ravel().tolist() == [0, 4, 2, 0, 3, 0]
+    assert nn.MaxUnpool1d(2, output_size=8)((y, places)).shape == (1, 8, 1)
+
+
+def test_of_values_with_the_same_place_the_last_one_stays_and_has_the_gradient():
+    layer = nn.MaxUnpool1d(2)
+    x = np.array([[[5.0], [6.0]]]), np.array([[[3], [3]]])
+    assert layer(x).ravel().tolist() == [0, 0, 0, 6]
+    d_x, d_indices = layer.backward(np.ones((1, 4, 1)))
+    assert d_x.ravel().tolist() == [0, 1]
+    assert d_indices is None
+
+
+def test_what_pooling_left_goes_around_layers_that_know_nothing_of_it():
+    nn.seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(1, 3, 3, padding=1),
+        nn.MaxPool2d(2, return_indices=True),
+        nn.Parallel(nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.Tanh()), nn.Identity()),
+        nn.MaxUnpool2d(2),
+        nn.Conv2d(3, 1, 3, padding=1),
+    ).astype(np.float64)
+    x = np.random.default_rng(0).standard_normal((2, 4, 6, 1))
+    assert nn.check_gradients(model, x).ok
+    assert model.predict(x).shape == x.shape
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "message"),
+    [
+        (np.ones((1, 2, 1)), TypeError, r"expected \(values, indices\), as MaxPool1d returns"),
+        ((np.ones((1, 2, 1)),) * 2, TypeError, "whole numbers as indices, got float64"),
+        ((np.ones((1, 2, 1)), np.zeros((1, 3, 1), int)), ValueError, "one index for each value"),
+        (
+            (np.ones((1, 2, 1)), np.array([[[0], [4]]])),
+            ValueError,
+            "from 0 to 3, .* 0 to 4; output",
+        ),
+    ],
+)
+def test_unpooling_needs_values_and_their_places(x, error, message):
+    with pytest.raises(error, match=message):
+        nn.MaxUnpool1d(2)(x)
+
+
+@pytest.mark.parametrize(
+    "layer", [nn.MaxPool1d(2, return_indices=True), nn.AdaptiveMaxPool1d(2, return_indices=True)]
+)
+def test_indices_have_no_gradient(layer):
+    y, _ = layer(np.arange(4.0).reshape(1, 4, 1))
+    with pytest.raises(TypeError, match=r"backward expected \(dL/dy, None\), got ndarray"):
+        layer.backward(np.ones_like(y))
+
+
+def test_of_equal_values_adaptive_pooling_takes_the_first_in_reading_order():
+    x = np.array([[0.0, 1.0], [1.0, 0.0]]).reshape(1, 2, 2, 1)
+    layer = nn.AdaptiveMaxPool2d(1)
+    np.testing.assert_array_equal(layer.backward(layer(x)).ravel(), [0, 1, 0, 0])
+
+
+def test_windows_of_gaps_alone_are_refused():
+    with pytest.raises(ValueError, match=r"window 0 along axis 1 .* lies in the padding alone"):
+        nn.MaxPool1d(2, padding=2, dilation=3)(np.ones((1, 1, 1), np.float32))
+
+
+def test_norms_of_nothing_have_no_gradient():
+    layer = nn.LPPool1d(2, 2)
+    y = layer(np.array([0.0, 0, 3, 4]).reshape(1, 4, 1))
+    assert y.ravel().tolist() == [0, 5]
+    np.testing.assert_allclose(layer.backward(np.ones_like(y)).ravel(), [0, 0, 0.6, 0.8])
+
+
+def test_unpooling_to_nothing_is_refused():
+    x = np.ones((1, 1, 1)), np.zeros((1, 1, 1), int)
+    with pytest.raises(ValueError, match=r"the padding leaves nothing of the sizes \(1,\)"):
+        nn.MaxUnpool1d(2, padding=1)(x)

@@ -158,6 +158,8 @@ RANGES: dict[str, Range | Kind] = {
     "delta": POSITIVE,
     "threshold": ANY,
     "lambd": NOT_NEGATIVE,
+    "divisor_override": at_least(1),
+    "norm_type": Range(1),
     "lower": ANY,
     "upper": ANY,
     "lr": RATE,

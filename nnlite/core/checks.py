@@ -260,6 +260,25 @@ def check_axis(owner: object, axis: int, shape: tuple[int, ...]) -> None:
         raise ValueError(f"{owner!r}: expected an input with axis {axis}, got {shape}")
 
 
+def check_sides(name: str, padding: Any, count: int) -> list[tuple[int, int]]:
+    """(before, after) along each of `count` axes.
+
+    From one number for all; for two axes from one number or pair for each; for one axis from a
+    pair.
+
+    Raises:
+        ValueError: for anything else, and when a number is negative.
+    """
+    each = padding if isinstance(padding, (tuple, list)) else (padding,) * count
+    if count == 1 and len(each) != 1:
+        each = (padding,)
+    if len(each) != count:
+        raise ValueError(
+            f"{name} must be a number, or (height, width), each a number or a pair, got {padding!r}"
+        )
+    return [(before, after) for before, after in (check_sizes(name, p, 2, least=0) for p in each)]
+
+
 def check_sizes(
     name: str, value: int | tuple[int, ...], count: int, least: int = 1
 ) -> tuple[int, ...]:

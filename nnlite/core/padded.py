@@ -159,16 +159,16 @@ def pad_sequences(
     return Padded(data, lengths)
 
 
-def filling(name: str, value: float, dtype: np.dtype[Any]) -> np.ndarray:
+def filling(owner: object, value: float, dtype: np.dtype[Any]) -> np.ndarray:
     """The value in the dtype, as an array without axes.
 
     Raises:
-        ValueError: when the dtype cannot hold it; begins with `name`.
+        ValueError: when the dtype cannot hold it; begins with the owner.
     """
     with np.errstate(over="ignore"):
         padding = np.asarray(value).astype(dtype)
     if not (np.isfinite(padding) if dtype.kind == "f" else padding == value):
-        raise ValueError(f"{name}: {dtype} cannot hold value={value!r}")
+        raise ValueError(f"{owner}: {dtype} cannot hold value={value!r}")
     return padding
 
 

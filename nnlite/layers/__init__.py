@@ -54,14 +54,25 @@ from nnlite.layers.pooling.borders import (
     ZeroPad2d,
 )
 from nnlite.layers.pooling.resize import Upsample2d
+from nnlite.layers.pooling.unpooling import MaxUnpool1d, MaxUnpool2d
 from nnlite.layers.pooling.whole import (
+    AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
+    AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d,
     GlobalAvgPool1d,
     GlobalAvgPool2d,
     GlobalMaxPool1d,
     GlobalMaxPool2d,
 )
-from nnlite.layers.pooling.windows import AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
+from nnlite.layers.pooling.windows import (
+    AvgPool1d,
+    AvgPool2d,
+    LPPool1d,
+    LPPool2d,
+    MaxPool1d,
+    MaxPool2d,
+)
 from nnlite.layers.sequences.attention import MultiHeadAttention
 from nnlite.layers.sequences.bidirectional import Bidirectional
 from nnlite.layers.sequences.decoding import decoding
@@ -82,7 +93,10 @@ __all__ = [
     "LSTM",
     "RNN",
     "SELU",
+    "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
+    "AdaptiveMaxPool1d",
+    "AdaptiveMaxPool2d",
     "Add",
     "AvgPool1d",
     "AvgPool2d",
@@ -116,6 +130,8 @@ __all__ = [
     "Identity",
     "InstanceNorm2d",
     "Join",
+    "LPPool1d",
+    "LPPool2d",
     "Lambda",
     "LastStep",
     "Layer",
@@ -127,6 +143,8 @@ __all__ = [
     "LogSoftmax",
     "MaxPool1d",
     "MaxPool2d",
+    "MaxUnpool1d",
+    "MaxUnpool2d",
     "MeanOverTime",
     "Mish",
     "MultiHeadAttention",

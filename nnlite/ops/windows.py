@@ -4,8 +4,9 @@ The maximum (or the sum) over a kh × kw window is that over kw columns of those
 axis after the other, kh + kw parts do the work of kh · kw. For the maxima of small windows one pass
 over both axes at once takes a tenth to a fifth less time.
 
-Window i of an axis covers the padded positions i·stride … i·stride + kernel − 1. Tap o of all
-windows is then one slice, x[o :: stride]. Windows stand on the axes 1, 2, … of (N, …, C).
+Window i of an axis covers the padded positions i·stride + o·dilation, o = 0 … kernel − 1. Tap o of
+all windows is then one slice, x[o·dilation :: stride]. Windows stand on the axes 1, 2, … of
+(N, …, C).
 
 NumPy copies a slice with short runs of C values four times as fast as it computes on it, so a tap
 that is used twice is copied first.
@@ -34,13 +35,19 @@ class Windows:
     size: int  # of the axis, without padding
     kernel: int
     stride: int
-    padding: int  # before the first value and after the last one
+    padding: int  # before the first value
     count: int  # how many windows, and so outputs
+    dilation: int = 1  # from one value of a window to the next
+
+    @property
+    def extent(self) -> int:
+        """From a window's first value to its last one."""
+        return (self.kernel - 1) * self.dilation + 1
 
     @property
     def after(self) -> int:
         """Padding after the last value, as far as a window reaches (negative: values unused)."""
-        return (self.count - 1) * self.stride + self.kernel - self.size - self.padding
+        return (self.count - 1) * self.stride + self.extent - self.size - self.padding
 
     @property
     def room(self) -> int:
@@ -50,22 +57,23 @@ class Windows:
     @property
     def apart(self) -> bool:
         """Whether no value belongs to two windows."""
-        return self.stride >= self.kernel
+        return self.stride >= self.extent
 
     @property
     def tiles(self) -> bool:
         """Whether every value belongs to exactly one window."""
-        return self.stride == self.kernel and self.padding == self.after == 0
+        return self.stride == self.extent == self.kernel and self.padding == self.after == 0
 
     def begin_outside(self) -> Iterator[tuple[int, int]]:
-        """The windows that begin in the padding, each with the place of its first value of x."""
+        """The windows that begin in the padding, each with its first tap that does not."""
         for window in range(min(self.count, -(-self.padding // self.stride))):
-            yield window, self.padding - window * self.stride
+            yield window, -(-(self.padding - window * self.stride) // self.dilation)
 
     def taps(self) -> list[slice]:
         """For every place in the kernel, that place in all windows."""
         last = (self.count - 1) * self.stride + 1
-        return [slice(offset, offset + last, self.stride) for offset in range(self.kernel)]
+        places = range(0, self.extent, self.dilation)
+        return [slice(place, place + last, self.stride) for place in places]
 
 
 Index = tuple[slice, ...]
@@ -85,7 +93,7 @@ def passes(windows: Sequence[Windows]) -> list[tuple[list[int], list[Index]]]:
     the first column, is then the first maximum in reading order.
     """
     axes = list(range(1, len(windows) + 1))
-    at_once = math.prod(w.kernel for w in windows) <= FEW and not any(w.padding for w in windows)
+    at_once = math.prod(w.extent for w in windows) <= FEW and not any(w.padding for w in windows)
     each = [axes] if at_once else [[axis] for axis in reversed(axes)]
     return [(some, taps_along(some, windows)) for some in each]
 
@@ -150,6 +158,22 @@ def max_windows_backward(
 
     over_blocks(spread, len(g), d_x.size)
     return _cropped(d_x, windows)
+
+
+def max_places(above: list[np.ndarray], windows: Sequence[Windows]) -> np.ndarray:
+    """Where in x each maximum was, as a place in reading order: integers in y's shape.
+
+    The places take the way that the maxima took.
+    """
+    sizes = [along.size for along in windows]
+    places = np.arange(math.prod(sizes)).reshape(1, *sizes, 1)
+    places = _padded(places, windows, -1)
+    for (_, (first, *others)), better in zip(passes(windows), above, strict=True):
+        room, places = places, places[first]
+        for index, tap in enumerate(others):
+            places = np.where(better[:, index], room[tap], places)
+    shape = (len(above[0]), *(along.count for along in windows), above[0].shape[-1])
+    return np.broadcast_to(places, shape)
 
 
 def sum_windows(x: np.ndarray, windows: Sequence[Windows]) -> np.ndarray:

@@ -8,6 +8,12 @@ def pooling(make, *shape):
     return LayerCase(make, shape)
 
 
+def unpooled(pool, *args, output_size=None):
+    """Pooling, and its way back."""
+    unpool = nn.MaxUnpool1d if pool is nn.MaxPool1d else nn.MaxUnpool2d
+    return nn.Sequential(pool(*args, return_indices=True), unpool(*args, output_size=output_size))
+
+
 def border(make, *shape):
     return LayerCase(make, shape, moves_only=True)
 
@@ -32,6 +38,23 @@ LAYERS: dict[str, LayerCase] = {
     "MaxPool2d rectangle": pooling(lambda: nn.MaxPool2d((1, 3), (2, 1), (0, 1)), 2, 5, 6, 3),
     "MaxPool2d gaps": pooling(lambda: nn.MaxPool2d(1, 2), 2, 5, 6, 3),
     "MaxPool2d whole": pooling(lambda: nn.MaxPool2d((4, 5)), 2, 4, 5, 3),
+    "MaxPool1d dilation": pooling(lambda: nn.MaxPool1d(2, 1, dilation=2), 2, 7, 16),
+    "MaxPool1d dilation padding": pooling(
+        lambda: nn.MaxPool1d(3, 2, 2, ceil_mode=True, dilation=2), 2, 8, 3
+    ),
+    "MaxPool1d causal": pooling(lambda: nn.MaxPool1d(3, 1, (2, 0)), 2, 7, 3),
+    "MaxPool2d dilation": pooling(lambda: nn.MaxPool2d(2, 1, dilation=(2, 3)), 2, 5, 6, 16),
+    "MaxPool2d dilation padding": pooling(
+        lambda: nn.MaxPool2d((2, 3), (1, 2), (1, 2), dilation=(2, 2)), 2, 5, 6, 3
+    ),
+    "MaxPool2d uneven": pooling(lambda: nn.MaxPool2d(3, 2, ((0, 1), (2, 0))), 2, 6, 6, 3),
+    "MaxUnpool1d": pooling(lambda: unpooled(nn.MaxPool1d, 2), 2, 6, 3),
+    "MaxUnpool1d rest": pooling(lambda: unpooled(nn.MaxPool1d, 3, output_size=8), 2, 8, 3),
+    "MaxUnpool2d": pooling(lambda: unpooled(nn.MaxPool2d, 2), 2, 4, 6, 3),
+    "MaxUnpool2d rest": pooling(
+        lambda: unpooled(nn.MaxPool2d, (2, 3), (2, 3), (1, 0), output_size=(5, 7)), 2, 5, 7, 2
+    ),
+    "MaxUnpool2d overlapping": pooling(lambda: unpooled(nn.MaxPool2d, 3, 2, 1), 2, 7, 7, 3),
     "AvgPool1d": pooling(lambda: nn.AvgPool1d(2), 2, 6, 3),
     "AvgPool1d overlapping": pooling(lambda: nn.AvgPool1d(3, 2, padding=1), 2, 7, 3),
     "AvgPool1d ceil": pooling(lambda: nn.AvgPool1d(3, 2, 1, ceil_mode=True), 2, 8, 3),
@@ -51,10 +74,33 @@ LAYERS: dict[str, LayerCase] = {
         lambda: nn.AvgPool2d(3, 2, 1, count_include_pad=False), 2, 7, 6, 3
     ),
     "AvgPool2d rectangle": pooling(lambda: nn.AvgPool2d((1, 3), (2, 1), (0, 1)), 2, 5, 6, 3),
+    "AvgPool1d causal": pooling(lambda: nn.AvgPool1d(3, 1, (2, 0)), 2, 6, 3),
+    "AvgPool1d divisor": pooling(lambda: nn.AvgPool1d(3, 2, 1, divisor_override=2), 2, 7, 3),
+    "AvgPool2d divisor": pooling(
+        lambda: nn.AvgPool2d(2, ceil_mode=True, divisor_override=3), 2, 5, 7, 3
+    ),
+    "AvgPool2d uneven": pooling(
+        lambda: nn.AvgPool2d(3, 2, ((0, 1), (2, 0)), ceil_mode=True), 2, 6, 6, 3
+    ),
+    "AvgPool2d uneven without padding": pooling(
+        lambda: nn.AvgPool2d(3, 2, (1, (2, 1)), count_include_pad=False), 2, 6, 6, 3
+    ),
+    "LPPool1d": pooling(lambda: nn.LPPool1d(2, 2), 2, 6, 3),
+    "LPPool1d ceil": pooling(lambda: nn.LPPool1d(3, 3, 2, ceil_mode=True), 2, 8, 3),
+    "LPPool1d sum": pooling(lambda: nn.LPPool1d(1, 2), 2, 6, 3),
+    "LPPool2d": pooling(lambda: nn.LPPool2d(2, 2), 2, 4, 6, 3),
+    "LPPool2d overlapping": pooling(lambda: nn.LPPool2d(1.5, 3, 2), 2, 7, 6, 3),
+    "LPPool2d ceil": pooling(lambda: nn.LPPool2d(2, (2, 3), ceil_mode=True), 2, 5, 7, 3),
     "GlobalAvgPool1d": pooling(nn.GlobalAvgPool1d, 2, 5, 3),
     "GlobalAvgPool2d": pooling(nn.GlobalAvgPool2d, 2, 3, 5, 4),
     "GlobalMaxPool1d": pooling(nn.GlobalMaxPool1d, 2, 5, 3),
     "GlobalMaxPool2d": pooling(nn.GlobalMaxPool2d, 2, 3, 5, 4),
+    "AdaptiveAvgPool1d": pooling(lambda: nn.AdaptiveAvgPool1d(3), 2, 7, 3),
+    "AdaptiveAvgPool1d larger": pooling(lambda: nn.AdaptiveAvgPool1d(7), 2, 4, 3),
+    "AdaptiveMaxPool1d": pooling(lambda: nn.AdaptiveMaxPool1d(3), 2, 7, 3),
+    "AdaptiveMaxPool2d": pooling(lambda: nn.AdaptiveMaxPool2d(2), 2, 4, 6, 3),
+    "AdaptiveMaxPool2d uneven": pooling(lambda: nn.AdaptiveMaxPool2d((3, 4)), 2, 5, 7, 3),
+    "AdaptiveMaxPool2d larger": pooling(lambda: nn.AdaptiveMaxPool2d((5, 1)), 1, 3, 4, 2),
     "AdaptiveAvgPool2d": pooling(lambda: nn.AdaptiveAvgPool2d(2), 2, 4, 6, 3),
     "AdaptiveAvgPool2d uneven": pooling(lambda: nn.AdaptiveAvgPool2d((3, 4)), 2, 5, 7, 3),
     "AdaptiveAvgPool2d larger": pooling(lambda: nn.AdaptiveAvgPool2d((5, 1)), 1, 3, 4, 2),

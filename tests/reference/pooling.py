@@ -14,6 +14,31 @@ def pooled(function, *args, **kwargs):
     return lambda x: function(x.movedim(-1, 1), *args, **kwargs).flatten(1)
 
 
+def padded(function, pad, *args, value=0.0, **kwargs):
+    """The same after padding that the function does not know."""
+    return channels_first(lambda x: function(F.pad(x, pad, value=value), *args, **kwargs))
+
+
+def masked_mean(kernel, stride, pad):
+    """Means over windows that count no padding."""
+
+    def mean(x):
+        sums, ones = (F.avg_pool2d(F.pad(a, pad), kernel, stride) for a in (x, torch.ones_like(x)))
+        return sums / ones
+
+    return channels_first(mean)
+
+
+def unpooled(pool, unpool, *args, size=None):
+    """Maxima put back where they came from."""
+
+    def both(x):
+        y, indices = pool(x, *args, return_indices=True)
+        return unpool(y, indices, *args, output_size=size)
+
+    return channels_first(both)
+
+
 REFERENCE = {
     "MaxPool1d": channels_first(F.max_pool1d, 2),
     "MaxPool1d unused end": channels_first(F.max_pool1d, 3),
@@ -34,6 +59,20 @@ REFERENCE = {
     "MaxPool2d rectangle": channels_first(F.max_pool2d, (1, 3), (2, 1), (0, 1)),
     "MaxPool2d gaps": channels_first(F.max_pool2d, 1, 2),
     "MaxPool2d whole": channels_first(F.max_pool2d, (4, 5)),
+    "MaxPool1d dilation": channels_first(F.max_pool1d, 2, 1, dilation=2),
+    "MaxPool1d dilation padding": padded(
+        F.max_pool1d, (2, 2), 3, 2, dilation=2, ceil_mode=True, value=-torch.inf
+    ),
+    "MaxPool1d causal": padded(F.max_pool1d, (2, 0), 3, 1, value=-torch.inf),
+    "MaxPool2d dilation": channels_first(F.max_pool2d, 2, 1, dilation=(2, 3)),
+    "MaxPool2d dilation padding": padded(
+        F.max_pool2d, (2, 2, 1, 1), (2, 3), (1, 2), dilation=2, value=-torch.inf
+    ),
+    "MaxPool2d uneven": padded(F.max_pool2d, (2, 0, 0, 1), 3, 2, value=-torch.inf),
+    "MaxUnpool1d": unpooled(F.max_pool1d, F.max_unpool1d, 2),
+    "MaxUnpool1d rest": unpooled(F.max_pool1d, F.max_unpool1d, 3, size=(8,)),
+    "MaxUnpool2d": unpooled(F.max_pool2d, F.max_unpool2d, 2),
+    "MaxUnpool2d rest": unpooled(F.max_pool2d, F.max_unpool2d, (2, 3), (2, 3), (1, 0), size=(5, 7)),
     "AvgPool1d": channels_first(F.avg_pool1d, 2),
     "AvgPool1d overlapping": channels_first(F.avg_pool1d, 3, 2, 1),
     "AvgPool1d ceil": channels_first(F.avg_pool1d, 3, 2, 1, ceil_mode=True),
@@ -49,10 +88,29 @@ REFERENCE = {
     "AvgPool2d ceil large": channels_first(F.avg_pool2d, 5, 3, ceil_mode=True),
     "AvgPool2d without padding": channels_first(F.avg_pool2d, 3, 2, 1, count_include_pad=False),
     "AvgPool2d rectangle": channels_first(F.avg_pool2d, (1, 3), (2, 1), (0, 1)),
+    "AvgPool1d causal": padded(F.avg_pool1d, (2, 0), 3, 1),
+    "AvgPool1d divisor": lambda x: F.avg_pool2d(
+        x.movedim(-1, 1)[:, :, None], (1, 3), (1, 2), (0, 1), divisor_override=2
+    )[:, :, 0].movedim(1, -1),
+    "AvgPool2d divisor": channels_first(F.avg_pool2d, 2, ceil_mode=True, divisor_override=3),
+    "AvgPool2d uneven": padded(F.avg_pool2d, (2, 0, 0, 1), 3, 2, ceil_mode=True),
+    "AvgPool2d uneven without padding": masked_mean(3, 2, (2, 1, 1, 1)),
+    "LPPool1d": channels_first(F.lp_pool1d, 2.0, 2),
+    "LPPool1d ceil": channels_first(lambda x: F.lp_pool1d(x.abs(), 3.0, 3, 2, ceil_mode=True)),
+    "LPPool1d sum": channels_first(lambda x: F.lp_pool1d(x.abs(), 1.0, 2)),
+    "LPPool2d": channels_first(F.lp_pool2d, 2.0, 2),
+    "LPPool2d overlapping": channels_first(lambda x: F.lp_pool2d(x.abs(), 1.5, 3, 2)),
+    "LPPool2d ceil": channels_first(F.lp_pool2d, 2.0, (2, 3), ceil_mode=True),
     "GlobalAvgPool1d": pooled(F.adaptive_avg_pool1d, 1),
     "GlobalAvgPool2d": pooled(F.adaptive_avg_pool2d, 1),
     "GlobalMaxPool1d": pooled(F.adaptive_max_pool1d, 1),
     "GlobalMaxPool2d": pooled(F.adaptive_max_pool2d, 1),
+    "AdaptiveAvgPool1d": channels_first(F.adaptive_avg_pool1d, 3),
+    "AdaptiveAvgPool1d larger": channels_first(F.adaptive_avg_pool1d, 7),
+    "AdaptiveMaxPool1d": channels_first(F.adaptive_max_pool1d, 3),
+    "AdaptiveMaxPool2d": channels_first(F.adaptive_max_pool2d, 2),
+    "AdaptiveMaxPool2d uneven": channels_first(F.adaptive_max_pool2d, (3, 4)),
+    "AdaptiveMaxPool2d larger": channels_first(F.adaptive_max_pool2d, (5, 1)),
     "AdaptiveAvgPool2d": channels_first(F.adaptive_avg_pool2d, 2),
     "AdaptiveAvgPool2d uneven": channels_first(F.adaptive_avg_pool2d, (3, 4)),
     "AdaptiveAvgPool2d larger": channels_first(F.adaptive_avg_pool2d, (5, 1)),
@@ -78,6 +136,9 @@ REFERENCE = {
     "CircularPad2d": channels_first(F.pad, (1, 1, 1, 1), "circular"),
     "CircularPad2d sides": channels_first(F.pad, (2, 3, 0, 2), "circular"),
 }
+# PyTorch gives the gradient of a place that several windows share to all of them, though only the
+# last one's value stays there.
+WITHOUT_COUNTERPART = {"MaxUnpool2d overlapping"}
 
 
 def tied(name, x):

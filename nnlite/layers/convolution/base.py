@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from nnlite.core.checks import check_sizes, layout_hint
+from nnlite.core.checks import check_sides, check_sizes, layout_hint
 from nnlite.core.formulas import place
 from nnlite.core.padded import check_ends, within
 from nnlite.core.parameter import Parameter
@@ -76,20 +76,8 @@ class Convolution(Layer):
                 raise ValueError(f'{name}="same" keeps the size, which needs a stride of 1')
             (top, bottom), (left, right) = (((r - 1) // 2, r // 2) for r in geometry.reach)
             return (top, bottom), (left, right)
-        if self.axes == 1:
-            return (0, 0), self._sides(padding)
-        each = padding if isinstance(padding, (tuple, list)) else (padding, padding)
-        if len(each) != 2:
-            raise ValueError(
-                f"{name} must be a number, or (height, width), each a number or a pair, "
-                f"got {padding!r}"
-            )
-        return self._sides(each[0]), self._sides(each[1])
-
-    def _sides(self, padding: Size) -> Pair:
-        """The padding before and after along one axis."""
-        before, after = check_sizes(f"{type(self).__name__}: padding", padding, 2, least=0)
-        return before, after
+        *rows, columns = check_sides(name, padding, self.axes)
+        return (rows[0] if rows else (0, 0)), columns
 
     def set_parameters(self, shape: tuple[int, ...], bias: bool, rng: Rng) -> None:
         """Draw weight and bias, by default from U(±1/√fan) with as many values as one sum has."""

@@ -64,10 +64,11 @@ class FilledPad(Border):
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         self.check_input(x)
-        value = filling(repr(self), self.value, x.dtype)
+        value = filling(self, self.value, x.dtype)
         sizes = zip(x.shape[1:], self._sides, strict=False)
         shape = (len(x), *(before + n + after for n, (before, after) in sizes), x.shape[-1])
-        y = np.full(shape, value, x.dtype)
+        # zeros come with the memory
+        y = np.full(shape, value, x.dtype) if value else np.zeros(shape, x.dtype)
         y[self._inside(shape)] = x
         self.save_for_backward(shape)
         return y

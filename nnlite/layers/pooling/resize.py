@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -13,38 +14,54 @@ from nnlite.ops.windows import Windows, spread_windows, sum_windows
 
 
 class AxisMaps(Layer):
-    """A linear map of the rows and one of the columns: Y = A_H X A_Wᵀ for each channel.
+    """A linear map along each spatial axis: Y = A X, or Y = A_H X A_Wᵀ, for each channel.
 
-    A subclass says what A is: `axis_map(axis, size)`, (output, size), for axis 0 (H) and 1 (W).
+    A subclass says what A is: `axis_map(axis, size)`, (output, size), for axis 0, which is L or H,
+    and 1, which is W.
     """
 
-    mixed_axes = (1, 2)
+    spatial: ClassVar[int]
+
+    @property
+    def mixed_axes(self) -> tuple[int, ...]:  # type: ignore[override]  # follows from the class
+        """The spatial ones."""
+        return tuple(range(1, self.spatial + 1))
+
+    @property
+    def equations(self) -> dict[str, str]:  # type: ignore[override]
+        if self.spatial == 1:
+            return {"forward": "Y = A X", "input": "dL/dX = Aᵀ G"}
+        return {"forward": "Y = A_H X A_Wᵀ", "input": "dL/dX = A_Hᵀ G A_W"}
 
     def axis_map(self, axis: int, size: int) -> np.ndarray:
         """A of one axis, (output, size)."""
         raise NotImplementedError
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        check_channels_last(self, x, 2)
-        a_h, a_w = (self.axis_map(i, x.shape[1 + i]).astype(x.dtype) for i in (0, 1))
-        y = _map_axes(x, a_h, a_w)
-        self.save_for_backward(a_h, a_w, y.shape)
+        check_channels_last(self, x, self.spatial)
+        maps = [self.axis_map(i, n).astype(x.dtype) for i, n in enumerate(x.shape[1:-1])]
+        y = _map_axes(x, maps)
+        self.save_for_backward(maps, y.shape)
         return y
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
-        a_h, a_w, shape = self.saved()
+        maps, shape = self.saved()
         self.check_grad_output(grad_output, shape)
-        return _map_axes(grad_output, a_h.T, a_w.T)
+        return _map_axes(grad_output, [a.T for a in maps])
 
     def multiply_adds(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:
         """Each value of A_H X sums over H, and each of Y over W."""
+        if self.spatial == 1:
+            return math.prod(y_shape) * x_shape[1]
         n, height, width, channels = x_shape
         return n * channels * y_shape[1] * width * (height + y_shape[2])
 
 
-def _map_axes(x: np.ndarray, a_h: np.ndarray, a_w: np.ndarray) -> np.ndarray:
-    """A_H X A_Wᵀ for each sample and channel of x (N, H, W, C)."""
-    n, h, w, c = x.shape
+def _map_axes(x: np.ndarray, maps: list[np.ndarray]) -> np.ndarray:
+    """A X for each sample of x (N, L, C), or A_H X A_Wᵀ for each and channel of (N, H, W, C)."""
+    if len(maps) == 1:
+        return np.matmul(maps[0], x)
+    (a_h, a_w), (n, h, w, c) = maps, x.shape
     y = np.matmul(a_h, x.reshape(n, h, w * c))  # (N, H', W·C)
     return np.matmul(a_w, y.reshape(n, len(a_h), w, c))  # (N, H', W', C)
 
@@ -68,6 +85,7 @@ class Upsample2d(AxisMaps):
     Source       standard result
     """
 
+    spatial = 2
     instead_of_padded = "ConvTranspose2d"
 
     def __init__(
@@ -80,7 +98,7 @@ class Upsample2d(AxisMaps):
     @property
     def equations(self) -> dict[str, str]:  # type: ignore[override]
         if self.mode == "bilinear":
-            return {"forward": "Y = A_H X A_Wᵀ", "input": "dL/dX = A_Hᵀ G A_W"}
+            return super().equations
         row, column = (f"⌊{at}/{s}⌋" for at, s in zip("ij", self._factors, strict=True))
         return {
             "forward": f"y[n,i,j,c] = x[n, {row}, {column}, c]",

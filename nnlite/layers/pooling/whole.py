@@ -11,7 +11,7 @@ from nnlite.core.checks import check_sizes
 from nnlite.core.padded import Padded, data_and_lengths, within
 from nnlite.layers.base import Layer
 from nnlite.layers.pooling.resize import AxisMaps
-from nnlite.layers.pooling.windows import Size, check_channels_last
+from nnlite.layers.pooling.windows import Size, check_channels_last, of_values
 from nnlite.ops.products import sum_rows
 
 
@@ -138,7 +138,48 @@ class GlobalMaxPool2d(GlobalMaxPool):
     spatial = 2
 
 
-class AdaptiveAvgPool2d(AxisMaps):
+def adaptive_windows(size: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where `count` windows that cover an axis begin and end, (count,) each.
+
+    Window i has the positions ⌊i·size/count⌋ … ⌈(i+1)·size/count⌉ − 1.
+    """
+    i = np.arange(count)
+    return i * size // count, -(-(i + 1) * size // count)
+
+
+class AdaptiveAvgPool(AxisMaps):
+    """What `AdaptiveAvgPool1d` and `AdaptiveAvgPool2d` share."""
+
+    def __init__(self, output_size: Size) -> None:
+        self.output_size = output_size
+        name = f"{type(self).__name__}: output_size"
+        self._output = check_sizes(name, output_size, self.spatial)
+
+    def axis_map(self, axis: int, size: int) -> np.ndarray:
+        begin, end = (at[:, None] for at in adaptive_windows(size, self._output[axis]))
+        position = np.arange(size)
+        return ((begin <= position) & (position < end)) / (end - begin)
+
+
+class AdaptiveAvgPool1d(AdaptiveAvgPool):
+    """Means over windows that cover the sequence, whatever its length.
+
+    Forward      Y = A X: row i of A is 1/n on the n positions ⌊i·L/L'⌋ … ⌈(i+1)·L/L'⌉ − 1, and
+                 0 elsewhere
+    Backward     dL/dX = Aᵀ G, for y is linear in x
+    Shapes       x (N, L, C) → y (N, L', C), L' = output_size
+    Saves        A and y's shape
+    Args         output_size: how many windows, ≥ 1
+    Raises       ValueError: for other sizes, an x that is not (N, L, C), or a G not in y's shape
+                 TypeError: when x does not hold floats
+    Source       He et al. 2015 (spatial pyramid pooling); windows as in PyTorch
+    """
+
+    spatial = 1
+    instead_of_padded = "GlobalAvgPool1d, or AvgPool1d"
+
+
+class AdaptiveAvgPool2d(AdaptiveAvgPool):
     """Means over a grid of windows that covers the image, whatever its size.
 
     Forward      Y = A_H X A_Wᵀ for each channel: row i of A is 1/n on the n positions
@@ -152,15 +193,113 @@ class AdaptiveAvgPool2d(AxisMaps):
     Source       He et al. 2015 (spatial pyramid pooling); windows as in PyTorch
     """
 
+    spatial = 2
     instead_of_padded = "GlobalAvgPool2d, or AvgPool2d"
-    equations: ClassVar = {"forward": "Y = A_H X A_Wᵀ", "input": "dL/dX = A_Hᵀ G A_W"}
 
-    def __init__(self, output_size: Size) -> None:
+
+class AdaptiveMaxPool(Layer):
+    """What `AdaptiveMaxPool1d` and `AdaptiveMaxPool2d` share: one axis after the other.
+
+    The last axis goes first: the first row with the maximum, and in it the first column, is then
+    the first maximum in reading order.
+    """
+
+    spatial: ClassVar[int]
+
+    def __init__(self, output_size: Size, return_indices: bool = False) -> None:
         self.output_size = output_size
-        self._output = check_sizes("AdaptiveAvgPool2d: output_size", output_size, 2)
+        self.return_indices = return_indices
+        name = f"{type(self).__name__}: output_size"
+        self._output = check_sizes(name, output_size, self.spatial)
 
-    def axis_map(self, axis: int, size: int) -> np.ndarray:
-        count = self._output[axis]
-        i, position = np.arange(count)[:, None], np.arange(size)
-        begin, end = i * size // count, -(-(i + 1) * size // count)
-        return ((begin <= position) & (position < end)) / (end - begin)
+    @property
+    def mixed_axes(self) -> tuple[int, ...]:  # type: ignore[override]  # follows from the class
+        """The spatial ones."""
+        return tuple(range(1, self.spatial + 1))
+
+    @property
+    def instead_of_padded(self) -> str:  # type: ignore[override]
+        """The layers that know where sequences end."""
+        return f"GlobalMaxPool{self.spatial}d, or MaxPool{self.spatial}d"
+
+    @property
+    def equations(self) -> dict[str, str]:  # type: ignore[override]
+        y, x = ("[n,i,j,c]", "[n,h,w,c]") if self.spatial == 2 else ("[n,i,c]", "[n,h,c]")
+        out, inside = ("ij", "hw") if self.spatial == 2 else ("i", "h")
+        met = " ".join(
+            f"[⌊{i}·{size}/{count}⌋ ≤ {h} < ⌈({i}+1)·{size}/{count}⌉]"
+            for i, h, size, count in zip(out, inside, inside.upper(), self._output, strict=True)
+        )
+        return {
+            "forward": f"y{y} = max_{inside} x{x} over {met}",
+            "input": f"dL/dx{x} = Σ_{out} {met} [x{x} = y{y}] G{y},  for the first of equal x",
+        }
+
+    def forward(self, x: np.ndarray) -> Any:
+        check_channels_last(self, x, self.spatial)
+        y, places = x, np.zeros((1,) * x.ndim, np.intp)
+        for axis in range(self.spatial, 0, -1):
+            y, at = _maxima(y, axis, self._output[axis - 1])
+            if axis < self.spatial:  # where, along the axes after this one, those maxima were
+                places = np.take_along_axis(places, at, axis)
+            places = at * math.prod(x.shape[axis + 1 : -1]) + places
+        self.save_for_backward(places, x.shape)
+        return (y, places) if self.return_indices else y
+
+    def backward(self, grad_output: Any) -> np.ndarray:
+        places, shape = self.saved()
+        grad_output = of_values(self, grad_output) if self.return_indices else grad_output
+        self.check_grad_output(grad_output, places.shape)
+        d_x = np.zeros((len(places), math.prod(shape[1:-1]), shape[-1]), grad_output.dtype)
+        sample, *_, channel = np.ogrid[tuple(map(slice, places.shape))]
+        np.add.at(d_x, (sample, places, channel), grad_output)  # windows may share a maximum
+        return d_x.reshape(shape)
+
+
+def _maxima(x: np.ndarray, axis: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The maxima over windows that cover an axis, and where along it they are."""
+    maxima, places = [], []
+    for begin, end in zip(*adaptive_windows(x.shape[axis], count), strict=True):
+        part = x[(slice(None),) * axis + (slice(begin, end),)]
+        place = part.argmax(axis, keepdims=True)
+        maxima.append(np.take_along_axis(part, place, axis))
+        places.append(begin + place)
+    return np.concatenate(maxima, axis), np.concatenate(places, axis)
+
+
+class AdaptiveMaxPool1d(AdaptiveMaxPool):
+    """Maxima over windows that cover the sequence, whatever its length.
+
+    Forward      y_i = max x_l over l = ⌊i·L/L'⌋ … ⌈(i+1)·L/L'⌉ − 1
+    Backward     dL/dx_l = Σᵢ G_i [x_l is the first maximum of window i]
+                 because ∂y/∂x is 1 for the value that was taken and 0 for all others
+    Shapes       x (N, L, C) → y (N, L', C), L' = output_size
+    Saves        where each maximum was, x's shape
+    Args         output_size: how many windows, ≥ 1
+                 return_indices: whether to return (y, l), where y came from: l (N, L', C), for
+                 `MaxUnpool1d` (default False); backward then takes (G, None)
+    Raises       ValueError: for other sizes, an x that is not (N, L, C), or a G not in y's shape
+                 TypeError: when x does not hold floats
+    Source       He et al. 2015 (spatial pyramid pooling); windows as in PyTorch
+    """
+
+    spatial = 1
+
+
+class AdaptiveMaxPool2d(AdaptiveMaxPool):
+    """Maxima over a grid of windows that covers the image, whatever its size.
+
+    Forward      y_ij = max x_hw over h = ⌊i·H/H'⌋ … ⌈(i+1)·H/H'⌉ − 1, and w likewise
+    Backward     dL/dx_hw = Σ of G over the windows in which x_hw is the first maximum in reading
+                 order, because ∂y/∂x is 1 for the value that was taken and 0 for all others
+    Shapes       x (N, H, W, C) → y (N, H', W', C), (H', W') = output_size
+    Saves        where each maximum was, x's shape
+    Args         output_size: a number or (height, width), ≥ 1
+                 return_indices: whether to return (y, p), where y came from: p (N, H', W', C) is
+                 h·W + w, for `MaxUnpool2d` (default False); backward then takes (G, None)
+    Raises       ValueError: for other sizes, an x that is not (N, H, W, C), or a G not in y's shape
+                 TypeError: when x does not hold floats
+    Source       He et al. 2015 (spatial pyramid pooling); windows as in PyTorch
+    """
+
+    spatial = 2

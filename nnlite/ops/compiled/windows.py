@@ -61,7 +61,7 @@ def _places(windows: Sequence[Windows], channels: int) -> tuple[np.ndarray, tupl
     *above, width = windows
     height = above[0] if above else Windows(1, 1, 1, 0, 1)
     row = width.size * channels
-    rows, columns = range(height.kernel), range(width.kernel)
+    rows, columns = (range(0, w.extent, w.dilation) for w in (height, width))
     taps = [k * row + m * channels for k, m in itertools.product(rows, columns)]
     return np.array(taps), (height.stride * row, width.stride * channels)
 
