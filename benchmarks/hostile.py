@@ -316,6 +316,7 @@ def _subjects() -> dict[str, Subject]:
         "MaxUnpool2d": Subject(nn.MaxUnpool2d, _given(kernel_size=2), _unpool(2, 3, 3, 4)),
         "LPPool1d": Subject(nn.LPPool1d, _given(norm_type=2, kernel_size=2), line),
         "LPPool2d": Subject(nn.LPPool2d, _given(norm_type=2, kernel_size=2), image),
+        "Upsample1d": Subject(nn.Upsample1d, _given(scale_factor=2), line),
         "Upsample2d": Subject(nn.Upsample2d, _given(scale_factor=2), image),
         **{f"{name}Pad1d": Subject(getattr(nn, f"{name}Pad1d"), _given(padding=1), line)
            for name in ("Zero", "Reflection", "Replication", "Circular")},

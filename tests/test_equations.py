@@ -225,7 +225,7 @@ def of_channels(layer, ran, expected):
 
 def of_images(layer, ran, expected):
     """Images as matrices: channels are samples."""
-    if isinstance(layer, nn.Upsample2d) and layer.mode == "nearest":
+    if isinstance(layer, nn.Upsample1d | nn.Upsample2d) and layer._repeats:
         return of_places(layer, ran, expected)
     if layer.spatial == 1:
         return Sheet({"X": ran.x, "G": ran.g, "A": layer.axis_map(0, ran.x.shape[1])}), expected

@@ -182,6 +182,7 @@ NAMES = [
     "TraceStep",
     "Trainer",
     "TransformerLayer",
+    "Upsample1d",
     "Upsample2d",
     "WarmupSchedule",
     "ZeroPad1d",

@@ -65,12 +65,8 @@ REFUSED = {
         "AdaptiveAvgPool2d uneven",
         "AdaptiveAvgPool2d larger",
     },
-    "use ConvTranspose2d": {
-        "Upsample2d",
-        "Upsample2d rectangle",
-        "Upsample2d bilinear",
-        "Upsample2d bilinear rectangle",
-    },
+    "use ConvTranspose1d": {n for n in LAYERS if n.startswith("Upsample1d")},
+    "use ConvTranspose2d": {n for n in LAYERS if n.startswith("Upsample2d")},
     "use the padding argument of Conv1d": {n for n in LAYERS if "Pad1d" in n},
     "use the padding argument of Conv2d": {n for n in LAYERS if "Pad2d" in n},
     "sequence 0 is too short: of its [36] time steps": {  # and would be, alone

@@ -59,6 +59,7 @@ Class = TypeVar("Class", bound=type)
 
 INITIALIZER = Drawing()
 SCHEDULE = Called(1, "a schedule such as nn.ConstantSchedule(lr)")
+FACTOR = Range(0, LONGEST, with_low=False)
 BETAS = Several(Number(PART), 2)
 
 # Every whole or floating argument has its range here, by its name. Where a name means something
@@ -80,7 +81,7 @@ RANGES: dict[str, Range | Kind] = {
     "padding": at_least(0),
     "output_padding": at_least(0),
     "output_size": at_least(1),
-    "scale_factor": at_least(1),
+    "scale_factor": Either([Number(FACTOR), Several(Number(FACTOR))]),
     "num_embeddings": at_least(1),
     "embedding_dim": at_least(1),
     "padding_idx": at_least(0),

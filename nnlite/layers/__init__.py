@@ -53,7 +53,7 @@ from nnlite.layers.pooling.borders import (
     ZeroPad1d,
     ZeroPad2d,
 )
-from nnlite.layers.pooling.resize import Upsample2d
+from nnlite.layers.pooling.resize import Upsample1d, Upsample2d
 from nnlite.layers.pooling.unpooling import MaxUnpool1d, MaxUnpool2d
 from nnlite.layers.pooling.whole import (
     AdaptiveAvgPool1d,
@@ -174,6 +174,7 @@ __all__ = [
     "Tanhshrink",
     "Threshold",
     "TransformerLayer",
+    "Upsample1d",
     "Upsample2d",
     "ZeroPad1d",
     "ZeroPad2d",

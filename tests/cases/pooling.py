@@ -110,6 +110,32 @@ LAYERS: dict[str, LayerCase] = {
     "Upsample2d bilinear rectangle": pooling(
         lambda: nn.Upsample2d((3, 2), mode="bilinear"), 1, 1, 4, 2
     ),
+    "Upsample2d bicubic": pooling(lambda: nn.Upsample2d(2, "bicubic"), 2, 3, 4, 3),
+    "Upsample2d bicubic size": pooling(
+        lambda: nn.Upsample2d(size=(7, 3), mode="bicubic"), 2, 5, 6, 2
+    ),
+    "Upsample2d bicubic corners": pooling(
+        lambda: nn.Upsample2d((1.6, 2), "bicubic", align_corners=True), 1, 5, 4, 2
+    ),
+    "Upsample2d corners": pooling(
+        lambda: nn.Upsample2d(2, "bilinear", align_corners=True), 2, 3, 4, 3
+    ),
+    "Upsample2d corners one": pooling(
+        lambda: nn.Upsample2d(mode="bilinear", align_corners=True, size=(1, 6)), 2, 3, 4, 3
+    ),
+    "Upsample2d factor": pooling(lambda: nn.Upsample2d((1.5, 0.6)), 2, 4, 5, 3),
+    "Upsample2d bilinear factor": pooling(
+        lambda: nn.Upsample2d((2.3, 0.7), "bilinear"), 2, 4, 5, 3
+    ),
+    "Upsample2d size": pooling(lambda: nn.Upsample2d(size=(5, 3)), 2, 4, 5, 3),
+    "Upsample2d bilinear size": pooling(lambda: nn.Upsample2d(mode="bilinear", size=7), 2, 4, 5, 3),
+    "Upsample1d": pooling(lambda: nn.Upsample1d(3), 2, 4, 3),
+    "Upsample1d size": pooling(lambda: nn.Upsample1d(size=7), 2, 4, 3),
+    "Upsample1d linear": pooling(lambda: nn.Upsample1d(2, "linear"), 2, 4, 3),
+    "Upsample1d linear factor": pooling(lambda: nn.Upsample1d(1.7, "linear"), 2, 4, 3),
+    "Upsample1d corners": pooling(
+        lambda: nn.Upsample1d(mode="linear", align_corners=True, size=9), 2, 4, 3
+    ),
     "ZeroPad1d": border(lambda: nn.ZeroPad1d((1, 2)), 2, 4, 3),
     "ZeroPad2d": border(lambda: nn.ZeroPad2d(2), 2, 3, 4, 3),
     "ZeroPad2d sides": border(lambda: nn.ZeroPad2d((1, 0, 0, 3)), 2, 3, 4, 1),

@@ -120,6 +120,28 @@ REFERENCE = {
     "Upsample2d bilinear rectangle": channels_first(
         F.interpolate, scale_factor=(3, 2), mode="bilinear"
     ),
+    "Upsample2d bicubic": channels_first(F.interpolate, scale_factor=2, mode="bicubic"),
+    "Upsample2d bicubic size": channels_first(F.interpolate, size=(7, 3), mode="bicubic"),
+    "Upsample2d bicubic corners": channels_first(
+        F.interpolate, scale_factor=(1.6, 2.0), mode="bicubic", align_corners=True
+    ),
+    "Upsample2d corners": channels_first(
+        F.interpolate, scale_factor=2, mode="bilinear", align_corners=True
+    ),
+    "Upsample2d corners one": channels_first(
+        F.interpolate, size=(1, 6), mode="bilinear", align_corners=True
+    ),
+    "Upsample2d factor": channels_first(F.interpolate, scale_factor=(1.5, 0.6)),
+    "Upsample2d bilinear factor": channels_first(
+        F.interpolate, scale_factor=(2.3, 0.7), mode="bilinear"
+    ),
+    "Upsample2d size": channels_first(F.interpolate, size=(5, 3)),
+    "Upsample2d bilinear size": channels_first(F.interpolate, size=7, mode="bilinear"),
+    "Upsample1d": channels_first(F.interpolate, scale_factor=3),
+    "Upsample1d size": channels_first(F.interpolate, size=7),
+    "Upsample1d linear": channels_first(F.interpolate, scale_factor=2, mode="linear"),
+    "Upsample1d linear factor": channels_first(F.interpolate, scale_factor=1.7, mode="linear"),
+    "Upsample1d corners": channels_first(F.interpolate, size=9, mode="linear", align_corners=True),
     "ZeroPad1d": channels_first(F.pad, (1, 2)),
     "ZeroPad2d": channels_first(F.pad, (2, 2, 2, 2)),
     "ZeroPad2d sides": channels_first(F.pad, (1, 0, 0, 3)),
