@@ -15,6 +15,7 @@ import nnlite as nn
 from nnlite.inspection.equations import symbol
 from nnlite.layers.convolution.base import Convolution
 from nnlite.layers.normalization.channels import BatchNorm, ChannelNorm
+from nnlite.layers.normalization.features import FeatureNorm
 from nnlite.layers.pooling.borders import Border
 from nnlite.layers.pooling.resize import AxisMaps
 from nnlite.layers.pooling.whole import GlobalPool
@@ -100,7 +101,8 @@ def drawn(case, training):
     """The row's layer, with no parameter or running statistic at a value that would not show."""
     layer, rng = layer_of(case).train(training), np.random.default_rng(3)
     for part in [*layer.parameters(), *layer.buffers()]:
-        part.data = np.abs(part.data + rng.uniform(0.1, 0.3, part.shape))
+        if part.dtype.kind == "f":
+            part.data = np.abs(part.data + rng.uniform(0.1, 0.3, part.shape))
     return layer
 
 
@@ -164,15 +166,19 @@ def page(layer, ran):
         (nn.Embedding, of_tokens), (Convolution, of_places), (Pool, of_places),
         (Border, of_places), (ChannelNorm, of_channels), (AxisMaps, of_images),
         (GlobalPool, of_positions), (_Positions, of_steps), ((nn.Concat, nn.Add), of_layers_inside),
+        (nn.LocalResponseNorm, of_response),
     ]  # fmt: skip
     for kind, view in kinds:
         if isinstance(layer, kind):
             return view(layer, ran, expected)
     values = values_of(layer, ran)
     axes = {"n": 0, "j": getattr(layer, "axis", -1), "mean": -1}
-    if isinstance(layer, nn.Linear | nn.LayerNorm | nn.RMSNorm):  # further axes are samples too
+    if isinstance(layer, nn.Linear | nn.Affine | FeatureNorm):  # further axes are samples too
+        features = getattr(layer, "_shape", ran.x.shape[-1:])
         for name in ("x", "G", "y"):
-            values[name] = values[name].reshape(-1, values[name].shape[-1])
+            shape = features if isinstance(layer, FeatureNorm) else values[name].shape[-1:]
+            values[name] = values[name].reshape(-1, *shape)
+        axes["mean"] = tuple(range(-len(features), 0))
     if isinstance(layer, nn.RMSNorm) and layer.eps is None:
         values["ε"] = np.finfo(np.float64).eps
     if isinstance(layer, nn.Dropout):
@@ -214,10 +220,8 @@ def of_channels(layer, ran, expected):
     for name in ("x", "y", "G"):
         values[name] = values[name].reshape(len(ran.x), -1, groups, each)
     for name in ("γ", "β", "running_mean", "running_var"):
-        found = (
-            getattr(layer, name).data.copy() if name[0] == "r" and hasattr(layer, name) else None
-        )
-        found = values.get(name, found)
+        running = getattr(layer, name, None) if name[0] == "r" else None
+        found = values.get(name) if running is None else running.data
         if found is not None:
             values[name] = found.reshape(groups, each)
     return Sheet(values, {"mean": (0, 1) if isinstance(layer, BatchNorm) else (1, 3)}), expected
@@ -277,6 +281,24 @@ class Places(Sheet):
         for name in ("y", "dL/dW", "dL/db", "dL/dx"):
             self.definitions = {k: v for k, v in self.definitions.items() if not k.startswith(name)}
         return super().evaluate(line, shape)
+
+
+class Response(Places):
+    """With a d that has letters of its own, and is what its line says."""
+
+    def evaluate(self, line, shape=None):
+        if "d" not in self.values:
+            self.values["d"] = super().evaluate(self.definitions["d[n,c]"], shape)
+        return super().evaluate(line, shape)
+
+
+def of_response(layer, ran, expected):
+    """Places are samples."""
+    rows = {name: a.reshape(-1, a.shape[-1]) for name, a in (("x", ran.x), ("y", ran.y))}
+    shape = rows["x"].shape
+    values = values_of(layer, ran) | rows | {"k": layer.k, "G": ran.g.reshape(shape)}
+    sheet = Response(values, {"n": shape[0], "c": shape[1], "j": shape[1]})
+    return sheet, {key: a.reshape(shape) for key, a in expected.items()}
 
 
 def of_places(layer, ran, expected):

@@ -121,8 +121,12 @@ def test_summary_of_a_single_sample():
     [
         (lambda: nn.BatchNorm2d(0), "BatchNorm2d: num_features must be a whole number ≥ 1, got 0"),
         (lambda: nn.GroupNorm(1, 2.0), "GroupNorm: num_channels must be a whole number"),
-        (lambda: nn.BatchNorm1d(3, momentum=1.5), r"a number in \[0, 1\], got 1.5"),
-        (lambda: nn.BatchNorm1d(3, momentum=None), r"a number in \[0, 1\], got None"),
+        (lambda: nn.BatchNorm1d(3, momentum=1.5), r"a number in \[0, 1\] or None, got 1.5"),
+        (lambda: nn.BatchNorm1d(3, bias=None), "bias must be True or False, got None"),
+        (lambda: nn.LayerNorm(()), "LayerNorm: num_features"),
+        (lambda: nn.RMSNorm((3, 0)), "RMSNorm: num_features must be a whole number ≥ 1"),
+        (lambda: nn.LocalResponseNorm(0), "LocalResponseNorm: size must be a whole number ≥ 1"),
+        (lambda: nn.LocalResponseNorm(3, k=0), "LocalResponseNorm: k must be a number > 0"),
         (lambda: nn.BatchNorm2d(3, eps=-1), "BatchNorm2d: eps must be a number ≥ 0, got -1"),
         (lambda: nn.LayerNorm(3, eps="a"), "LayerNorm: eps must be a number ≥ 0, got 'a'"),
         (lambda: nn.GroupNorm(4, 6), "num_groups must divide num_channels, got 4 and 6"),
@@ -177,3 +181,33 @@ def test_gaussian_noise_has_the_promised_spread():
     noise = nn.GaussianNoise(0.5)(np.zeros((200, 200)))
     assert noise.std() == pytest.approx(0.5, rel=0.02)
     assert noise.mean() == pytest.approx(0, abs=0.02)
+
+
+def test_without_running_statistics_eval_mode_takes_the_batch():
+    layer = nn.BatchNorm1d(3, track_running_stats=False)
+    x = np.random.default_rng(0).normal(3, 2, (8, 3))
+    y = layer.astype(np.float64)(x)
+    np.testing.assert_allclose(y.mean(axis=0), 0, atol=1e-12)
+    np.testing.assert_array_equal(layer.astype(np.float64).eval()(x), y)
+    assert layer.buffers() == []
+    with pytest.raises(ValueError, match=r"one value has no variance\. Use a larger batch$"):
+        layer.eval()(np.ones((1, 3), np.float32))
+
+
+def test_a_sample_of_one_position_is_normalized_by_running_statistics():
+    layer = nn.InstanceNorm1d(2, track_running_stats=True)
+    layer(np.random.default_rng(0).standard_normal((4, 5, 2)).astype(np.float32))
+    one = np.ones((3, 1, 2), np.float32)
+    assert layer.eval()(one).shape == one.shape
+    with pytest.raises(ValueError, match="needs more than one position"):
+        layer.train()(one)
+
+
+def test_features_of_several_axes_are_normalized_as_one():
+    x = np.random.default_rng(0).normal(3, 2, (4, 2, 5))
+    y = nn.LayerNorm((2, 5)).astype(np.float64)(x).reshape(4, 10)
+    np.testing.assert_allclose(y.mean(axis=1), 0, atol=1e-12)
+    np.testing.assert_allclose(y.std(axis=1), 1, rtol=1e-5)
+    assert nn.LayerNorm((2, 5)).weight.shape == (2, 5)
+    with pytest.raises(ValueError, match=r"expected \(N, …, 2, 5\), got \(4, 5, 2\)"):
+        nn.LayerNorm((2, 5))(x.transpose(0, 2, 1))

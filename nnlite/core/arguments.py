@@ -97,6 +97,7 @@ RANGES: dict[str, Range | Kind] = {
     "axes": at_least(-64, 63),  # an array has 64 axes at most
     "axis": at_least(-64, 63),
     "k": at_least(1),
+    "LocalResponseNorm.k": POSITIVE,
     "rows": at_least(1),
     "folds": at_least(2),
     "num_classes": at_least(1),
@@ -143,7 +144,7 @@ RANGES: dict[str, Range | Kind] = {
     "gain": POSITIVE,
     "eps": NOT_NEGATIVE,
     "momentum": PART,
-    "BatchNorm.momentum": SHARE,
+    "TrackingNorm.momentum": SHARE,
     "negative_slope": ANY,
     "init": ANY,
     "alpha": POSITIVE,

@@ -39,8 +39,16 @@ from nnlite.layers.convolution.transpose import ConvTranspose1d, ConvTranspose2d
 from nnlite.layers.dropout import ChannelDropout, Dropout, GaussianNoise
 from nnlite.layers.embedding import Embedding
 from nnlite.layers.linear import Linear
-from nnlite.layers.normalization.channels import BatchNorm1d, BatchNorm2d, GroupNorm, InstanceNorm2d
+from nnlite.layers.normalization.affine import Affine
+from nnlite.layers.normalization.channels import (
+    BatchNorm1d,
+    BatchNorm2d,
+    GroupNorm,
+    InstanceNorm1d,
+    InstanceNorm2d,
+)
 from nnlite.layers.normalization.features import LayerNorm, RMSNorm
+from nnlite.layers.normalization.response import LocalResponseNorm
 from nnlite.layers.pooling.borders import (
     CircularPad1d,
     CircularPad2d,
@@ -98,6 +106,7 @@ __all__ = [
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
     "Add",
+    "Affine",
     "AvgPool1d",
     "AvgPool2d",
     "BatchNorm1d",
@@ -128,6 +137,7 @@ __all__ = [
     "HardTanh",
     "Hardshrink",
     "Identity",
+    "InstanceNorm1d",
     "InstanceNorm2d",
     "Join",
     "LPPool1d",
@@ -139,6 +149,7 @@ __all__ = [
     "LeakyReLU",
     "LearnedPositionalEmbedding",
     "Linear",
+    "LocalResponseNorm",
     "LogSigmoid",
     "LogSoftmax",
     "MaxPool1d",

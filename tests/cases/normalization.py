@@ -14,6 +14,12 @@ LAYERS: dict[str, LayerCase] = {
     "BatchNorm1d time": over_batch(lambda: nn.BatchNorm1d(3), 2, 5, 3),
     "BatchNorm1d plain": over_batch(lambda: nn.BatchNorm1d(4, affine=False), 6, 4),
     "BatchNorm1d eval": LayerCase(lambda: nn.BatchNorm1d(4), (6, 4), training=False),
+    "BatchNorm1d untracked": over_batch(lambda: nn.BatchNorm1d(4, track_running_stats=False), 6, 4),
+    "BatchNorm1d no bias": over_batch(lambda: nn.BatchNorm1d(3, bias=False), 2, 5, 3),
+    "BatchNorm1d cumulative": over_batch(lambda: nn.BatchNorm1d(4, momentum=None), 6, 4),
+    "BatchNorm2d no bias eval": LayerCase(
+        lambda: nn.BatchNorm2d(3, bias=False), (2, 4, 5, 3), training=False
+    ),
     "BatchNorm2d": over_batch(lambda: nn.BatchNorm2d(3), 2, 4, 5, 3),
     "BatchNorm2d batch 1": over_batch(lambda: nn.BatchNorm2d(3), 1, 3, 2, 3),
     "BatchNorm2d one channel": over_batch(lambda: nn.BatchNorm2d(1), 2, 3, 4, 1),
@@ -29,6 +35,20 @@ LAYERS: dict[str, LayerCase] = {
     "LayerNorm": LayerCase(lambda: nn.LayerNorm(5), (3, 5)),
     "LayerNorm time": LayerCase(lambda: nn.LayerNorm(5), (2, 3, 5)),
     "LayerNorm plain": LayerCase(lambda: nn.LayerNorm(5, eps=1e-3, affine=False), (3, 5)),
+    "LayerNorm no bias": LayerCase(lambda: nn.LayerNorm(5, bias=False), (2, 3, 5)),
+    "LayerNorm axes": LayerCase(lambda: nn.LayerNorm((3, 5)), (2, 4, 3, 5)),
+    "LayerNorm axes no bias": LayerCase(lambda: nn.LayerNorm((2, 3, 5), bias=False), (4, 2, 3, 5)),
+    "LayerNorm axes plain": LayerCase(lambda: nn.LayerNorm((3, 5), affine=False), (2, 3, 5)),
+    "RMSNorm axes": LayerCase(lambda: nn.RMSNorm((3, 5)), (2, 3, 5)),
+    "Affine": LayerCase(lambda: nn.Affine(5), (3, 5)),
+    "Affine time": LayerCase(lambda: nn.Affine(5), (2, 3, 5)),
+    "Affine no bias": LayerCase(lambda: nn.Affine(3, bias=False), (2, 3, 4, 3)),
+    "LocalResponseNorm": LayerCase(lambda: nn.LocalResponseNorm(3), (2, 7, 5)),
+    "LocalResponseNorm even": LayerCase(
+        lambda: nn.LocalResponseNorm(4, 0.5, 0.6, 2.0), (2, 3, 4, 6)
+    ),
+    "LocalResponseNorm alone": LayerCase(lambda: nn.LocalResponseNorm(1, 1, 0.5), (3, 5)),
+    "LocalResponseNorm wide": LayerCase(lambda: nn.LocalResponseNorm(9, 1), (3, 4)),
     "RMSNorm": LayerCase(lambda: nn.RMSNorm(5), (3, 5)),
     "RMSNorm time": LayerCase(lambda: nn.RMSNorm(5), (2, 3, 5)),
     "RMSNorm plain": LayerCase(lambda: nn.RMSNorm(5, eps=1e-3, affine=False), (3, 5)),
@@ -38,6 +58,18 @@ LAYERS: dict[str, LayerCase] = {
     "GroupNorm rows": LayerCase(lambda: nn.GroupNorm(2, 6, affine=False), (3, 6)),
     "GroupNorm blocks": LayerCase(
         lambda: nn.GroupNorm(3, 6), (2, 160, 160, 6), by_difference=False
+    ),
+    "GroupNorm no bias": LayerCase(lambda: nn.GroupNorm(3, 6, bias=False), (2, 4, 6)),
+    "InstanceNorm1d": LayerCase(lambda: nn.InstanceNorm1d(3), (2, 5, 3)),
+    "InstanceNorm1d affine": LayerCase(lambda: nn.InstanceNorm1d(3, affine=True), (2, 5, 3)),
+    "InstanceNorm1d no bias": LayerCase(
+        lambda: nn.InstanceNorm1d(3, affine=True, bias=False), (2, 5, 3)
+    ),
+    "InstanceNorm1d tracking eval": LayerCase(
+        lambda: nn.InstanceNorm1d(3, track_running_stats=True), (2, 5, 3), training=False
+    ),
+    "InstanceNorm2d tracking": LayerCase(
+        lambda: nn.InstanceNorm2d(3, affine=True, track_running_stats=True), (2, 4, 5, 3)
     ),
     "InstanceNorm2d": LayerCase(lambda: nn.InstanceNorm2d(3), (2, 4, 5, 3)),
     "InstanceNorm2d affine": LayerCase(lambda: nn.InstanceNorm2d(3, affine=True), (2, 4, 5, 3)),

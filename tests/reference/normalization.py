@@ -29,7 +29,48 @@ def instance_norm(x, weight=None, bias=None, eps=1e-5):
     return F.instance_norm(x.movedim(-1, 1), weight=weight, bias=bias, eps=eps).movedim(1, -1)
 
 
+def with_bias_0(norm, **options):
+    """The norm with γ alone."""
+    return lambda x, weight: norm(x, weight, torch.zeros_like(weight), **options)
+
+
+def over_axes(norm, **options):
+    """The norm over as many axes as the weight has."""
+    return lambda x, weight, *bias: norm(x, weight.shape, weight, *bias, **options)
+
+
+def local_response_norm(*args):
+    def norm(x):  # PyTorch wants an axis of places too
+        first = x.movedim(-1, 1) if x.ndim > 2 else x[..., None]
+        y = F.local_response_norm(first, *args)
+        return y.movedim(1, -1) if x.ndim > 2 else y[..., 0]
+
+    return norm
+
+
 REFERENCE = {
+    "BatchNorm1d untracked": batch_norm,
+    "BatchNorm1d no bias": with_bias_0(batch_norm),
+    "BatchNorm1d cumulative": batch_norm,
+    "BatchNorm2d no bias eval": with_bias_0(batch_norm, training=False),
+    "LayerNorm no bias": over_axes(F.layer_norm),
+    "LayerNorm axes": over_axes(F.layer_norm),
+    "LayerNorm axes no bias": over_axes(F.layer_norm),
+    "LayerNorm axes plain": lambda x: F.layer_norm(x, (3, 5)),
+    "RMSNorm axes": over_axes(F.rms_norm),
+    "Affine": lambda x, weight, bias: x * weight + bias,
+    "Affine time": lambda x, weight, bias: x * weight + bias,
+    "Affine no bias": lambda x, weight: x * weight,
+    "LocalResponseNorm": local_response_norm(3),
+    "LocalResponseNorm even": local_response_norm(4, 0.5, 0.6, 2.0),
+    "LocalResponseNorm alone": local_response_norm(1, 1, 0.5),
+    "LocalResponseNorm wide": local_response_norm(9, 1),
+    "GroupNorm no bias": lambda x, weight: group_norm(3)(x, weight, torch.zeros_like(weight)),
+    "InstanceNorm1d": instance_norm,
+    "InstanceNorm1d affine": instance_norm,
+    "InstanceNorm1d no bias": with_bias_0(instance_norm),
+    "InstanceNorm1d tracking eval": lambda x: batch_norm(x, training=False),
+    "InstanceNorm2d tracking": instance_norm,
     "BatchNorm1d": batch_norm,
     "BatchNorm1d batch 2": lambda x, *affine: batch_norm(x, *affine, eps=0.1),
     "BatchNorm1d time": batch_norm,

@@ -51,23 +51,25 @@ class ChannelNorm(Layer):
     weight: Parameter | None
     bias: Parameter | None
 
-    def __init__(self, channels: int, eps: float, affine: bool) -> None:
+    def __init__(self, channels: int, eps: float, affine: bool, bias: bool) -> None:
         self._channels = channels
         self.eps = eps
         self.affine = affine
         self.weight = Parameter(np.broadcast_to(1.0, channels)) if affine else None
-        self.bias = Parameter(np.broadcast_to(0.0, channels)) if affine else None
+        self.bias = Parameter(np.broadcast_to(0.0, channels)) if affine and bias else None
 
     @property
     def equations(self) -> dict[str, str]:  # type: ignore[override]
         affine, own = self.weight is not None, self.own_statistics()
+        shift = " + β" if self.bias is not None else ""
         d, rstd = "D" if affine else "G", "/ √(σ² + ε)"
         mean, var = ("mean x", "mean (x − μ)²") if own else ("running_mean", "running_var")
         x_hat = f"x̂ = (x − μ) {rstd},  μ = {mean},  σ² = {var}"
         x_hat += f",  means over {self.over}" if own else ""
         through = f"({d} − mean {d} − x̂ mean({d} ⊙ x̂))" if own else d
-        forward = f"y = {'γ ⊙ x̂ + β' if affine else 'x̂'},  {x_hat}"
-        learned = {"weight": "dL/dγ = Σ G ⊙ x̂", "bias": "dL/dβ = Σ G"} if affine else {}
+        forward = f"y = {f'γ ⊙ x̂{shift}' if affine else 'x̂'},  {x_hat}"
+        learned = {"weight": "dL/dγ = Σ G ⊙ x̂"} if affine else {}
+        learned |= {"bias": "dL/dβ = Σ G"} if shift else {}
         back = f"dL/dx = {through} {rstd}" + (",  D = G ⊙ γ" if affine else "")
         return {"forward": forward, **learned, "input": back}
 
@@ -127,8 +129,9 @@ class ChannelNorm(Layer):
         rows, d_rows = (wide_rows(a, len(mean)) for a in (x, grad_output))
         total, along = sums_along(d_rows, rows, mean)  # Σ G and Σ G ⊙ (x − μ), (B, C)
         along *= rstd  # Σ G ⊙ x̂
-        if self.weight is not None and self.bias is not None:
+        if self.weight is not None:
             self.weight.add_grad(along.sum(axis=0))
+        if self.bias is not None:
             self.bias.add_grad(total.sum(axis=0))
         if not self.needs_input_grad:
             return None
@@ -157,7 +160,58 @@ def _put_back(values: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
     return whole
 
 
-class BatchNorm(ChannelNorm):
+class TrackingNorm(ChannelNorm):
+    """Statistics that running ones may stand in for: what batch and instance norm share."""
+
+    running_mean: Buffer | None = None
+    running_var: Buffer | None = None
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float,
+        momentum: float | None,
+        affine: bool,
+        track_running_stats: bool,
+        bias: bool,
+    ) -> None:
+        super().__init__(num_features, eps, affine, bias)
+        self.num_features = num_features
+        self.momentum = momentum
+        self.track_running_stats = track_running_stats
+        if track_running_stats:
+            self.running_mean = Buffer(np.broadcast_to(0.0, num_features))
+            self.running_var = Buffer(np.broadcast_to(1.0, num_features))
+            if momentum is None:
+                self.num_batches_tracked = Buffer(np.zeros(1, np.int64))
+
+    def own_statistics(self) -> bool:
+        return self.training or not self.track_running_stats
+
+    def over_samples(self, statistic: np.ndarray) -> np.ndarray:
+        """One statistic of each channel for the whole batch: (B, C) → (C,)."""
+        return statistic.mean(axis=0)
+
+    def statistics(self, rows: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, bool]:
+        """Those of x, which also move the running ones in training mode; else the running."""
+        if self.running_mean is None or self.running_var is None:
+            return super().statistics(rows, count)
+        if not self.training:
+            running = (self.running_mean.data, self.running_var.data)
+            mean, var = (np.repeat(each[None], len(rows), axis=0) for each in running)
+            return mean, var, False
+        mean, var, _ = super().statistics(rows, count)
+        share = self.momentum
+        if share is None:  # so that all batches count alike
+            self.num_batches_tracked.data += 1
+            share = 1 / int(self.num_batches_tracked.data[0])
+        self.running_mean.data += share * (self.over_samples(mean) - self.running_mean.data)
+        unbiased = self.over_samples(var) * (count / (count - 1))
+        self.running_var.data += share * (unbiased - self.running_var.data)
+        return mean, var, True
+
+
+class BatchNorm(TrackingNorm):
     """What `BatchNorm1d` and `BatchNorm2d` share: statistics over the whole batch.
 
     Of `Padded` sequences the batch is their real steps, taken out and put back where they were.
@@ -167,19 +221,22 @@ class BatchNorm(ChannelNorm):
     over = "the batch"
 
     def __init__(
-        self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        bias: bool = True,
     ) -> None:
-        super().__init__(num_features, eps, affine)
-        self.num_features = num_features
-        self.momentum = momentum
-        self.running_mean = Buffer(np.broadcast_to(0.0, num_features))
-        self.running_var = Buffer(np.broadcast_to(1.0, num_features))
-
-    def own_statistics(self) -> bool:
-        return self.training
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, bias)
 
     def groups(self, x: np.ndarray) -> int:
         return 1
+
+    def over_samples(self, statistic: np.ndarray) -> np.ndarray:
+        """There is one for the whole batch already."""
+        return statistic[0]
 
     def check_input(self, x: Any) -> None:
         """Refuse a batch without a variance too."""
@@ -191,21 +248,12 @@ class BatchNorm(ChannelNorm):
                 f"{self!r}: expected Padded sequences (N, T, …, {self.num_features}), "
                 f"got {data.shape}; use {ONE_FEATURE}"
             )
-        if self.training and count == self._channels:
+        if self.own_statistics() and count == self._channels:
+            mode = ", or eval mode" if self.track_running_stats else ""
             raise ValueError(
                 f"{self!r}: training mode needs more than one value per channel, got {x.shape}: "
-                "one value has no variance. Use a larger batch, or eval mode"
+                f"one value has no variance. Use a larger batch{mode}"
             )
-
-    def statistics(self, rows: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, bool]:
-        """The batch's in training mode, which also moves the running ones; else the running."""
-        if not self.training:
-            return self.running_mean.data[None].copy(), self.running_var.data[None], False
-        mean, var, _ = super().statistics(rows, count)
-        unbiased = var[0] * (count / (count - 1))
-        for running, value in ((self.running_mean, mean[0]), (self.running_var, unbiased)):
-            running.data += self.momentum * (value - running.data)
-        return mean, var, True
 
 
 class BatchNorm1d(BatchNorm):
@@ -232,8 +280,12 @@ class BatchNorm1d(BatchNorm):
     Saves        x, μ, r, and whether μ and σ² are the batch's
     Args         num_features: C
                  eps: ε, added to the variance (default 1e-5)
-                 momentum: the share of the newest batch in the running statistics (default 0.1)
+                 momentum: the share of the newest batch in the running statistics (default 0.1);
+                 None takes the mean over all batches so far, whose number is then a buffer too
                  affine: whether γ and β are learned (default True); without, both are None
+                 track_running_stats: whether there are running statistics (default True); without,
+                 eval mode takes the batch's, as training does
+                 bias: whether there is a β, when affine (default True)
     Raises       ValueError: when x's last axis is not C or G not in y's shape, and in training mode
                  for a single value per channel, which has no variance
                  TypeError: when x does not hold floats
@@ -262,7 +314,8 @@ class BatchNorm2d(BatchNorm):
                  as derived in `BatchNorm1d`, with a position counting as one more sample
     Shapes       x (N, H, W, C), y like x; weight, bias and running statistics (C,)
     Saves        x, μ, r, and whether μ and σ² are the batch's
-    Args         as `BatchNorm1d`: num_features, eps (1e-5), momentum (0.1), affine (True)
+    Args         as `BatchNorm1d`: num_features, eps (1e-5), momentum (0.1), affine (True),
+                 track_running_stats (True), bias (True)
     Raises       ValueError: when x is not (N, H, W, C) or G not in y's shape, and in training mode
                  for a single value per channel, which has no variance
                  TypeError: when x does not hold floats
@@ -290,6 +343,7 @@ class GroupNorm(ChannelNorm):
                  num_channels: C
                  eps: ε, added to the variance (default 1e-5)
                  affine: whether γ and β are learned (default True); without, both are None
+                 bias: whether there is a β, when affine (default True)
     Raises       ValueError: when the groups do not divide the channels, x's last axis is not C, G
                  is not in y's shape, or a group has a single value, whose variance is 0
                  TypeError: when x does not hold floats
@@ -301,9 +355,14 @@ class GroupNorm(ChannelNorm):
     over = "each sample's group of channels"
 
     def __init__(
-        self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True
+        self,
+        num_groups: int,
+        num_channels: int,
+        eps: float = 1e-5,
+        affine: bool = True,
+        bias: bool = True,
     ) -> None:
-        super().__init__(num_channels, eps, affine)
+        super().__init__(num_channels, eps, affine, bias)
         if num_channels % num_groups:
             raise ValueError(
                 f"GroupNorm: num_groups must divide num_channels, got {num_groups} and "
@@ -327,19 +386,73 @@ class GroupNorm(ChannelNorm):
             )
 
 
-class InstanceNorm2d(ChannelNorm):
-    """Each sample and each channel by itself, over the positions.
+class InstanceNorm(TrackingNorm):
+    """What `InstanceNorm1d` and `InstanceNorm2d` share: each sample and each channel by itself."""
+
+    over = "each sample's channel"
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        affine: bool = False,
+        momentum: float = 0.1,
+        track_running_stats: bool = False,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, bias)
+
+    def check_input(self, x: np.ndarray) -> None:
+        """Refuse a channel without a variance too."""
+        super().check_input(x)
+        if self.own_statistics() and math.prod(x.shape[1:-1]) == 1:
+            raise ValueError(f"{self!r}: needs more than one position, got {x.shape}")
+
+
+class InstanceNorm1d(InstanceNorm):
+    """Each sequence and each channel by itself, over its steps.
 
     Forward      x̂ = (x − μ) r,  r = 1/√(σ² + ε),  y = x̂, or γ ⊙ x̂ + β
-                 μ, σ² of each sample and channel over H and W; both modes are the same
+                 μ, σ² of each sample and channel over L; both modes are the same, unless running
+                 statistics are tracked: then eval mode takes those, as in `BatchNorm1d`
     Backward     dL/dx = r (D − mean D − x̂ mean(D ⊙ x̂)),  D = G or G ⊙ γ
-                 as in `BatchNorm1d`, with means over the positions in place of the batch's
-                 dL/dγ = Σ G ⊙ x̂,  dL/dβ = Σ G, sums over samples and positions
-    Shapes       x (N, H, W, C), y like x; weight (C,); bias (C,)
-    Saves        x, μ, r
+                 as in `BatchNorm1d`, with means over the steps in place of the batch's
+                 dL/dγ = Σ G ⊙ x̂,  dL/dβ = Σ G, sums over samples and steps
+    Shapes       x (N, L, C), y like x; weight, bias and running statistics (C,)
+    Saves        x, μ, r, and whether μ and σ² are those of x
     Args         num_features: C
                  eps: ε, added to the variance (default 1e-5)
                  affine: whether γ and β are learned (default False: both are None)
+                 momentum: the share of the newest batch's mean statistics in the running ones
+                 (default 0.1)
+                 track_running_stats: whether there are running statistics (default False)
+                 bias: whether there is a β, when affine (default True)
+    Raises       ValueError: when x is not (N, L, C), has a single step, or G is not in y's shape
+                 TypeError: when x does not hold floats
+    Source       Ulyanov et al. 2016, "Instance Normalization"
+    """
+
+    mixed_axes = (1,)
+    instead_of_padded = "LayerNorm, which takes each time step by itself, or BatchNorm1d"
+    ranks: ClassVar = (3,)
+
+    def expected(self) -> str:
+        return f"(N, L, {self.num_features})"
+
+
+class InstanceNorm2d(InstanceNorm):
+    """Each image and each channel by itself, over the positions.
+
+    Forward      x̂ = (x − μ) r,  r = 1/√(σ² + ε),  y = x̂, or γ ⊙ x̂ + β
+                 μ, σ² of each sample and channel over H and W; both modes are the same, unless
+                 running statistics are tracked: then eval mode takes those, as in `BatchNorm2d`
+    Backward     dL/dx = r (D − mean D − x̂ mean(D ⊙ x̂)),  D = G or G ⊙ γ
+                 as in `BatchNorm1d`, with means over the positions in place of the batch's
+                 dL/dγ = Σ G ⊙ x̂,  dL/dβ = Σ G, sums over samples and positions
+    Shapes       x (N, H, W, C), y like x; weight, bias and running statistics (C,)
+    Saves        x, μ, r, and whether μ and σ² are those of x
+    Args         as `InstanceNorm1d`: num_features, eps (1e-5), affine (False), momentum (0.1),
+                 track_running_stats (False), bias (True)
     Raises       ValueError: when x is not (N, H, W, C), has a single position, or G is not in y's
                  shape
                  TypeError: when x does not hold floats
@@ -348,18 +461,7 @@ class InstanceNorm2d(ChannelNorm):
 
     mixed_axes = (1, 2)
     instead_of_padded = "LayerNorm, which takes each place by itself, or BatchNorm2d"
-    over = "each sample's channel"
     ranks: ClassVar = (4,)
-
-    def __init__(self, num_features: int, eps: float = 1e-5, affine: bool = False) -> None:
-        super().__init__(num_features, eps, affine)
-        self.num_features = num_features
 
     def expected(self) -> str:
         return f"(N, H, W, {self.num_features})"
-
-    def check_input(self, x: np.ndarray) -> None:
-        """Refuse a channel without a variance too."""
-        super().check_input(x)
-        if x.shape[1] * x.shape[2] == 1:
-            raise ValueError(f"{self!r}: needs more than one position, got {x.shape}")
