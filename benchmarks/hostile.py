@@ -302,6 +302,8 @@ def _subjects() -> dict[str, Subject]:
         "BatchNorm1d": Subject(nn.BatchNorm1d, _given(num_features=4), _layer(5, 4)),
         "BatchNorm2d": Subject(nn.BatchNorm2d, _given(num_features=4), image),
         "InstanceNorm1d": Subject(nn.InstanceNorm1d, _given(num_features=4), line),
+        **{name: Subject(getattr(nn, name), lambda: {"layer": nn.Linear(4, 3)}, dense)
+           for name in ("WeightNorm", "SpectralNorm")},
         "Affine": Subject(nn.Affine, _given(num_features=4), dense),
         "LocalResponseNorm": Subject(nn.LocalResponseNorm, _given(size=3), image),
         "InstanceNorm2d": Subject(nn.InstanceNorm2d, _given(num_features=4), image),

@@ -35,6 +35,8 @@ WORDS = {  # by the row's name, what is not evaluated and why
     "MultiHeadAttention": "heads cut the features into pieces; one head is evaluated",
     "AdaptiveMaxPool1d": "maxima over windows of several sizes; loops compute them",
     "AdaptiveMaxPool2d": "as AdaptiveMaxPool1d",
+    "WeightNorm": "of the layer inside, dL/dw has a page of its own",
+    "SpectralNorm": "as WeightNorm",
     "Parallel": "tuples go in and out of the layers inside",
     "Join": "as Parallel",
     "Sequential nested": "masks inside are drawn once more by the copies",

@@ -39,6 +39,9 @@ REFUSED = {
         "BatchNorm1d untracked",
         "BatchNorm1d cumulative",
         "Affine",
+        "WeightNorm",
+        "SpectralNorm eval",
+        "SpectralNorm axis eval",
         "LocalResponseNorm alone",
         "LocalResponseNorm wide",
     },
@@ -201,7 +204,7 @@ def test_statistics_over_a_batch_are_those_of_the_real_steps(name, case):
         np.testing.assert_array_equal(ours.data, theirs.data)
 
 
-INSIDE_DECIDES = (nn.Sequential, nn.Concat, nn.Add)
+INSIDE_DECIDES = (nn.Sequential, nn.Concat, nn.Add, nn.WeightNorm, nn.SpectralNorm)
 
 
 def knows_lengths(layer):

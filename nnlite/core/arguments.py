@@ -160,6 +160,7 @@ RANGES: dict[str, Range | Kind] = {
     "delta": POSITIVE,
     "threshold": ANY,
     "lambd": NOT_NEGATIVE,
+    "n_power_iterations": at_least(1),
     "divisor_override": at_least(1),
     "norm_type": Range(1),
     "lower": ANY,

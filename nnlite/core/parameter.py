@@ -293,3 +293,16 @@ class Parameter(_Owned):
 
     def __repr__(self) -> str:
         return super().__repr__() if self._trainable else f"{super().__repr__()[:-1]}, frozen)"
+
+
+class Computed(Parameter):
+    """Stands in a layer for one of its parameters, and is computed from others in each forward.
+
+    No optimizer trains it and no file holds it: it is not found among a model's parts.
+    """
+
+    def put(self, values: np.ndarray) -> None:
+        """Make these the values of the next pass; the gradient gets their dtype."""
+        self._data = values
+        if self._grad.dtype != values.dtype:
+            self._grad = self._zeros()

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nnlite.core.parameter import Buffer, Parameter
+from nnlite.core.parameter import Buffer, Computed, Parameter
 from nnlite.inspection.causes.evidence import close
 from nnlite.inspection.probe import Probe, beside, floats, random_upstream
 from nnlite.inspection.report import Diagnosis
@@ -384,5 +384,6 @@ def hidden_parameters(layer: Layer) -> list[Diagnosis]:
         )
         for part in layer.named_layers().values()
         for name, value in list(vars(part).items())
-        if isinstance(value, Parameter) and id(value) not in seen
+        if isinstance(value, Parameter) and not isinstance(value, Computed)
+        if id(value) not in seen
     ]

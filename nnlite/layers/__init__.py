@@ -34,6 +34,7 @@ from nnlite.layers.base import Layer
 from nnlite.layers.containers.branches import Add, Concat, Residual
 from nnlite.layers.containers.parallel import Join, Parallel
 from nnlite.layers.containers.sequential import Sequential
+from nnlite.layers.containers.weights import SpectralNorm, WeightNorm
 from nnlite.layers.convolution.conv import Conv1d, Conv2d
 from nnlite.layers.convolution.transpose import ConvTranspose1d, ConvTranspose2d
 from nnlite.layers.dropout import ChannelDropout, Dropout, GaussianNoise
@@ -181,12 +182,14 @@ __all__ = [
     "Softplus",
     "Softshrink",
     "Softsign",
+    "SpectralNorm",
     "Tanh",
     "Tanhshrink",
     "Threshold",
     "TransformerLayer",
     "Upsample1d",
     "Upsample2d",
+    "WeightNorm",
     "ZeroPad1d",
     "ZeroPad2d",
     "decoding",

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from nnlite.core.construction import varargs_name
-from nnlite.core.parameter import Buffer, Parameter
+from nnlite.core.parameter import Buffer, Computed, Parameter
 
 
 class Node:
@@ -70,7 +70,7 @@ def _places_in(owner: Node, prefix: str, walked: set[int]) -> Iterator[Place]:
 
 
 def _places_at(path: str, value: Any, home: Any, key: Any, walked: set[int]) -> Iterator[Place]:
-    if isinstance(value, PARTS):
+    if isinstance(value, PARTS) and not isinstance(value, Computed):
         yield Place(path[:-1], value, home, key)
         if isinstance(value, Node) and id(value) not in walked:
             walked.add(id(value))

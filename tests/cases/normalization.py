@@ -40,6 +40,20 @@ LAYERS: dict[str, LayerCase] = {
     "LayerNorm axes no bias": LayerCase(lambda: nn.LayerNorm((2, 3, 5), bias=False), (4, 2, 3, 5)),
     "LayerNorm axes plain": LayerCase(lambda: nn.LayerNorm((3, 5), affine=False), (2, 3, 5)),
     "RMSNorm axes": LayerCase(lambda: nn.RMSNorm((3, 5)), (2, 3, 5)),
+    "WeightNorm": LayerCase(lambda: nn.WeightNorm(nn.Linear(4, 3)), (5, 4)),
+    "WeightNorm conv": LayerCase(lambda: nn.WeightNorm(nn.Conv2d(2, 3, 3)), (2, 4, 5, 2)),
+    "WeightNorm axis": LayerCase(
+        lambda: nn.WeightNorm(nn.Linear(4, 3, bias=False), axis=0), (2, 5, 4)
+    ),
+    "SpectralNorm eval": LayerCase(
+        lambda: nn.SpectralNorm(nn.Linear(4, 3), rng=0), (5, 4), training=False
+    ),
+    "SpectralNorm conv eval": LayerCase(
+        lambda: nn.SpectralNorm(nn.Conv1d(2, 3, 3), rng=0), (2, 6, 2), training=False
+    ),
+    "SpectralNorm axis eval": LayerCase(
+        lambda: nn.SpectralNorm(nn.Linear(4, 3), axis=0, rng=0), (5, 4), training=False
+    ),
     "Affine": LayerCase(lambda: nn.Affine(5), (3, 5)),
     "Affine time": LayerCase(lambda: nn.Affine(5), (2, 3, 5)),
     "Affine no bias": LayerCase(lambda: nn.Affine(3, bias=False), (2, 3, 4, 3)),

@@ -58,6 +58,11 @@ REFERENCE = {
     "LayerNorm axes no bias": over_axes(F.layer_norm),
     "LayerNorm axes plain": lambda x: F.layer_norm(x, (3, 5)),
     "RMSNorm axes": over_axes(F.rms_norm),
+    "WeightNorm": lambda x, bias, g, v: F.linear(x, torch._weight_norm(v, g, 1).T, bias),
+    "WeightNorm conv": lambda x, bias, g, v: F.conv2d(
+        x.movedim(-1, 1), torch._weight_norm(v, g, 3).permute(3, 2, 0, 1), bias
+    ).movedim(1, -1),
+    "WeightNorm axis": lambda x, g, v: F.linear(x, torch._weight_norm(v, g, 0).T),
     "Affine": lambda x, weight, bias: x * weight + bias,
     "Affine time": lambda x, weight, bias: x * weight + bias,
     "Affine no bias": lambda x, weight: x * weight,
@@ -103,4 +108,5 @@ REFERENCE = {
     "GaussianNoise 0": lambda x: x * 1,
 }
 # PyTorch draws other masks and other noise from the same seed.
-WITHOUT_COUNTERPART = {"ChannelDropout", "ChannelDropout time", "GaussianNoise"}
+WITHOUT_COUNTERPART = {"SpectralNorm eval", "SpectralNorm conv eval", "SpectralNorm axis eval"}
+WITHOUT_COUNTERPART |= {"ChannelDropout", "ChannelDropout time", "GaussianNoise"}
