@@ -203,6 +203,12 @@ def test_a_sample_of_one_position_is_normalized_by_running_statistics():
         layer.train()(one)
 
 
+def test_without_affine_the_bias_goes_without_saying():
+    assert repr(nn.InstanceNorm2d(4)) == "InstanceNorm2d(4)"
+    assert repr(nn.LayerNorm(4, affine=False)) == "LayerNorm(4, affine=False)"
+    assert repr(nn.GroupNorm(2, 4, bias=False)) == "GroupNorm(2, 4, bias=False)"
+
+
 def test_features_of_several_axes_are_normalized_as_one():
     x = np.random.default_rng(0).normal(3, 2, (4, 2, 5))
     y = nn.LayerNorm((2, 5)).astype(np.float64)(x).reshape(4, 10)

@@ -49,7 +49,9 @@ def varargs_name(cls: Any) -> str | None:
 def argument(owner: object, parameter: inspect.Parameter) -> Any:
     """The value that `owner` was given for one constructor argument."""
     value = getattr(owner, parameter.name)
-    return value is not None if parameter.name == "bias" else value
+    if parameter.name == "bias":  # without affine there is none, whatever the flag was
+        return value is not None or not getattr(owner, "affine", True)
+    return value
 
 
 @checked
