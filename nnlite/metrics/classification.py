@@ -12,7 +12,7 @@ scores are a label and others are of classes, unless `multi_label=True`.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -40,8 +40,44 @@ class Following(Metric):
         return state
 
 
-class ClassMetric(Following):
-    """What metrics of classifiers share: how they read scores and targets.
+class Reading(Following):
+    """What tells classes from labels: the metric's own options, or the Trainer's loss.
+
+    Args:
+        multi_label: whether targets in the scores' shape are labels, each by itself (True), or
+            rows of one class each (False). Default None: as the Trainer's loss says; alone False,
+            and the rows must be one-hot or sum to 1.
+        ignore_index: a target that marks what to leave out (default −100). In a Trainer, what the
+            loss ignores is left out before.
+    """
+
+    def __init__(self, multi_label: bool | None = None, ignore_index: int = IGNORED) -> None:
+        self.multi_label = multi_label
+        self.ignore_index = ignore_index
+        self.reset()
+
+    def read(
+        self, prediction: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None
+    ) -> Read:
+        """(scores, actual, weights or None), without what is ignored.
+
+        Of classes (R, C), (R,) and (R,); of labels all of them (R, C), or (R,) of a single one.
+
+        Raises:
+            TypeError, ValueError: names the metric, when shapes or targets do not fit.
+        """
+        prediction = numbers(self, "prediction", prediction)
+        target = numbers(self, "target", target)
+        multi_label = self._loss_reads[0] if self.multi_label is None else self.multi_label
+        if multi_label or is_single(prediction):
+            return read_labels(self, prediction, target, sample_weight, self.ignore_index)
+        if multi_label is None and target.shape == prediction.shape:
+            check_rows(self, target, sample_weight, "for labels set multi_label=True")
+        return read_classes(self, prediction, target, sample_weight, self.ignore_index)
+
+
+class ClassMetric(Reading):
+    """What metrics of classifiers share that look at the class that a score decides for.
 
     Args:
         threshold: the score above which a label is predicted (default None: as the Trainer's
@@ -60,9 +96,7 @@ class ClassMetric(Following):
         ignore_index: int = IGNORED,
     ) -> None:
         self.threshold = threshold
-        self.multi_label = multi_label
-        self.ignore_index = ignore_index
-        self.reset()
+        super().__init__(multi_label, ignore_index)
 
     def decide(
         self, prediction: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None
@@ -72,27 +106,14 @@ class ClassMetric(Following):
         A single label is two classes, False and True.
 
         Raises:
-            ValueError: names the metric, when shapes or targets do not fit.
+            TypeError, ValueError: names the metric, when shapes or targets do not fit.
         """
-        prediction = numbers(self, "prediction", prediction)
-        target = numbers(self, "target", target)
-        multi_label, threshold = self._loss_reads
-        if self.multi_label is not None:
-            multi_label = self.multi_label
-        if self.threshold is not None:
-            threshold = self.threshold
-        if multi_label or is_single(prediction):
-            scores, actual, weight = read_labels(
-                self, prediction, target, sample_weight, self.ignore_index
-            )
-            guess = scores > (0.0 if threshold is None else threshold)
-            return (guess, actual, weight), scores.shape[1] if scores.ndim > 1 else 2
-        if multi_label is None and target.shape == prediction.shape:
-            check_rows(self, target, sample_weight, "for labels set multi_label=True")
-        scores, actual, weight = read_classes(
-            self, prediction, target, sample_weight, self.ignore_index
-        )
-        return (scores.argmax(axis=-1), actual, weight), scores.shape[1]
+        scores, actual, weight = self.read(prediction, target, sample_weight)
+        if scores.shape != actual.shape:  # one class per row
+            return (scores.argmax(axis=-1), actual, weight), scores.shape[1]
+        threshold = self._loss_reads[1] if self.threshold is None else self.threshold
+        guess = scores > (0.0 if threshold is None else threshold)
+        return (guess, actual, weight), scores.shape[1] if scores.ndim > 1 else 2
 
 
 class Accuracy(ClassMetric, Mean):
@@ -175,20 +196,38 @@ class ConfusionMatrix(ClassMetric):
 
 
 class _PerClass(ClassMetric):
-    """The mean of a share per class, or per label (macro average); of two classes that of class 1.
+    """A share per class, or per label, and the average over them.
 
-    Classes that occur neither in targets nor in predictions are left out of the mean, and where a
-    class occurs but its share is not defined it is 0, as in scikit-learn.
+    - "auto": of two classes, or of a single label, the share of class 1 ("binary" in
+      scikit-learn). Of more, or of labels, the mean over those that occur in targets or
+      predictions.
+    - "macro", "weighted", "micro": as scikit-learn defines them. The mean over classes that occur,
+      or over all labels; the mean weighted by how often each is really there; the share of all
+      counted together.
+
+    A share that is not defined (0/0) counts as 0.
 
     Args:
         threshold, multi_label, ignore_index: how to read, see `ClassMetric`.
+        average: which of them (default "auto").
     """
 
     remembers: ClassVar = {"_tally": Array("f", axes=(2,)), "_weight": SUM}
 
+    def __init__(
+        self,
+        threshold: float | None = None,
+        multi_label: bool | None = None,
+        ignore_index: int = IGNORED,
+        average: Literal["auto", "macro", "micro", "weighted"] = "auto",
+    ) -> None:
+        self.average = average
+        super().__init__(threshold, multi_label, ignore_index)
+
     def reset(self) -> None:
-        self._tally = np.zeros((3, 0))  # hits, taken, there of each class; of two, of class 1
+        self._tally = np.zeros((3, 0))  # hits, taken, there of each class
         self._weight = 0.0
+        self._of_labels = False
 
     def update(
         self, prediction: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None = None
@@ -203,33 +242,47 @@ class _PerClass(ClassMetric):
             tally[0] = np.bincount(guess, right if weight is None else right * weight, classes)
             tally[1] = np.bincount(guess, weight, classes)
             tally[2] = np.bincount(actual, weight, classes)
-            if classes == 2:
-                tally = tally[:, 1:]
+            tally = self._asked_for(tally)
         self._tally = sized(self, self._tally, tally.shape) + tally
         self._weight += guess.size if weight is None else float(weight.sum(dtype=float))
+        self._of_labels = guess.ndim == 2
+
+    def _asked_for(self, tally: np.ndarray) -> np.ndarray:
+        """The classes (3, C) that the average is over: of two, class 1 alone unless told."""
+        return tally[:, 1:] if self.average == "auto" and tally.shape[1] == 2 else tally
 
     def share(self, hits: np.ndarray, taken: np.ndarray, there: np.ndarray) -> np.ndarray:
         """The share of each class, given what was rightly found, taken for it, really there."""
         raise NotImplementedError
 
     def result(self) -> float:
-        """The share; NaN as long as nothing counts."""
+        """The average; NaN as long as nothing counts."""
         if not self._weight:
             return float("nan")
+        if self.average == "micro":
+            return float(self.share(*self._tally.sum(axis=1)))
         hits, taken, there = self._tally
-        share = self.share(hits, taken, there)[taken + there > 0]
+        share = self.share(hits, taken, there)
+        if self.average == "weighted":
+            return float((share * there).sum() / there.sum()) if there.any() else 0.0
+        if self.average == "auto" or not self._of_labels:
+            share = share[taken + there > 0]
         return float(share.mean()) if share.size else 0.0
 
     def check_state_dict(self, state: dict[str, Any]) -> dict[str, Any]:
-        """The state as it will be taken over; that of older files was a confusion matrix (C, C)."""
+        """The state as it will be taken over.
+
+        That of older files was a confusion matrix (C, C); later ones did not tell labels apart.
+        """
         if isinstance(state, dict) and "_counts" in state:
             counts = state["_counts"]
             check_form(f"{self!r}: the state's '_counts'", counts, Array("f", axes=(2,)))
             if counts.shape[0] != counts.shape[1]:
                 raise ValueError(f"{self!r}: its counts are no square, but {counts.shape}")
             tally = np.array([counts.diagonal(), counts.sum(axis=0), counts.sum(axis=1)])
-            tally = tally[:, 1 if len(counts) == 2 else 0 :]
-            state = {"_tally": tally, "_weight": float(counts.sum())}
+            state = {"_tally": self._asked_for(tally), "_weight": float(counts.sum())}
+        if isinstance(state, dict):
+            state = {"_of_labels": False, **state}
         state = super().check_state_dict(state)
         if len(state["_tally"]) != 3:
             raise ValueError(f"{self!r}: its tally must be (3, C), got {state['_tally'].shape}")
@@ -239,11 +292,14 @@ class _PerClass(ClassMetric):
 class Precision(_PerClass):
     """Of what was taken for a class, the share that is of it.
 
-    With two classes that of class 1, with more, or with labels, the mean over them (macro
-    average); those that occur neither in targets nor in predictions are left out.
+    With two classes that of class 1, with more, or with labels, the mean over them; those that
+    occur neither in targets nor in predictions are left out. `average` asks for another.
 
     Args:
         threshold, multi_label, ignore_index: how to read, see `ClassMetric`.
+        average: "macro", "micro" or "weighted", as scikit-learn defines them: the mean over classes
+            that occur, or over all labels; that of all counted together; the mean weighted by how
+            often each is there. What is 0/0 counts as 0. Default "auto": as above.
     """
 
     def share(self, hits: np.ndarray, taken: np.ndarray, there: np.ndarray) -> np.ndarray:
@@ -253,11 +309,14 @@ class Precision(_PerClass):
 class Recall(_PerClass):
     """Of what is of a class, the share that was found.
 
-    With two classes that of class 1, with more, or with labels, the mean over them (macro
-    average); those that occur neither in targets nor in predictions are left out.
+    With two classes that of class 1, with more, or with labels, the mean over them; those that
+    occur neither in targets nor in predictions are left out. `average` asks for another.
 
     Args:
         threshold, multi_label, ignore_index: how to read, see `ClassMetric`.
+        average: "macro", "micro" or "weighted", as scikit-learn defines them: the mean over classes
+            that occur, or over all labels; that of all counted together; the mean weighted by how
+            often each is there. What is 0/0 counts as 0. Default "auto": as above.
     """
 
     def share(self, hits: np.ndarray, taken: np.ndarray, there: np.ndarray) -> np.ndarray:
@@ -267,11 +326,14 @@ class Recall(_PerClass):
 class F1(_PerClass):
     """The harmonic mean of precision and recall, 2 hits / (taken + there).
 
-    With two classes that of class 1, with more, or with labels, the mean over them (macro
-    average); those that occur neither in targets nor in predictions are left out.
+    With two classes that of class 1, with more, or with labels, the mean over them; those that
+    occur neither in targets nor in predictions are left out. `average` asks for another.
 
     Args:
         threshold, multi_label, ignore_index: how to read, see `ClassMetric`.
+        average: "macro", "micro" or "weighted", as scikit-learn defines them: the mean over classes
+            that occur, or over all labels; that of all counted together; the mean weighted by how
+            often each is there. What is 0/0 counts as 0. Default "auto": as above.
     """
 
     def share(self, hits: np.ndarray, taken: np.ndarray, there: np.ndarray) -> np.ndarray:
@@ -401,4 +463,4 @@ def _misfit(metric: Metric, prediction: np.ndarray, target: np.ndarray) -> Value
 
 def _ratio(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
     """top / bottom, and 0 where the bottom is 0."""
-    return np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0)
+    return np.divide(top, bottom, out=np.zeros(np.shape(top)), where=bottom > 0)
