@@ -371,11 +371,13 @@ def _subjects() -> dict[str, Subject]:
     }  # fmt: skip
     metrics = {
         **{name: Subject(getattr(nn, name), use=_metric(scores, CLASSES)) for name in (
-            "Accuracy", "ConfusionMatrix", "F1", "Precision", "Recall",
+            "AUROC", "Accuracy", "AveragePrecision", "ConfusionMatrix", "F1", "LogLoss",
+            "Perplexity", "Precision", "Recall",
         )},
         "TopKAccuracy": Subject(nn.TopKAccuracy, _given(k=2), _metric(scores, CLASSES)),
         **{name: Subject(getattr(nn, name), use=_metric(scores, BITS)) for name in (
-            "MeanAbsoluteError", "R2",
+            "ExplainedVariance", "MeanAbsoluteError", "MeanAbsolutePercentageError",
+            "MeanSquaredError", "R2",
         )},
     }  # fmt: skip
     optimizers = {

@@ -82,6 +82,39 @@ def macro(position):
     return share
 
 
+def chances(scores):
+    p = np.exp(scores)
+    return p / p.sum(axis=-1, keepdims=True)
+
+
+def log_loss(scores, target, weight):
+    p = np.take_along_axis(chances(scores), target[:, None], axis=1)[:, 0]
+    return np.average(-np.log(p), weights=weight)
+
+
+def perplexity(scores, target, weight):
+    return math.exp(log_loss(scores, target, weight))
+
+
+def pairs_in_order(scores, target, weight):
+    """The share of pairs (one row of the class, one of others) in which the first scores higher."""
+    areas = []
+    for p, there in zip(chances(scores).T, np.eye(scores.shape[1])[target].T > 0, strict=True):
+        above = (p[there, None] > p[~there]) + 0.5 * (p[there, None] == p[~there])
+        areas.append(np.average(above, weights=weight[there, None] * weight[~there]))
+    return np.mean(areas)
+
+
+def precision_of_those_there(scores, target, weight):
+    """At the score of each row of a class, the precision of all that score as high."""
+    areas = []
+    for p, there in zip(chances(scores).T, np.eye(scores.shape[1])[target].T > 0, strict=True):
+        taken = p >= p[there, None]  # (there, R)
+        precision = (taken * there * weight).sum(axis=1) / (taken * weight).sum(axis=1)
+        areas.append(np.average(precision, weights=weight[there]))
+    return np.mean(areas)
+
+
 def confusion_of_scores(scores, target, weight):
     return confusion(scores.argmax(axis=-1), target, weight, scores.shape[-1])
 
@@ -96,17 +129,25 @@ CLASSIFICATION = {
     "Precision": (nn.Precision, macro(0)),
     "Recall": (nn.Recall, macro(1)),
     "F1": (nn.F1, macro(2)),
+    "LogLoss": (nn.LogLoss, log_loss),
+    "Perplexity": (nn.Perplexity, perplexity),
+    "AUROC": (nn.AUROC, pairs_in_order),
+    "AveragePrecision": (nn.AveragePrecision, precision_of_those_there),
 }
+REGRESSION = {
+    "ExplainedVariance", "MeanAbsoluteError", "MeanAbsolutePercentageError", "MeanSquaredError",
+    "R2",
+}  # fmt: skip
 BINARY = {"Precision": 0, "Recall": 1, "F1": 2}
 each = pytest.mark.parametrize(
     ("make", "direct"), CLASSIFICATION.values(), ids=CLASSIFICATION.keys()
 )
 every = pytest.mark.parametrize("name", sorted(PUBLIC))
-of_classes = pytest.mark.parametrize("name", sorted(PUBLIC - {"MeanAbsoluteError", "R2"}))
+of_classes = pytest.mark.parametrize("name", sorted(PUBLIC - REGRESSION))
 
 
 def data_for(name):
-    if name in ("MeanAbsoluteError", "R2"):
+    if name in REGRESSION:
         return regression((ROWS,))
     return multiclass()
 
@@ -119,7 +160,7 @@ def regression(shape, dtype=np.float64):
 
 def test_every_public_metric_is_covered():
     covered = {name.split()[0] for name in CLASSIFICATION}
-    assert covered | {"MeanAbsoluteError", "R2"} == PUBLIC
+    assert covered | REGRESSION == PUBLIC
 
 
 @each
@@ -315,10 +356,22 @@ def test_r2_at_its_landmarks(prediction, expected):
     assert metric.result() == pytest.approx(expected, abs=1e-12)
 
 
-def test_r2_of_a_constant_target_is_nan():
-    metric = nn.R2()
-    metric.update(np.array([1.0, 2.0]), np.array([3.0, 3.0]))
-    assert math.isnan(metric.result())
+@pytest.mark.parametrize("make", [nn.R2, nn.ExplainedVariance])
+@pytest.mark.parametrize("value", [3.0, 0.0, 0.1, 1e6 / 3])
+def test_a_constant_target_has_no_variance_to_explain(make, value):
+    prediction = np.random.default_rng(0).standard_normal(ROWS)
+    assert math.isnan(fed(make(), prediction, np.full(ROWS, value)))
+    assert math.isnan(fed(make(), np.full(ROWS, value), np.full(ROWS, value)))
+
+
+@weighted
+@pytest.mark.parametrize("offset", [0, 1e4])
+def test_explained_variance_is_r2_where_the_mean_error_is_none(weighted, offset):
+    (prediction, target), weight = regression((ROWS, 3)), weights(weighted)
+    bias = np.average(prediction - target, axis=0, weights=weight)
+    expected = explained(prediction - bias, target, or_ones(weight))
+    result = fed(nn.ExplainedVariance(), prediction + offset, target + offset / 2, weight)
+    assert result == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -332,6 +385,13 @@ def test_r2_of_a_constant_target_is_nan():
         (nn.F1, "f1"),
         (nn.MeanAbsoluteError, "mean_absolute_error"),
         (nn.R2, "r2"),
+        (nn.AUROC, "auroc"),
+        (nn.AveragePrecision, "average_precision"),
+        (nn.LogLoss, "log_loss"),
+        (nn.Perplexity, "perplexity"),
+        (nn.MeanSquaredError, "mean_squared_error"),
+        (nn.MeanAbsolutePercentageError, "mean_absolute_percentage_error"),
+        (nn.ExplainedVariance, "explained_variance"),
     ],
 )
 def test_names_are_in_snake_case(make, expected):
@@ -399,14 +459,16 @@ def test_shapes_that_do_not_fit_are_refused(name, prediction, target):
     assert np.size(metric.result()) == 0 or np.isnan(metric.result())
 
 
-@pytest.mark.parametrize("name", ["Accuracy", "ConfusionMatrix", *BINARY])
+@pytest.mark.parametrize(
+    "name", ["Accuracy", "ConfusionMatrix", *BINARY, "LogLoss", "AUROC", "AveragePrecision"]
+)
 @pytest.mark.parametrize(("prediction", "target"), [((5, 1), (5,)), ((5,), (5, 1)), ((5,), (4,))])
 def test_single_scores_need_targets_of_their_shape(name, prediction, target):
     with pytest.raises(ValueError, match="do not fit targets"):
         getattr(nn, name)().update(np.zeros(prediction), np.zeros(target, int))
 
 
-@pytest.mark.parametrize("name", ["MeanAbsoluteError", "R2"])
+@pytest.mark.parametrize("name", sorted(REGRESSION))
 @pytest.mark.parametrize(
     ("prediction", "target"),
     [
@@ -470,3 +532,163 @@ def test_top_k_takes_one_hot_lists():
     metric = nn.TopKAccuracy(1)
     metric.update([[0.0, 1.0], [1.0, 0.0]], [[0, 1], [0, 1]])
     assert metric.result() == 0.5
+
+
+# -- averages ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("average", "expected"),
+    [("macro", (4 / 5 + 2 / 3) / 2), ("micro", 3 / 4), ("weighted", (3 * 4 / 5 + 2 / 3) / 4)],
+)
+def test_averages_of_two_classes_are_over_both_where_asked_for(average, expected):
+    guess, target = np.array([0, 0, 1, 1]), np.array([0, 0, 0, 1])
+    metric = nn.F1(average=average)
+    for row in range(4):
+        metric.update(np.eye(2)[guess[row : row + 1]], target[row : row + 1])
+    assert metric.result() == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", [*BINARY, "AUROC", "AveragePrecision"])
+def test_another_average_is_refused(name):
+    with pytest.raises(ValueError, match=rf"^{name}: average must be .*got 'samples'"):
+        getattr(nn, name)(average="samples")
+
+
+def test_labels_that_are_nowhere_count_in_the_macro_average_alone():
+    scores = target = np.array([[1, 0, 0], [1, 1, 0]])
+    for average, expected in (("auto", 1), ("macro", 2 / 3), ("micro", 1), ("weighted", 1)):
+        metric = nn.F1(threshold=0.5, multi_label=True, average=average)
+        metric.update(scores, target)
+        state, other = metric.state_dict(), nn.clone(metric)
+        other.load_state_dict(state)
+        assert other.result() == metric.result() == pytest.approx(expected, rel=1e-12)
+
+
+# -- probabilities and ranks ---------------------------------------------------------------------
+
+of_chances = pytest.mark.parametrize("name", ["LogLoss", "Perplexity", "AUROC", "AveragePrecision"])
+areas = pytest.mark.parametrize("name", ["AUROC", "AveragePrecision"])
+
+
+@of_chances
+def test_rows_that_look_like_probabilities_are_asked_about(name):
+    (scores, target), make = multiclass(), getattr(nn, name)
+    with pytest.raises(ValueError, match=rf"^{name}\(\): .* sum to 1: write from_logits=False"):
+        make().update(chances(scores), target)
+    fed(make(from_logits=True), chances(scores), target)
+    result = fed(make(from_logits=False), chances(scores), target)
+    assert result == pytest.approx(fed(make(), scores, target), rel=1e-12)
+
+
+@of_chances
+@pytest.mark.parametrize("row", [[0.5, 0.4, 0.3], [1.5, -0.5, 0.0], [np.nan, 0.5, 0.5]])
+def test_rows_that_are_no_probabilities_are_refused(name, row):
+    metric = getattr(nn, name)(from_logits=False)
+    with pytest.raises(ValueError, match=r"must be ≥ 0 and sum to 1 .*write from_logits=True"):
+        metric.update(np.array([[0.2, 0.3, 0.5], row]), np.array([0, 1]))
+    metric.update(np.array([[0.2, 0.3, 0.5], row]), np.array([0, 1]), np.array([1.0, 0.0]))
+
+
+@pytest.mark.parametrize("p", [-0.1, 1.5, np.nan])
+def test_a_probability_outside_its_range_is_refused(p):
+    with pytest.raises(ValueError, match=r"^LogLoss\(from_logits=False\): .* lie in \[0, 1\]"):
+        nn.LogLoss(from_logits=False).update(np.array([0.5, p]), np.array([0, 1]))
+
+
+def test_logits_keep_the_tails_of_the_log_loss():
+    metric = nn.LogLoss()
+    metric.update(np.array([90.0, -1000.0], np.float32), np.array([0, 1]))
+    assert metric.result() == (90 + 1000) / 2
+    metric.reset()
+    metric.update(np.array([[0.0, 90.0, -5.0]], np.float32), np.array([0]))
+    assert metric.result() == pytest.approx(90, rel=1e-12)
+
+
+def test_perplexity_is_how_many_classes_it_wavers_among():
+    metric = nn.Perplexity()
+    metric.update(np.zeros((2, 4, 8)), np.arange(8).reshape(2, 4))
+    assert metric.result() == pytest.approx(8, rel=1e-12)
+    metric.update(np.array([[0.0, 1e6]]), np.array([0]))
+    assert metric.result() == math.inf
+
+
+@areas
+def test_equal_scores_enter_together(name):
+    target = np.array([1, 0, 1, 0])
+    for order in (slice(None), slice(None, None, -1)):
+        metric = getattr(nn, name)()
+        metric.update(np.zeros(4)[order], target[order])
+        assert metric.result() == 0.5
+
+
+def test_classes_are_ranked_far_out_in_the_tail():
+    """Probabilities of 1 − 1e-9 and less are all 1 in float32."""
+    scores = np.array([[0, 0, 25], [0, 0, 24], [0, 0, 23], [0, 22, 0], [21, 0, 0]], np.float32)
+    metric = nn.AUROC()
+    metric.update(scores, np.array([2, 2, 0, 1, 0]))
+    assert metric.result() == pytest.approx((5 / 6 + 1 + 1) / 3, rel=1e-6)
+
+
+@areas
+def test_batches_that_are_changed_afterwards_do_not_matter(name):
+    scores, target = multiclass()
+    metric, other = getattr(nn, name)(), getattr(nn, name)()
+    for start, stop in CUTS:
+        batch = scores[start:stop].copy(), target[start:stop].copy(), np.ones(stop - start)
+        metric.update(*batch)
+        for array in batch:
+            array[:] = 0
+    assert metric.result() == fed(other, scores, target)
+
+
+@areas
+def test_what_is_kept_is_as_large_as_the_docstring_says(name):
+    metric = getattr(nn, name)()
+    scores = np.random.default_rng(0).standard_normal((1000, 10)).astype(np.float32)
+    for rows in np.split(scores, 10):
+        metric.update(rows, np.arange(100) % 10)
+    state = metric.state_dict()
+    assert sum(array.nbytes for array in state.values()) == 56_000
+
+
+@areas
+def test_scores_that_are_nan_have_no_rank(name):
+    metric = getattr(nn, name)()
+    metric.update(np.array([0.5, np.nan, 1.0]), np.array([0, 1, 1]))
+    assert math.isnan(metric.result())
+
+
+@areas
+def test_another_number_of_classes_is_refused(name):
+    metric = getattr(nn, name)()
+    metric.update(2 * np.eye(3), np.arange(3))
+    for scores, target in ((2 * np.eye(4), np.arange(4)), (np.zeros(3), np.zeros(3))):
+        with pytest.raises(ValueError, match=r"the number of classes is another.*call reset"):
+            metric.update(scores, target)
+
+
+@areas
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"_weights": np.ones(2)},
+        {"_weights": -np.ones(3)},
+        {"_weights": np.full(3, np.nan)},
+        {"_actual": np.array([0, 1, 3])},
+        {"_actual": np.array([-1, 1, 2])},
+        {"_actual": np.zeros((3, 2), bool)},
+        {"_scores": np.zeros((4, 3))},
+        {"_scores": np.zeros(3), "_actual": np.array([0, 1, 2])},
+        {"_scores": [1.0]},
+        {"_scores": np.zeros((3, 3), int)},
+    ],
+    ids=str,
+)
+def test_a_state_that_does_not_fit_together_is_refused(name, change):
+    metric = getattr(nn, name)()
+    metric.update(2 * np.eye(3), np.arange(3))
+    before = metric.result()
+    with pytest.raises(ValueError, match=rf"^{name}\(\)"):
+        metric.load_state_dict({**metric.state_dict(), **change})
+    assert metric.result() == before

@@ -13,6 +13,14 @@ import nnlite as nn
 from nnlite.core.checks import OTHER_NAMES, own_call
 
 X = np.random.default_rng(0).standard_normal((6, 3)).astype(np.float32)
+REGRESSION = [
+    nn.MeanAbsoluteError(), nn.MeanSquaredError(), nn.MeanAbsolutePercentageError(), nn.R2(),
+    nn.ExplainedVariance(),
+]  # fmt: skip
+METRICS = [
+    nn.Accuracy(), nn.TopKAccuracy(2), nn.F1(), nn.LogLoss(), nn.Perplexity(), nn.AUROC(),
+    nn.AveragePrecision(), *REGRESSION,
+]  # fmt: skip
 
 
 def message(error, call):
@@ -168,17 +176,13 @@ def test_targets_that_nearly_fit():
     assert "one_hot" not in message(ValueError, lambda: nn.MSELoss()(scores, classes * 1.0))
 
 
-@pytest.mark.parametrize(
-    "metric", [nn.Accuracy(), nn.TopKAccuracy(2), nn.F1(), nn.MeanAbsoluteError(), nn.R2()]
-)
+@pytest.mark.parametrize("metric", METRICS, ids=repr)
 def test_a_metric_names_itself(metric):
     text = message(ValueError, lambda: metric.update(X, np.zeros((2, 2))))
     assert text.startswith(f"{metric!r}: ")
 
 
-@pytest.mark.parametrize(
-    "metric", [nn.Accuracy(), nn.TopKAccuracy(2), nn.F1(), nn.MeanAbsoluteError(), nn.R2()]
-)
+@pytest.mark.parametrize("metric", METRICS, ids=repr)
 @pytest.mark.parametrize("weight", [-1.0, np.nan])
 def test_a_metric_takes_no_negative_weights(metric, weight):
     text = message(ValueError, lambda: metric.update(X, np.eye(3)[Y], np.full(6, weight)))
@@ -387,6 +391,12 @@ def test_a_run_that_diverges_ends_in_one_message():
         (nn.Optimizer, "rmsprop", "nn.RMSprop(model.parameters())"),
         (nn.Metric, "f1_score", "nn.F1()"),
         (nn.Metric, "sparse_categorical_accuracy", "nn.Accuracy()"),
+        (nn.Metric, "roc_auc_score", "nn.AUROC()"),
+        (nn.Metric, "AUC", "nn.AUROC()"),
+        (nn.Metric, "average_precision", "nn.AveragePrecision()"),
+        (nn.Metric, "log_loss", "nn.LogLoss()"),
+        (nn.Metric, "mse", "nn.MeanSquaredError()"),
+        (nn.Metric, "explained_variance_score", "nn.ExplainedVariance()"),
         (nn.Layer, "relu", "nn.ReLU()"),
         (nn.Layer, "Dense", "nn.Linear(…)"),
         (nn.Layer, "Conv2D", "nn.Conv2d(…)"),
@@ -630,9 +640,6 @@ def test_several_inputs_for_a_model_of_one():
     assert text == "x[1] has masked entries; fill them: x[1].filled(0)"
 
 
-METRICS = [nn.Accuracy(), nn.TopKAccuracy(2), nn.F1(), nn.MeanAbsoluteError(), nn.R2()]
-
-
 @pytest.mark.parametrize("metric", METRICS, ids=repr)
 @pytest.mark.parametrize("kind", ["sparse", "a dict", "gradients", "ragged", "dates", "None"])
 def test_data_in_another_form_for_a_metric(kind, metric):
@@ -640,7 +647,7 @@ def test_data_in_another_form_for_a_metric(kind, metric):
     for name, values in (
         ("prediction", (given, Y)),
         ("target", (X, given)),
-        ("sample_weight", (X, X if metric.name in ("r2", "mean_absolute_error") else Y, given)),
+        ("sample_weight", (X, X if metric in REGRESSION else Y, given)),
     ):
         if kind == "None" and name == "sample_weight":
             continue  # all weigh 1

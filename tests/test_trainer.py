@@ -614,7 +614,7 @@ def test_the_bar_fits_a_narrow_terminal(capsys):
         bar.begin_epoch(9)
         bar._bar.dynamic_ncols = lambda file: (60, 20)
         bar._start -= 0.05  # seconds
-        bar.advance(500, lambda: {"loss": 0.12345, "accuracy": 0.5})
+        bar.advance(500, lambda: 0.12345)
         text = str(bar._bar)
     assert re.fullmatch(r"epoch 10/20  loss 0\.1235  [\d,]+ samples/s   50%\|.{8,}\|", text)
     assert len(text) <= 60

@@ -13,15 +13,30 @@ from nnlite.metrics.classification import (
     Recall,
     TopKAccuracy,
 )
-from nnlite.metrics.regression import R2, MeanAbsoluteError
+from nnlite.metrics.probabilities import LogLoss, Perplexity
+from nnlite.metrics.ranking import AUROC, AveragePrecision
+from nnlite.metrics.regression import (
+    R2,
+    ExplainedVariance,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+)
 
 __all__ = [
+    "AUROC",
     "F1",
     "R2",
     "Accuracy",
+    "AveragePrecision",
     "ConfusionMatrix",
+    "ExplainedVariance",
+    "LogLoss",
     "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
+    "MeanSquaredError",
     "Metric",
+    "Perplexity",
     "Precision",
     "Recall",
     "TopKAccuracy",

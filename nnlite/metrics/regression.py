@@ -13,8 +13,8 @@ from nnlite.metrics.base import Mean, Metric, numbers, spread
 PER_OUTPUT = Either([REAL, Array("f")])
 
 
-class MeanAbsoluteError(Mean):
-    """Mean of |prediction − target| over all values."""
+class MeanError(Mean):
+    """The mean over all values of what `error` makes of each."""
 
     larger_is_better: ClassVar[bool] = False
 
@@ -23,7 +23,36 @@ class MeanAbsoluteError(Mean):
     ) -> None:
         prediction, target = alike(self, prediction, target)
         weight = spread(self, sample_weight, target.shape)
-        self._add(np.abs(prediction - target), weight)
+        self._add(self.error(prediction - target, target), weight)
+
+    def error(self, difference: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """What each value adds, in double precision."""
+        raise NotImplementedError
+
+
+class MeanAbsoluteError(MeanError):
+    """Mean of |prediction − target| over all values."""
+
+    def error(self, difference: np.ndarray, target: np.ndarray) -> np.ndarray:
+        return np.abs(difference)
+
+
+class MeanSquaredError(MeanError):
+    """Mean of (prediction − target)² over all values."""
+
+    def error(self, difference: np.ndarray, target: np.ndarray) -> np.ndarray:
+        return difference**2
+
+
+class MeanAbsolutePercentageError(MeanError):
+    """Mean of |prediction − target| / max(|target|, ε) over all values: 0.1 is 10 %.
+
+    The ε is 2⁻⁵², as in scikit-learn: a target of 0 that is missed makes the mean huge. Use
+    `MeanAbsoluteError` where targets come close to 0.
+    """
+
+    def error(self, difference: np.ndarray, target: np.ndarray) -> np.ndarray:
+        return np.abs(difference) / np.maximum(np.abs(target), np.finfo(np.float64).eps)
 
 
 class R2(Metric):
@@ -67,26 +96,55 @@ class R2(Metric):
                 f"{self!r}: there were outputs {np.shape(self._weight)} in the batches before, and "
                 f"now there are {outputs}; call reset() in between"
             )
+        self._add_error(t - p, w, added)
+        self._mean, self._spread = self._merged(self._mean, self._spread, t, w, added)
+        self._weight = self._weight + added
+
+    def _add_error(self, error: np.ndarray, w: np.ndarray, added: np.ndarray) -> None:
+        """Add Σ w (t − p)² of a batch (R, outputs)."""
+        self._error = self._error + (w * error**2).sum(axis=0)
+
+    def _merged(
+        self, mean: Any, spread: Any, values: np.ndarray, w: np.ndarray, added: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The mean, and Σ w (value − mean)², of what was there before and a batch together."""
+        own = (w * values).sum(axis=0) / np.where(added > 0, added, 1)
         total = self._weight + added
-        mean = (w * t).sum(axis=0) / np.where(added > 0, added, 1)
         some = np.where(total > 0, total, 1)  # an output may have no weight yet
-        shift = mean - self._mean
-        self._spread = (
-            self._spread
-            + (w * (t - mean) ** 2).sum(axis=0)
-            + shift**2 * self._weight * added / some
-        )
-        self._mean = self._mean + shift * added / some
-        self._error = self._error + (w * (t - p) ** 2).sum(axis=0)
-        self._weight = total
+        shift = own - mean
+        within = (w * (values - own) ** 2).sum(axis=0)
+        between = shift**2 * self._weight * added / some
+        return mean + shift * added / some, spread + within + between
 
     def result(self) -> float:
         """The mean over outputs; NaN for a constant target, and as long as nothing counts."""
         counts = np.asarray(self._weight) > 0
         total, error = np.asarray(self._spread)[counts], np.asarray(self._error)[counts]
-        if total.size == 0 or not (total > 0).all():
+        # of a constant, the mean's rounding leaves a trace of a spread
+        trace = (np.asarray(self._weight) * (1e-14 * np.asarray(self._mean)) ** 2)[counts]
+        if total.size == 0 or not (total > trace).all():
             return float("nan")
         return float(np.mean(1 - error / total))
+
+
+class ExplainedVariance(R2):
+    """The share of the target's variance that is explained, 1 − Var(t − p) / Var(t).
+
+    It is `R2` without what a constant shift of all predictions costs. With several outputs, the
+    mean over those that have any weight, and rows count as they do there. 1 is perfect. A constant
+    target has no variance to explain: the result is NaN (scikit-learn says 1 for a perfect
+    prediction there, and 0 for another).
+    """
+
+    remembers: ClassVar = {**R2.remembers, "_bias": PER_OUTPUT}
+
+    def reset(self) -> None:
+        super().reset()
+        self._bias: Any = 0.0  # the mean of t − p
+
+    def _add_error(self, error: np.ndarray, w: np.ndarray, added: np.ndarray) -> None:
+        """Merge Σ w (t − p − mean)² of a batch (R, outputs)."""
+        self._bias, self._error = self._merged(self._bias, self._error, error, w, added)
 
 
 def alike(metric: Metric, prediction: Any, target: Any) -> tuple[np.ndarray, np.ndarray]:

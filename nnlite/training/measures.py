@@ -52,10 +52,13 @@ class Measures:
             metric.follow(loss.multi_label, loss.decision_threshold)
             metric.update(prediction, y, weight)
 
+    def loss(self) -> float:
+        """The loss since `reset`."""
+        return self._total / self._weight if self._weight else 0.0
+
     def results(self) -> dict[str, Any]:
         """Loss and metrics since `reset`."""
-        loss = self._total / self._weight if self._weight else 0.0
-        return {"loss": loss, **{m.name: as_number(m.result()) for m in self.metrics}}
+        return {"loss": self.loss(), **{m.name: as_number(m.result()) for m in self.metrics}}
 
     def fresh(self) -> Measures:
         """Others of the same kind, so that measuring there leaves these as they are."""

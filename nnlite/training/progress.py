@@ -24,8 +24,8 @@ class Progress:
     def begin_epoch(self, epoch: int) -> None:
         """Epoch number `epoch`, 0 first, begins."""
 
-    def advance(self, samples: int, values: Callable[[], Mapping[str, Any]]) -> None:
-        """A step on so many samples is done; `values` computes the epoch's numbers so far."""
+    def advance(self, samples: int, loss: Callable[[], float]) -> None:
+        """A step on so many samples is done; `loss` computes the epoch's loss so far."""
 
     def end_epoch(self, values: Mapping[str, Any]) -> None:
         """An epoch is done."""
@@ -46,7 +46,7 @@ class Lines(Progress):
         self._start = time.perf_counter()
         self._trained = 0
 
-    def advance(self, samples: int, values: Callable[[], Mapping[str, Any]]) -> None:
+    def advance(self, samples: int, loss: Callable[[], float]) -> None:
         """Counts."""
         self._trained += samples
 
@@ -86,15 +86,14 @@ class Bar(Lines):
         )
         self.done = 0
 
-    def advance(self, samples: int, values: Callable[[], Mapping[str, Any]]) -> None:
+    def advance(self, samples: int, loss: Callable[[], float]) -> None:
         """Moves the bar; the loss and the rate follow ten times a second."""
-        super().advance(samples, values)
+        super().advance(samples, loss)
         self._bar.update(samples)
         now = time.perf_counter()
         if now - self._shown > REFRESH:
             self._shown = now
-            loss = format_value(values()["loss"])
-            text = f"epoch {self._number()}  loss {loss}  {self._rate()}"
+            text = f"epoch {self._number()}  loss {format_value(loss())}  {self._rate()}"
             self._bar.set_description_str(text, refresh=False)
 
     def end_epoch(self, values: Mapping[str, Any]) -> None:

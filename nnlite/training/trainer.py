@@ -292,7 +292,7 @@ class Trainer(Constructed):
                             self.accumulated_step(group)
                         run.step += 1
                         told.tell("on_step_end", self)
-                        display.advance(sum([len(b.y) for b in group]), self.measures.results)
+                        display.advance(sum([len(b.y) for b in group]), self.measures.loss)
                         if run.interrupted or run.stop_training:
                             break
                 if run.interrupted:

@@ -1,0 +1,209 @@
+"""Areas under curves, which ask how well scores rank; they need all scores at once.
+
+Going down the scores, the threshold passes the distinct ones s₁ > s₂ > … . At each, with weights w,
+
+    hits(s) = Σ w [score ≥ s, there]        misses(s) = Σ w [score ≥ s, not there]
+
+so that rows of equal scores enter together, and their order does not matter.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from nnlite.core.forms import Array
+from nnlite.metrics.classification import IGNORED
+from nnlite.metrics.probabilities import ProbabilityMetric
+from nnlite.ops.softmax import log_softmax
+
+Average = Literal["macro", "micro", "weighted"]
+
+
+class RankingMetric(ProbabilityMetric):
+    """What areas under curves share: every score is kept until `result` sorts them.
+
+    Of C > 2 classes each is taken against all others, by its probability ("one versus rest"), and
+    of labels each is taken by itself; two classes, or a single label, are one area.
+
+    Args:
+        average: how to make one number of several areas (default "macro").
+        from_logits, multi_label, ignore_index: how to read, see `ProbabilityMetric`.
+    """
+
+    remembers: ClassVar = {
+        "_scores": Array("f", axes=(1, 2)),
+        "_actual": Array("iub", axes=(1, 2)),
+        "_weights": Array("f", axes=(1, 2)),
+    }
+
+    def __init__(
+        self,
+        average: Average = "macro",
+        from_logits: bool | None = None,
+        multi_label: bool | None = None,
+        ignore_index: int = IGNORED,
+    ) -> None:
+        self.average = average
+        super().__init__(from_logits, multi_label, ignore_index)
+
+    def reset(self) -> None:
+        self._batches: list[tuple[np.ndarray, ...]] = []
+
+    def update(
+        self, prediction: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None = None
+    ) -> None:
+        (scores, actual, weight), logits = self.read_scores(prediction, target, sample_weight)
+        if len(scores) == 0:
+            return
+        dtype = np.result_type(scores, np.float32)
+        if scores.shape != actual.shape:
+            if logits:  # logarithms rank as probabilities do, and do not round to 1
+                scores = log_softmax(scores.astype(np.float64))
+            if scores.shape[1] == 2:
+                scores = scores[:, 1] - scores[:, 0] if logits else scores[:, 1]
+                actual = actual > 0
+        if self._batches and self._batches[0][0].shape[1:] != scores.shape[1:]:
+            raise ValueError(
+                f"{self!r}: the number of classes is another than in the batches before (scores "
+                f"{scores.shape}, before {self._batches[0][0].shape}); call reset() in between"
+            )
+        weight = np.ones(actual.shape) if weight is None else weight.astype(np.float64)
+        # copies, for the arrays of a batch may be used again
+        self._batches.append((scores.astype(dtype), actual.copy(), weight))
+
+    def _kept(self) -> tuple[np.ndarray, ...]:
+        """Scores, what is actual, and weights of all batches, in one array each from now on."""
+        if len(self._batches) > 1:
+            self._batches = [tuple(map(np.concatenate, zip(*self._batches, strict=True)))]
+        return self._batches[0] if self._batches else (np.zeros(0), np.zeros(0, bool), np.zeros(0))
+
+    def area(self, actual: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> float:
+        """The area of one label, all of shape (R,)."""
+        raise NotImplementedError
+
+    def result(self) -> float:
+        """The average of the areas; NaN as long as nothing counts, and where a score is NaN."""
+        scores, actual, weights = self._kept()
+        if scores.size == 0 or np.isnan(scores).any():
+            return float("nan")
+        if scores.ndim == 1:
+            return self.area(actual, scores, weights)
+        if actual.ndim == 1:  # each class against the others
+            actual = actual[:, None] == np.arange(scores.shape[1])
+            weights = np.broadcast_to(weights[:, None], scores.shape)
+        if self.average == "micro":
+            return self.area(actual.ravel(), scores.ravel(), weights.ravel())
+        there = (weights * actual).sum(axis=0)
+        shares = there if self.average == "weighted" else np.ones(there.shape)
+        if not shares.any():
+            return 0.0
+        areas = [
+            self.area(actual[:, c], scores[:, c], weights[:, c]) for c in np.flatnonzero(shares)
+        ]
+        return float(np.average(areas, weights=shares[shares > 0]))
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that is kept: three arrays."""
+        return dict(zip(self.remembers, self._kept(), strict=True))
+
+    def check_state_dict(self, state: dict[str, Any]) -> dict[str, Any]:
+        state = super().check_state_dict(state)
+        scores, actual, weights = (state[name] for name in self.remembers)
+        classes = scores.shape[1] if scores.ndim > actual.ndim else 2
+        if (
+            weights.shape != actual.shape
+            or actual.shape not in (scores.shape, scores.shape[:1])
+            or not weights.min(initial=0) >= 0  # NaN is not
+            or actual.min(initial=0) < 0
+            or actual.max(initial=0) >= classes
+        ):
+            raise ValueError(
+                f"{self!r}: scores {scores.shape}, classes or labels {actual.shape} and weights "
+                f"{weights.shape} of the state do not belong together"
+            )
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        state = self.check_state_dict(state)
+        self._batches = []
+        if state["_scores"].size:
+            self._batches.append(tuple(state[name] for name in self.remembers))
+
+
+class AUROC(RankingMetric):
+    """Area under the ROC curve: the chance that a row that is there scores above one that is not.
+
+    With hits P and misses N in all, the curve goes from (0, 0) through (misses/N, hits/P), and
+
+        AUROC = Σᵢ (missesᵢ − missesᵢ₋₁) (hitsᵢ + hitsᵢ₋₁) / (2 P N)
+
+    so that a pair with equal scores counts one half. 1 is perfect, 1/2 what chance reaches.
+
+    Of C > 2 classes each is taken against all others by its probability ("one versus rest"), of
+    labels each by itself. "macro" is the mean over them, "weighted" that weighted by how often each
+    is there, and "micro" the area of all pairs of a row and a class taken together.
+
+    It is exact, not by buckets, and equal to scikit-learn's `roc_auc_score`; so every score is kept
+    until `reset`: for each row its C scores (4 bytes each in float32), and for each class index or
+    label 8 bytes of weight and up to 8 of target. A million rows of ten classes in float32 are
+    56 MB, in checkpoints too; `result` sorts them.
+
+    Args:
+        average: how to make one number of several areas (default "macro").
+        from_logits: whether scores are logits (True) or probabilities (False), which matters for
+            more than two classes. Default None: as the Trainer's loss says; alone True.
+        multi_label, ignore_index: how to read, see `ClassMetric`.
+
+    `result` is NaN where all that counts is there, or nothing is: then no pair can be ranked. With
+    "macro" one such class is enough, as in scikit-learn; "weighted" leaves out what is never there.
+
+    Source: Hanley & McNeil 1982; ties as in Fawcett 2006, "An introduction to ROC analysis".
+    """
+
+    def area(self, actual: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> float:
+        hits, misses = passed(actual, scores, weights)
+        pairs = hits[-1] * misses[-1]
+        if not pairs:
+            return float("nan")
+        return float((np.diff(misses) * (hits[1:] + hits[:-1])).sum() / (2 * pairs))
+
+
+class AveragePrecision(RankingMetric):
+    """Area under the precision-recall curve, in steps: the mean precision over what is there.
+
+        AP = Σᵢ (recallᵢ − recallᵢ₋₁) precisionᵢ
+        precision = hits / (hits + misses),  recall = hits / P
+
+    Nothing is interpolated: straight lines between the points (a trapezoid rule) would promise
+    more than any threshold gives. 1 is perfect; chance reaches the share that is there.
+
+    Classes and labels, averages, and memory are those of `AUROC`; it is equal to scikit-learn's
+    `average_precision_score`. Where nothing is there, it is 0.
+
+    Args:
+        average, from_logits, multi_label, ignore_index: see `AUROC`.
+
+    Source: Davis & Goadrich 2006, "The relationship between precision-recall and ROC curves".
+    """
+
+    def area(self, actual: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> float:
+        hits, misses = passed(actual, scores, weights)
+        if not hits[-1]:
+            return 0.0
+        precision = hits[1:] / (hits[1:] + misses[1:])
+        return float((np.diff(hits) * precision).sum() / hits[-1])
+
+
+def passed(
+    actual: np.ndarray, scores: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(hits, misses) from 0 on, after each distinct score going down; (R,) each at most."""
+    order = np.argsort(-scores, kind="stable")
+    order = order[weights[order] > 0]
+    actual, scores, weights = actual[order].astype(bool), scores[order], weights[order]
+    last = np.flatnonzero(np.append(scores[1:] != scores[:-1], scores.size > 0))  # of equal scores
+    sums = (np.cumsum(weights * flags)[last] for flags in (actual, ~actual))
+    hits, misses = (np.concatenate([[0.0], each]) for each in sums)
+    return hits, misses
