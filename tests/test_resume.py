@@ -68,7 +68,7 @@ def new(optimizer=nn.AdamW, dtype=np.float32, extra=()):
         nn.Linear(16, 3),
     ).astype(dtype)  # fmt: skip
     rule = optimizer(net.parameters(), lr=0.05, clip_norm=1.0)
-    metrics = [nn.Accuracy(), nn.F1(), nn.ConfusionMatrix()]
+    metrics = [nn.Accuracy(), nn.F1(), nn.ConfusionMatrix(), nn.LogLoss(), nn.AUROC()]
     trainer = nn.Trainer(net, nn.CrossEntropyLoss(), rule, metrics=metrics)
     callbacks = [
         Noise(), nn.EMA(0.9), nn.ReduceLROnPlateau(patience=1, min_delta=0.1),
@@ -600,15 +600,24 @@ def test_a_file_is_taken_whole_or_not_at_all(value, tmp_path):
     assert refused > 50
 
 
-def test_r2_of_a_model_goes_on_in_the_middle_of_an_epoch(tmp_path):
+OF_OUTPUTS = [nn.R2, nn.ExplainedVariance, nn.MeanSquaredError, nn.MeanAbsolutePercentageError]
+OF_LABELS = [nn.AUROC, nn.AveragePrecision, nn.LogLoss, nn.Perplexity, nn.F1]
+
+
+@pytest.mark.parametrize(
+    ("make", "loss"),
+    [(m, nn.MSELoss) for m in OF_OUTPUTS] + [(m, nn.BCEWithLogitsLoss) for m in OF_LABELS],
+)
+def test_a_metric_goes_on_in_the_middle_of_an_epoch(make, loss, tmp_path):
     x = RNG.standard_normal((12, 5)).astype(np.float32)
+    y = x[:, :2] if make in OF_OUTPUTS else (x[:, :2] > 0).astype(np.float32)
 
     def run(seed, *callbacks, resume=None):
         nn.seed(seed)
         model = nn.Linear(5, 2)
         optimizer = nn.SGD(model.parameters(), lr=0.1)
-        trainer = nn.Trainer(model, nn.MSELoss(), optimizer, metrics=[nn.R2()])
-        trainer.fit(x, x[:, :2], batch_size=4, resume=resume, verbose=False, callbacks=callbacks)
+        trainer = nn.Trainer(model, loss(), optimizer, metrics=[make()])
+        trainer.fit(x, y, batch_size=4, resume=resume, verbose=False, callbacks=callbacks)
         return trainer
 
     with pytest.raises(Crash):

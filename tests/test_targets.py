@@ -16,6 +16,11 @@ pytestmark = pytest.mark.filterwarnings("ignore::nnlite.core.checks.ModelWarning
 LABELS = np.array([[1, 1, 0], [1, 1, 0]])
 SCORES = np.where(LABELS > 0, 2.0, -2.0)
 BINARY = [nn.Accuracy, nn.Precision, nn.Recall, nn.F1]
+CHANCES = [nn.LogLoss, nn.Perplexity, nn.AUROC, nn.AveragePrecision]
+REGRESSION = [
+    nn.R2, nn.ExplainedVariance, nn.MeanAbsoluteError, nn.MeanSquaredError,
+    nn.MeanAbsolutePercentageError,
+]  # fmt: skip
 
 
 class Given(nn.Layer):
@@ -240,7 +245,7 @@ def test_log_probabilities_as_labels_are_split_at_one_half():
 # -- nothing counts ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("make", [*BINARY, nn.TopKAccuracy])
+@pytest.mark.parametrize("make", [*BINARY, nn.TopKAccuracy, *CHANCES])
 def test_the_result_is_nan_where_nothing_counts(make):
     scores = np.zeros((4, 3))
     loss = nn.CrossEntropyLoss()
@@ -251,7 +256,7 @@ def test_the_result_is_nan_where_nothing_counts(make):
     assert math.isnan(alone(make(), scores[:0], np.zeros(0, int)))
 
 
-@pytest.mark.parametrize("make", [nn.R2, nn.MeanAbsoluteError])
+@pytest.mark.parametrize("make", REGRESSION)
 @pytest.mark.parametrize("shape", [(4,), (4, 1), (4, 2)])
 def test_regression_without_weight_is_nan(make, shape):
     target = np.arange(math.prod(shape), dtype=float).reshape(shape)
@@ -287,7 +292,7 @@ def test_padding_does_not_count_in_regression(fill):
     weight = np.array([1.0, 2.0, 0.5])
     mask = np.arange(4) < LENGTHS[:, None]
     p, t, w = prediction[mask], target[mask], np.repeat(weight, LENGTHS)
-    for metric in (nn.R2, nn.MeanAbsoluteError):
+    for metric in REGRESSION:
         for own, flat in ((None, None), (weight, w)):
             result = measured(
                 nn.MSELoss(), metric(), nn.Padded(prediction, LENGTHS), target, own, batch_size=2
@@ -295,7 +300,9 @@ def test_padding_does_not_count_in_regression(fill):
             assert result == pytest.approx(alone(metric(), p, t, flat), rel=1e-5)
 
 
-@pytest.mark.parametrize("make", [*BINARY, lambda: nn.TopKAccuracy(2), nn.ConfusionMatrix])
+@pytest.mark.parametrize(
+    "make", [*BINARY, lambda: nn.TopKAccuracy(2), nn.ConfusionMatrix, *CHANCES]
+)
 def test_padding_does_not_count_in_classification(make):
     rng = np.random.default_rng(0)
     scores, target = rng.standard_normal((3, 4, 3)).astype(np.float32), rng.integers(0, 3, (3, 4))
@@ -304,7 +311,7 @@ def test_padding_does_not_count_in_classification(make):
     expected = alone(make(), scores[mask], target[mask])
     loss = nn.CrossEntropyLoss(ignore_index=-1)
     result = measured(loss, make(), nn.Padded(scores, LENGTHS), target)
-    np.testing.assert_allclose(result, expected)
+    np.testing.assert_allclose(result, expected, rtol=1e-6)
 
 
 def test_padding_of_rows_need_not_be_one_hot():
@@ -313,6 +320,63 @@ def test_padding_of_rows_need_not_be_one_hot():
     assert measured(nn.CrossEntropyLoss(), nn.Accuracy(), prediction, target) == 1
     weight = prediction.mask.astype(np.float32)
     assert alone(nn.Accuracy(), prediction.data, target, weight) == 1
+
+
+# -- probabilities -------------------------------------------------------------------------------
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def log_softmax(x):
+    return x - np.log(np.exp(x).sum(axis=-1, keepdims=True))
+
+
+@pytest.mark.parametrize("weight", [None, np.linspace(0, 2, 6)])
+@pytest.mark.parametrize(
+    ("loss", "given"),
+    [
+        (nn.CrossEntropyLoss(), lambda scores: scores),
+        (nn.CrossEntropyLoss(ignore_index=1), lambda scores: scores),
+        (nn.NLLLoss(), log_softmax),
+        (nn.BCEWithLogitsLoss(), lambda scores: scores),
+        (nn.BCELoss(), sigmoid),
+    ],
+)
+def test_log_loss_is_the_loss_of_a_trainer(loss, given, weight):
+    scores = np.random.default_rng(0).standard_normal((6, 3))
+    target = np.array([0, 1, 2, 1, 1, 2])
+    if loss.multi_label:
+        target = np.random.default_rng(1).integers(0, 2, (6, 3))
+    t = trainer(loss, nn.LogLoss(), nn.Perplexity())
+    result = t.evaluate(given(scores), target, batch_size=4, sample_weight=weight)
+    assert result["log_loss"] == pytest.approx(result["loss"], rel=1e-6)
+    assert result["perplexity"] == pytest.approx(math.exp(result["loss"]), rel=1e-6)
+
+
+@pytest.mark.parametrize("make", CHANCES)
+def test_probabilities_of_a_trainer_and_logits_are_the_same(make):
+    rng = np.random.default_rng(0)
+    scores, bits, number = rng.standard_normal((9, 3)), rng.integers(0, 2, (9, 3)), np.arange(9) % 3
+    expected = alone(make(multi_label=True), scores, bits)
+    assert measured(nn.BCEWithLogitsLoss(), make(), scores, bits) == pytest.approx(expected)
+    assert measured(nn.BCELoss(), make(), sigmoid(scores), bits) == pytest.approx(expected)
+    expected = alone(make(), scores, number)
+    assert measured(nn.CrossEntropyLoss(), make(), scores, number) == pytest.approx(expected)
+    assert measured(nn.NLLLoss(), make(), log_softmax(scores), number) == pytest.approx(expected)
+    p, rows = np.exp(log_softmax(scores)), np.eye(3)[number]
+    assert measured(nn.MSELoss(), make(), p, rows) == pytest.approx(expected)
+    option = make(from_logits=True)  # of its own, goes before the loss's
+    assert measured(nn.MSELoss(), option, scores, rows) == pytest.approx(expected)
+
+
+def test_predictions_that_are_no_probabilities_are_refused_before_the_first_update():
+    t = trainer(nn.MSELoss(), nn.LogLoss())
+    words = r"LogLoss\(\): probabilities must lie in \[0, 1\], got 1\.5 to 1\.5; .*from_logits=True"
+    with pytest.raises(ValueError, match=words):
+        t.fit(np.array([[1.5], [0.5]], np.float32), np.array([[1.0], [0.0]]), verbose=False)
+    assert t.optimizer.steps == 0
 
 
 # -- alone ---------------------------------------------------------------------------------------
@@ -356,9 +420,10 @@ def test_classes_that_are_no_whole_numbers():
     ],
 )
 def test_options_are_checked(options, words):
-    for make in (*BINARY, nn.ConfusionMatrix):
-        with pytest.raises(ValueError, match=f"^{make.__name__}: {re.escape(words)}$"):
-            make(**options)
+    for make in (*BINARY, nn.ConfusionMatrix, *CHANCES):
+        if "threshold" not in options or make not in CHANCES:
+            with pytest.raises(ValueError, match=f"^{make.__name__}: {re.escape(words)}$"):
+                make(**options)
     with pytest.raises(ValueError, match=r"^TopKAccuracy: ignore_index must be"):
         nn.TopKAccuracy(ignore_index=0.5)
 
@@ -439,6 +504,18 @@ def test_states_that_held_a_matrix_are_taken_over(make, number):
     metric.load_state_dict({"_counts": np.zeros((0, 0))})
     assert math.isnan(metric.result())
     metric.update(scores[0], target[0])
+
+
+@pytest.mark.parametrize("make", [nn.Precision, nn.Recall, nn.F1])
+def test_states_that_did_not_tell_labels_apart_are_taken_over(make):
+    metric, other = make(multi_label=True), make(multi_label=True)
+    metric.update(SCORES[:1], LABELS[:1])
+    state = metric.state_dict()
+    del state["_of_labels"]
+    other.load_state_dict(state)
+    for each in (metric, other):
+        each.update(-SCORES[1:], LABELS[1:])
+    assert other.result() == metric.result()
 
 
 def test_the_loss_is_not_part_of_a_metrics_state():

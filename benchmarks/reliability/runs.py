@@ -141,7 +141,9 @@ def _often(folder: Path) -> Run:
 
 
 def _classes(folder: Path) -> Run:
-    metrics = (nn.Accuracy(), nn.F1(), nn.ConfusionMatrix(), nn.TopKAccuracy(2))
+    metrics = (
+        nn.Accuracy(), nn.F1(), nn.ConfusionMatrix(), nn.TopKAccuracy(2), nn.LogLoss(), nn.AUROC(),
+    )  # fmt: skip
     loss = nn.CrossEntropyLoss(label_smoothing=0.1)
     options = {"epochs": 7, "batch_size": 16, "class_weight": "balanced", "drop_last": True}
     return Run(_trainer(_dense(), loss=loss, metrics=metrics), (X, CLASSES), options)

@@ -1,7 +1,7 @@
 """Streaming metrics: fed batch by batch, right for an uneven last batch too.
 
 `update(prediction, target, sample_weight)` adds a batch, `result()` is the value over all since
-`reset()`.
+`reset()`. Most keep sums; the areas under curves (`AUROC`, `AveragePrecision`) keep all scores.
 """
 
 from nnlite.metrics.base import Metric

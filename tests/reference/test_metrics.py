@@ -185,6 +185,19 @@ def test_areas_of_labels(make, reference, average, weight, seed):
 
 
 @areas
+@seeds
+def test_areas_of_labels_some_of_which_are_ignored(make, reference, seed):
+    scores, target = labels(seed)
+    kept = np.random.default_rng(seed).random((N, C)) < 0.7
+    target[1], kept[1] = 1, True
+    each = [reference(target[kept[:, c], c], scores[kept[:, c], c]) for c in range(C)]
+    marked = np.where(kept, target, -100)
+    close(fed(make(multi_label=True), scores, marked), np.mean(each))
+    expected = reference(target[kept], scores[kept])
+    close(fed(make("micro", multi_label=True), scores, marked), expected)
+
+
+@areas
 @averages
 @pytest.mark.parametrize("there", [0, 1, "one never"])
 def test_areas_at_the_edges(make, reference, average, there):
