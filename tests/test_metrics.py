@@ -385,7 +385,9 @@ def test_explained_variance_is_r2_where_the_mean_error_is_none(weighted, offset)
         (nn.F1, "f1"),
         (nn.MeanAbsoluteError, "mean_absolute_error"),
         (nn.R2, "r2"),
+        (lambda: nn.F1(average="macro"), "f1_macro"),
         (nn.AUROC, "auroc"),
+        (lambda: nn.AUROC("weighted"), "auroc_weighted"),
         (nn.AveragePrecision, "average_precision"),
         (nn.LogLoss, "log_loss"),
         (nn.Perplexity, "perplexity"),
@@ -603,6 +605,15 @@ def test_logits_keep_the_tails_of_the_log_loss():
     metric.reset()
     metric.update(np.array([[0.0, 90.0, -5.0]], np.float32), np.array([0]))
     assert metric.result() == pytest.approx(90, rel=1e-12)
+
+
+def test_the_log_loss_is_summed_in_double_precision():
+    scores, target = multiclass()
+    scores = scores.astype(np.float32)
+    expected = log_loss(scores.astype(np.float64), target, np.ones(ROWS))
+    assert fed(nn.LogLoss(), scores, target) == pytest.approx(expected, rel=1e-12)
+    expected = np.log1p(np.exp(scores[:, 0] * np.where(target > 0, -1.0, 1.0))).mean()
+    assert fed(nn.LogLoss(), scores[:, 0], target > 0) == pytest.approx(expected, rel=1e-12)
 
 
 def test_perplexity_is_how_many_classes_it_wavers_among():

@@ -371,6 +371,13 @@ def test_probabilities_of_a_trainer_and_logits_are_the_same(make):
     assert measured(nn.MSELoss(), option, scores, rows) == pytest.approx(expected)
 
 
+def test_several_averages_beside_each_other():
+    scores, target = classes()
+    metrics = [nn.F1(average="macro"), nn.F1(average="micro"), nn.AUROC(), nn.AUROC("micro")]
+    result = trainer(nn.CrossEntropyLoss(), *metrics).evaluate(scores, target)
+    assert list(result) == ["loss", "f1_macro", "f1_micro", "auroc", "auroc_micro"]
+
+
 def test_predictions_that_are_no_probabilities_are_refused_before_the_first_update():
     t = trainer(nn.MSELoss(), nn.LogLoss())
     words = r"LogLoss\(\): probabilities must lie in \[0, 1\], got 1\.5 to 1\.5; .*from_logits=True"

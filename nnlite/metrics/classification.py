@@ -224,6 +224,11 @@ class _PerClass(ClassMetric):
         self.average = average
         super().__init__(threshold, multi_label, ignore_index)
 
+    @property
+    def name(self) -> str:
+        """The key in histories; an average that was asked for stands in it: f1_macro."""
+        return super().name if self.average == "auto" else f"{super().name}_{self.average}"
+
     def reset(self) -> None:
         self._tally = np.zeros((3, 0))  # hits, taken, there of each class
         self._weight = 0.0

@@ -48,6 +48,11 @@ class RankingMetric(ProbabilityMetric):
         self.average = average
         super().__init__(from_logits, multi_label, ignore_index)
 
+    @property
+    def name(self) -> str:
+        """The key in histories; an average other than "macro" stands in it: auroc_micro."""
+        return super().name if self.average == "macro" else f"{super().name}_{self.average}"
+
     def reset(self) -> None:
         self._batches: list[tuple[np.ndarray, ...]] = []
 
@@ -62,8 +67,7 @@ class RankingMetric(ProbabilityMetric):
             if logits:  # logarithms rank as probabilities do, and do not round to 1
                 scores = log_softmax(scores.astype(np.float64))
             if scores.shape[1] == 2:
-                scores = scores[:, 1] - scores[:, 0] if logits else scores[:, 1]
-                actual = actual > 0
+                scores, actual = scores[:, 1], actual > 0
         if self._batches and self._batches[0][0].shape[1:] != scores.shape[1:]:
             raise ValueError(
                 f"{self!r}: the number of classes is another than in the batches before (scores "
