@@ -371,10 +371,12 @@ def _subjects() -> dict[str, Subject]:
     }  # fmt: skip
     metrics = {
         **{name: Subject(getattr(nn, name), use=_metric(scores, CLASSES)) for name in (
-            "AUROC", "Accuracy", "AveragePrecision", "ConfusionMatrix", "F1", "LogLoss",
-            "Perplexity", "Precision", "Recall",
+            "Accuracy", "AveragePrecision", "ConfusionMatrix", "F1", "LogLoss", "Perplexity",
+            "Precision", "Recall",
         )},
         "TopKAccuracy": Subject(nn.TopKAccuracy, _given(k=2), _metric(scores, CLASSES)),
+        # weighted: where class 0 is ignored, its area is not defined
+        "AUROC": Subject(nn.AUROC, _given(average="weighted"), _metric(scores, CLASSES)),
         **{name: Subject(getattr(nn, name), use=_metric(scores, BITS)) for name in (
             "ExplainedVariance", "MeanAbsoluteError", "MeanAbsolutePercentageError",
             "MeanSquaredError", "R2",

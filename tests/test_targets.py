@@ -367,6 +367,9 @@ def test_probabilities_of_a_trainer_and_logits_are_the_same(make):
     assert measured(nn.NLLLoss(), make(), log_softmax(scores), number) == pytest.approx(expected)
     p, rows = np.exp(log_softmax(scores)), np.eye(3)[number]
     assert measured(nn.MSELoss(), make(), p, rows) == pytest.approx(expected)
+    log_p, one = np.log(sigmoid(scores)), make(multi_label=True)
+    expected_of_labels = alone(make(multi_label=True), scores, rows)
+    assert measured(nn.KLDivLoss(), one, log_p, rows) == pytest.approx(expected_of_labels)
     option = make(from_logits=True)  # of its own, goes before the loss's
     assert measured(nn.MSELoss(), option, scores, rows) == pytest.approx(expected)
 

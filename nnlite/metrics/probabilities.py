@@ -12,6 +12,8 @@ from nnlite.metrics.classification import IGNORED, Read, Reading
 from nnlite.ops.softmax import at_classes, log_softmax
 from nnlite.ops.special import softplus
 
+LOG_HALF = -math.log(2)  # the threshold of losses that take log-probabilities
+
 
 class ProbabilityMetric(Reading):
     """What metrics share that need to know whether scores are logits or probabilities.
@@ -49,6 +51,9 @@ class ProbabilityMetric(Reading):
         logits = self.from_logits
         if logits is None and (multi_label, threshold) != (None, None):
             logits = threshold != 0.5
+            if threshold == LOG_HALF and scores.shape == actual.shape:
+                # as labels, log-probabilities are no logits; above 0 they are refused as p > 1
+                scores, logits = np.exp(np.minimum(scores, 1)), False
         if scores.shape != actual.shape and logits is not True and len(scores):
             total = scores.sum(axis=1, dtype=float)
             like = (np.abs(total - 1) < 1e-3) & (scores.min(axis=1) >= 0)
