@@ -236,6 +236,86 @@ def test_astype_is_a_copy():
             layer.astype(dtype)
 
 
+def frozen(net):
+    return [path for path, p in net.named_parameters().items() if not p.trainable]
+
+
+@pytest.mark.parametrize(
+    ("paths", "chosen"),
+    [
+        ("*", ["0.weight", "0.bias", "2.branch.0.weight", "2.branch.0.bias"]),
+        ("0.*", ["0.weight", "0.bias"]),
+        ("0", ["0.weight", "0.bias"]),  # a layer: all inside
+        ("2.branch", ["2.branch.0.weight", "2.branch.0.bias"]),
+        ("*.bias", ["0.bias", "2.branch.0.bias"]),
+        ("[01].w*", ["0.weight"]),
+        (["2.*.bias", "0.weight"], ["0.weight", "2.branch.0.bias"]),
+    ],
+)
+def test_patterns_choose_what_is_frozen(paths, chosen):
+    net = model()
+    assert net.freeze(paths) is net
+    assert frozen(net) == chosen
+    net.unfreeze(chosen[0])
+    assert frozen(net) == chosen[1:]
+    assert frozen(net.unfreeze()) == []
+
+
+def test_a_frozen_part_rests_in_an_optimizer_that_is_there_already():
+    net, x = model(), np.ones((2, 3), np.float32)
+    optimizer, before = nn.SGD(net.parameters(), lr=0.1, weight_decay=0.1), net.state_dict()
+    net.freeze("0.*")
+    net.backward(np.ones_like(net(x)))
+    optimizer.step()
+    moved = [path for path, old in before.items() if (net.state_dict()[path] != old).any()]
+    assert moved == ["2.branch.0.weight", "2.branch.0.bias"]
+
+
+def test_a_tied_parameter_is_chosen_by_each_of_its_paths():
+    first, second = nn.Linear(3, 3), nn.Linear(3, 3, bias=False)
+    second.weight = first.weight
+    assert frozen(nn.Sequential(first, second).freeze("1.*")) == ["0.weight"]
+
+
+def test_a_pattern_without_a_match_lists_near_paths_and_changes_nothing():
+    net = model()
+    with pytest.raises(ValueError, match=r"^freeze: no parameter matches '2.brnch.\*'; near are 2"):
+        net.freeze(["0.*", "2.brnch.*"])
+    with pytest.raises(ValueError, match=r"no parameter matches '1'; near are 0.weight"):
+        net.freeze("1")
+    assert frozen(net) == []
+    with pytest.raises(ValueError, match="matches '\\*': there are no parameters"):
+        nn.ReLU().freeze()
+
+
+def test_groups_by_pattern_the_first_that_matches_decides():
+    net = model()
+    groups = net.parameter_groups({"0.bias": {"lr": 0.5}, "*.bias": {}, "0": {"weight_decay": 1.0}})
+    named = {id(p): path for path, p in net.named_parameters().items()}
+    paths = [[named[id(p)] for p in group["params"]] for group in groups]
+    assert paths == [["0.bias"], ["2.branch.0.bias"], ["0.weight"], ["2.branch.0.weight"]]
+    optimizer = nn.Adam(groups, lr=0.1)
+    assert [(g["lr"], g["weight_decay"]) for g in optimizer.groups] == [
+        (0.5, 0), (0.1, 0), (0.1, 1.0), (0.1, 0),
+    ]  # fmt: skip
+    assert len(net.parameter_groups({"*": {"lr": 0.1}})) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"3.*": {}}, ValueError, "^parameter_groups: no parameter matches '3"),
+        ({"*": {}, "0.*": {}}, ValueError, "'0.*' belongs to an earlier pattern; put the narrower"),
+        ("0.*", TypeError, 'expected options by pattern, as {"0.*": {"lr": 1e-4}}, got'),
+        ({"0.*": 0.1}, TypeError, "expected a pattern and its options, .* got '0.*': 0.1"),
+        ({0: {}}, TypeError, "expected a pattern and its options, .* got 0: {}"),
+    ],
+)
+def test_groups_that_make_no_sense_are_refused(options, error, words):
+    with pytest.raises(error, match=words):
+        model().parameter_groups(options)
+
+
 def test_predict_works_in_batches_and_casts():
     net, x = model(), np.random.default_rng(0).standard_normal((10, 3))
     whole = net.predict(x)

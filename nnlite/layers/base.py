@@ -66,7 +66,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
@@ -77,12 +77,12 @@ from nnlite.core.arguments import checked
 from nnlite.core.checks import warn
 from nnlite.core.construction import Constructed
 from nnlite.core.foreign import as_array, kind_of, number_hint
-from nnlite.core.kinds import REFUSED
+from nnlite.core.kinds import REFUSED, shown
 from nnlite.core.padded import join
 from nnlite.core.parameter import DTYPE, FLAG, Buffer, Parameter
 from nnlite.core.rows import as_source, check_lengths, each_input, walk
 from nnlite.core.slot import Slot, inference, open_contexts
-from nnlite.layers.structure import Node, Part, arrays, named_parts, tie, ties
+from nnlite.layers.structure import Node, Part, arrays, matching, named_parts, tie, ties
 
 Kind = Literal["map", "activation", "rectifier", "rearrangement", "chain"]
 
@@ -269,6 +269,74 @@ class Layer(Node, Slot, Constructed):
         """Set every parameter's gradient to zero."""
         for parameter in self.parameters():
             parameter.zero_grad()
+
+    # -- choice ----------------------------------------------------------------------------------
+
+    @checked
+    def freeze(self, paths: str | Sequence[str] = "*") -> Self:
+        """Keep optimizers from updating the parameters that match; returns itself.
+
+            model.freeze("0.*")                     # all of layer 0, as "0" does
+            model.freeze(["*.bias", "2.branch"])    # all biases, and a branch
+
+        They are outside update, decay, norm clipping and penalties from here on, in an optimizer
+        that is there already too. What a layer keeps besides goes on: `eval()` of a BatchNorm
+        stops its running statistics.
+
+        Args:
+            paths: one pattern of the shell's, or several, for the paths that `named_parameters()`
+                and `named_layers()` have; `*` goes over dots too (default "*": all).
+
+        Raises:
+            ValueError: for a pattern that matches no parameter; it lists the paths that are near.
+        """
+        return self._set_trainable(matching(self, paths, "freeze"), False)
+
+    @checked
+    def unfreeze(self, paths: str | Sequence[str] = "*") -> Self:
+        """Let optimizers update the parameters that match again; see `freeze`."""
+        return self._set_trainable(matching(self, paths, "unfreeze"), True)
+
+    def _set_trainable(self, parameters: list[Parameter], trainable: bool) -> Self:
+        for parameter in parameters:
+            parameter.trainable = trainable
+        return self
+
+    def parameter_groups(self, options: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """The parameters in groups with options of their own, for an optimizer.
+
+            groups = model.parameter_groups({"0.*": {"lr": 1e-4}, "*.bias": {"weight_decay": 0.0}})
+            optimizer = nn.AdamW(groups, lr=1e-3)
+
+        A parameter belongs to the first pattern that it matches. Those that match none are one
+        more group, the last, with the optimizer's own options.
+
+        Args:
+            options: by pattern (see `freeze`), what the group has of its own.
+
+        Raises:
+            TypeError: when `options` is no such mapping.
+            ValueError: for a pattern that matches no parameter, or none that an earlier one has
+                left; the first lists the paths that are near.
+        """
+        where = "parameter_groups"
+        if not isinstance(options, Mapping):
+            wanted = 'options by pattern, as {"0.*": {"lr": 1e-4}}'
+            raise TypeError(f"{where}: expected {wanted}, got {kind_of(options)}")
+        left = {id(parameter): parameter for parameter in self.parameters()}
+        groups: list[dict[str, Any]] = []
+        for pattern, own in options.items():
+            if not isinstance(pattern, str) or not isinstance(own, Mapping):
+                wanted = 'a pattern and its options, as "0.*": {"lr": 1e-4}'
+                raise TypeError(f"{where}: expected {wanted}, got {shown(pattern)}: {shown(own)}")
+            found = [p for p in matching(self, pattern, where) if left.pop(id(p), None) is not None]
+            if not found:
+                raise ValueError(
+                    f"{where}: all that matches {pattern!r} belongs to an earlier pattern; "
+                    "put the narrower pattern first"
+                )
+            groups.append({**own, "params": found})
+        return [*groups, {"params": list(left.values())}] if left else groups
 
     # -- mode ------------------------------------------------------------------------------------
 

@@ -8,7 +8,8 @@ to get there, "2.branch.0.weight"; the place of a layer is the same in words.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from fnmatch import fnmatchcase
 from threading import get_ident
 from typing import Any, NamedTuple, TypeVar
 
@@ -101,6 +102,47 @@ def named_parts(owner: Node, kind: type[Part]) -> Iterator[tuple[str, Part]]:
 def arrays(owner: Node) -> dict[str, Parameter | Buffer]:
     """All parameters, then all buffers, by path, each once."""
     return {**dict(named_parts(owner, Parameter)), **dict(named_parts(owner, Buffer))}
+
+
+def matching(owner: Node, paths: str | Sequence[str], where: str) -> list[Parameter]:
+    """The parameters that patterns choose, each once, in the order of their definition.
+
+    A pattern is one of the shell's, where `*` goes over dots too: "0.*", "*.bias". It chooses the
+    parameters whose path matches, and all those inside a layer whose path does. What stands in
+    several places has a path for each.
+
+    Args:
+        owner: the model.
+        paths: one pattern, or several.
+        where: what errors begin with.
+
+    Raises:
+        ValueError: for a pattern that matches no parameter; it lists the paths that are near.
+    """
+    found = [place for place in places(owner) if isinstance(place.part, Parameter)]
+    chosen: dict[int, Any] = {}
+    for pattern in [paths] if isinstance(paths, str) else paths:
+        matched = {id(p.part) for p in found if any(fnmatchcase(w, pattern) for w in _ways(p.path))}
+        if not matched:
+            raise ValueError(f"{where}: no parameter matches {pattern!r}{_near(pattern, found)}")
+        chosen |= dict.fromkeys(matched)
+    return list({id(p.part): p.part for p in found if id(p.part) in chosen}.values())
+
+
+def _ways(path: str) -> Iterator[str]:
+    """The path of a parameter, and those of all that it is inside of."""
+    while path:
+        yield path
+        path = path.rpartition(".")[0]
+
+
+def _near(pattern: str, found: Sequence[Place]) -> str:
+    """What to add to an error about a pattern that matches nothing."""
+    from difflib import get_close_matches  # here: it takes 3 ms, and errors are rare
+
+    every = [place.path for place in found]
+    near = get_close_matches(pattern, every, n=3, cutoff=0.4) or every[:3]
+    return f"; near are {', '.join(near)}" if near else ": there are no parameters"
 
 
 # -- ties ------------------------------------------------------------------------------------------
