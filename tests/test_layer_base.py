@@ -342,6 +342,61 @@ def test_predict_refuses_what_does_not_fit(x, error, words):
         model().predict(x)
 
 
+def test_predict_over_streams():
+    net, x = model(), np.random.default_rng(0).standard_normal((10, 3))
+    whole, closed = net.predict(x), []
+
+    def stream(rng):
+        try:
+            yield x[:4]
+            yield x[4:]
+        finally:
+            closed.append(True)
+
+    for source in (stream, stream(None), iter([x[:4], x[4:]]), lambda rng: [x[:4], x[4:]]):
+        np.testing.assert_allclose(net.predict(source), whole, rtol=1e-6)
+    assert closed == [True, True]
+    noise = net.predict(lambda rng: [rng.standard_normal((2, 3))])
+    np.testing.assert_array_equal(noise, net.predict(lambda rng: [rng.standard_normal((2, 3))]))
+    two = nn.Sequential(nn.Parallel(nn.Linear(3, 2), nn.Linear(3, 2)), nn.Join())
+    np.testing.assert_array_equal(two.predict(iter([(x, x)])), two.predict((x, x)))
+
+
+def test_predict_over_a_stream_pads_to_the_longest():
+    rnn, short, long = nn.LSTM(1, 2), nn.pad_sequences([[1.0, 2.0]]), nn.pad_sequences([[3.0] * 4])
+    parts = [nn.Padded(p.data[..., None], p.lengths) for p in (short, long)]
+    y = rnn.predict(iter(parts))
+    assert (y.shape, y.lengths.tolist()) == ((2, 4, 2), [2, 4])
+    np.testing.assert_array_equal(y.data[0, :2], rnn.predict(parts[0]).data[0])
+    assert not y.data[0, 2:].any()
+
+
+@pytest.mark.parametrize(
+    ("batches", "error", "words"),
+    [
+        ([], ValueError, "x is empty: the stream gave no batch"),
+        (
+            [np.ones((2, 3)), np.full((2, 3), np.nan)],
+            ValueError,
+            "batch 2: x .* row 0 contains nan",
+        ),
+        ([3.0], ValueError, "batch 1: x must have one row for each sample"),
+        ([(np.ones((2, 3)), np.ones(2))], TypeError, "predict takes x without y"),
+        ([(np.ones((2, 3)), np.ones((3, 1)))], ValueError, "same number of rows"),
+    ],
+)
+def test_predict_refuses_batches_that_do_not_fit(batches, error, words):
+    with pytest.raises(error, match=words):
+        model().predict(iter(batches))
+
+
+def test_outputs_that_do_not_fit_together_are_refused():
+    x = np.ones((2, 4, 3), np.float32)
+    for other in (x[:, :2], nn.Padded(x, [4, 2])):
+        with pytest.raises(ValueError, match="the outputs of the batches do not fit together: "):
+            nn.Identity().predict(iter([x, other]))
+
+
 def test_repr_never_raises():
     class Forgetful(nn.Layer):
         def __init__(self, size, mode="a"):

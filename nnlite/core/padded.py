@@ -230,11 +230,32 @@ def check_ends(owner: Any, lengths: np.ndarray, ends: np.ndarray) -> None:
 
 
 def join(parts: Sequence[Any]) -> Any:
-    """Batches one after another, padded if they are."""
-    data = np.concatenate([plain(part) for part in parts])
-    if not isinstance(parts[0], Padded):
-        return data
-    return Padded(data, np.concatenate([part.lengths for part in parts]))
+    """Batches one after another; where they are padded, to the longest of them.
+
+    Raises:
+        ValueError: when they do not fit together.
+    """
+    arrays = [plain(part) for part in parts]
+    padded = [part for part in parts if isinstance(part, Padded)]
+    if len(padded) == len(parts):
+        steps = max(array.shape[1] for array in arrays)
+        arrays = [_longer(array, steps) for array in arrays]
+    if len({array.shape[1:] for array in arrays}) > 1 or len(padded) not in (0, len(parts)):
+        shapes = ", ".join(dict.fromkeys(str(array.shape) for array in arrays))
+        raise ValueError(
+            f"the outputs of the batches do not fit together: {shapes}; sequences of different "
+            "lengths are Padded, in all batches"
+        )
+    data = np.concatenate(arrays)
+    return Padded(data, np.concatenate([part.lengths for part in padded])) if padded else data
+
+
+def _longer(a: np.ndarray, steps: int) -> np.ndarray:
+    """The array (N, T, …), with zeros up to this T."""
+    if a.shape[1] == steps:
+        return a
+    zeros = np.zeros((len(a), steps - a.shape[1], *a.shape[2:]), a.dtype)
+    return np.concatenate([a, zeros], axis=1)
 
 
 def masked(prediction: Any, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:

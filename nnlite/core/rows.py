@@ -87,6 +87,16 @@ def one_pass(name: str, make: Any, rng: np.random.Generator) -> Iterator[Any]:
     return iter(made)
 
 
+def stream_of(name: str, values: Any) -> Iterator[Any] | None:
+    """The one pass over a stream: a generator function, called with a fixed seed, or an iterator.
+
+    None for anything else, which is data with a length.
+    """
+    if isinstance(values, Iterator):
+        return values
+    return one_pass(name, values, np.random.default_rng(0)) if is_stream(values) else None
+
+
 def loads_rows(values: Any) -> bool:
     """Whether it is a sequence of somebody's own that loads a row at a time."""
     if isinstance(values, list | tuple) or conversion(values):

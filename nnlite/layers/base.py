@@ -66,8 +66,8 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, nullcontext
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
@@ -77,10 +77,11 @@ from nnlite.core.arguments import checked
 from nnlite.core.checks import warn
 from nnlite.core.construction import Constructed
 from nnlite.core.foreign import as_array, kind_of, number_hint
+from nnlite.core.inputs import as_input
 from nnlite.core.kinds import REFUSED, shown
 from nnlite.core.padded import join
 from nnlite.core.parameter import DTYPE, FLAG, Buffer, Parameter
-from nnlite.core.rows import as_source, check_lengths, each_input, walk
+from nnlite.core.rows import as_source, check_lengths, each_input, stream_of, walk
 from nnlite.core.slot import Slot, inference, open_contexts
 from nnlite.layers.structure import Node, Part, arrays, matching, named_parts, tie, ties
 
@@ -487,27 +488,49 @@ class Layer(Node, Slot, Constructed):
 
         Args:
             x: one row per sample: an array, `Padded` sequences, a `numpy.memmap`, or a sequence
-                that loads its rows; for a model with several inputs, a tuple of them.
-            batch_size: how many samples at a time (default 256).
+                that loads its rows; for a model with several inputs, a tuple of them. Or a stream
+                of batches, each like x and of any size: an iterator, such as a generator, or a
+                generator function `f(rng)`, as for `fit`, but of x alone.
+            batch_size: how many samples at a time (default 256); a stream decides for itself.
 
         Raises:
             ValueError: when `x` is empty, or not finite (the first such row is named), or when
-                batch_size does not divide its rows for a model with a stateful layer.
+                batch_size does not divide its rows for a model with a stateful layer; when batches
+                of a stream give outputs that do not fit together.
             TypeError: when `x` does not hold numbers, or the layer returns its state too.
         """
+        with closing(self._batches(x, batch_size)) as batches, self.evaluation():
+            outputs = [self._one_output(self(batch)) for batch in batches]
+        if not outputs:
+            raise ValueError("x is empty: the stream gave no batch")
+        return join(outputs)
+
+    def _batches(self, x: Any, batch_size: int) -> Generator[Any, None, None]:
+        """What `predict` runs, piece by piece, checked and cast."""
         dtype = floating_dtype(self)
-        x = each_input("x", x, lambda name, values: as_source(name, values, dtype))
-        inputs = check_lengths(*(x if isinstance(x, tuple) else (x,)))
-        rows = len(inputs[0])
-        check_even_batches(self, rows, batch_size)
-        with self.evaluation():
-            outputs = [self(part) for part in walk(inputs, None, range(0, rows, batch_size))]
-        if isinstance(outputs[0], tuple):
+        stream: Any = stream_of("x", x)
+        if stream is None:
+            x = each_input("x", x, lambda name, values: as_source(name, values, dtype))
+            inputs = check_lengths(*(x if isinstance(x, tuple) else (x,)))
+            rows = len(inputs[0])
+            check_even_batches(self, rows, batch_size)
+            yield from walk(inputs, None, range(0, rows, batch_size))
+            return
+        with closing(stream) if hasattr(stream, "close") else nullcontext():
+            for number, batch in enumerate(stream, start=1):
+                x = each_input(
+                    f"batch {number}: x", batch, lambda name, values: as_input(name, values, dtype)
+                )
+                check_lengths(*(x if isinstance(x, tuple) else (x,)))
+                yield x
+
+    def _one_output(self, y: Any) -> Any:
+        if isinstance(y, tuple):
             raise TypeError(
                 f"{self.label()}: predict expected one output for each batch, got a tuple; call a "
                 "layer with return_state on its own, inside evaluation()"
             )
-        return join(outputs)
+        return y
 
     # -- checks for subclasses -------------------------------------------------------------------
 
@@ -522,7 +545,7 @@ class Layer(Node, Slot, Constructed):
         if isinstance(x, tuple):
             raise TypeError(
                 f"{self!r}: expected one array, got a tuple of {len(x)}; several inputs go through "
-                "Parallel, one layer for each, or Join"
+                "Parallel, one layer for each, or Join, and predict takes x without y"
             )
         as_array(f"{self!r}: x", x)  # says more about what cannot become an array
         if not isinstance(x, np.ndarray):
