@@ -477,6 +477,13 @@ def _subjects() -> dict[str, Subject]:
             nn.check_optimizer, lambda: {"optimizer": nn.SGD, "lr": 0.1}, str
         ),
         "jacobian": Subject(nn.jacobian, lambda: {"layer": _model(), "x": rows[:2]}, str),
+        "saliency": Subject(nn.saliency, lambda: {"model": _model(), "x": rows}),
+        "smooth_grad": Subject(
+            nn.smooth_grad, lambda: {"model": _model(), "x": rows, "samples": 2}
+        ),
+        "integrated_gradients": Subject(
+            nn.integrated_gradients, lambda: {"model": _model(), "x": rows, "steps": 2}
+        ),
         "summary": Subject(nn.summary, lambda: {"model": _model(), "input_shape": 4}, str),
         "clone": Subject(nn.clone, lambda: {"model": _model()}),
         "decoding": Subject(nn.decoding, lambda: {"model": _model()}, _with),
@@ -525,6 +532,8 @@ def _subjects() -> dict[str, Subject]:
             nn.lr_range_test, lambda: {"trainer": _trainer(), "x": rows, "y": rows[:, :3]}
         ),
         "predict": Subject(nn.Layer.predict, _given(x=rows), owner=lambda: (_model(),)),
+        "freeze": Subject(nn.Layer.freeze, owner=lambda: (_model(),)),
+        "unfreeze": Subject(nn.Layer.unfreeze, owner=lambda: (_model(),)),
     }
     return {
         **trainer, **layers, **losses, **metrics, **optimizers, **schedules, **initializers,
@@ -536,9 +545,9 @@ SUBJECTS = _subjects()
 
 # Arguments that their function checks itself, because it takes so much: arrays, streams, models.
 FREE = {
-    "arrays", "class_weight", "classes", "custom_layers", "data", "lengths", "others", "parameters",
-    "sample_weight", "sequences", "source", "stratify", "target", "train", "validation_data",
-    "x", "y",
+    "arrays", "class_weight", "classes", "custom_layers", "data", "lengths", "others", "output",
+    "parameters", "sample_weight", "sequences", "source", "stratify", "target", "train",
+    "validation_data", "x", "y",
 }  # fmt: skip
 
 

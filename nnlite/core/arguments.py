@@ -102,6 +102,7 @@ RANGES: dict[str, Range | Kind] = {
     "folds": at_least(2),
     "num_classes": at_least(1),
     "n_samples": at_least(1),
+    "samples": at_least(1),
     "n_classes": at_least(1),
     "n_features": at_least(1),
     "n_cells": at_least(2),

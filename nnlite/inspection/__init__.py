@@ -11,6 +11,7 @@ from nnlite.inspection.jacobian import Jacobian, jacobian
 from nnlite.inspection.profile import Profile, ProfileRow, profile
 from nnlite.inspection.record import Trace, TraceStep
 from nnlite.inspection.report import GradientError, GradientReport
+from nnlite.inspection.saliency import integrated_gradients, saliency, smooth_grad
 from nnlite.inspection.summary import summary
 from nnlite.inspection.trace import trace
 
@@ -28,8 +29,11 @@ __all__ = [
     "audit",
     "check_gradients",
     "check_optimizer",
+    "integrated_gradients",
     "jacobian",
     "profile",
+    "saliency",
+    "smooth_grad",
     "summary",
     "trace",
 ]
