@@ -313,6 +313,8 @@ def _subjects() -> dict[str, Subject]:
         "ChannelDropout": Subject(nn.ChannelDropout, use=image),
         "Threshold": Subject(nn.Threshold, _given(threshold=0.5, value=1), dense),
         "GaussianNoise": Subject(nn.GaussianNoise, _given(std=0.1), dense),
+        "ActivityRegularization": Subject(nn.ActivityRegularization, use=dense),
+        "GaussianSample": Subject(nn.GaussianSample, use=dense),
         **{name: Subject(getattr(nn, name), _given(output_size=2), image)
            for name in ("AdaptiveAvgPool2d", "AdaptiveMaxPool2d")},
         **{name: Subject(getattr(nn, name), _given(output_size=2), line)

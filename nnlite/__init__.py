@@ -36,6 +36,7 @@ from nnlite.core.padded import Padded, pad_sequences
 from nnlite.core.parameter import Buffer, Parameter
 from nnlite.core.random import seed
 from nnlite.core.slot import inference
+from nnlite.core.terms import loss_terms
 from nnlite.layers import *  # noqa: F403
 from nnlite.layers import __all__ as _layers
 from nnlite.losses import *  # noqa: F403
@@ -130,6 +131,7 @@ __all__ = [
     "engine",
     "inference",
     "initializers",
+    "loss_terms",
     "losses",
     "metrics",
     "optimizers",

@@ -72,7 +72,9 @@ def assert_close(found, actual, line):
 
 def run(layer, x):
     """What one forward and backward gave: y, G, dL/dx and each own parameter's gradient."""
-    y = layer(x)
+    with nn.loss_terms() as terms:
+        y = layer(x)
+    terms.grad = TERM
     g = np.random.default_rng(1).standard_normal(y.shape)
     d_x = layer.backward(g)
     grads = {name: p.grad.copy() for name, p in own(layer).items()}
@@ -83,9 +85,11 @@ def own(layer):
     return {name: p for name, p in vars(layer).items() if isinstance(p, nn.Parameter)}
 
 
+TERM = 0.7  # dL/dP of a term that a layer adds to the loss
 ATTRIBUTES = {
     "negative_slope": "a", "alpha": "α", "beta": "β", "min_val": "low", "max_val": "high",
     "eps": "ε", "scale": "λ", "lambd": "λ", "threshold": "θ", "value": "v",
+    "l1": "λ₁", "l2": "λ₂",
 }  # fmt: skip
 
 
@@ -189,6 +193,10 @@ def page(layer, ran):
         values["a"] = -layer(-np.ones(ran.x.shape))
     if isinstance(layer, nn.GaussianNoise):
         values["n"] = layer(np.zeros(ran.x.shape))
+    if layer.term:
+        values |= {"c": TERM, "N": len(ran.x)}
+    if isinstance(layer, nn.GaussianSample):
+        values["ε"] = layer(np.zeros(ran.x.shape))
     if isinstance(layer, nn.Lambda):
         values |= {"function": layer.function, "gradient": layer.gradient}
     if isinstance(layer, nn.LastStep | nn.MeanOverTime):

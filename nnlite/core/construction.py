@@ -17,6 +17,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any, TypeVar
@@ -87,6 +88,12 @@ def clone(model: Thing, rng: Rng = None) -> Thing:
         made: Any = rebuild(model)
     made._take_after(model)
     return made
+
+
+def snake_case(name: str) -> str:
+    """A class's name as a column of the history: "TopKAccuracy" is "top_k_accuracy"."""
+    words = r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"
+    return re.sub(words, "_", name).lower()
 
 
 class OfOneModel:

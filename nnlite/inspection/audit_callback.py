@@ -202,7 +202,7 @@ def _rate(
     if step.target is None or ratio is None or SLOW <= ratio <= FAST:
         return []
     now = {path: p.data.copy() for path, p in trainer.model.named_parameters().items()}
-    trial = OneStep(trainer.model, trainer.loss)
+    trial = OneStep(trainer.model, trainer.loss, trainer.penalties)
 
     def loss_after(stride: float) -> float:
         for path, p in trial.layer.named_parameters().items():

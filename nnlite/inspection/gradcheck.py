@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import functools
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from nnlite.inspection.surrogate import surrogates
 from nnlite.layers.base import Layer
 from nnlite.layers.structure import sub_layers, watch
 from nnlite.losses.base import Loss
+from nnlite.losses.penalties import Penalized, Penalty
 from nnlite.optimizers.sgd import SGD
 
 FEW = 3  # samples of the small batch in which a mistake is looked for
@@ -37,6 +39,7 @@ def check_gradients(
     loss: Loss | None = None,
     target: np.ndarray | None = None,
     raises: bool = True,
+    penalties: Sequence[Penalty] = (),
 ) -> GradientReport:
     """Compare backward with differences of forward, in float64, on a copy, and say what is wrong.
 
@@ -68,6 +71,9 @@ def check_gradients(
     right: changed copies of it are run, for 1.5 seconds of computing at most. Where nothing fits,
     the smallest counterexample is shown.
 
+    Terms that layers add to the loss (see `nn.loss_terms`) are checked with the rest, as outputs
+    with dL/dP = 0.7.
+
     A gradient that is not the slope on purpose (straight-through, reversed, stopped) is declared by
     the layer, as `surrogate = "straight-through"` in the class or the instance, or of a parameter
     as `surrogate = {"weight": "straight-through"}`. It is shown beside the slope and not called
@@ -78,6 +84,7 @@ def check_gradients(
         x: an input, or `Padded` sequences; floats are checked too, integers are not.
         loss, target: check dL/dw of this loss (default: of a random projection of y).
         raises: whether to raise when something is wrong (default True).
+        penalties: of parameters, whose own gradients are checked too (default: none).
 
     Returns:
         The report; it prints well and iterates over its rows.
@@ -97,7 +104,9 @@ def check_gradients(
     if plain(x).size == 0:
         raise ValueError(f"check_gradients: x is empty, shape {x.shape}")
     with inference(False):  # losses keep what their backward needs
-        report = _Check(layer, x, loss, target).report()
+        check = _Check(layer, x, loss, target)
+        report = check.report()
+        report.rows += check.penalty_rows(penalties)
     if not report.ok and raises:
         raise GradientError(report)
     return report
@@ -153,6 +162,25 @@ class _Check:
             self.loss = None
             return [], findings
         return [row], findings
+
+    def penalty_rows(self, penalties: Sequence[Penalty]) -> list[GradientRow]:
+        """One row for each parameter of each penalty."""
+        rows = []
+        where = "check_gradients: penalties"
+        for penalty, path, p in Penalized(penalties, self.probe.layer, where):
+            w, name = p.data.copy(), f"{penalty.name} of {path}"
+            grad = np.asarray(penalty.gradient(w))
+            if grad.shape != w.shape:
+                raise ValueError(
+                    f"{where}: {penalty!r}: gradient must return an array in the shape of {path}, "
+                    f"{w.shape}, got {grad.shape}"
+                )
+            value = functools.partial(_value, penalty, w)
+            slope = compare(w, grad, value, np.ones(1)).worst
+            wrong = Diagnosis("penalty", "its gradient is not the derivative of its value")
+            bad = slope.verdict >= Verdict.OUTSIDE
+            rows.append(GradientRow(name, *slope[:4], wrong if bad else None))
+        return rows
 
     # -- rows ------------------------------------------------------------------------------------
 
@@ -272,7 +300,7 @@ class _Check:
     ) -> dict[str, Compared]:
         """The gradients of these names against the slopes of forward."""
         upstream = self._upstream(probe, probe.forward(x))
-        d_x, grads = probe.gradients(x, upstream)
+        d_x, grads = probe.gradients_with_terms(x, upstream)
         arrays = {name: (p.data, grads[name]) for name, p in self._weights(probe, grads)}
         if self.floating:
             arrays["input"] = x, np.array(np.broadcast_to(d_x, x.shape))
@@ -342,10 +370,32 @@ class _Check:
 
     def _diagnose(self, names: set[str], probe: Probe, x: np.ndarray) -> dict[str, Diagnosis]:
         """What is wrong with these gradients, by name."""
+        of_terms = self._of_terms(names, probe, x)
+        names = names - of_terms.keys()
         start = time.thread_time()
         found = explain(names, probe, x, self.seconds)
         self.seconds = max(0.0, self.seconds - (time.thread_time() - start))
-        return dict.fromkeys(names, Diagnosis("unknown", "it is not the slope")) | found
+        unknown = dict.fromkeys(names, Diagnosis("unknown", "it is not the slope"))
+        return unknown | found | of_terms
+
+    def _of_terms(self, names: set[str], probe: Probe, x: np.ndarray) -> dict[str, Diagnosis]:
+        """Those that are right but for the terms that layers add to the loss, and what to say."""
+        if not any(part.term for part in probe.layer.named_layers().values()):
+            return {}
+        upstream = random_upstream(probe.forward(x).shape)
+        d_x, grads = probe.gradients(x, upstream)
+        arrays = {name: (p.data, grads[name]) for name, p in probe.parameters.items()}
+        arrays["input"] = x, np.array(d_x)
+        outputs = functools.partial(_outputs, probe, x)
+        text = (
+            "it is right but for the term that is added to the loss: where loss_terms.current() "
+            "is not None, backward adds terms.grad · dP/dx"
+        )
+        return {
+            name: Diagnosis("term", text)
+            for name in names
+            if compare(*arrays[name], outputs, upstream.ravel()).worst.verdict < Verdict.OUTSIDE
+        }
 
     def _parts(self) -> list[GradientReport]:
         """Reports on the wrong layers directly inside, each on the input that it gets here."""
@@ -395,6 +445,16 @@ def _add(rows: dict[str, GradientRow], more: dict[str, GradientRow]) -> None:
     for name, row in more.items():
         if name not in rows or (rows[name].ok and not row.ok):
             rows[name] = row
+
+
+def _outputs(probe: Probe, x: np.ndarray) -> np.ndarray:
+    """y alone, without terms."""
+    return np.array(probe.forward(x)).ravel()
+
+
+def _value(penalty: Penalty, w: np.ndarray) -> np.ndarray:
+    """Of one parameter, as the only output."""
+    return np.array([penalty.value(w)])
 
 
 def _kinds(findings: list[Diagnosis]) -> set[str]:

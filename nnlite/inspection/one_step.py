@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from nnlite.core.padded import Padded, masked, plain
 from nnlite.core.slot import inference
+from nnlite.core.terms import loss_terms
 from nnlite.layers.base import Layer
 from nnlite.losses.base import Loss
+from nnlite.losses.penalties import Penalized, Penalty
 
 
 class Replica:
@@ -63,13 +65,15 @@ class Ran(NamedTuple):
 
     Attributes:
         prediction: the model's output.
-        loss: the number.
+        loss: the number, with all terms.
+        terms: what layers and penalties have added to it, by name.
         grad: dL/dprediction.
         loss_seconds: what the loss took, forward and backward.
     """
 
     prediction: np.ndarray
     loss: float
+    terms: dict[str, float]
     grad: np.ndarray
     loss_seconds: tuple[float, float]
 
@@ -79,16 +83,19 @@ class OneStep(Replica):
 
     Args:
         model, loss: what to copy.
+        penalties: of the parameters (default: none).
     """
 
-    def __init__(self, model: Layer, loss: Loss) -> None:
+    def __init__(self, model: Layer, loss: Loss, penalties: Sequence[Penalty] = ()) -> None:
         super().__init__(model)
         self.loss = copy.deepcopy(loss)
+        self.penalized = Penalized(penalties, self.layer, "penalties")
 
     def run(self, x: Any, y: np.ndarray) -> Ran:
         """Steps 1 to 5 of the loop, from gradients of zero."""
         self.layer.zero_grad()
-        prediction, weight = masked(self.forward(x), None)
+        with loss_terms() as terms:
+            prediction, weight = masked(self.forward(x), None)
         with inference(False):
             start = time.perf_counter()
             value = self.loss(prediction, y, weight)
@@ -96,13 +103,18 @@ class OneStep(Replica):
         grad = self.loss.backward()
         end = time.perf_counter()
         self.backward(grad)
-        return Ran(prediction, value, grad, (middle - start, end - middle))
+        self.penalized.add_terms(terms)
+        self.penalized.add_gradients()
+        value += terms.total
+        return Ran(prediction, value, terms.values, grad, (middle - start, end - middle))
 
     def loss_of(self, x: Any, y: np.ndarray) -> float:
-        """Step 1's loss alone."""
-        prediction, weight = masked(self.forward(x), None)
+        """Step 1's loss alone, with all terms."""
+        with loss_terms() as terms:
+            prediction, weight = masked(self.forward(x), None)
+        self.penalized.add_terms(terms)
         with inference(False):
-            return self.loss(prediction, y, weight)
+            return self.loss(prediction, y, weight) + terms.total
 
 
 def parts(layer: Layer, value: Any) -> list[Any]:

@@ -11,11 +11,13 @@ from numpy.typing import DTypeLike
 
 from nnlite.core.padded import Padded, masked
 from nnlite.core.parameter import Parameter
+from nnlite.core.terms import loss_terms
 from nnlite.inspection.one_step import Replica, parts
 from nnlite.inspection.surrogate import surrogates
 from nnlite.layers.base import Layer
 from nnlite.layers.structure import unwatch, watch
 
+TERM = 0.7  # dL/dP of the terms that layers add to the loss: not 1, so that it has to be heeded
 MOVED = 0.05  # by how much of their size parameters are moved from their first values
 
 
@@ -106,9 +108,10 @@ class Probe(Replica):
     ) -> tuple[Callable[[], np.ndarray], np.ndarray]:
         """(outputs, upstream): what ⟨upstream, outputs⟩ changes by is what backward should say.
 
-        These are y and G. Where a layer inside declares its dL/dx a surrogate, that is taken as
-        given: the layer sees the same x whatever comes before it does, and the x that it would
-        see is an output besides, with the surrogate dL/dx as its upstream gradient.
+        These are y and G, and what layers add to the loss with dL/dP = `TERM`. Where a layer
+        inside declares its dL/dx a surrogate, that is taken as given: the layer sees the same x
+        whatever comes before it does, and the x that it would see is an output besides, with the
+        surrogate dL/dx as its upstream gradient.
         """
         parts = [part for part in self.inner if "input" in surrogates(part)]
         given: dict[int, Any] = {}
@@ -119,7 +122,7 @@ class Probe(Replica):
                 lambda x, y, k=k: given.update({k: copy.deepcopy(x)}),  # type: ignore[misc]
                 lambda g, d_x, k=k: upstream.update({k: np.array(d_x)}),  # type: ignore[misc]
             )
-        self.gradients(x, grad_output)
+        self.gradients_with_terms(x, grad_output)
         for part in parts:
             unwatch(part)
 
@@ -128,13 +131,14 @@ class Probe(Replica):
             for k, part in enumerate(parts):
                 _with_input(part, given.get(k), lambda x, k=k: seen.update({k: x}))  # type: ignore[misc]
             try:
-                y = self.forward(x)
+                with loss_terms() as terms:
+                    y = self.forward(x)
             finally:
                 for part in parts:
                     unwatch(part)
-            return np.concatenate([y.ravel(), *(seen[k].ravel() for k in upstream)])
+            return np.concatenate([y.ravel(), *(seen[k].ravel() for k in upstream), [terms.total]])
 
-        weights = [grad_output.ravel(), *(u.ravel() for u in upstream.values())]
+        weights: list[Any] = [grad_output.ravel(), *(u.ravel() for u in upstream.values()), [TERM]]
         return outputs, np.concatenate(weights)
 
     def gradients(
@@ -145,6 +149,14 @@ class Probe(Replica):
         self.forward(x)
         d_x = self.backward(grad_output)
         return d_x, {name: p.grad.copy() for name, p in self.parameters.items()}
+
+    def gradients_with_terms(
+        self, x: np.ndarray, grad_output: np.ndarray
+    ) -> tuple[Any, dict[str, np.ndarray]]:
+        """The same, with the gradients of what layers add to the loss."""
+        with loss_terms() as terms:
+            terms.grad = TERM
+            return self.gradients(x, grad_output)
 
     def generator_states(self) -> list[Any]:
         """Where the layer's generators stand, and NumPy's old global one."""

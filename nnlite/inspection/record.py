@@ -18,6 +18,7 @@ from nnlite.inspection.picture import picture
 from nnlite.layers.base import Layer
 from nnlite.layers.structure import place_name
 from nnlite.losses.base import Loss
+from nnlite.losses.penalties import Penalty
 
 SHOWN = 64  # arrays of up to so many values are printed whole
 PAGE = 2048  # values of an array that the page draws
@@ -66,7 +67,7 @@ class TraceStep:
         number: int,
         title: str,
         place: tuple[str, ...],
-        source: Layer | Loss,
+        source: Layer | Loss | Penalty,
         key: str,
         inputs: list[Value],
         results: list[Value],
@@ -118,7 +119,8 @@ class Trace:
     """The record of one step; prints as text, iterates over the steps of the backward pass.
 
     Attributes:
-        loss: the loss's repr; `loss_value` is the number.
+        loss: the loss's repr; `loss_value` is the number, with all terms.
+        terms: what layers and penalties have added to it, by name.
         forward: one `TraceStep` per layer, first to last.
         steps: the loss gradient, then the backward pass, last layer to first.
         structure: (depth, place, name) of every layer, containers included.
@@ -131,7 +133,9 @@ class Trace:
         loss_value: float,
         forward: list[TraceStep],
         steps: list[TraceStep],
+        terms: Mapping[str, float],
     ) -> None:
+        self.terms = dict(terms)
         self._layers = layers
         self._loss = loss
         self.loss_value = loss_value
@@ -198,7 +202,9 @@ class Trace:
 
 def text(trace: Trace) -> str:
     """The whole step, forward and backward, for a terminal."""
-    lines = [f"one training step, loss {trace.loss_value:.6g}", ""]
+    terms = ", ".join(f"{name} {value:.6g}" for name, value in trace.terms.items())
+    of_terms = f" with {terms}" if terms else ""
+    lines = [f"one training step, loss {trace.loss_value:.6g}{of_terms}", ""]
     lines += [
         "  " * depth + (f"{place}: {name}" if place else name)
         for depth, place, name in trace.structure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from nnlite.inspection.surrogate import surrogates
 from nnlite.layers.base import Layer
 from nnlite.layers.structure import nested, sub_layers, watch
 from nnlite.losses.base import Loss
+from nnlite.losses.penalties import Penalized, Penalty
 
 ACTIVATION = "go backward through the activation"
 UPSTREAM = "pass the gradient upstream"
@@ -22,7 +24,9 @@ THROUGH_TIME = "go back through time"
 
 
 @checked
-def trace(model: Layer, loss: Loss, x: Any, y: np.ndarray) -> Trace:
+def trace(
+    model: Layer, loss: Loss, x: Any, y: np.ndarray, penalties: Sequence[Penalty] = ()
+) -> Trace:
     """Run one training step on a copy, and write down everything that it computes.
 
     Nothing is computed anew: the arrays shown are those that forward and backward returned, and
@@ -32,11 +36,12 @@ def trace(model: Layer, loss: Loss, x: Any, y: np.ndarray) -> Trace:
         model: the layer to train, usually a `Sequential`; left as it is.
         loss: the loss.
         x, y: one batch; a small one reads best. For a model with several inputs, x is their tuple.
+        penalties: as of the `Trainer` (default: none).
 
     Returns:
         The trace; print it, iterate over it, or write it with `to_html`.
     """
-    step = OneStep(model, loss)
+    step = OneStep(model, loss, penalties)
     recorder = _Recorder()
     layers = list(nested(step.layer))
     for place, layer in layers:
@@ -44,7 +49,18 @@ def trace(model: Layer, loss: Loss, x: Any, y: np.ndarray) -> Trace:
     ran = step.run(x, y)
     title, result = "compute the loss gradient", [Value("G", ran.grad)]
     first = TraceStep(1, title, (), step.loss, "prediction", [], result, {})
-    return Trace(layers, step.loss, ran.loss, recorder.forward, [first, *recorder.backward])
+    steps = [first, *recorder.backward, *_of_penalties(step.penalized)]
+    return Trace(layers, step.loss, ran.loss, recorder.forward, steps, ran.terms)
+
+
+def _of_penalties(penalized: Penalized) -> Iterator[TraceStep]:
+    """What each penalty adds to each gradient; the place is the parameter's path."""
+    for penalty, path, p in penalized:
+        title = f"add the gradient of {penalty.name}"
+        gradient = Value("dP/dw", penalty.strength * penalty.gradient(p.data), True)
+        shapes = {"w": p.shape}
+        w = [Value("w", p.data.copy(), True)]
+        yield TraceStep(3, title, (path,), penalty, "gradient", w, [gradient], shapes)
 
 
 def _values(layer: Layer, name: str, value: Any) -> list[Value]:

@@ -92,6 +92,7 @@ from nnlite.layers.sequences.positional import LearnedPositionalEmbedding, Posit
 from nnlite.layers.sequences.rnn import RNN
 from nnlite.layers.sequences.transformer import TransformerLayer
 from nnlite.layers.shape import Flatten, Identity, Permute, Reshape
+from nnlite.layers.terms import ActivityRegularization, GaussianSample
 
 __all__ = [
     "CELU",
@@ -102,6 +103,7 @@ __all__ = [
     "LSTM",
     "RNN",
     "SELU",
+    "ActivityRegularization",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveMaxPool1d",
@@ -128,6 +130,7 @@ __all__ = [
     "Embedding",
     "Flatten",
     "GaussianNoise",
+    "GaussianSample",
     "GlobalAvgPool1d",
     "GlobalAvgPool2d",
     "GlobalMaxPool1d",

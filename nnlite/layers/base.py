@@ -178,9 +178,12 @@ class Layer(Node, Slot, Constructed):
         surrogate: why the gradient of the input is not the slope, on purpose, such as
             "straight-through: rounding has no slope"; of parameters too, as {"weight": why} (by
             default there is none). `check_gradients` and `trace` say so; see `check_gradients`.
+        term: the name of what the layer adds to the loss, a column of the history (default "":
+            nothing); see `nn.loss_terms`.
     """
 
     training = _ByThread("training", True)
+    term: ClassVar[str] = ""
     needs_input_grad: bool = True
     equations: ClassVar[Mapping[str, str]] = {}
     min_batch: int = 1

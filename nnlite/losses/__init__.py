@@ -3,6 +3,7 @@
 from nnlite.losses.base import Loss
 from nnlite.losses.binary import BCELoss, BCEWithLogitsLoss, HingeLoss
 from nnlite.losses.classification import CrossEntropyLoss, FocalLoss, KLDivLoss, NLLLoss
+from nnlite.losses.penalties import L1Penalty, L2Penalty, Penalty
 from nnlite.losses.regression import HuberLoss, LogCoshLoss, MAELoss, MSELoss, PoissonNLLLoss
 
 __all__ = [
@@ -13,10 +14,13 @@ __all__ = [
     "HingeLoss",
     "HuberLoss",
     "KLDivLoss",
+    "L1Penalty",
+    "L2Penalty",
     "LogCoshLoss",
     "Loss",
     "MAELoss",
     "MSELoss",
     "NLLLoss",
+    "Penalty",
     "PoissonNLLLoss",
 ]

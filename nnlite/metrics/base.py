@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
-from nnlite.core.construction import Constructed, check_remembered, remembered
+from nnlite.core.construction import Constructed, check_remembered, remembered, snake_case
 from nnlite.core.foreign import as_array, number_hint
 from nnlite.core.forms import ANYTHING, REAL, SUM, Table, check_form
 
@@ -31,8 +30,7 @@ class Metric(Constructed):
     @property
     def name(self) -> str:
         """The key in histories: the class's name in snake_case."""
-        words = r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"
-        return re.sub(words, "_", type(self).__name__).lower()
+        return snake_case(type(self).__name__)
 
     def follow(self, multi_label: bool | None, threshold: float | None) -> None:
         """Read targets as a loss does; a Trainer says so before each update.

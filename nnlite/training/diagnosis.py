@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,12 +24,15 @@ class _Found(Exception):
 
 
 def first_non_finite(
-    model: Layer, x: np.ndarray, generator_states: Sequence[Mapping[str, Any]] = ()
+    model: Layer,
+    x: np.ndarray,
+    generator_states: Sequence[Mapping[str, Any]] = (),
+    terms: Mapping[str, float] | None = None,
 ) -> str:
-    """Name the first parameter or layer output that is not finite, running `x` on a copy.
+    """Name the first parameter, layer output or term of the loss that is not finite.
 
-    With the states that the model's generators had before the forward that failed, the copy draws
-    the same numbers again.
+    It runs `x` on a copy. With the states that the model's generators had before the forward that
+    failed, the copy draws the same numbers again.
     """
     for path, parameter in model.named_parameters().items():
         if not np.isfinite(parameter.data).all():
@@ -44,6 +48,9 @@ def first_non_finite(
             probe(x)
     except _Found as found:
         return str(found)
+    for name, value in (terms or {}).items():
+        if not math.isfinite(value):
+            return f"all layer outputs are finite, but the loss's term {name} is {value}"
     return "all layer outputs are finite, so the loss itself is not: look at the targets"
 
 

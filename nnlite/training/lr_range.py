@@ -13,6 +13,8 @@ import numpy as np
 
 from nnlite.core.arguments import checked
 from nnlite.core.padded import masked
+from nnlite.core.terms import loss_terms
+from nnlite.losses.penalties import Penalized
 from nnlite.training.feeding import Batch, Dataset, as_dataset
 from nnlite.training.state import Training
 
@@ -142,6 +144,7 @@ def lr_range_test(
     model, loss, optimizer, rng = copy.deepcopy(
         (trainer.model, trainer.loss, trainer.optimizer, trainer.rng)
     )
+    penalized = Penalized(trainer.penalties, model, "lr_range_test: penalties")
     feed = as_dataset(model, loss, x, y)
     if not model.training:
         model.train()  # as in `fit`, layers that were put in eval mode one by one stay there
@@ -159,8 +162,10 @@ def lr_range_test(
         np.errstate(all="ignore"),  # to overflow is part of it
     ):
         for lr, (x_batch, y_batch, weight) in zip(rates.tolist(), endless, strict=False):
-            prediction, weight = masked(model.forward(x_batch), weight)
-            value = loss(prediction, y_batch, weight)
+            with loss_terms() as terms:
+                prediction, weight = masked(model.forward(x_batch), weight)
+            penalized.add_terms(terms)
+            value = loss(prediction, y_batch, weight) + terms.total
             if not math.isfinite(value):
                 break
             lrs.append(lr)
@@ -170,6 +175,7 @@ def lr_range_test(
             if recent > lowest + TOO_HIGH * abs(losses[0]):
                 break
             model.backward(loss.backward())
+            penalized.add_gradients()
             optimizer.lr = lr
             try:
                 optimizer.step()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import functools
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,7 @@ from nnlite.layers.structure import watch
 from nnlite.losses.base import Loss
 from nnlite.losses.binary import BCEWithLogitsLoss
 from nnlite.losses.classification import CrossEntropyLoss, FocalLoss, KLDivLoss, NLLLoss
+from nnlite.losses.penalties import Penalty
 from nnlite.optimizers.base import Optimizer
 from nnlite.training.fingerprint import environment
 
@@ -282,12 +283,15 @@ def nothing_to_learn(loss: Loss, prediction: Any, y: Any, weight: np.ndarray | N
 # -- resumed runs ----------------------------------------------------------------------------------
 
 
-def description(loss: Loss, optimizer: Optimizer) -> dict[str, Any]:
+def description(
+    loss: Loss, optimizer: Optimizer, penalties: Sequence[Penalty] = ()
+) -> dict[str, Any]:
     """What a script chose and a file does not bring back, as plain values, to compare later."""
     machine = environment()
     del machine["python"]  # its versions compute alike
     return {
         "loss": repr(loss),
+        "penalties": [repr(penalty) for penalty in penalties],
         "lr": [_number_or_name(group["lr"]) for group in optimizer.groups],
         **machine,
     }
@@ -342,7 +346,7 @@ def _words(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name}={own}" for name, own in value.items()) or "not set"
     if isinstance(value, list):
-        return ", ".join(map(str, value))
+        return ", ".join(map(str, value)) or "none"
     return str(value)
 
 

@@ -15,6 +15,7 @@ from nnlite.core.kinds import EXACT, PART, Either, Flag, Nothing, Number, Range,
 from nnlite.files.atomic import PathLike
 from nnlite.layers.base import Layer
 from nnlite.losses.base import Loss
+from nnlite.losses.penalties import Penalty
 from nnlite.metrics import Metric
 from nnlite.optimizers.base import Optimizer
 from nnlite.training.history import History
@@ -207,6 +208,7 @@ class Training(Protocol):
     loss: Loss
     optimizer: Optimizer
     metrics: Sequence[Metric]
+    penalties: Sequence[Penalty]
     measures: Measures
     rng: np.random.Generator
     run: RunState

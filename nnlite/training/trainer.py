@@ -20,10 +20,12 @@ from nnlite.core.kinds import check_method
 from nnlite.core.padded import masked
 from nnlite.core.parameter import FLAG
 from nnlite.core.random import Rng, as_generator, root_entropy
+from nnlite.core.terms import loss_terms
 from nnlite.core.waiting import Ended, ended_by
 from nnlite.files.atomic import PathLike
 from nnlite.layers.base import Layer, check_even_batches
 from nnlite.losses.base import Loss
+from nnlite.losses.penalties import Penalized, Penalty
 from nnlite.metrics import Metric
 from nnlite.ops.threads import blas_kept
 from nnlite.optimizers.base import Optimizer
@@ -44,7 +46,7 @@ from nnlite.training.feeding.weights import ClassWeight
 from nnlite.training.fingerprint import environment, weights_hash
 from nnlite.training.history import History
 from nnlite.training.interrupt import interruptible
-from nnlite.training.measures import Measures
+from nnlite.training.measures import Measured, Measures
 from nnlite.training.mistakes import (
     data_description,
     description,
@@ -84,6 +86,8 @@ class Trainer(Constructed):
         optimizer: what updates the model's parameters.
         metrics: what else to measure (default: nothing).
         rng: a generator or seed for shuffling and splitting (default: see `nn.seed`).
+        penalties: what to add to the loss for chosen parameters, such as
+            `[nn.L2Penalty(1e-3, "*.weight")]` (default: nothing).
 
     Attributes:
         history: what the last `fit` recorded.
@@ -113,6 +117,7 @@ class Trainer(Constructed):
         optimizer: Optimizer,
         metrics: Sequence[Metric] = (),
         rng: Rng = None,
+        penalties: Sequence[Penalty] = (),
     ) -> None:
         own = {id(parameter) for parameter in model.parameters()}
         if not any(id(parameter) in own for parameter in optimizer.parameters):
@@ -123,11 +128,15 @@ class Trainer(Constructed):
         names = [metric.name for metric in metrics]
         if len(set(names)) < len(names):
             raise ValueError(f"Trainer: two metrics have the same name, got {names}")
-        for name in names:
-            if name in ("loss", "lr", "epoch") or name.startswith("val_"):
+        terms = {layer.term for layer in model.named_layers().values() if layer.term}
+        terms |= {penalty.name for penalty in penalties}
+        for name in (*names, *terms):
+            taken = name in ("loss", "lr", "epoch") or name.startswith("val_")
+            if taken or (name in names and name in terms):
                 raise ValueError(
-                    f"Trainer: a metric is named {name!r}, which is a column of its own in the "
-                    "history; rename its class, or override its property name"
+                    f"Trainer: a {'metric' if name in names else 'term'} is named {name!r}, which "
+                    "is a column of its own in the history; rename its class, or override its "
+                    "property name"
                 )
         for metric in metrics:
             for name, arguments in METRIC.items():
@@ -138,6 +147,8 @@ class Trainer(Constructed):
         self.loss = loss
         self.optimizer = optimizer
         self.metrics = metrics
+        self.penalties = penalties
+        self._penalized = Penalized(penalties, model, "Trainer: penalties")
         self.measures = Measures(self.metrics)
         self.rng = rng
         self.run = RunState(seed=root_entropy())
@@ -330,12 +341,13 @@ class Trainer(Constructed):
 
     def train_step(self, x: Any, y: np.ndarray, weight: np.ndarray | None = None) -> float:
         """One step of the loop on one batch; returns the loss."""
-        prediction, weight = self._forward(x, y, weight)
+        measured = self._forward(x, y, weight)
         grad = self.loss.backward()  # 1. compute the loss gradient
         self.model.backward(grad)  # 2. to 5. through every layer, last to first
+        self._penalized.add_gradients()  # 3. and 4. of penalties
         self.optimizer.step()  # 6. update the weights
         self.optimizer.zero_grad()
-        self.measures.add(self.last_loss, self.loss, prediction, y, weight)
+        self.measures.add(*measured)
         return self.last_loss
 
     def accumulated_step(self, group: Sequence[Batch]) -> None:
@@ -345,13 +357,15 @@ class Trainer(Constructed):
         """
         total = 0.0
         for number, (x, y, weight) in enumerate(group):
-            prediction, weight = self._forward(x, y, weight, number)
+            measured = self._forward(x, y, weight, number)
             grad = self.loss.backward()
+            measured.terms.grad = self.loss.denominator
             self.model.backward(grad * self.loss.denominator)
             total += self.loss.denominator
-            self.measures.add(self.last_loss, self.loss, prediction, y, weight)
-        mean = self.loss.reduction == "mean"
-        self.optimizer.step(grad_scale=1 / total if mean and total else 1.0)
+            self.measures.add(*measured)
+        divisor = total if self.loss.reduction == "mean" and total else 1.0
+        self._penalized.add_gradients(divisor)
+        self.optimizer.step(grad_scale=1 / divisor)
         self.optimizer.zero_grad()
 
     @checked
@@ -467,7 +481,7 @@ class Trainer(Constructed):
             warn_of_differences(self.run.setup, data)
         else:
             self.rng.bit_generator.state = rng_now
-            setup = description(self.loss, self.optimizer) | data
+            setup = description(self.loss, self.optimizer, self.penalties) | data
             self.run = self.run.following(settings, setup, rng_begin)
         self._callbacks, self.run.required = told, told.required
         return self.run
@@ -491,23 +505,32 @@ class Trainer(Constructed):
 
     def _forward(
         self, x: Any, y: np.ndarray, weight: np.ndarray | None, number: int = 0
-    ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Prediction and weights without padding; the loss goes to `last_loss` and must be finite.
+    ) -> Measured:
+        """What the batch gave; the loss with its terms goes to `last_loss` and must be finite.
 
         `number` counts the batches of this update.
         """
         drawn = [generator.bit_generator.state for generator in self._generators]
-        prediction, weight = masked(self.model.forward(x), weight)
-        self.run.last_loss = value = self.loss(prediction, y, weight)
+        measured = self._loss_of(self.loss, x, y, weight)
+        terms = measured.terms
+        self.run.last_loss = value = measured.value + terms.total
         if not math.isfinite(value):
             batches = self.run.settings["accumulate"] if self.run.settings else 1
             raise NonFiniteLossError(
                 f"the loss is {value} in epoch {self.epoch + 1}, "
                 f"batch {self.step * batches + number + 1}: "
-                f"{first_non_finite(self.model, x, drawn)}; "
+                f"{first_non_finite(self.model, x, drawn, terms.values)}; "
                 "a smaller learning rate or clip_norm may help"
             )
-        return prediction, weight
+        return measured
+
+    def _loss_of(self, loss: Loss, x: Any, y: np.ndarray, weight: np.ndarray | None) -> Measured:
+        """The loss of a batch, with what layers and penalties add to it."""
+        with loss_terms() as terms:
+            prediction, weight = masked(self.model.forward(x), weight)
+        value = loss(prediction, y, weight)
+        self._penalized.add_terms(terms)
+        return Measured(value, loss, prediction, y, weight, terms)
 
     def _measure(
         self, data: Dataset, batch_size: int, stop: Callable[[], bool] = lambda: False
@@ -523,8 +546,7 @@ class Trainer(Constructed):
             suppress(Ended),
         ):
             for x, y, weight in batches:
-                prediction, weight = masked(self.model(x), weight)
-                measures.add(loss(prediction, y, weight), loss, prediction, y, weight)
+                measures.add(*self._loss_of(loss, x, y, weight))
                 if stop():
                     break
         return measures.results()
@@ -629,7 +651,7 @@ class Trainer(Constructed):
     def _restore(self, state: dict[str, Any]) -> None:
         """Take over a state that was checked; what the script has otherwise is said first."""
         saved = RunState.from_state(state).setup
-        warn_of_differences(saved, description(self.loss, self.optimizer))
+        warn_of_differences(saved, description(self.loss, self.optimizer, self.penalties))
         checkpoint.restore(self, state)
 
     def callback_states(self) -> dict[str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Rows of the normalizations, and of the layers that add noise to images and sequences."""
+"""Rows of the normalizations, and of the layers that add noise, or terms to the loss."""
 
 import nnlite as nn
 from cases.kinds import LayerCase
@@ -94,4 +94,13 @@ LAYERS: dict[str, LayerCase] = {
     "GaussianNoise": over_batch(lambda: nn.GaussianNoise(0.5), 4, 6),
     "GaussianNoise eval": LayerCase(lambda: nn.GaussianNoise(0.5), (4, 6), training=False),
     "GaussianNoise 0": LayerCase(lambda: nn.GaussianNoise(0), (4, 6)),
+    "ActivityRegularization": LayerCase(lambda: nn.ActivityRegularization(0.1, 0.2), (4, 6), (0,)),
+    "ActivityRegularization l1": LayerCase(
+        lambda: nn.ActivityRegularization(l1=0.1), (2, 3, 4), (0,)
+    ),
+    "ActivityRegularization l2": LayerCase(lambda: nn.ActivityRegularization(l2=0.3), (4, 6)),
+    "ActivityRegularization 0": LayerCase(nn.ActivityRegularization, (4, 6)),
+    "GaussianSample": over_batch(lambda: nn.GaussianSample(), 4, 6),
+    "GaussianSample beta": over_batch(lambda: nn.GaussianSample(beta=0.5), 2, 3, 4),
+    "GaussianSample eval": LayerCase(lambda: nn.GaussianSample(), (4, 6), training=False),
 }

@@ -106,7 +106,13 @@ REFERENCE = {
     "ChannelDropout eval": lambda x: F.dropout1d(x, 0.3, training=False),
     "GaussianNoise eval": lambda x: x * 1,
     "GaussianNoise 0": lambda x: x * 1,
+    "ActivityRegularization": lambda x: x * 1,
+    "ActivityRegularization l1": lambda x: x * 1,
+    "ActivityRegularization l2": lambda x: x * 1,
+    "ActivityRegularization 0": lambda x: x * 1,
+    "GaussianSample eval": lambda x: x[:, :3] * 1,
 }
 # PyTorch draws other masks and other noise from the same seed.
 WITHOUT_COUNTERPART = {"SpectralNorm eval", "SpectralNorm conv eval", "SpectralNorm axis eval"}
 WITHOUT_COUNTERPART |= {"ChannelDropout", "ChannelDropout time", "GaussianNoise"}
+WITHOUT_COUNTERPART |= {"GaussianSample", "GaussianSample beta"}
