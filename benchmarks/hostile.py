@@ -186,6 +186,14 @@ def _loss(prediction: np.ndarray, target: np.ndarray) -> Callable[[nn.Loss], Any
     return use
 
 
+def _penalize(penalty: nn.Penalty) -> Any:
+    repr(nn.clone(penalty))
+    model = _model()
+    optimizer = nn.SGD(model.parameters(), lr=1e-9)
+    trainer = nn.Trainer(model, nn.MSELoss(), optimizer, penalties=[penalty])
+    return trainer.train_step(_floats(4, 4), _floats(4, 3))
+
+
 def _metric(prediction: np.ndarray, target: np.ndarray) -> Callable[[nn.Metric], Any]:
     def use(metric: nn.Metric) -> Any:
         repr(nn.clone(metric))
@@ -490,6 +498,9 @@ def _subjects() -> dict[str, Subject]:
         "clone": Subject(nn.clone, lambda: {"model": _model()}),
         "decoding": Subject(nn.decoding, lambda: {"model": _model()}, _with),
         "inference": Subject(nn.inference, use=_with),
+        "loss_terms": Subject(nn.loss_terms, use=_with),
+        "L1Penalty": Subject(nn.L1Penalty, _given(strength=0.1), _penalize),
+        "L2Penalty": Subject(nn.L2Penalty, _given(strength=0.1), _penalize),
         "save_model": Subject(nn.save_model, lambda: {"model": _model(), "path": file}),
         "load_model": Subject(nn.load_model, lambda: {"path": _file()}),
         "seed": Subject(nn.seed, _given(value=0)),

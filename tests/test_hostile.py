@@ -13,6 +13,7 @@ from nnlite.data import augment
 
 BASES = {
     "Callback", "Elementwise", "Initializer", "Layer", "Loss", "Metric", "Optimizer",
+    "Penalty",
 }  # fmt: skip
 RESULTS = {"Audit", "GradientReport", "History", "Jacobian", "Profile", "ProfileRow", "Trace"}
 RESULTS |= {"OptimizerReport", "TraceStep"}
