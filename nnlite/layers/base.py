@@ -56,6 +56,9 @@ What the framework relies on:
 - *Carried state.* What a layer takes from one batch to the next on purpose (a stateful recurrent
   layer, or attention inside `nn.decoding`) is its `carried`; `reset_state()` drops it, and
   evaluation starts without it.
+- *Terms.* A layer may add something to the loss, such as a penalty on what passes: it is told in
+  forward and differentiated in backward, where the loss is computed and nowhere else; see
+  `core/terms.py`.
 - *Mode belongs to the thread.* Inside `evaluation()`, which `predict` uses, `training` and
   `carried` are read and written in a view of the running thread alone; the layers themselves, and
   what other threads see of them, stay as they are. So any number of threads may predict with one
