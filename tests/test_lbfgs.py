@@ -39,6 +39,15 @@ def test_ridge_has_a_closed_form():
     np.testing.assert_allclose(model.weight.data, expected, atol=1e-7)
 
 
+def test_terms_of_layers_count():
+    """Σ (X w − y)² / 80 + λ Σ (X w)² / 40 is least squares with w (1 + 2λ) in the place of w."""
+    model = nn.Sequential(nn.Linear(3, 2, bias=False), nn.ActivityRegularization(l2=0.3))
+    model = model.astype(np.float64)
+    nn.fit_lbfgs(model, nn.MSELoss(), X, Y, tol=1e-10)
+    expected = np.linalg.lstsq(X, Y, rcond=None)[0] / 1.6
+    np.testing.assert_allclose(model[0].weight.data, expected, atol=1e-7)
+
+
 def test_sample_weights_count_rows():
     twice, weighted = (nn.Linear(3, 2).astype(np.float64) for _ in range(2))
     nn.fit_lbfgs(twice, nn.MSELoss(), np.vstack([X, X[:5]]), np.vstack([Y, Y[:5]]), tol=1e-10)

@@ -373,7 +373,7 @@ class _Check:
         of_terms = self._of_terms(names, probe, x)
         names = names - of_terms.keys()
         start = time.thread_time()
-        found = explain(names, probe, x, self.seconds)
+        found = explain(names, probe, x, self.seconds) if names else {}
         self.seconds = max(0.0, self.seconds - (time.thread_time() - start))
         unknown = dict.fromkeys(names, Diagnosis("unknown", "it is not the slope"))
         return unknown | found | of_terms

@@ -15,6 +15,7 @@ from nnlite.core.checks import warn
 from nnlite.core.padded import masked
 from nnlite.core.parameter import Buffer, Parameter
 from nnlite.core.slot import inference
+from nnlite.core.terms import loss_terms
 from nnlite.layers.base import Layer
 from nnlite.losses.base import Loss
 from nnlite.training.diagnosis import NonFiniteLossError, first_non_finite
@@ -150,11 +151,12 @@ class _Problem:
             p.data = part.reshape(p.shape)
 
     def forward(self) -> float:
-        """The loss of all data."""
+        """The loss of all data, with what layers add to it."""
         x, y, weight = self.batch
         self.model.reset_state()
-        prediction, weight = masked(self.model.forward(x), weight)
-        return self.loss(prediction, y, weight)
+        with loss_terms() as terms:
+            prediction, weight = masked(self.model.forward(x), weight)
+        return self.loss(prediction, y, weight) + terms.total
 
     def value_and_gradient(self, w: np.ndarray) -> tuple[float, np.ndarray]:
         """f and ∇f: one pass forward and one backward."""
