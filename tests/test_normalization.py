@@ -134,6 +134,9 @@ def test_summary_of_a_single_sample():
         (lambda: nn.LayerNorm(-2), "LayerNorm: num_features"),
         (lambda: nn.ChannelDropout(1.0), "ChannelDropout: p must be"),
         (lambda: nn.ChannelDropout(None), r"p must be a number in \[0, 1\), got None"),
+        (lambda: nn.ActivityRegularization(-0.1), "l1 must be a number ≥ 0, got -0.1"),
+        (lambda: nn.ActivityRegularization(l2="a"), "l2 must be a number ≥ 0, got 'a'"),
+        (lambda: nn.GaussianSample(-1), "beta must be a number ≥ 0, got -1"),
         (lambda: nn.GaussianNoise(-0.1), "std must be a number ≥ 0, got -0.1"),
         (lambda: nn.GaussianNoise(float("nan")), "std must be a number ≥ 0, got nan"),
     ],
@@ -160,6 +163,7 @@ def test_arguments_that_mean_nothing(make, message):
         (nn.GroupNorm(1, 3), (5, 4), r"expected \(N, …, 3\)"),
         (nn.InstanceNorm2d(3), (5, 1, 1, 3), "more than one position"),
         (nn.InstanceNorm2d(3), (5, 4, 3), r"expected \(N, H, W, 3\)"),
+        (nn.GaussianSample(), (5, 3), r"expected \(N, …, 2K\), K means and K .* got \(5, 3\)"),
         (nn.ChannelDropout(), (5, 4), r"expected \(N, L, C\) or \(N, H, W, C\)"),
     ],
 )
