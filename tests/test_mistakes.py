@@ -579,13 +579,21 @@ USES = {
 }
 
 
-@pytest.mark.parametrize("use", USES)
-@pytest.mark.parametrize("kind", DATA)
+PAIRS = [(kind, use) for kind in DATA for use in USES]
+PAIRS.remove(("generator", "predict"))  # which walks through it; see the next test
+
+
+@pytest.mark.parametrize(("kind", "use"), PAIRS)
 def test_data_in_another_form(kind, use):
     x, error, words = DATA[kind]
     call, name = USES[use]
     with pytest.raises(error, match=rf"^{name}.*{words}"):
         call(x)
+
+
+def test_a_generator_of_rows_for_predict():
+    text = message(ValueError, lambda: net().predict(row for row in X))
+    assert text.endswith("expected (N, 3), got (3,); for one sample use x[None]")
 
 
 LAYERS = [
