@@ -111,7 +111,10 @@ _LATER = {name: place for place, names in _PLACES.items() for name in names}
 def __getattr__(name: str) -> Any:
     """The names above; each import happens once."""
     if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from nnlite.core.habits import in_package
+
+        hint = in_package(name, {own.replace("_", "").lower(): own for own in __all__})
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
     value = globals()[name] = getattr(import_module(_LATER[name]), name)
     return value
 

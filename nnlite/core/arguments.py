@@ -220,8 +220,30 @@ RANGES: dict[str, Range | Kind] = {
 }
 
 
-# What Keras and PyTorch call arguments of optimizers and schedules, and what they are called here.
+# What Keras and PyTorch call arguments, and what they are called here.
 OTHER_ARGUMENTS = {
+    "dim": "axis",
+    "units": "out_features",
+    "input_dim": "num_embeddings",
+    "output_dim": "embedding_dim",
+    "filters": "out_channels",
+    "strides": "stride",
+    "pool_size": "kernel_size",
+    "use_bias": "bias",
+    "kernel_initializer": "weight_init",
+    "bias_initializer": "bias_init",
+    "rate": "p",
+    "embed_dim": "d_model",
+    "key_dim": "d_model",
+    "nhead": "num_heads",
+    "dim_feedforward": "d_ff",
+    "seed": "rng",
+    "random_state": "rng",
+    "nb_epoch": "epochs",
+    "n_epochs": "epochs",
+    "max_epochs": "epochs",
+    "filepath": "path",
+    "save_best_only": "best_only",
     "learning_rate": "lr",
     "initial_learning_rate": "lr",
     "epsilon": "eps",
@@ -244,6 +266,24 @@ OTHER_ARGUMENTS = {
 }
 # Those that choose how PyTorch computes, not what.
 WAYS_TO_COMPUTE = {"foreach", "fused", "capturable", "differentiable"}
+# What is no argument here, and what to do instead.
+NO_ARGUMENTS = {
+    "activation": "put the activation behind the layer, such as nn.ReLU()",
+    "input_shape": "leave it out: the first layer's own arguments say what it takes",
+    "batch_first": "leave it out: x is always (N, T, D)",
+    "bidirectional": "write nn.Bidirectional(layer)",
+    "data_format": "leave it out: channels are always last",
+    "device": "leave it out: there is one device, the processor",
+    "dtype": "leave it out, and convert the finished layer with layer.astype(dtype)",
+    "inplace": "leave it out",
+    "restore_best_weights": "leave it out: EarlyStopping ends with the best weights",
+    "optimizer": "give it to nn.Trainer(model, loss, optimizer)",
+    "loss": "give it to nn.Trainer(model, loss, optimizer)",
+    "from_logits": "BCEWithLogitsLoss and CrossEntropyLoss take scores, BCELoss and NLLLoss do not",
+    "num_workers": "leave it out; nn.data.prefetch loads batches ahead",
+    "pin_memory": "leave it out",
+    "steps_per_epoch": "leave it out: an epoch is all of x, and a stream's length its own",
+}
 
 
 # -- reading annotations ---------------------------------------------------------------------------
@@ -414,6 +454,8 @@ class Arguments:
         for name in (name for name in named if name not in self.kinds):
             if OTHER_ARGUMENTS.get(name) in self.kinds:
                 return f"; {name} is {OTHER_ARGUMENTS[name]} here"
+            if name in NO_ARGUMENTS:
+                return f"; instead of {name}=: {NO_ARGUMENTS[name]}"
             if name in WAYS_TO_COMPUTE and "maximize" in self.kinds:
                 return f"; {name} makes no difference to the result: leave it out"
             if name == "decoupled_weight_decay":
