@@ -479,25 +479,31 @@ loss_rows = pytest.mark.parametrize("case", LOSSES.values(), ids=LOSSES.keys())
 
 
 @loss_rows
+@pytest.mark.parametrize("apart", [False, True])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_equations_of_losses(case, weighted):
+def test_equations_of_losses(case, weighted, apart):
     rng = np.random.default_rng(0)
     loss, prediction, target = case.make(), case.prediction(rng), case.target(rng)
+    if apart:
+        loss.reduction = "none"
     rows = isinstance(loss, nn.CrossEntropyLoss | nn.NLLLoss | nn.FocalLoss | nn.KLDivLoss)
     weight = rng.uniform(0, 2, prediction.shape[:-1] if rows else len(prediction))
     value = loss(prediction, target, weight if weighted else None)
-    grad = loss.backward()
+    upstream = rng.standard_normal(np.shape(value))
+    grad = loss.backward(upstream) if apart else loss.backward()
     lines = loss.equations
-    assert ("w" in lines["loss"]) == weighted
+    assert ("w ℓ" in lines["loss"]) == weighted
     sheet = loss_page(loss, prediction, target, weight, rows)
     for line in lines.values():
         sheet.define(line)
     element = np.asarray(sheet.evaluate(lines["forward"]))
-    sheet.values |= {"ℓ": element}
-    sheet.values.setdefault("D", element.size)
-    if "D" in sheet.definitions:
-        del sheet.values["D"]
-    assert_close(np.asarray(sheet.evaluate(lines["loss"])).reshape(()), value, lines["loss"])
+    upstream = upstream.reshape(upstream.shape + (1,) * (element.ndim - upstream.ndim))
+    sheet.values |= {"ℓ": element, "G": upstream}
+    if "D" not in sheet.definitions:
+        of_rows = lines["loss"].endswith("the number of rows")
+        sheet.values["D"] = element.size // (element.shape[-1] if of_rows else 1)
+    found = np.asarray(sheet.evaluate(lines["loss"]))
+    assert_close(found.reshape(np.shape(value)), value, lines["loss"])
     found = sheet.evaluate(lines["prediction"], grad.shape)
     assert_close(found, grad, lines["prediction"])
 

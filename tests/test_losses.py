@@ -15,6 +15,7 @@ PUBLIC = {
     if inspect.isclass(value) and issubclass(value, nn.Loss) and value is not nn.Loss
 }
 STEP = 1e-6
+KINKED = (nn.HuberLoss, nn.HingeLoss, nn.MAELoss)
 
 
 def drawn(case, dtype=np.float64):
@@ -35,6 +36,13 @@ def slopes(loss, prediction, target, weight):
     return numeric
 
 
+def apart(case):
+    """The row's loss with its elements kept apart."""
+    loss = case.make()
+    loss.reduction = "none"
+    return loss
+
+
 def test_every_public_loss_has_a_row():
     assert {name.split()[0] for name in LOSSES} == PUBLIC
 
@@ -44,7 +52,7 @@ def test_every_public_loss_has_a_row():
 def test_gradient_is_the_slope_of_the_returned_number(case, weighted):
     loss, (prediction, target) = case.make(), drawn(case)
     weight = np.random.default_rng(1).uniform(0, 2, len(prediction)) if weighted else None
-    if isinstance(loss, nn.HuberLoss | nn.HingeLoss | nn.MAELoss):
+    if isinstance(loss, KINKED):
         prediction = prediction + 1e-3  # off the kinks
     loss(prediction, target, weight)
     gradient = loss.backward()
@@ -130,6 +138,111 @@ def test_repr_and_docstring(case):
         assert repr(eval(repr(loss), vars(nn))) == repr(loss)
     for heading in ("Forward ", "Backward ", "Shapes ", "Args ", "Source "):
         assert f"\n    {heading}" in type(loss).__doc__
+
+
+@every_loss
+def test_elements_apart_are_those_of_the_sum(case):
+    loss, whole, (prediction, target) = apart(case), case.make(), drawn(case)
+    whole.reduction = "sum"
+    weight = np.random.default_rng(1).uniform(0, 2, len(prediction))
+    plain = loss(prediction, target)
+    assert isinstance(plain, np.ndarray)
+    assert plain.dtype == prediction.dtype
+    assert plain.sum() == pytest.approx(whole(prediction, target))
+    weighted = loss(prediction, target, weight)
+    wide = weight.reshape(-1, *[1] * (plain.ndim - 1))
+    np.testing.assert_allclose(weighted, wide * plain)
+    assert loss.denominator == 1
+    gradient = loss.backward(np.ones(plain.shape))
+    whole(prediction, target, weight)
+    np.testing.assert_allclose(gradient, whole.backward(), rtol=1e-12)
+
+
+@every_loss
+@pytest.mark.parametrize("weighted", [False, True])
+def test_gradient_of_elements_apart(case, weighted):
+    rng = np.random.default_rng(1)
+    loss, (prediction, target) = apart(case), drawn(case)
+    prediction = prediction + 1e-3 * isinstance(loss, KINKED)
+    weight = rng.uniform(0, 2, len(prediction)) if weighted else None
+    upstream = rng.standard_normal(loss(prediction, target, weight).shape)
+    gradient = loss.backward(upstream)
+
+    def number(*given):
+        return (upstream * loss(*given)).sum()
+
+    numeric = slopes(number, prediction, target, weight)
+    assert np.abs(gradient - numeric).max() <= 1e-6 * max(1e-2, np.abs(numeric).max())
+
+
+@every_loss
+def test_elements_apart_belong_to_the_caller_and_keep_their_dtype(case):
+    for dtype in (np.float32, np.float64):
+        loss, (prediction, target) = apart(case), drawn(case, dtype)
+        first = loss(prediction, target)
+        ones = np.ones(first.shape)  # float64: what G is made of does not decide
+        expected = loss.backward(ones)
+        again = loss(prediction, target)
+        again[...] = 7
+        np.testing.assert_array_equal(loss.backward(ones), expected)
+        assert (first.dtype, expected.dtype) == (dtype, dtype)
+
+
+def test_shapes_of_elements_apart():
+    rng = np.random.default_rng(0)
+    scores = rng.standard_normal((2, 5, 4)).astype(np.float32)
+    assert nn.CrossEntropyLoss(reduction="none")(scores, rng.integers(0, 4, (2, 5))).shape == (2, 5)
+    assert nn.MSELoss("none")(scores, scores).shape == (2, 5, 4)
+    assert nn.KLDivLoss("none")(scores, np.abs(scores)).shape == (2, 5, 4)
+
+
+def test_padding_has_no_elements():
+    padded = nn.Padded(np.ones((2, 3, 1)), [3, 1])
+    loss = nn.MSELoss("none")
+    np.testing.assert_array_equal(loss(padded, np.zeros((2, 3, 1)))[..., 0], padded.mask)
+    gradient = loss.backward(np.ones((2, 3, 1)))
+    np.testing.assert_array_equal(gradient[..., 0], 2.0 * padded.mask)
+
+
+def test_gradients_of_elements_that_do_not_fit():
+    loss, p = nn.MSELoss("none"), np.ones((3, 2))
+    for grad_output, error, words in (
+        (None, ValueError, r"gradient of the elements \(3, 2\)"),
+        (np.ones(3), ValueError, r"shape of the losses, \(3, 2\), got \(3,\)"),
+        (1.0, ValueError, r"got \(\)"),
+        (np.full((3, 2), "a"), TypeError, "numeric"),
+    ):
+        loss(p, p)
+        with pytest.raises(error, match=words):
+            loss.backward(grad_output)
+    mean = nn.MSELoss()
+    mean(p, p)
+    with pytest.raises(ValueError, match=r'only with reduction="none"'):
+        mean.backward(np.ones((3, 2)))
+
+
+def test_what_needs_one_number_refuses_elements_apart():
+    model, loss = nn.Sequential(nn.Linear(2, 1)), nn.MSELoss("none")
+    x, y = np.ones((3, 2), np.float32), np.ones((3, 1), np.float32)
+    words = r"one number is needed; give it reduction=\"mean\" or \"sum\""
+    with pytest.raises(ValueError, match=f"Trainer: .*{words}"):
+        nn.Trainer(model, loss, nn.SGD(model.parameters(), lr=0.1))
+    with pytest.raises(ValueError, match=words):
+        nn.trace(model, loss, x, y)
+    with pytest.raises(ValueError, match=words):
+        nn.profile(model, loss, x, y)
+
+
+def test_check_gradients_of_elements_apart():
+    model, loss = nn.Sequential(nn.Linear(2, 1)), nn.MSELoss("none")
+    x, y = np.ones((3, 2)), np.zeros((3, 1))
+    assert nn.check_gradients(model, x, loss, y).ok
+
+    class Half(nn.MSELoss):
+        def derivative(self, d):
+            return d
+
+    assert not nn.check_gradients(model, x, Half("none"), y, raises=False).ok
 
 
 def test_one_hot_equals_classes():
@@ -284,7 +397,7 @@ def test_bad_weights_are_refused(weight, error):
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: nn.MSELoss("none"),
+        lambda: nn.MSELoss("each"),
         lambda: nn.HuberLoss(0),
         lambda: nn.PoissonNLLLoss(eps=-1),
         lambda: nn.HuberLoss(float("nan")),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Collection, Iterator
-from typing import Any
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from nnlite.core.parameter import Parameter
 from nnlite.core.slot import inference
 from nnlite.inspection import contract
 from nnlite.inspection.causes.explanation import explain
-from nnlite.inspection.lossgrad import LossCheck
+from nnlite.inspection.lossgrad import LossCheck, run_loss
 from nnlite.inspection.numeric import Compared, Verdict, compare
 from nnlite.inspection.probe import Probe, beside, check_one_input, floats, random_upstream
 from nnlite.inspection.report import Diagnosis, GradientError, GradientReport, GradientRow
@@ -312,9 +311,7 @@ class _Check:
         """dL/dy of the loss, or a random one, as for parts of a batch, which may be no batch."""
         if self.loss is None or len(y) < len(self.x):
             return random_upstream(y.shape)
-        criterion: Any = copy.deepcopy(self.loss)
-        criterion(y, self.target, probe.mask)
-        return np.array(criterion.backward())
+        return np.array(run_loss(self.loss, y, self.target, probe.mask)[1])
 
     def _unmoved(self) -> list[Diagnosis]:
         """Trainable parameters with a slope that a step of an optimizer leaves where they are."""
@@ -323,12 +320,10 @@ class _Check:
         if not parameters:
             return []
         optimizer = SGD(parameters, lr=0.1)
-        criterion = copy.deepcopy(self.loss)
-        assert criterion is not None
+        assert self.loss is not None
         before = {name: p.data.copy() for name, p in probe.parameters.items()}
         y = probe.forward(self.x)
-        criterion(y, self.target, probe.mask)  # type: ignore[arg-type]
-        probe.backward(criterion.backward())
+        probe.backward(run_loss(self.loss, y, self.target, probe.mask)[1])
         optimizer.step()
         return [
             Diagnosis("unmoved", f"a step of the optimizer does not move {name}")

@@ -16,7 +16,7 @@ import numpy as np
 from nnlite.core.padded import Padded, masked, plain
 from nnlite.core.slot import inference
 from nnlite.layers.base import Layer
-from nnlite.losses.base import Loss
+from nnlite.losses.base import Loss, check_one_number
 
 
 class Replica:
@@ -82,6 +82,7 @@ class OneStep(Replica):
     """
 
     def __init__(self, model: Layer, loss: Loss) -> None:
+        check_one_number("one training step", loss)
         super().__init__(model)
         self.loss = copy.deepcopy(loss)
 

@@ -17,7 +17,7 @@ class BCELoss(Loss):
     Backward     dℓ/dp = −t/p + (1 − t)/(1 − p) = (p − t) / (p (1 − p))
                  where p (1 − p) is 0, and for p whose 1/p would overflow, 1e-12 stands for it
     Shapes       prediction and target alike; p and t between 0 and 1
-    Args         reduction: "mean" (over all values, default) or "sum"
+    Args         reduction: "mean" (over all values, default), "sum" or "none"
     Raises       ValueError: when the shapes differ, or p or t leaves [0, 1]
     Source       standard result; both bounds as in PyTorch, which
                  applies the second to every p (1 − p) < 1e-12
@@ -60,7 +60,7 @@ class BCEWithLogitsLoss(Loss):
     Shapes       prediction and target alike; t between 0 and 1
     Args         pos_weight: c, how much a positive counts against a negative; a number, or one
                  for each entry of the last axis (default None: 1)
-                 reduction: "mean" (over all values, default) or "sum"
+                 reduction: "mean" (over all values, default), "sum" or "none"
     Raises       ValueError: when the shapes differ, pos_weight's too, or t leaves [0, 1]
     Source       standard result
     """
@@ -118,7 +118,7 @@ class HingeLoss(Loss):
     Forward      ℓ = max(1 − t p, 0),  t = ±1
     Backward     dℓ/dp = −t where t p < 1, 0 beyond the margin
     Shapes       prediction and target alike; targets −1 and 1, or 0 and 1, which stand for them
-    Args         reduction: "mean" (over all values, default) or "sum"
+    Args         reduction: "mean" (over all values, default), "sum" or "none"
     Raises       ValueError: when the shapes differ, or for other targets
     Source       Cortes & Vapnik 1995; 0 and 1 taken as −1 and 1 as in Keras
     """

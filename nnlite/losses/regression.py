@@ -15,7 +15,7 @@ class MSELoss(Loss):
     Forward      ℓ = d²,  d = p − t
     Backward     dℓ/dp = 2 d
     Shapes       prediction and target alike
-    Args         reduction: "mean" (over all values, default) or "sum"
+    Args         reduction: "mean" (over all values, default), "sum" or "none"
     Raises       ValueError: when the shapes differ; nothing is broadcast
     Source       standard result
     """
@@ -37,7 +37,7 @@ class MAELoss(Loss):
     Forward      ℓ = |p − t|
     Backward     dℓ/dp = sign(p − t), and 0 where they are equal
     Shapes       prediction and target alike
-    Args         reduction: "mean" (over all values, default) or "sum"
+    Args         reduction: "mean" (over all values, default), "sum" or "none"
     Raises       ValueError: when the shapes differ; nothing is broadcast
     Source       standard result
     """
@@ -61,7 +61,7 @@ class HuberLoss(Loss):
     Backward     dℓ/dp = d clipped to [−δ, δ]
     Shapes       prediction and target alike
     Args         delta: δ > 0 (default 1)
-                 reduction: "mean" (over all values, default) or "sum"
+                 reduction: "mean" (over all values, default), "sum" or "none"
     Raises       ValueError: when δ is not positive, or the shapes differ
     Source       Huber 1964
     """
@@ -95,7 +95,7 @@ class LogCoshLoss(Loss):
                  curve is straight, and sinh² might overflow
     Backward     dℓ/dp = tanh d
     Shapes       prediction and target alike
-    Args         reduction: "mean" (over all values, default) or "sum"
+    Args         reduction: "mean" (over all values, default), "sum" or "none"
     Raises       ValueError: when the shapes differ; nothing is broadcast
     Source       standard result; as in Keras
     """
@@ -126,7 +126,7 @@ class PoissonNLLLoss(Loss):
     Shapes       prediction and target alike
     Args         log_input: whether p is log λ (default True)
                  eps: ε, keeps the logarithm finite (default 1e-8)
-                 reduction: "mean" (over all values, default) or "sum"
+                 reduction: "mean" (over all values, default), "sum" or "none"
     Raises       ValueError: for negative targets, negative rates (without log_input), or when
                  the shapes differ; for ε < 0
     Source       standard result; as PyTorch's, full=False

@@ -23,7 +23,7 @@ from nnlite.core.random import Rng, as_generator, root_entropy
 from nnlite.core.waiting import Ended, ended_by
 from nnlite.files.atomic import PathLike
 from nnlite.layers.base import Layer, check_even_batches
-from nnlite.losses.base import Loss
+from nnlite.losses.base import Loss, check_one_number
 from nnlite.metrics import Metric
 from nnlite.ops.threads import blas_kept
 from nnlite.optimizers.base import Optimizer
@@ -114,6 +114,7 @@ class Trainer(Constructed):
         metrics: Sequence[Metric] = (),
         rng: Rng = None,
     ) -> None:
+        check_one_number("Trainer", loss)
         own = {id(parameter) for parameter in model.parameters()}
         if not any(id(parameter) in own for parameter in optimizer.parameters):
             raise ValueError(

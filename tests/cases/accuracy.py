@@ -279,7 +279,7 @@ def scores(make, target, function, derivative):
         built, z = make(), np.stack([x, np.zeros_like(x)], axis=-1)
         targets = np.tile(target, (len(x),) + (1,) * np.ndim(target))
         values, *saved = built.function(z, built.check(z, targets))
-        return values, built.derivative(*saved)[:, 0]
+        return values.reshape(len(x), -1).sum(axis=1), built.derivative(*saved)[:, 0]
 
     return Row(run, function, derivative)
 

@@ -79,6 +79,9 @@ LOSSES: dict[str, LossCase] = {
     "NLLLoss weighted": LossCase(lambda: nn.NLLLoss(WEIGHT), log_rows(6, 4), classes(4, 6)),
     "NLLLoss ignoring": LossCase(nn.NLLLoss, log_rows(6, 4), ignoring(classes(4, 6), -100)),
     "KLDivLoss": LossCase(nn.KLDivLoss, log_rows(6, 4), rows(6, 4)),
+    "KLDivLoss of logarithms": LossCase(
+        lambda: nn.KLDivLoss(log_target=True), log_rows(6, 4), log_rows(6, 4)
+    ),
     "HingeLoss": LossCase(nn.HingeLoss, normal(8, 1), lambda rng: classes(2, 8, 1)(rng) * 2 - 1),
     "HingeLoss 0 and 1": LossCase(nn.HingeLoss, normal(8, 1), classes(2, 8, 1)),
     "PoissonNLLLoss": LossCase(nn.PoissonNLLLoss, normal(6, 2), classes(5, 6, 2)),

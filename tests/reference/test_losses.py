@@ -82,10 +82,12 @@ def focal(gamma=2.0, weight=None):
     return loss
 
 
-def kl_div(p, t, reduction):
-    if reduction == "none":
-        return F.kl_div(p, t, reduction="none").sum(-1)
-    return F.kl_div(p, t, reduction="batchmean" if reduction == "mean" else "sum")
+def kl_div(log_target=False):
+    def loss(p, t, reduction):
+        reduction = "batchmean" if reduction == "mean" else reduction
+        return F.kl_div(p, t, reduction=reduction, log_target=log_target)
+
+    return loss
 
 
 cross_entropy = by_class(F.cross_entropy)
@@ -121,7 +123,8 @@ REFERENCE = {
     "NLLLoss time": nll,
     "NLLLoss weighted": by_class(F.nll_loss, weight=CLASS_WEIGHT),
     "NLLLoss ignoring": nll,
-    "KLDivLoss": kl_div,
+    "KLDivLoss": kl_div(),
+    "KLDivLoss of logarithms": kl_div(True),
     "HingeLoss": hinge,
     "HingeLoss 0 and 1": hinge,
     "PoissonNLLLoss": poisson(True),
@@ -154,6 +157,8 @@ def compare(loss, prediction, target, reference, sample_weight=None):
 def counts(loss, values, target):
     """What each element adds to the divisor of the mean."""
     each = torch.ones_like(values)
+    if isinstance(loss, nn.KLDivLoss):
+        return each / values.shape[-1]
     if target.shape == values.shape and hasattr(loss, "ignore_index"):
         kept = target != loss.ignore_index
         weight = torch.ones(4) if loss.weight is None else torch.tensor(loss.weight)
@@ -186,6 +191,25 @@ def test_sample_weight(name, reduction):
         return reduce(w * values, reduction, (w * counts(loss, values, t)).sum())
 
     compare(loss, prediction, target, weighted, weight)
+
+
+@every_loss
+@pytest.mark.parametrize("weighted", [False, True])
+def test_elements_apart(name, weighted):
+    rng = np.random.default_rng(1)
+    loss, (prediction, target) = CASES[name].make(), drawn(name)
+    loss.reduction = "none"
+    weight = rng.uniform(0, 2, len(prediction)).astype(np.float32) if weighted else None
+    p = torch.tensor(prediction, requires_grad=True)
+    expected = REFERENCE[name](p, torch.tensor(target), "none")
+    if weighted:
+        expected = expected * torch.tensor(weight).reshape(-1, *[1] * (expected.ndim - 1))
+    values = loss(prediction, target, weight)
+    assert values.shape == tuple(expected.shape)
+    upstream = rng.standard_normal(values.shape).astype(np.float32)
+    expected.backward(torch.tensor(upstream))
+    assert_close(values, expected, "losses")
+    assert_close(loss.backward(upstream), p.grad, "gradients")
 
 
 def test_certain_probabilities():
