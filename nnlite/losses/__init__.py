@@ -1,22 +1,58 @@
 """Losses: one number that says how wrong a prediction is, and its gradient."""
 
 from nnlite.losses.base import Loss
-from nnlite.losses.binary import BCELoss, BCEWithLogitsLoss, HingeLoss
-from nnlite.losses.classification import CrossEntropyLoss, FocalLoss, KLDivLoss, NLLLoss
-from nnlite.losses.regression import HuberLoss, LogCoshLoss, MAELoss, MSELoss, PoissonNLLLoss
+from nnlite.losses.binary import BCELoss, BCEWithLogitsLoss, HingeLoss, SoftMarginLoss
+from nnlite.losses.classification import (
+    CrossEntropyLoss,
+    FocalLoss,
+    KLDivLoss,
+    MultiMarginLoss,
+    NLLLoss,
+)
+from nnlite.losses.ctc import CTCLoss
+from nnlite.losses.embedding import (
+    CosineEmbeddingLoss,
+    HingeEmbeddingLoss,
+    MarginRankingLoss,
+    TripletMarginLoss,
+)
+from nnlite.losses.multilabel import MultiLabelMarginLoss, MultiLabelSoftMarginLoss
+from nnlite.losses.regression import (
+    GaussianNLLLoss,
+    HuberLoss,
+    LogCoshLoss,
+    MAELoss,
+    MSELoss,
+    PoissonNLLLoss,
+    QuantileLoss,
+)
+from nnlite.losses.segmentation import DiceLoss, JaccardLoss
 
 __all__ = [
     "BCELoss",
     "BCEWithLogitsLoss",
+    "CTCLoss",
+    "CosineEmbeddingLoss",
     "CrossEntropyLoss",
+    "DiceLoss",
     "FocalLoss",
+    "GaussianNLLLoss",
+    "HingeEmbeddingLoss",
     "HingeLoss",
     "HuberLoss",
+    "JaccardLoss",
     "KLDivLoss",
     "LogCoshLoss",
     "Loss",
     "MAELoss",
     "MSELoss",
+    "MarginRankingLoss",
+    "MultiLabelMarginLoss",
+    "MultiLabelSoftMarginLoss",
+    "MultiMarginLoss",
     "NLLLoss",
     "PoissonNLLLoss",
+    "QuantileLoss",
+    "SoftMarginLoss",
+    "TripletMarginLoss",
 ]

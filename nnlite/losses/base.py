@@ -127,9 +127,9 @@ class Loss(Slot, Constructed):
         def of_loss(line: str) -> str:
             left, _, slope = line.partition(" = ")
             slope, comma, meanings = slope.partition(",  ")
-            sign = "−" if slope.startswith("−") else ""
+            lead = next(sign for sign in ("−", "Σ ", "") if slope.startswith(sign))
             return (
-                f"{left.replace('ℓ', 'L')} = {sign}{upstream}{weight}{slope.removeprefix('−')}"
+                f"{left.replace('ℓ', 'L')} = {lead}{upstream}{weight}{slope.removeprefix(lead)}"
                 f"{divided}{comma}{meanings}"
             )
 
@@ -272,6 +272,41 @@ class Loss(Slot, Constructed):
             one_each = kept.astype(prediction.dtype)
             return prediction, target, one_each if weight is None else weight * one_each
         return prediction[kept], target[kept], None if weight is None else weight[kept]
+
+    def check_several(
+        self, prediction: Any, names: str, vectors: bool = False
+    ) -> tuple[np.ndarray, ...]:
+        """The inputs of a loss that takes several, when they are floats of one shape and dtype.
+
+        Args:
+            prediction: what should be a tuple of them.
+            names: what they are called, as in "a, b".
+            vectors: whether they are vectors (N, …, D), one ℓ for each.
+
+        Raises:
+            TypeError: when it is not a tuple of so many arrays of floats.
+            ValueError: when the shapes differ, or nothing is there.
+        """
+        count = names.count(",") + 1
+        if not isinstance(prediction, tuple) or len(prediction) != count:
+            got = type(prediction).__name__
+            got += f" of {len(prediction)}" if isinstance(prediction, tuple) else ""
+            raise TypeError(
+                f"{self!r}: expected the prediction as a tuple of {count} arrays, ({names}), got "
+                f"{got}"
+            )
+        for each in prediction:
+            self.check_arrays(each, each)
+        first = prediction[0]
+        shapes = [each.shape for each in prediction]
+        if shapes.count(first.shape) < count or (vectors and first.ndim == 0):
+            raise ValueError(
+                f"{self!r}: {names} must have the same shape{', (N, …, D)' * vectors}, got {shapes}"
+            )
+        dtypes = [str(each.dtype) for each in prediction]
+        if len(set(dtypes)) > 1:
+            raise TypeError(f"{self!r}: {names} must have the same dtype, got {dtypes}")
+        return prediction
 
     def check_arrays(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
         """The target as an array, when both are numeric and not empty."""

@@ -327,6 +327,68 @@ class FocalLoss(_ClassLoss):
         return softmax_minus_one(log_p, places) * -slope[..., None]
 
 
+class MultiMarginLoss(_ClassLoss):
+    """The hinge for many classes: the right score above each other one by the margin.
+
+    Forward      ℓ = v/C Σ_{j≠t} hⱼ^q,  hⱼ = max(m − x_t + xⱼ, 0),  v the weight of class t
+    Backward     dℓ/dxⱼ = v/C q hⱼ^(q−1) [hⱼ > 0] for j ≠ t,  and minus their sum for j = t
+    Shapes       prediction (N, …, C); target (N, …), integer classes
+    Args         p: q, 1 or 2 (default 1)
+                 margin: m (default 1)
+                 weight: one per class (default None: all 1); they do not count in the mean's
+                 divisor, unlike those of `CrossEntropyLoss`
+                 reduction: "mean" (over rows, default), "sum" or "none"
+    Raises       TypeError: when classes are not integers
+                 ValueError: for a class out of range, or shapes that differ
+    Source       Weston & Watkins 1999; as PyTorch's
+    """
+
+    ignore_index: int | None = None  # type: ignore[assignment]
+
+    def __init__(
+        self,
+        p: int = 1,
+        margin: float = 1.0,
+        weight: ArrayLike | None = None,
+        reduction: Reduction = "mean",
+    ) -> None:
+        Loss.__init__(self, reduction)
+        self.p = p
+        self.margin = margin
+        self.weight = weight
+
+    @property
+    def derivation(self) -> dict[str, str]:  # type: ignore[override]
+        v = "" if self.weight is None else "c[t] "
+        h = "h = [j ≠ t] max(m − x_t + x, 0)"
+        slope, power = ("[h > 0]", "") if self.p == 1 else ("2 h", "²")
+        return {
+            "forward": f"ℓ = {v}Σⱼ h{power} / C,  {h}",
+            "prediction": f"dℓ/dx = {v}(s − [j = t] Σⱼ s) / C,  s = {slope},  {h}",
+        }
+
+    def printed_count(self) -> str:
+        return ""
+
+    def counts(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray | None:
+        """Every row counts 1."""
+        return None
+
+    def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
+        right = np.take_along_axis(prediction, target[..., None], -1)
+        h = np.maximum(float(self.margin) - right + prediction, 0)
+        np.put_along_axis(h, target[..., None], 0, -1)
+        share = np.full((), 1 / prediction.shape[-1], h.dtype)  # v/C
+        if self.weight is not None:
+            share = share * np.asarray(self.weight, h.dtype)[target]
+        return share * (h**self.p).sum(axis=-1), h, share, target
+
+    def derivative(self, h: np.ndarray, share: np.ndarray, target: np.ndarray) -> np.ndarray:
+        slope = (h > 0).astype(h.dtype) if self.p == 1 else 2 * h
+        np.put_along_axis(slope, target[..., None], -slope.sum(axis=-1, keepdims=True), -1)
+        return slope * share[..., None]
+
+
 class KLDivLoss(Loss):
     """Kullback-Leibler divergence of the target from predicted log-probabilities.
 

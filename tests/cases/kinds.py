@@ -1,7 +1,7 @@
 """What a row of the case tables says, and how to build what it describes."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,8 +21,20 @@ class LayerCase(NamedTuple):
 
 class LossCase(NamedTuple):
     make: Callable[[], nn.Loss]
-    prediction: Callable[[np.random.Generator], np.ndarray]
+    prediction: Callable[[np.random.Generator], Any]  # an array, or a tuple of them
     target: Callable[[np.random.Generator], np.ndarray]
+
+
+def each(function, prediction):
+    """A function of a loss's prediction, or of each where there are several."""
+    if isinstance(prediction, tuple):
+        return tuple(function(one) for one in prediction)
+    return function(prediction)
+
+
+def all_of(prediction) -> tuple[np.ndarray, ...]:
+    """A prediction's arrays."""
+    return prediction if isinstance(prediction, tuple) else (prediction,)
 
 
 def layer_input(case: LayerCase, dtype=np.float64, seed: int = 0) -> np.ndarray:
