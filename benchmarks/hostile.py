@@ -387,6 +387,10 @@ def _subjects() -> dict[str, Subject]:
         ),
         **{name: Subject(getattr(nn, name), use=_loss(SHARES[..., None], BITS[..., None]))
            for name in ("DiceLoss", "JaccardLoss")},
+        "Losses": Subject(
+            nn.Losses, use=_loss((scores, scores), (BITS, CLASSES)),
+            star=lambda: (nn.MSELoss(), nn.CrossEntropyLoss()),
+        ),
         "PoissonNLLLoss": Subject(nn.PoissonNLLLoss, use=_loss(POSITIVE, BITS)),
         **{name: Subject(getattr(nn, name), use=_loss(scores, BITS)) for name in (
             "HuberLoss", "LogCoshLoss", "MAELoss", "MSELoss", "MultiLabelSoftMarginLoss",
@@ -398,6 +402,10 @@ def _subjects() -> dict[str, Subject]:
             "Accuracy", "AveragePrecision", "ConfusionMatrix", "F1", "LogLoss", "Perplexity",
             "Precision", "Recall",
         )},
+        "OutputMetric": Subject(
+            nn.OutputMetric, lambda: {"output": "a", "metric": nn.Accuracy()},
+            _metric(scores, CLASSES),
+        ),
         "TopKAccuracy": Subject(nn.TopKAccuracy, _given(k=2), _metric(scores, CLASSES)),
         # weighted: where class 0 is ignored, its area is not defined
         "AUROC": Subject(nn.AUROC, _given(average="weighted"), _metric(scores, CLASSES)),

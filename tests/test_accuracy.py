@@ -11,7 +11,7 @@ import nnlite as nn
 
 ROWS = LAYERS | LOSSES
 OF_MANY_NUMBERS = {  # losses that are no function of one number
-    "CTCLoss", "CosineEmbeddingLoss", "DiceLoss", "GaussianNLLLoss", "JaccardLoss",
+    "CTCLoss", "CosineEmbeddingLoss", "DiceLoss", "GaussianNLLLoss", "JaccardLoss", "Losses",
     "MarginRankingLoss", "MultiLabelMarginLoss", "MultiMarginLoss", "TripletMarginLoss",
 }  # fmt: skip
 EXTREMES = [1e-30, 20.0, 90.0, 1e30, 1e-40, np.inf]

@@ -211,6 +211,7 @@ RANGES: dict[str, Range | Kind] = {
     "betas": BETAS,
     "weight": Numbers(NOT_NEGATIVE, axes=1),
     "pos_weight": Numbers(NOT_NEGATIVE),
+    "weights": Several(Number(NOT_NEGATIVE)),
     "q": Numbers(BETWEEN),
     "schedule": SCHEDULE,
     "schedules": Several(SCHEDULE),

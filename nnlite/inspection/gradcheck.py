@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Collection, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from nnlite.core.parameter import Parameter
 from nnlite.core.slot import inference
 from nnlite.inspection import contract
 from nnlite.inspection.causes.explanation import explain
+from nnlite.inspection.joined import as_it_is, joined
 from nnlite.inspection.lossgrad import LossCheck, run_loss
 from nnlite.inspection.numeric import Compared, Verdict, compare
 from nnlite.inspection.probe import Probe, beside, check_one_input, floats, random_upstream
@@ -34,7 +36,7 @@ def check_gradients(
     layer: Layer,
     x: np.ndarray | Padded,
     loss: Loss | None = None,
-    target: np.ndarray | None = None,
+    target: Any = None,
     raises: bool = True,
 ) -> GradientReport:
     """Compare backward with differences of forward, in float64, on a copy, and say what is wrong.
@@ -75,7 +77,8 @@ def check_gradients(
     Args:
         layer: a layer or a whole model; it is copied, and left as it is.
         x: an input, or `Padded` sequences; floats are checked too, integers are not.
-        loss, target: check dL/dw of this loss (default: of a random projection of y).
+        loss, target: check dL/dw of this loss (default: of a random projection of y); for a model
+            of several outputs one that takes a tuple, such as `Losses` and a tuple of targets.
         raises: whether to raise when something is wrong (default True).
 
     Returns:
@@ -92,9 +95,16 @@ def check_gradients(
     check_one_input("check_gradients", x)
     x = as_input("check_gradients: x", x)
     if target is not None:
-        target = as_input("check_gradients: target", target)
+        prepared = [
+            as_input("check_gradients: target", each)
+            for each in (target if isinstance(target, tuple) else (target,))
+        ]
+        target = tuple(prepared) if isinstance(target, tuple) else prepared[0]
     if plain(x).size == 0:
         raise ValueError(f"check_gradients: x is empty, shape {x.shape}")
+    if loss is not None and loss.takes_several:
+        layer, loss = joined(layer, loss, x, target)
+        target = np.zeros(len(x))  # the loss has its own
     with inference(False):  # losses keep what their backward needs
         report = _Check(layer, x, loss, target).report()
     if not report.ok and raises:
@@ -346,7 +356,7 @@ class _Check:
         """Reports on the wrong layers directly inside, each on the input that it gets here."""
         inputs: dict[str, np.ndarray | Padded] = {}
         probe = self.probe.fresh()
-        children = sub_layers(probe.layer)
+        children = sub_layers(as_it_is(probe.layer))
         for place, child in children:
             watch(child, lambda x, y, key=place: inputs.update({key: copy.deepcopy(x)}))  # type: ignore[misc]
         if not children:
@@ -356,7 +366,8 @@ class _Check:
         except Exception:
             return []
         reports = []
-        for (place, _), (_, child) in zip(children, sub_layers(self.layer), strict=True):
+        own = sub_layers(as_it_is(self.layer))
+        for (place, _), (_, child) in zip(children, own, strict=True):
             if place in inputs:
                 part = _Check(child, inputs[place], None, None).report()
                 if not part.ok:

@@ -11,6 +11,7 @@ import numpy as np
 from nnlite.inspection.causes.diagnosis import certain, statistics
 from nnlite.inspection.causes.evidence import CLOSE, Evidence, close
 from nnlite.inspection.contract import in_words
+from nnlite.inspection.joined import as_given
 from nnlite.inspection.numeric import Compared, Verdict, compare, jacobian_by_differences
 from nnlite.inspection.probe import beside, random_upstream
 from nnlite.inspection.repair.search import Runs, mend
@@ -128,7 +129,7 @@ class LossCheck:
     def _explained(self, weight: np.ndarray | None) -> Diagnosis:
         """Why its gradient is not the derivative of the number that it returns."""
         p, criterion = beside(self.p), copy.deepcopy(self.loss)
-        loss = type(self.loss).__name__
+        loss = type(as_given(self.loss)).__name__
 
         factors: list[np.ndarray] = []
 

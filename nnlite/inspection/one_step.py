@@ -115,7 +115,7 @@ def parts(layer: Layer, value: Any) -> list[Any]:
     """
     if isinstance(value, tuple) and _has_state(layer):
         value = value[0]
-    return list(_flat(value))
+    return list(flat(value))
 
 
 def _has_state(layer: Layer) -> bool:
@@ -123,9 +123,10 @@ def _has_state(layer: Layer) -> bool:
     return hasattr(getattr(layer, "layer", layer), "return_state")  # Bidirectional's is inside
 
 
-def _flat(value: Any) -> Iterator[Any]:
+def flat(value: Any) -> Iterator[Any]:
+    """The bare arrays in a value, one after another."""
     if isinstance(value, tuple | list):
         for each in value:
-            yield from _flat(each)
+            yield from flat(each)
     else:
         yield plain(value)

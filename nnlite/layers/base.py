@@ -414,6 +414,8 @@ class Layer(Node, Slot, Constructed):
     def predict(self, x: Any, batch_size: int = 256) -> Any:
         """The outputs for all of `x`, batch by batch, in eval mode and without keeping anything.
 
+        A model with several outputs gives a tuple of them.
+
         Floating `x` is cast to the dtype of the parameters. The model is not written to: other
         threads may predict with it at the same time, and one may train it.
 
@@ -434,6 +436,8 @@ class Layer(Node, Slot, Constructed):
         check_even_batches(self, rows, batch_size)
         with self.evaluation():
             outputs = [self(part) for part in walk(inputs, None, range(0, rows, batch_size))]
+        if isinstance(outputs[0], tuple) and not _returns_state(self):
+            return tuple(join(each) for each in zip(*outputs, strict=True))
         if isinstance(outputs[0], tuple):
             raise TypeError(
                 f"{self.label()}: predict expected one output for each batch, got a tuple; call a "
@@ -511,6 +515,11 @@ def floating_dtype(layer: Layer) -> np.dtype[Any]:
     """The dtype of the layer's first floating parameter; float32 when there is none."""
     floating = (p.dtype for p in layer.parameters() if p.dtype.kind == "f")
     return next(floating, np.dtype(np.float32))
+
+
+def _returns_state(layer: Layer) -> bool:
+    """Whether a tuple is (y, state), and not one element for each of several outputs."""
+    return any(getattr(part, "return_state", False) for part in layer.named_layers().values())
 
 
 def check_even_batches(model: Layer, rows: int, batch_size: int, where: str = "") -> None:

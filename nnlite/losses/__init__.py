@@ -27,6 +27,7 @@ from nnlite.losses.regression import (
     QuantileLoss,
 )
 from nnlite.losses.segmentation import DiceLoss, JaccardLoss
+from nnlite.losses.several import Losses
 
 __all__ = [
     "BCELoss",
@@ -44,6 +45,7 @@ __all__ = [
     "KLDivLoss",
     "LogCoshLoss",
     "Loss",
+    "Losses",
     "MAELoss",
     "MSELoss",
     "MarginRankingLoss",

@@ -59,6 +59,7 @@ class Loss(Slot, Constructed):
             mean follows behind commas.
         equations: the same for L: "forward" (ℓ), "loss" (L) and "prediction" (dL/dprediction), as
             it is with the options, and with what the last call was given.
+        takes_several: whether the prediction is a tuple of arrays (default False).
         multi_label: whether targets in the prediction's shape are labels, each by itself (True),
             or rows of one class each (False); None (default) does not say.
         decision_threshold: the prediction above which a label is taken to be there; None
@@ -66,6 +67,7 @@ class Loss(Slot, Constructed):
     """
 
     derivation: ClassVar[Mapping[str, str]] = {}
+    takes_several: ClassVar[bool] = False
     multi_label: bool | None = None
     decision_threshold: float | None = None
     reduction: Reduction = "mean"
@@ -76,6 +78,11 @@ class Loss(Slot, Constructed):
 
     def __init__(self, reduction: Reduction = "mean") -> None:
         self.reduction = reduction
+
+    @property
+    def parts(self) -> Mapping[str, Loss]:
+        """Of a sum of losses, one for each output of a model, these by name; else nothing."""
+        return {}
 
     # -- what a subclass writes ------------------------------------------------------------------
 
@@ -342,6 +349,13 @@ class Loss(Slot, Constructed):
         if prediction.size == 0:
             raise ValueError(f"{self!r}: prediction is empty, shape {prediction.shape}")
         return target
+
+
+def times(gradient: Any, factor: float) -> Any:
+    """The gradient times a number; of several, each of them."""
+    if isinstance(gradient, tuple):
+        return tuple(times(each, factor) for each in gradient)
+    return gradient * factor
 
 
 def _times_rows(gradient: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -48,7 +48,8 @@ class MarginRankingLoss(Loss):
 
     Forward      ℓ = max(m − t (a − b), 0): with t = 1, a should exceed b by the margin
     Backward     dℓ/da = −t [m ≥ t (a − b)],  dℓ/db = −dℓ/da
-    Shapes       prediction a tuple (a, b), both in the target's shape; targets −1 and 1
+    Shapes       prediction a tuple (a, b), both in the target's shape; targets −1 and 1, or 0 for a
+                 pair in no order, whose ℓ is m whatever the scores
     Args         margin: m (default 0)
                  reduction: "mean" (over all pairs, default), "sum" or "none"
     Raises       TypeError: when the prediction is not a tuple
@@ -56,6 +57,7 @@ class MarginRankingLoss(Loss):
     Source       Herbrich et al. 2000, with the hinge; as PyTorch's
     """
 
+    takes_several = True
     derivation: ClassVar = {
         "forward": "ℓ = max(m − t (a − b), 0)",
         "a": "dℓ/da = −t [t (a − b) ≤ m]",
@@ -67,9 +69,15 @@ class MarginRankingLoss(Loss):
         self.margin = margin
 
     def check(self, prediction: Any, target: np.ndarray) -> np.ndarray:
-        """Targets must be −1 and 1, one for each pair."""
+        """Targets must be −1, 0 and 1, one for each pair."""
         a, _ = self.check_several(prediction, "a, b")
-        return check_signs(self, super().check(a, target))
+        target = super().check(a, target)
+        if not np.isin(target, (-1, 0, 1)).all():
+            raise ValueError(
+                f"{self!r}: targets must be −1 and 1, or 0 for no order, got {target.min():.4g} to "
+                f"{target.max():.4g}"
+            )
+        return target
 
     def function(self, prediction: Any, target: np.ndarray) -> tuple[Any, ...]:
         a, b = prediction
@@ -96,6 +104,7 @@ class CosineEmbeddingLoss(Loss):
     Source       standard result; as PyTorch's
     """
 
+    takes_several = True
     derivation: ClassVar = {
         "forward": "ℓ = [t = 1] (1 − c) + [t = −1] max(c − m, 0),  c = Σⱼ a b / (√A √B),  "
         "A = Σⱼ a² + 1e-12,  B = Σⱼ b² + 1e-12",
@@ -156,6 +165,8 @@ class TripletMarginLoss(Loss):
                  ValueError: when the shapes differ
     Source       Weinberger & Saul 2009; swap: Balntas et al. 2016, section 3.3; as PyTorch's
     """
+
+    takes_several = True
 
     def __init__(
         self,

@@ -210,6 +210,7 @@ class GaussianNLLLoss(Loss):
     """
 
     decision_threshold = 0.5  # between targets 0 and 1
+    takes_several = True
     _shared: tuple[int, ...] = ()  # the axes along which the last call's variances were shared
 
     def __init__(

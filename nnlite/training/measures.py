@@ -8,24 +8,36 @@ from typing import Any
 
 import numpy as np
 
-from nnlite.core.forms import ANYTHING, REAL, SUM, Table, check_form
+from nnlite.core.forms import ANYTHING, REAL, SUM, Maybe, Table, check_form
+from nnlite.core.padded import masked
 from nnlite.losses.base import Loss
-from nnlite.metrics import Metric
+from nnlite.losses.several import Losses
+from nnlite.metrics import Metric, OutputMetric
 from nnlite.training.history import as_number
 
-FORM = {"total": REAL, "weight": SUM, "metrics": Table(ANYTHING)}
+FORM = {
+    "total": REAL,
+    "weight": SUM,
+    "metrics": Table(ANYTHING),
+    "parts": Maybe(Table({"total": REAL, "weight": SUM, "share": REAL})),
+}
 
 
 class Measures:
-    """The loss, Σ L D / Σ D with each batch's loss L and divisor D, and metrics, over batches."""
+    """The loss, Σ L D / Σ D with each batch's loss L and divisor D, and metrics, over batches.
+
+    Of a sum of losses each part is averaged so, by its own divisor, and the loss is their sum.
+    """
 
     def __init__(self, metrics: Sequence[Metric]) -> None:
         self.metrics = metrics
         self._total = self._weight = 0.0
+        self._parts: dict[str, dict[str, float]] = {}  # of several losses, each one's sums
 
     def reset(self) -> None:
         """Forget all batches."""
         self._total = self._weight = 0.0
+        self._parts = {}
         for metric in self.metrics:
             metric.reset()
 
@@ -33,32 +45,73 @@ class Measures:
         self,
         value: float,
         loss: Loss,
-        prediction: np.ndarray,
-        y: np.ndarray,
+        prediction: Any,
+        y: Any,
         weight: np.ndarray | None,
     ) -> None:
         """Add a batch, for which `loss` has just returned `value`.
 
         Metrics are given what the loss counts, and read it as the loss does.
         """
+        if isinstance(loss, Losses):
+            self._add_parts(loss, prediction, y, weight)
+            return
         self._total += value * loss.denominator
         self._weight += loss.denominator
         if not self.metrics:
             return
+        self._update(self.metrics, loss, prediction, y, weight)
+
+    def _add_parts(self, loss: Losses, prediction: Any, y: Any, weight: np.ndarray | None) -> None:
+        """Add a batch to each loss's sums, and each output to its metrics."""
+        outputs = zip(loss.parts.items(), loss.values, loss.part_weights, strict=True)
+        for number, ((name, part), value, share) in enumerate(outputs):
+            sums = self._parts.setdefault(name, {"total": 0.0, "weight": 0.0, "share": 1.0})
+            sums["total"] += value * part.denominator
+            sums["weight"] += part.denominator
+            sums["share"] = float(share)
+            own = [m for m in self.metrics if isinstance(m, OutputMetric) and m.output == name]
+            if own:
+                p, w = masked(prediction[number], weight)
+                self._update(own, part, p, y[number], w)
+        for metric in self.metrics:
+            if not isinstance(metric, OutputMetric):
+                metric.update(prediction, y, weight)
+
+    def _update(
+        self,
+        metrics: Sequence[Metric],
+        loss: Loss,
+        prediction: Any,
+        y: np.ndarray,
+        weight: np.ndarray | None,
+    ) -> None:
         prediction, y, weight = loss.for_metrics(prediction, y, weight)
         if len(y) == 0:  # all rows are ignored
             return
-        for metric in self.metrics:
+        for metric in metrics:
             metric.follow(loss.multi_label, loss.decision_threshold)
             metric.update(prediction, y, weight)
 
     def loss(self) -> float:
         """The loss since `reset`."""
+        if self._parts:
+            means = self._means()
+            return sum(sums["share"] * means[name] for name, sums in self._parts.items())
         return self._total / self._weight if self._weight else 0.0
 
     def results(self) -> dict[str, Any]:
         """Loss and metrics since `reset`."""
-        return {"loss": self.loss(), **{m.name: as_number(m.result()) for m in self.metrics}}
+        parts = {f"{name}_loss": mean for name, mean in self._means().items()}
+        metrics = {m.name: as_number(m.result()) for m in self.metrics}
+        return {"loss": self.loss(), **parts, **metrics}
+
+    def _means(self) -> dict[str, float]:
+        """Each loss's mean, of several."""
+        return {
+            name: sums["total"] / sums["weight"] if sums["weight"] else 0.0
+            for name, sums in self._parts.items()
+        }
 
     def fresh(self) -> Measures:
         """Others of the same kind, so that measuring there leaves these as they are."""
@@ -69,7 +122,8 @@ class Measures:
     def state_dict(self) -> dict[str, Any]:
         """The sums so far."""
         metrics = {metric.name: metric.state_dict() for metric in self.metrics}
-        return {"total": self._total, "weight": self._weight, "metrics": metrics}
+        state = {"total": self._total, "weight": self._weight, "metrics": metrics}
+        return {**state, "parts": copy.deepcopy(self._parts)} if self._parts else state
 
     def check_state_dict(self, state: dict[str, Any]) -> None:
         """Refuse what `load_state_dict` cannot take over.
@@ -87,5 +141,6 @@ class Measures:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` returned for the same metrics."""
         self._total, self._weight = state["total"], state["weight"]
+        self._parts = copy.deepcopy(state.get("parts", {}))
         for metric in self.metrics:
             metric.load_state_dict(state["metrics"][metric.name])

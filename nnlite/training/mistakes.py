@@ -300,7 +300,7 @@ def description(loss: Loss, optimizer: Optimizer) -> dict[str, Any]:
 
 def data_description(x: Any, y: Any, weight: np.ndarray | None) -> dict[str, Any]:
     """The same of the data: by its first rows, where these need not be loaded one by one."""
-    arrays = [plain(values) for values in (*_inputs(x), y, weight)]
+    arrays = [plain(values) for values in (*_inputs(x), *_inputs(y), weight)]
     if any(isinstance(array, Rows) for array in arrays):
         return {}
     checksum = 0

@@ -23,8 +23,8 @@ from nnlite.core.random import Rng, as_generator, root_entropy
 from nnlite.core.waiting import Ended, ended_by
 from nnlite.files.atomic import PathLike
 from nnlite.layers.base import Layer, check_even_batches
-from nnlite.losses.base import Loss, check_one_number
-from nnlite.metrics import Metric
+from nnlite.losses.base import Loss, check_one_number, times
+from nnlite.metrics import Metric, OutputMetric
 from nnlite.ops.threads import blas_kept
 from nnlite.optimizers.base import Optimizer
 from nnlite.training import checkpoint
@@ -124,8 +124,21 @@ class Trainer(Constructed):
         names = [metric.name for metric in metrics]
         if len(set(names)) < len(names):
             raise ValueError(f"Trainer: two metrics have the same name, got {names}")
+        for metric in metrics:
+            if isinstance(metric, OutputMetric) and metric.output not in loss.parts:
+                outputs = ", ".join(loss.parts) or "none: the loss is not Losses(…)"
+                raise ValueError(
+                    f"Trainer: {metric!r} is of an output that the loss has not; it has {outputs}"
+                )
+            ours = type(metric).__module__.startswith("nnlite.")
+            if loss.parts and ours and not isinstance(metric, OutputMetric):
+                raise ValueError(
+                    f"Trainer: say of which output {metric!r} is: "
+                    f'nn.OutputMetric("{next(iter(loss.parts))}", nn.{metric!r})'
+                )
+        columns = {"loss", "lr", "epoch", *(f"{name}_loss" for name in loss.parts)}
         for name in names:
-            if name in ("loss", "lr", "epoch") or name.startswith("val_"):
+            if name in columns or name.startswith("val_"):
                 raise ValueError(
                     f"Trainer: a metric is named {name!r}, which is a column of its own in the "
                     "history; rename its class, or override its property name"
@@ -226,8 +239,9 @@ class Trainer(Constructed):
         if validation_batch_size is None:
             validation_batch_size = batch_size
         train, held_out = self._data(
-            x, y, sample_weight, class_weight, validation_data, validation_split, drop_last, epochs
-        )
+            x, y, sample_weight, class_weight, validation_data, validation_split, drop_last,
+            epochs, accumulate
+        )  # fmt: skip
         settings = {
             "rows": train.rows,
             "batch_size": batch_size,
@@ -293,7 +307,7 @@ class Trainer(Constructed):
                             self.accumulated_step(group)
                         run.step += 1
                         told.tell("on_step_end", self)
-                        display.advance(sum([len(b.y) for b in group]), self.measures.loss)
+                        display.advance(sum([b.rows for b in group]), self.measures.loss)
                         if run.interrupted or run.stop_training:
                             break
                 if run.interrupted:
@@ -348,7 +362,7 @@ class Trainer(Constructed):
         for number, (x, y, weight) in enumerate(group):
             prediction, weight = self._forward(x, y, weight, number)
             grad = self.loss.backward()
-            self.model.backward(grad * self.loss.denominator)
+            self.model.backward(times(grad, self.loss.denominator))
             total += self.loss.denominator
             self.measures.add(self.last_loss, self.loss, prediction, y, weight)
         mean = self.loss.reduction == "mean"
@@ -388,10 +402,16 @@ class Trainer(Constructed):
         validation_split: float,
         drop_last: bool,
         epochs: int,
+        accumulate: int,
     ) -> tuple[Dataset, Dataset | None]:
         """The data to train on, and to validate with; a split is not drawn yet."""
         if validation_data is not None and validation_split:
             raise ValueError("fit: give validation_data or validation_split, not both")
+        if accumulate > 1 and self.loss.parts:
+            raise ValueError(
+                f"fit: accumulate={accumulate} needs one divisor for all batches, and each part of "
+                "Losses has its own; use a larger batch_size"
+            )
         parts = self.model, self.loss
         train = as_dataset(*parts, x, y, sample_weight, class_weight, measures=self.measures)
         if isinstance(train, StreamDataset) and (validation_split or drop_last):

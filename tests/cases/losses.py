@@ -135,6 +135,11 @@ LOSSES: dict[str, LossCase] = {
     "MarginRankingLoss margin": LossCase(
         lambda: nn.MarginRankingLoss(0.5), several(normal(6, 2), normal(6, 2)), signs(6, 2)
     ),
+    "MarginRankingLoss ties": LossCase(
+        lambda: nn.MarginRankingLoss(0.5),
+        several(normal(6), normal(6)),
+        labels(-1.0, 0.0, 1.0, 0.0, 1.0, -1.0),
+    ),
     "CosineEmbeddingLoss": LossCase(
         nn.CosineEmbeddingLoss, several(normal(8, 3), normal(8, 3)), signs(8)
     ),

@@ -200,6 +200,7 @@ REFERENCE = {
     "HingeEmbeddingLoss margin": plain(F.hinge_embedding_loss, margin=0.7),
     "MarginRankingLoss": plain(F.margin_ranking_loss),
     "MarginRankingLoss margin": plain(F.margin_ranking_loss, margin=0.5),
+    "MarginRankingLoss ties": plain(F.margin_ranking_loss, margin=0.5),
     "CosineEmbeddingLoss": cosine(),
     "CosineEmbeddingLoss margin": cosine(0.3),
     "TripletMarginLoss": triplet(),
