@@ -266,6 +266,12 @@ def test_a_variance_below_its_bound_can_grow_again():
     assert (loss.backward()[1] < 0).all()
 
 
+def test_a_quantile_has_no_slope_where_it_is_met():
+    loss, p = nn.QuantileLoss(0.9, reduction="sum"), np.array([1.0, 2.0, 3.0])
+    loss(p, np.array([1.0, 1.0, 4.0]))
+    np.testing.assert_allclose(loss.backward(), [0, 0.1, -0.9])
+
+
 def test_padded_means_and_variances():
     means, lengths = np.zeros((2, 3, 1)), [3, 1]
     loss, both = nn.GaussianNLLLoss(), (nn.Padded(means, lengths), nn.Padded(means + 1, lengths))

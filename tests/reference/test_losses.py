@@ -322,6 +322,21 @@ def test_elements_apart(name, weighted):
     assert_gradients(loss, prediction, p, upstream)
 
 
+@pytest.mark.parametrize(
+    ("loss", "reference", "prediction"),
+    [
+        (nn.MarginRankingLoss(), F.margin_ranking_loss, (np.ones(4), np.ones(4))),
+        (nn.HingeEmbeddingLoss(), F.hinge_embedding_loss, np.ones(4)),
+        (nn.CosineEmbeddingLoss(), F.cosine_embedding_loss,
+         (np.tile([1, 0], (4, 1)), np.tile([0, 1], (4, 1)))),
+    ],
+)  # fmt: skip
+def test_at_the_margin_itself(loss, reference, prediction):
+    prediction = each(lambda p: p.astype(np.float32), prediction)
+    target = np.array([1, -1, 1, -1], np.float32)
+    compare(loss, prediction, target, lambda p, t: reference(*all_of(p), t))
+
+
 def test_certain_probabilities():
     prediction = np.array([0, 1, 0, 1, 0, 1], np.float32)[:, None]
     target = np.array([0, 0, 1, 1, 0.5, 0.5], np.float32)[:, None]
