@@ -12,6 +12,7 @@ from benchmarks.turns import ROOT
 
 sys.path.append(str(ROOT / "tests"))
 from cases import LAYERS, LOSSES, layer_input, layer_of
+from cases.kinds import loss_check
 
 
 def worst_errors() -> dict[str, float]:
@@ -27,6 +28,6 @@ def worst_errors() -> dict[str, float]:
         prediction, target = case.prediction(rng), case.target(rng)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            rows = nn.check_gradients(nn.Identity(), prediction, case.make(), target)
+            rows = nn.check_gradients(*loss_check(prediction), case.make(), target)
         errors[name] = max(row.error for row in rows)
     return errors

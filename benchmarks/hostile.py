@@ -177,11 +177,13 @@ def _layer(*shape: int, tokens: bool = False) -> Callable[[nn.Layer], Any]:
     return use
 
 
-def _loss(prediction: np.ndarray, target: np.ndarray) -> Callable[[nn.Loss], Any]:
+def _loss(prediction: Any, target: Any) -> Callable[[nn.Loss], Any]:
     def use(loss: nn.Loss) -> Any:
         repr(nn.clone(loss))
         value = loss(prediction, target)
-        return [value, loss.backward()]
+        upstream = [np.ones(value.shape)] if loss.reduction == "none" else []
+        gradient = loss.backward(*upstream)
+        return [value, *(gradient if isinstance(gradient, tuple) else (gradient,))]
 
     return use
 
@@ -374,9 +376,35 @@ def _subjects() -> dict[str, Subject]:
         "BCELoss": Subject(nn.BCELoss, use=_loss(SHARES, BITS)),
         "BCEWithLogitsLoss": Subject(nn.BCEWithLogitsLoss, use=_loss(scores, BITS)),
         "HingeLoss": Subject(nn.HingeLoss, use=_loss(scores, 2 * BITS - 1)),
+        "SoftMarginLoss": Subject(nn.SoftMarginLoss, use=_loss(scores, 2 * BITS - 1)),
+        "HingeEmbeddingLoss": Subject(nn.HingeEmbeddingLoss, use=_loss(POSITIVE, 2 * BITS - 1)),
+        "MultiMarginLoss": Subject(nn.MultiMarginLoss, use=_loss(scores, CLASSES)),
+        "MultiLabelMarginLoss": Subject(
+            nn.MultiLabelMarginLoss, use=_loss(scores, CLASSES[:, None])
+        ),
+        "MarginRankingLoss": Subject(
+            nn.MarginRankingLoss, use=_loss((scores, POSITIVE), 2 * BITS - 1)
+        ),
+        "CosineEmbeddingLoss": Subject(
+            nn.CosineEmbeddingLoss, use=_loss((scores, POSITIVE), 2 * BITS[:, 0] - 1)
+        ),
+        "TripletMarginLoss": Subject(
+            nn.TripletMarginLoss, use=_loss((scores, POSITIVE, 2 * scores), None)
+        ),
+        "GaussianNLLLoss": Subject(nn.GaussianNLLLoss, use=_loss((scores, POSITIVE), scores)),
+        "CTCLoss": Subject(
+            nn.CTCLoss, use=_loss(np.log(SHARES)[:, None], np.full((len(SHARES), 1), -1))
+        ),
+        **{name: Subject(getattr(nn, name), use=_loss(SHARES[..., None], BITS[..., None]))
+           for name in ("DiceLoss", "JaccardLoss")},
+        "Losses": Subject(
+            nn.Losses, use=_loss((scores, scores), (BITS, CLASSES)),
+            star=lambda: (nn.MSELoss(), nn.CrossEntropyLoss()),
+        ),
         "PoissonNLLLoss": Subject(nn.PoissonNLLLoss, use=_loss(POSITIVE, BITS)),
         **{name: Subject(getattr(nn, name), use=_loss(scores, BITS)) for name in (
-            "HuberLoss", "LogCoshLoss", "MAELoss", "MSELoss",
+            "HuberLoss", "LogCoshLoss", "MAELoss", "MSELoss", "MultiLabelSoftMarginLoss",
+            "QuantileLoss",
         )},
     }  # fmt: skip
     metrics = {
@@ -384,6 +412,10 @@ def _subjects() -> dict[str, Subject]:
             "Accuracy", "AveragePrecision", "ConfusionMatrix", "F1", "LogLoss", "Perplexity",
             "Precision", "Recall",
         )},
+        "OutputMetric": Subject(
+            nn.OutputMetric, lambda: {"output": "a", "metric": nn.Accuracy()},
+            _metric(scores, CLASSES),
+        ),
         "TopKAccuracy": Subject(nn.TopKAccuracy, _given(k=2), _metric(scores, CLASSES)),
         # weighted: where class 0 is ignored, its area is not defined
         "AUROC": Subject(nn.AUROC, _given(average="weighted"), _metric(scores, CLASSES)),

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from cases import LAYERS, LOSSES, layer_input, layer_of
+from cases.kinds import all_of
 from cases.sequences import Ending
 from equation_parser import Sheet
 from reference.optimizer_rows import OPTIONS
@@ -484,37 +485,59 @@ def test_the_words_left_unread_are_few():
 # -- losses --------------------------------------------------------------------------------------
 
 loss_rows = pytest.mark.parametrize("case", LOSSES.values(), ids=LOSSES.keys())
+IN_WORDS = ("CTCLoss", "MultiLabelMarginLoss")  # sums over walks, and over labels: not evaluated
+EVALUATED_LOSSES = {n: case for n, case in LOSSES.items() if not n.startswith(IN_WORDS)}
+BY_ROW = (
+    nn.CrossEntropyLoss, nn.NLLLoss, nn.FocalLoss, nn.KLDivLoss, nn.MultiMarginLoss,
+    nn.MultiLabelSoftMarginLoss, nn.CosineEmbeddingLoss, nn.TripletMarginLoss,
+)  # fmt: skip
+INPUTS = {
+    nn.GaussianNLLLoss: ("μ", "σ²"), nn.MarginRankingLoss: ("a", "b"),
+    nn.CosineEmbeddingLoss: ("a", "b"), nn.TripletMarginLoss: ("a", "p", "n"),
+}  # fmt: skip
 
 
-@loss_rows
+@pytest.mark.parametrize("case", EVALUATED_LOSSES.values(), ids=EVALUATED_LOSSES.keys())
+@pytest.mark.parametrize("apart", [False, True])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_equations_of_losses(case, weighted):
+def test_equations_of_losses(case, weighted, apart):
     rng = np.random.default_rng(0)
     loss, prediction, target = case.make(), case.prediction(rng), case.target(rng)
-    rows = isinstance(loss, nn.CrossEntropyLoss | nn.NLLLoss | nn.FocalLoss | nn.KLDivLoss)
-    weight = rng.uniform(0, 2, prediction.shape[:-1] if rows else len(prediction))
+    if apart:
+        loss.reduction = "none"
+    rows, first = isinstance(loss, BY_ROW), all_of(prediction)[0]
+    weight = rng.uniform(0, 2, first.shape[:-1] if rows else len(first))
     value = loss(prediction, target, weight if weighted else None)
-    grad = loss.backward()
+    upstream = rng.standard_normal(np.shape(value))
+    grad = loss.backward(upstream) if apart else loss.backward()
     lines = loss.equations
-    assert ("w" in lines["loss"]) == weighted
+    assert ("w ℓ" in lines["loss"]) == weighted
     sheet = loss_page(loss, prediction, target, weight, rows)
     for line in lines.values():
         sheet.define(line)
     element = np.asarray(sheet.evaluate(lines["forward"]))
-    sheet.values |= {"ℓ": element}
-    sheet.values.setdefault("D", element.size)
-    if "D" in sheet.definitions:
-        del sheet.values["D"]
-    assert_close(np.asarray(sheet.evaluate(lines["loss"])).reshape(()), value, lines["loss"])
-    found = sheet.evaluate(lines["prediction"], grad.shape)
-    assert_close(found, grad, lines["prediction"])
+    upstream = upstream.reshape(upstream.shape + (1,) * (element.ndim - upstream.ndim))
+    sheet.values |= {"ℓ": element, "G": upstream}
+    if "D" not in sheet.definitions:
+        of_rows = lines["loss"].endswith("the number of rows")
+        sheet.values["D"] = element.size // (element.shape[-1] if of_rows else 1)
+    found = np.asarray(sheet.evaluate(lines["loss"]))
+    assert_close(found.reshape(np.shape(value)), value, lines["loss"])
+    of_inputs = list(lines.values())[2:]
+    for line, actual in zip(of_inputs, all_of(grad), strict=True):
+        assert_close(sheet.evaluate(line, actual.shape), actual, line)
 
 
 def loss_page(loss, prediction, target, weight, rows):
+    values = {"t": target, "π": np.pi}
+    if isinstance(prediction, tuple):
+        values |= dict(zip(INPUTS[type(loss)], prediction, strict=True))
+        prediction = prediction[0]
+    else:
+        letter = re.match(r"dL/d\(?(?:log )?(\w)", loss.equations["prediction"])[1]
+        log_p = isinstance(loss, nn.NLLLoss | nn.KLDivLoss)
+        values[letter] = np.exp(prediction) if log_p else prediction
     classes = prediction.shape[-1]
-    letter = re.match(r"dL/d\(?(?:log )?(\w)", loss.equations["prediction"])[1]
-    log_p = isinstance(loss, nn.NLLLoss | nn.KLDivLoss)
-    values = {letter: np.exp(prediction) if log_p else prediction, "t": target}
     if target.ndim < prediction.ndim:
         values["t"] = target[..., None]
     if rows:
@@ -522,17 +545,25 @@ def loss_page(loss, prediction, target, weight, rows):
     else:
         wide = weight.reshape(-1, *[1] * (prediction.ndim - 1))
         values["w"] = np.broadcast_to(wide, prediction.shape)
+    if isinstance(loss, nn.DiceLoss | nn.JaccardLoss):
+        values |= {"w": wide, "C": classes, "s": loss.smooth}
     names = {"delta": "δ", "eps": "ε", "label_smoothing": "ε", "gamma": "γ", "pos_weight": "c",
-             "weight": "c"}  # fmt: skip
+             "weight": "c", "margin": "m", "q": "q"}  # fmt: skip
+    if isinstance(loss, nn.TripletMarginLoss):
+        values["q"] = loss.p
     for name, symbol_of in names.items():
         if (value := getattr(loss, name, None)) is not None:
             values[symbol_of] = np.asarray(value)
-    return Sheet(values, {"j": -1})
+    return Sheet(values, {"j": -1, "p": tuple(range(1, prediction.ndim - 1))})
 
 
 @loss_rows
 def test_losses_have_equations_before_the_first_call(case):
-    assert set(case.make().equations) == {"forward", "loss", "prediction"}
+    inputs = all_of(case.prediction(np.random.default_rng(0)))
+    lines = list(case.make().equations)
+    assert lines[:2] == ["forward", "loss"]
+    assert len(lines) == 2 + len(inputs)
+    assert len(inputs) > 1 or lines[2] == "prediction"
 
 
 # -- optimizers ----------------------------------------------------------------------------------

@@ -72,6 +72,11 @@ OTHER_NAMES = {
         "kld": "KLDivLoss",
         "kldivergence": "KLDivLoss",
         "poisson": "PoissonNLLLoss",
+        "pinball": "QuantileLoss",
+        "iou": "JaccardLoss",
+        "triplet": "TripletMarginLoss",
+        "cosinesimilarity": "CosineEmbeddingLoss",
+        "categoricalhinge": "MultiMarginLoss",
     },
     "Optimizer": {
         "momentum": "SGD",

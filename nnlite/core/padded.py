@@ -258,12 +258,17 @@ def _longer(a: np.ndarray, steps: int) -> np.ndarray:
     return np.concatenate([a, zeros], axis=1)
 
 
-def masked(prediction: Any, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+def masked(prediction: Any, weight: np.ndarray | None) -> tuple[Any, np.ndarray | None]:
     """A prediction's bare array, and sample weights (N, T, …) that leave out its padding.
+
+    A tuple of several becomes bare where all of them end alike, and is left as it is where not.
 
     Raises:
         ValueError: when the weights' leading axes are not (N,) or (N, T).
     """
+    if isinstance(prediction, tuple) and _end_alike(prediction):
+        _, weight = masked(prediction[0], weight)
+        return tuple(each.data for each in prediction), weight
     if not isinstance(prediction, Padded):
         return prediction, weight
     mask = prediction.mask.astype(prediction.dtype)
@@ -277,3 +282,14 @@ def masked(prediction: Any, weight: np.ndarray | None) -> tuple[np.ndarray, np.n
         )
     weight = weight.reshape(*weight.shape, *[1] * (2 - weight.ndim))
     return prediction.data, weight * mask.reshape(*mask.shape, *[1] * (weight.ndim - 2))
+
+
+def _end_alike(values: tuple[Any, ...]) -> bool:
+    """Whether all of them are padded, with the same ends."""
+    if not values or not all(isinstance(each, Padded) for each in values):
+        return False
+    first = values[0]
+    return all(
+        each.shape[:2] == first.shape[:2] and np.array_equal(each.lengths, first.lengths)
+        for each in values
+    )

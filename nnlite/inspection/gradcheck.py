@@ -17,7 +17,8 @@ from nnlite.core.parameter import Parameter
 from nnlite.core.slot import inference
 from nnlite.inspection import contract
 from nnlite.inspection.causes.explanation import explain
-from nnlite.inspection.lossgrad import LossCheck
+from nnlite.inspection.joined import as_it_is, joined
+from nnlite.inspection.lossgrad import LossCheck, run_loss
 from nnlite.inspection.numeric import Compared, Verdict, compare
 from nnlite.inspection.probe import Probe, beside, check_one_input, floats, random_upstream
 from nnlite.inspection.report import Diagnosis, GradientError, GradientReport, GradientRow
@@ -37,7 +38,7 @@ def check_gradients(
     layer: Layer,
     x: np.ndarray | Padded,
     loss: Loss | None = None,
-    target: np.ndarray | None = None,
+    target: Any = None,
     raises: bool = True,
     penalties: Sequence[Penalty] = (),
 ) -> GradientReport:
@@ -82,7 +83,8 @@ def check_gradients(
     Args:
         layer: a layer or a whole model; it is copied, and left as it is.
         x: an input, or `Padded` sequences; floats are checked too, integers are not.
-        loss, target: check dL/dw of this loss (default: of a random projection of y).
+        loss, target: check dL/dw of this loss (default: of a random projection of y); for a model
+            of several outputs one that takes a tuple, such as `Losses` and a tuple of targets.
         raises: whether to raise when something is wrong (default True).
         penalties: of parameters, whose own gradients are checked too (default: none).
 
@@ -100,9 +102,16 @@ def check_gradients(
     check_one_input("check_gradients", x)
     x = as_input("check_gradients: x", x)
     if target is not None:
-        target = as_input("check_gradients: target", target)
+        prepared = [
+            as_input("check_gradients: target", each)
+            for each in (target if isinstance(target, tuple) else (target,))
+        ]
+        target = tuple(prepared) if isinstance(target, tuple) else prepared[0]
     if plain(x).size == 0:
         raise ValueError(f"check_gradients: x is empty, shape {x.shape}")
+    if loss is not None and loss.takes_several:
+        layer, loss = joined(layer, loss, x, target)
+        target = np.zeros(len(x))  # the loss has its own
     with inference(False):  # losses keep what their backward needs
         check = _Check(layer, x, loss, target)
         report = check.report()
@@ -340,9 +349,7 @@ class _Check:
         """dL/dy of the loss, or a random one, as for parts of a batch, which may be no batch."""
         if self.loss is None or len(y) < len(self.x):
             return random_upstream(y.shape)
-        criterion: Any = copy.deepcopy(self.loss)
-        criterion(y, self.target, probe.mask)
-        return np.array(criterion.backward())
+        return np.array(run_loss(self.loss, y, self.target, probe.mask)[1])
 
     def _unmoved(self) -> list[Diagnosis]:
         """Trainable parameters with a slope that a step of an optimizer leaves where they are."""
@@ -351,12 +358,10 @@ class _Check:
         if not parameters:
             return []
         optimizer = SGD(parameters, lr=0.1)
-        criterion = copy.deepcopy(self.loss)
-        assert criterion is not None
+        assert self.loss is not None
         before = {name: p.data.copy() for name, p in probe.parameters.items()}
         y = probe.forward(self.x)
-        criterion(y, self.target, probe.mask)  # type: ignore[arg-type]
-        probe.backward(criterion.backward())
+        probe.backward(run_loss(self.loss, y, self.target, probe.mask)[1])
         optimizer.step()
         return [
             Diagnosis("unmoved", f"a step of the optimizer does not move {name}")
@@ -401,7 +406,7 @@ class _Check:
         """Reports on the wrong layers directly inside, each on the input that it gets here."""
         inputs: dict[str, np.ndarray | Padded] = {}
         probe = self.probe.fresh()
-        children = sub_layers(probe.layer)
+        children = sub_layers(as_it_is(probe.layer))
         for place, child in children:
             watch(child, lambda x, y, key=place: inputs.update({key: copy.deepcopy(x)}))  # type: ignore[misc]
         if not children:
@@ -411,7 +416,8 @@ class _Check:
         except Exception:
             return []
         reports = []
-        for (place, _), (_, child) in zip(children, sub_layers(self.layer), strict=True):
+        own = sub_layers(as_it_is(self.layer))
+        for (place, _), (_, child) in zip(children, own, strict=True):
             if place in inputs:
                 part = _Check(child, inputs[place], None, None).report()
                 if not part.ok:

@@ -11,14 +11,31 @@ import numpy as np
 from nnlite.inspection.causes.diagnosis import certain, statistics
 from nnlite.inspection.causes.evidence import CLOSE, Evidence, close
 from nnlite.inspection.contract import in_words
+from nnlite.inspection.joined import as_given
 from nnlite.inspection.numeric import Compared, Verdict, compare, jacobian_by_differences
-from nnlite.inspection.probe import beside
+from nnlite.inspection.probe import beside, random_upstream
 from nnlite.inspection.repair.search import Runs, mend
 from nnlite.inspection.report import Diagnosis, GradientRow
 from nnlite.losses.base import Loss
 
 NO_CAUSE = "is not the derivative of the number that it returns"
 SECONDS = 1.0  # for the search of a wrong loss's source
+
+
+def run_loss(
+    loss: Loss, prediction: np.ndarray, target: Any, weight: np.ndarray | None
+) -> tuple[Any, Any]:
+    """(the number, its gradient) of a copy; of elements apart, their sum with fixed factors."""
+    criterion = copy.deepcopy(loss)
+    value = criterion(prediction, target, weight)
+    factors = _factors(loss, value)
+    number = float((factors[0] * value).sum()) if factors else value
+    return number, criterion.backward(*factors)
+
+
+def _factors(loss: Loss, value: Any) -> tuple[np.ndarray, ...]:
+    """What to call backward with: for elements apart fixed factors, one for each."""
+    return (random_upstream(np.shape(value)),) if loss.reduction == "none" else ()
 
 
 class LossCheck:
@@ -55,9 +72,7 @@ class LossCheck:
         return row, found
 
     def _run(self, p: np.ndarray, weight: np.ndarray | None) -> tuple[float, Any]:
-        criterion = copy.deepcopy(self.loss)
-        value = criterion(p, self.target, weight)
-        return value, criterion.backward()
+        return run_loss(self.loss, p, self.target, weight)
 
     def _wrong(self, text: str) -> Diagnosis:
         return Diagnosis("loss", f"{self.loss!r}: {text}")
@@ -90,8 +105,8 @@ class LossCheck:
         _, grad = self._run(self.p, self.mask)
         used = copy.deepcopy(self.loss)
         for _ in range(2):
-            used(self.p, self.target, self.mask)
-            again = used.backward()
+            value = used(self.p, self.target, self.mask)
+            again = used.backward(*_factors(used, value))
         if np.array_equal(grad, again) or any(
             isinstance(value, np.random.Generator) for value in vars(self.loss).values()
         ):
@@ -114,16 +129,18 @@ class LossCheck:
     def _explained(self, weight: np.ndarray | None) -> Diagnosis:
         """Why its gradient is not the derivative of the number that it returns."""
         p, criterion = beside(self.p), copy.deepcopy(self.loss)
-        loss = type(self.loss).__name__
+        loss = type(as_given(self.loss)).__name__
+
+        factors: list[np.ndarray] = []
 
         def value() -> np.ndarray:
-            return np.array([copy.deepcopy(self.loss)(p, self.target, weight)])
+            return np.array([self._run(p, weight)[0]])
 
         def forward() -> None:
-            criterion(p.copy(), self.target.copy(), weight)
+            factors[:] = _factors(criterion, criterion(p.copy(), self.target.copy(), weight))
 
         def backward(times: float = 1.0) -> dict[str, np.ndarray]:
-            return {"prediction": np.array(criterion.backward())}
+            return {"prediction": np.array(criterion.backward(*factors))}
 
         true = jacobian_by_differences(p, value)
         forward()
@@ -153,7 +170,7 @@ class LossCheck:
         _, grad = self._run(p, weight)
 
         def value() -> np.ndarray:
-            return np.array([copy.deepcopy(self.loss)(p, self.target, weight)])
+            return np.array([self._run(p, weight)[0]])
 
         return compare(p, grad, value, np.ones(1))
 

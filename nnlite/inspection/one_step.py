@@ -17,7 +17,7 @@ from nnlite.core.padded import Padded, masked, plain
 from nnlite.core.slot import inference
 from nnlite.core.terms import loss_terms
 from nnlite.layers.base import Layer
-from nnlite.losses.base import Loss
+from nnlite.losses.base import Loss, check_one_number
 from nnlite.losses.penalties import Penalized, Penalty
 
 
@@ -87,6 +87,7 @@ class OneStep(Replica):
     """
 
     def __init__(self, model: Layer, loss: Loss, penalties: Sequence[Penalty] = ()) -> None:
+        check_one_number("one training step", loss)
         super().__init__(model)
         self.loss = copy.deepcopy(loss)
         self.penalized = Penalized(penalties, self.layer, "penalties")
@@ -126,7 +127,7 @@ def parts(layer: Layer, value: Any) -> list[Any]:
     """
     if isinstance(value, tuple) and _has_state(layer):
         value = value[0]
-    return list(_flat(value))
+    return list(flat(value))
 
 
 def _has_state(layer: Layer) -> bool:
@@ -134,9 +135,10 @@ def _has_state(layer: Layer) -> bool:
     return hasattr(getattr(layer, "layer", layer), "return_state")  # Bidirectional's is inside
 
 
-def _flat(value: Any) -> Iterator[Any]:
+def flat(value: Any) -> Iterator[Any]:
+    """The bare arrays in a value, one after another."""
     if isinstance(value, tuple | list):
         for each in value:
-            yield from _flat(each)
+            yield from flat(each)
     else:
         yield plain(value)

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nnlite.core.arguments import checked
-from nnlite.inspection.one_step import OneStep, parts
+from nnlite.inspection.one_step import OneStep, flat, parts
 from nnlite.inspection.summary import format_bytes
 from nnlite.layers.base import Layer
 from nnlite.layers.structure import nested, place_name, sub_layers
@@ -210,8 +210,9 @@ class _Timed:
             of_loss.add(*ran.loss_seconds)
             for clock in clocks:
                 clock.end_step()
-        self.dtype = ran.prediction.dtype
-        of_loss.bytes = 2 * ran.prediction.nbytes
+        predictions = list(flat(ran.prediction))
+        self.dtype = predictions[0].dtype
+        of_loss.bytes = 2 * sum(each.nbytes for each in predictions)
         ran_too = [clock for clock in clocks if clock.ran]
         for clock in ran_too:
             clock.count()

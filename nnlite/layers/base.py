@@ -501,6 +501,8 @@ class Layer(Node, Slot, Constructed):
     def predict(self, x: Any, batch_size: int = 256) -> Any:
         """The outputs for all of `x`, batch by batch, in eval mode and without keeping anything.
 
+        A model with several outputs gives a tuple of them.
+
         Floating `x` is cast to the dtype of the parameters. The model is not written to: other
         threads may predict with it at the same time, and one may train it.
 
@@ -521,6 +523,8 @@ class Layer(Node, Slot, Constructed):
             outputs = [self._one_output(self(batch)) for batch in batches]
         if not outputs:
             raise ValueError("x is empty: the stream gave no batch")
+        if isinstance(outputs[0], tuple):
+            return tuple(join(each) for each in zip(*outputs, strict=True))
         return join(outputs)
 
     def _batches(self, x: Any, batch_size: int) -> Generator[Any, None, None]:
@@ -543,7 +547,7 @@ class Layer(Node, Slot, Constructed):
                 yield x
 
     def _one_output(self, y: Any) -> Any:
-        if isinstance(y, tuple):
+        if isinstance(y, tuple) and _returns_state(self):
             raise TypeError(
                 f"{self.label()}: predict expected one output for each batch, got a tuple; call a "
                 "layer with return_state on its own, inside evaluation()"
@@ -620,6 +624,11 @@ def floating_dtype(layer: Layer) -> np.dtype[Any]:
     """The dtype of the layer's first floating parameter; float32 when there is none."""
     floating = (p.dtype for p in layer.parameters() if p.dtype.kind == "f")
     return next(floating, np.dtype(np.float32))
+
+
+def _returns_state(layer: Layer) -> bool:
+    """Whether a tuple is (y, state), and not one element for each of several outputs."""
+    return any(getattr(part, "return_state", False) for part in layer.named_layers().values())
 
 
 def check_even_batches(model: Layer, rows: int, batch_size: int, where: str = "") -> None:

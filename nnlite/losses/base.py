@@ -10,6 +10,9 @@ with w the sample weights (1 unless given) and c what an element counts: 1, or a
 
     dL/dprediction = w/D · dℓ/dprediction
 
+With reduction="none" the elements stay apart, w ℓ, and `backward` takes their gradient G, one
+number for each: dL/dprediction = G w · dℓ/dprediction.
+
 A subclass writes three things at most:
 
     class SquaredError(nn.Loss):
@@ -19,6 +22,9 @@ A subclass writes three things at most:
 
         def derivative(self, d):                       # dℓ/dprediction
             return 2 * d
+
+A loss of several inputs is given a tuple of arrays as its prediction, as a model with several
+outputs returns it, and `derivative` and `backward` return a tuple of gradients.
 
 Metrics beside a loss read predictions and targets as it does: `multi_label` and
 `decision_threshold` say how, and `for_metrics` leaves out what the loss does not count.
@@ -36,21 +42,24 @@ from nnlite.core.foreign import as_array, number_hint
 from nnlite.core.padded import Padded, masked
 from nnlite.core.slot import Slot
 
-Reduction = Literal["mean", "sum"]
+Reduction = Literal["mean", "sum", "none"]
 
 
 class Loss(Slot, Constructed):
     """`loss(prediction, target, sample_weight=None)` is a float; `loss.backward()` its gradient.
 
     Args:
-        reduction: "mean" (default) or "sum".
+        reduction: "mean" (default) or "sum" of the elements; or "none": the elements themselves, of
+            which `loss.backward(grad_output)` takes the gradient.
 
     Attributes:
-        denominator: the divisor D of the last call.
+        denominator: the divisor D of the last call; 1 without one.
         derivation: what a subclass says of one element, with "forward" (ℓ) and "prediction"
-            (dℓ/dprediction, a product); what its symbols mean follows behind commas.
+            (dℓ/dprediction, a product), or each of several inputs by its name; what its symbols
+            mean follows behind commas.
         equations: the same for L: "forward" (ℓ), "loss" (L) and "prediction" (dL/dprediction), as
             it is with the options, and with what the last call was given.
+        takes_several: whether the prediction is a tuple of arrays (default False).
         multi_label: whether targets in the prediction's shape are labels, each by itself (True),
             or rows of one class each (False); None (default) does not say.
         decision_threshold: the prediction above which a label is taken to be there; None
@@ -58,15 +67,22 @@ class Loss(Slot, Constructed):
     """
 
     derivation: ClassVar[Mapping[str, str]] = {}
+    takes_several: ClassVar[bool] = False
     multi_label: bool | None = None
     decision_threshold: float | None = None
     reduction: Reduction = "mean"
     denominator: float = 1.0
     _weighted: bool = False  # whether the last call had sample weights
+    _mean_of = "ℓ"  # what D is the number of, where nothing is weighed
     _counts: np.ndarray | None = None  # those of the call that runs, or of the last one
 
     def __init__(self, reduction: Reduction = "mean") -> None:
         self.reduction = reduction
+
+    @property
+    def parts(self) -> Mapping[str, Loss]:
+        """Of a sum of losses, one for each output of a model, these by name; else nothing."""
+        return {}
 
     # -- what a subclass writes ------------------------------------------------------------------
 
@@ -74,8 +90,8 @@ class Loss(Slot, Constructed):
         """(ℓ, *what `derivative` is called with)."""
         raise NotImplementedError(f"{type(self).__name__} must define function")
 
-    def derivative(self, *saved: Any) -> np.ndarray:
-        """dℓ/dprediction, in the prediction's shape."""
+    def derivative(self, *saved: Any) -> Any:
+        """dℓ/dprediction, in the prediction's shape; a tuple for several inputs."""
         raise NotImplementedError(f"{type(self).__name__} must define derivative")
 
     def counts(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray | None:
@@ -104,20 +120,30 @@ class Loss(Slot, Constructed):
         """From ℓ to L: times w, over D."""
         if not self.derivation:
             return {}
-        left, _, slope = self.derivation["prediction"].partition(" = ")
-        slope, comma, meanings = slope.partition(",  ")
-        sign = "−" if slope.startswith("−") else ""
+        lines = dict(self.derivation)
+        forward = lines.pop("forward")
         weight = "w " if self._weighted else ""
-        divided = "" if self.reduction == "sum" else " / D"
+        divided = " / D" if self.reduction == "mean" else ""
         count = self.printed_count()
         factors = weight + ("v" if count or self._counts is not None else "")
-        divisor = f"D = Σ {factors.strip()}" if factors else "D the number of ℓ"
+        divisor = f"D = Σ {factors.strip()}" if factors else f"D the number of {self._mean_of}"
         divisor += f",  v = {count}" if count else ""
+        added = "" if self.reduction == "none" else "Σ "
+        upstream = "G " if self.reduction == "none" else ""
+
+        def of_loss(line: str) -> str:
+            left, _, slope = line.partition(" = ")
+            slope, comma, meanings = slope.partition(",  ")
+            lead = next(sign for sign in ("−", "Σ ", "") if slope.startswith(sign))
+            return (
+                f"{left.replace('ℓ', 'L')} = {lead}{upstream}{weight}{slope.removeprefix(lead)}"
+                f"{divided}{comma}{meanings}"
+            )
+
         return {
-            "forward": self.derivation["forward"],
-            "loss": f"L = Σ {weight}ℓ{divided}" + (f",  {divisor}" if divided else ""),
-            "prediction": f"{left.replace('ℓ', 'L')} = {sign}{weight}{slope.removeprefix('−')}"
-            f"{divided}{comma}{meanings}",
+            "forward": forward,
+            "loss": f"L = {added}{weight}ℓ{divided}" + (f",  {divisor}" if divided else ""),
+            **{name: of_loss(line) for name, line in lines.items()},
         }
 
     def printed_count(self) -> str:
@@ -128,11 +154,11 @@ class Loss(Slot, Constructed):
 
     def __call__(
         self,
-        prediction: np.ndarray | Padded,
+        prediction: Any,
         target: np.ndarray,
         sample_weight: np.ndarray | None = None,
-    ) -> float:
-        """L, a Python float.
+    ) -> Any:
+        """L, a Python float; with reduction="none" the array of w ℓ.
 
         Args:
             prediction: what the model returned; of `Padded` sequences, the padding weighs 0.
@@ -150,31 +176,66 @@ class Loss(Slot, Constructed):
             )
         values, *saved = returned
         weight = None if sample_weight is None else self._weight(sample_weight, values)
-        total = values.sum() if weight is None else (weight * values).sum()
+        weighted = values if weight is None else weight * values
         self.denominator = self._divisor(values, weight, counts)
         self._weighted = weight is not None
-        self.save_for_backward(weight, saved)
-        return float(total) / self.denominator if self.denominator else 0.0
+        self.save_for_backward(weight, values.shape, saved)
+        if self.reduction == "none":
+            return np.array(weighted)  # its own: what was saved must not change with it
+        return float(weighted.sum()) / self.denominator if self.denominator else 0.0
 
-    def backward(self) -> np.ndarray:
-        """dL/dprediction of the last call: step 1 of the loop.
+    def backward(self, grad_output: np.ndarray | None = None) -> Any:
+        """dL/dprediction of the last call: step 1 of the loop; a tuple for several inputs.
+
+        Args:
+            grad_output: with reduction="none", the gradient of each element that was returned.
 
         Raises:
             RuntimeError: when the loss was not called before.
+            ValueError: when grad_output does not have the elements' shape, or is given although
+                the loss is one number.
         """
-        weight, saved = self.saved()
+        weight, shape, saved = self.saved()
         gradient = self.derivative(*saved)
-        scale = 1 / self.denominator if self.denominator else 0.0
-        if weight is None:
-            return gradient * scale
-        rows = weight * scale
-        return gradient * rows.reshape(rows.shape + (1,) * (gradient.ndim - rows.ndim))
+        if self.reduction == "none":
+            rows = self._grad_output(grad_output, shape)
+            rows = rows if weight is None else weight * rows
+        elif grad_output is not None:
+            raise ValueError(
+                f"{self!r}: backward takes a gradient for each element only with "
+                'reduction="none"; call backward() without one'
+            )
+        else:
+            scale = 1 / self.denominator if self.denominator else 0.0
+            if weight is None and not isinstance(gradient, tuple):
+                return gradient * scale
+            rows = np.full((), scale) if weight is None else weight * scale
+        if isinstance(gradient, tuple):
+            return tuple(_times_rows(each, rows) for each in gradient)
+        return _times_rows(gradient, rows)
+
+    def _grad_output(self, grad_output: Any, shape: tuple[int, ...]) -> np.ndarray:
+        """The gradient of the elements, which have this shape."""
+        if grad_output is None:
+            raise ValueError(
+                f"{self!r}: backward needs the gradient of the elements {shape} that were "
+                'returned: backward(grad_output); with reduction="mean" it needs none'
+            )
+        rows = as_array(f"{self!r}: grad_output", grad_output)
+        if rows.dtype.kind not in "fiub":
+            raise TypeError(f"{self!r}: grad_output must be numeric, got dtype {rows.dtype}")
+        if rows.shape != shape:
+            raise ValueError(
+                f"{self!r}: grad_output must have the shape of the losses, {shape}, got "
+                f"{rows.shape}"
+            )
+        return rows
 
     def _divisor(
         self, values: np.ndarray, weight: np.ndarray | None, counts: np.ndarray | None
     ) -> float:
         """The divisor D: the sum of w c, or 1."""
-        if self.reduction == "sum":
+        if self.reduction != "mean":
             return 1.0
         if weight is None:
             return float(values.size if counts is None else counts.sum())
@@ -219,6 +280,41 @@ class Loss(Slot, Constructed):
             return prediction, target, one_each if weight is None else weight * one_each
         return prediction[kept], target[kept], None if weight is None else weight[kept]
 
+    def check_several(
+        self, prediction: Any, names: str, vectors: bool = False
+    ) -> tuple[np.ndarray, ...]:
+        """The inputs of a loss that takes several, when they are floats of one shape and dtype.
+
+        Args:
+            prediction: what should be a tuple of them.
+            names: what they are called, as in "a, b".
+            vectors: whether they are vectors (N, …, D), one ℓ for each.
+
+        Raises:
+            TypeError: when it is not a tuple of so many arrays of floats.
+            ValueError: when the shapes differ, or nothing is there.
+        """
+        count = names.count(",") + 1
+        if not isinstance(prediction, tuple) or len(prediction) != count:
+            got = type(prediction).__name__
+            got += f" of {len(prediction)}" if isinstance(prediction, tuple) else ""
+            raise TypeError(
+                f"{self!r}: expected the prediction as a tuple of {count} arrays, ({names}), got "
+                f"{got}"
+            )
+        for each in prediction:
+            self.check_arrays(each, each)
+        first = prediction[0]
+        shapes = [each.shape for each in prediction]
+        if shapes.count(first.shape) < count or (vectors and first.ndim == 0):
+            raise ValueError(
+                f"{self!r}: {names} must have the same shape{', (N, …, D)' * vectors}, got {shapes}"
+            )
+        dtypes = [str(each.dtype) for each in prediction]
+        if len(set(dtypes)) > 1:
+            raise TypeError(f"{self!r}: {names} must have the same dtype, got {dtypes}")
+        return prediction
+
     def check_arrays(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
         """The target as an array, when both are numeric and not empty."""
         if type(prediction) is not np.ndarray:
@@ -253,6 +349,33 @@ class Loss(Slot, Constructed):
         if prediction.size == 0:
             raise ValueError(f"{self!r}: prediction is empty, shape {prediction.shape}")
         return target
+
+
+def times(gradient: Any, factor: float) -> Any:
+    """The gradient times a number; of several, each of them."""
+    if isinstance(gradient, tuple):
+        return tuple(times(each, factor) for each in gradient)
+    return gradient * factor
+
+
+def _times_rows(gradient: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The gradient times one factor for each ℓ, whose axes are its leading ones."""
+    rows = rows.astype(gradient.dtype, copy=False)
+    return gradient * rows.reshape(rows.shape + (1,) * (gradient.ndim - rows.ndim))
+
+
+def check_one_number(where: str, loss: Loss) -> None:
+    """Refuse a loss that keeps its elements apart where one number is needed.
+
+    Raises:
+        ValueError: says what to do instead.
+    """
+    if loss.reduction == "none":
+        raise ValueError(
+            f"{where}: {loss!r} returns an array, and one number is needed; give it "
+            'reduction="mean" or "sum". What weighs the elements otherwise is a loop of your own: '
+            "values = loss(prediction, y), then model.backward(loss.backward(grad_output))"
+        )
 
 
 def _shape_hint(prediction: np.ndarray, target: np.ndarray) -> str:

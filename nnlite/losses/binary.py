@@ -17,7 +17,7 @@ class BCELoss(Loss):
     Backward     dℓ/dp = −t/p + (1 − t)/(1 − p) = (p − t) / (p (1 − p))
                  where p (1 − p) is 0, and for p whose 1/p would overflow, 1e-12 stands for it
     Shapes       prediction and target alike; p and t between 0 and 1
-    Args         reduction: "mean" (over all values, default) or "sum"
+    Args         reduction: "mean" (over all values, default), "sum" or "none"
     Raises       ValueError: when the shapes differ, or p or t leaves [0, 1]
     Source       standard result; both bounds as in PyTorch, which
                  applies the second to every p (1 − p) < 1e-12
@@ -60,7 +60,7 @@ class BCEWithLogitsLoss(Loss):
     Shapes       prediction and target alike; t between 0 and 1
     Args         pos_weight: c, how much a positive counts against a negative; a number, or one
                  for each entry of the last axis (default None: 1)
-                 reduction: "mean" (over all values, default) or "sum"
+                 reduction: "mean" (over all values, default), "sum" or "none"
     Raises       ValueError: when the shapes differ, pos_weight's too, or t leaves [0, 1]
     Source       standard result
     """
@@ -112,28 +112,16 @@ class BCEWithLogitsLoss(Loss):
         return negative * s - positive * rest
 
 
-class HingeLoss(Loss):
-    """The margin loss of support vector machines.
-
-    Forward      ℓ = max(1 − t p, 0),  t = ±1
-    Backward     dℓ/dp = −t where t p < 1, 0 beyond the margin
-    Shapes       prediction and target alike; targets −1 and 1, or 0 and 1, which stand for them
-    Args         reduction: "mean" (over all values, default) or "sum"
-    Raises       ValueError: when the shapes differ, or for other targets
-    Source       Cortes & Vapnik 1995; 0 and 1 taken as −1 and 1 as in Keras
-    """
+class _SignLoss(Loss):
+    """What losses on t = ±1 share; targets 0 and 1 stand for −1 and 1."""
 
     multi_label = True
     decision_threshold = 0.0
     _from_zero: bool = False  # whether the last call's targets were 0 and 1
 
-    @property
-    def derivation(self) -> dict[str, str]:  # type: ignore[override]
-        s, meaning = ("s", ",  s = 2t − 1") if self._from_zero else ("t", "")
-        return {
-            "forward": f"ℓ = max(1 − {s} p, 0){meaning}",
-            "prediction": f"dℓ/dp = −{s} [{s} p < 1]{meaning}",
-        }
+    def printed_sign(self) -> tuple[str, str]:
+        """What the sign is called in the equations, and what they say of it."""
+        return ("s", ",  s = 2t − 1") if self._from_zero else ("t", "")
 
     def check(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
         """The targets as −1 and 1."""
@@ -146,6 +134,32 @@ class HingeLoss(Loss):
             return 2 * target - 1
         raise ValueError(f"{self!r}: targets must be −1 and 1, or 0 and 1")
 
+    def for_metrics(
+        self, prediction: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Metrics are given 0 for −1."""
+        return prediction, np.maximum(target, 0), sample_weight
+
+
+class HingeLoss(_SignLoss):
+    """The margin loss of support vector machines.
+
+    Forward      ℓ = max(1 − t p, 0),  t = ±1
+    Backward     dℓ/dp = −t where t p < 1, 0 beyond the margin
+    Shapes       prediction and target alike; targets −1 and 1, or 0 and 1, which stand for them
+    Args         reduction: "mean" (over all values, default), "sum" or "none"
+    Raises       ValueError: when the shapes differ, or for other targets
+    Source       Cortes & Vapnik 1995; 0 and 1 taken as −1 and 1 as in Keras
+    """
+
+    @property
+    def derivation(self) -> dict[str, str]:  # type: ignore[override]
+        s, meaning = self.printed_sign()
+        return {
+            "forward": f"ℓ = max(1 − {s} p, 0){meaning}",
+            "prediction": f"dℓ/dp = −{s} [{s} p < 1]{meaning}",
+        }
+
     def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
         value = np.maximum(1 - target * prediction, 0)
         return value, value, target
@@ -153,11 +167,44 @@ class HingeLoss(Loss):
     def derivative(self, value: np.ndarray, target: np.ndarray) -> np.ndarray:
         return -target * (value > 0)
 
-    def for_metrics(
-        self, prediction: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Metrics are given 0 for −1."""
-        return prediction, np.maximum(target, 0), sample_weight
+
+class SoftMarginLoss(_SignLoss):
+    """The margin loss without a kink: logistic regression on targets −1 and 1.
+
+    Forward      ℓ = log(1 + e^(−t p)) = max(−t p, 0) + log(1 + e^−|p|)
+    Backward     dℓ/dp = −t σ(−t p)
+    Shapes       prediction and target alike; targets −1 and 1, or 0 and 1, which stand for them
+    Args         reduction: "mean" (over all values, default), "sum" or "none"
+    Raises       ValueError: when the shapes differ, or for other targets
+    Source       standard result; as PyTorch's
+    """
+
+    @property
+    def derivation(self) -> dict[str, str]:  # type: ignore[override]
+        s, meaning = self.printed_sign()
+        return {
+            "forward": f"ℓ = log(1 + e^(−{s} p)){meaning}",
+            "prediction": f"dℓ/dp = −{s} σ(−{s} p){meaning}",
+        }
+
+    def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
+        z = target * prediction
+        return relu(z) - z + bend(z), z, target  # max(−z, 0) = max(z, 0) − z
+
+    def derivative(self, z: np.ndarray, target: np.ndarray) -> np.ndarray:
+        _, rest = sigmoid_and_rest(z)
+        return -target * rest
+
+
+def check_signs(loss: Loss, target: np.ndarray) -> np.ndarray:
+    """Refuse targets that are not −1 or 1."""
+    if not (np.abs(target) == 1).all():
+        hint = "; for 0 and 1 write 2 * y - 1" if np.isin(target, (0, 1)).all() else ""
+        raise ValueError(
+            f"{loss!r}: targets must be −1 and 1, got {target.min():.4g} to {target.max():.4g}"
+            f"{hint}"
+        )
+    return target
 
 
 def check_targets(loss: Loss, target: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -137,7 +137,7 @@ class NLLLoss(_ClassLoss):
     Shapes       prediction (N, …, C); target (N, …), integer classes
     Args         weight: one per class (default None: all 1)
                  ignore_index: a class number that marks rows to leave out (default −100)
-                 reduction: "mean" (Σ ℓ / Σ v, default) or "sum"
+                 reduction: "mean" (Σ ℓ / Σ v, default), "sum" or "none"
     Raises       TypeError: when the classes are not integers
                  ValueError: for a class out of range (its row is named), or shapes that differ
     Source       standard result
@@ -184,7 +184,8 @@ class CrossEntropyLoss(_ClassLoss):
                  ignore_index: a class number that marks rows to leave out (default −100)
                  label_smoothing: ε, the share of the target spread evenly over all classes,
                  t → (1 − ε) t + ε/C, 0 ≤ ε ≤ 1 (default 0)
-                 reduction: "mean" (Σ ℓ / Σ v; Σ ℓ / rows for soft targets; default) or "sum"
+                 reduction: "mean" (Σ ℓ / Σ v, or Σ ℓ / rows for soft targets; default), "sum" or
+                 "none"
     Raises       TypeError: when classes are not integers
                  ValueError: for a class out of range (its row is named), a negative soft target,
                  or shapes that differ
@@ -282,7 +283,7 @@ class FocalLoss(_ClassLoss):
     Args         gamma: γ ≥ 0; 0 is cross entropy (default 2)
                  weight: one per class (default None: all 1)
                  ignore_index: a class number that marks rows to leave out (default −100)
-                 reduction: "mean" (Σ ℓ / Σ v, default) or "sum"
+                 reduction: "mean" (Σ ℓ / Σ v, default), "sum" or "none"
     Raises       TypeError: when classes are not integers
                  ValueError: for γ < 0, a class out of range, or shapes that differ
     Source       Lin et al. 2017, equation 4
@@ -326,13 +327,76 @@ class FocalLoss(_ClassLoss):
         return softmax_minus_one(log_p, places) * -slope[..., None]
 
 
+class MultiMarginLoss(_ClassLoss):
+    """The hinge for many classes: the right score above each other one by the margin.
+
+    Forward      ℓ = v/C Σ_{j≠t} hⱼ^q,  hⱼ = max(m − x_t + xⱼ, 0),  v the weight of class t
+    Backward     dℓ/dxⱼ = v/C q hⱼ^(q−1) [hⱼ > 0] for j ≠ t,  and minus their sum for j = t
+    Shapes       prediction (N, …, C); target (N, …), integer classes
+    Args         p: q, 1 or 2 (default 1)
+                 margin: m (default 1)
+                 weight: one per class (default None: all 1); they do not count in the mean's
+                 divisor, unlike those of `CrossEntropyLoss`
+                 reduction: "mean" (over rows, default), "sum" or "none"
+    Raises       TypeError: when classes are not integers
+                 ValueError: for a class out of range, or shapes that differ
+    Source       Weston & Watkins 1999; as PyTorch's
+    """
+
+    ignore_index: int | None = None  # type: ignore[assignment]
+
+    def __init__(
+        self,
+        p: int = 1,
+        margin: float = 1.0,
+        weight: ArrayLike | None = None,
+        reduction: Reduction = "mean",
+    ) -> None:
+        Loss.__init__(self, reduction)
+        self.p = p
+        self.margin = margin
+        self.weight = weight
+
+    @property
+    def derivation(self) -> dict[str, str]:  # type: ignore[override]
+        v = "" if self.weight is None else "c[t] "
+        h = "h = [j ≠ t] max(m − x_t + x, 0)"
+        slope, power = ("[h > 0]", "") if self.p == 1 else ("2 h", "²")
+        return {
+            "forward": f"ℓ = {v}Σⱼ h{power} / C,  {h}",
+            "prediction": f"dℓ/dx = {v}(s − [j = t] Σⱼ s) / C,  s = {slope},  {h}",
+        }
+
+    def printed_count(self) -> str:
+        return ""
+
+    def counts(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray | None:
+        """Every row counts 1."""
+        return None
+
+    def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
+        right = np.take_along_axis(prediction, target[..., None], -1)
+        h = np.maximum(float(self.margin) - right + prediction, 0)
+        np.put_along_axis(h, target[..., None], 0, -1)
+        share = np.full((), 1 / prediction.shape[-1], h.dtype)  # v/C
+        if self.weight is not None:
+            share = share * np.asarray(self.weight, h.dtype)[target]
+        return share * (h**self.p).sum(axis=-1), h, share, target
+
+    def derivative(self, h: np.ndarray, share: np.ndarray, target: np.ndarray) -> np.ndarray:
+        slope = (h > 0).astype(h.dtype) if self.p == 1 else 2 * h
+        np.put_along_axis(slope, target[..., None], -slope.sum(axis=-1, keepdims=True), -1)
+        return slope * share[..., None]
+
+
 class KLDivLoss(Loss):
     """Kullback-Leibler divergence of the target from predicted log-probabilities.
 
-    Forward      ℓ = Σⱼ tⱼ (log tⱼ − log pⱼ), with 0 log 0 = 0; one ℓ per row
-    Backward     dℓ/d(log pⱼ) = −tⱼ
+    Forward      ℓ = t (log t − log p), with 0 log 0 = 0; the divergence is a row's sum of them
+    Backward     dℓ/d(log p) = −t
     Shapes       prediction (N, …, C), log-probabilities; target alike, probabilities
-    Args         reduction: "mean" (over rows, default) or "sum"
+    Args         reduction: "mean" (the sum, over the number of rows; default), "sum" or "none"
+                 log_target: whether the target holds log t as well (default False)
     Raises       ValueError: when the shapes differ, or a target is negative
     Source       Kullback & Leibler 1951; for predictions (N, C) the mean over rows is
                  PyTorch's "batchmean", which for (N, T, C) divides by N alone
@@ -340,23 +404,41 @@ class KLDivLoss(Loss):
 
     multi_label = False
     decision_threshold = -math.log(2)  # of log-probabilities, log ½
-    derivation: ClassVar = {
-        "forward": "ℓ = Σⱼ t (log t − log p)",
-        "prediction": "dℓ/d(log p) = −t",
-    }
+    _mean_of = "rows"
+
+    def __init__(self, reduction: Reduction = "mean", log_target: bool = False) -> None:
+        super().__init__(reduction)
+        self.log_target = log_target
+
+    @property
+    def derivation(self) -> dict[str, str]:  # type: ignore[override]
+        if self.log_target:  # t is the logarithm
+            return {"forward": "ℓ = eᵗ (t − log p)", "prediction": "dℓ/d(log p) = −eᵗ"}
+        return {"forward": "ℓ = t (log t − log p)", "prediction": "dℓ/d(log p) = −t"}
 
     def check(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
-        """Targets must not be negative."""
+        """Targets must not be negative, unless they are logarithms."""
         target = super().check(prediction, target)
-        if target.min() < 0:
-            raise ValueError(f"{self!r}: targets are probabilities and cannot be negative")
+        if not self.log_target and target.min() < 0:
+            raise ValueError(
+                f"{self!r}: targets are probabilities and cannot be negative; for their logarithms "
+                "use log_target=True"
+            )
         return target
 
     def function(self, prediction: np.ndarray, target: np.ndarray) -> tuple[Any, ...]:
-        some = target > 0
-        log_t = np.log(np.where(some, target, 1))
+        t = np.exp(target) if self.log_target else target
+        some = t > 0
+        log_t = np.where(some, target, 0) if self.log_target else np.log(np.where(some, t, 1))
         log_p = np.where(some, prediction, 0)  # 0 · ∞ would be NaN
-        return (target * (log_t - log_p)).sum(axis=-1), target
+        return t * (log_t - log_p), t
+
+    def _divisor(
+        self, values: np.ndarray, weight: np.ndarray | None, counts: np.ndarray | None
+    ) -> float:
+        """The number of rows, or the sum of their weights."""
+        divisor = super()._divisor(values, weight, counts)
+        return divisor / values.shape[-1] if self.reduction == "mean" and values.ndim else divisor
 
     def derivative(self, target: np.ndarray) -> np.ndarray:
         return -target

@@ -13,6 +13,7 @@ from nnlite.metrics.classification import (
     Recall,
     TopKAccuracy,
 )
+from nnlite.metrics.output import OutputMetric
 from nnlite.metrics.probabilities import LogLoss, Perplexity
 from nnlite.metrics.ranking import AUROC, AveragePrecision
 from nnlite.metrics.regression import (
@@ -36,6 +37,7 @@ __all__ = [
     "MeanAbsolutePercentageError",
     "MeanSquaredError",
     "Metric",
+    "OutputMetric",
     "Perplexity",
     "Precision",
     "Recall",

@@ -17,7 +17,7 @@ from nnlite.core.parameter import Buffer, Parameter
 from nnlite.core.slot import inference
 from nnlite.core.terms import loss_terms
 from nnlite.layers.base import Layer
-from nnlite.losses.base import Loss
+from nnlite.losses.base import Loss, check_one_number
 from nnlite.training.diagnosis import NonFiniteLossError, first_non_finite
 from nnlite.training.feeding import ArrayDataset, Batch, as_dataset
 from nnlite.training.feeding.checks import check_batches
@@ -78,6 +78,7 @@ def fit_lbfgs(
 
     Source: Liu & Nocedal 1989; Byrd et al. 1995 is SciPy's code.
     """
+    check_one_number("fit_lbfgs", loss)
     minimize = _minimize()
     problem = _Problem(model, loss, weight_decay)
     data = as_dataset(problem.model, problem.loss, x, y, sample_weight, class_weight)

@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nnlite.core.forms import ANYTHING, REAL, SUM, Maybe, Table, check_form
+from nnlite.core.padded import masked
 from nnlite.core.terms import loss_terms
 from nnlite.losses.base import Loss
-from nnlite.metrics import Metric
+from nnlite.losses.several import Losses
+from nnlite.metrics import Metric, OutputMetric
 from nnlite.training.history import as_number
 
 FORM = {
@@ -19,6 +21,7 @@ FORM = {
     "weight": SUM,
     "terms": Maybe(Table(REAL)),  # older files have none
     "metrics": Table(ANYTHING),
+    "parts": Maybe(Table({"total": REAL, "weight": SUM, "share": REAL})),
 }
 
 
@@ -34,8 +37,8 @@ class Measured(NamedTuple):
 
     value: float
     loss: Loss
-    prediction: np.ndarray
-    y: np.ndarray
+    prediction: Any
+    y: Any
     weight: np.ndarray | None
     terms: loss_terms
 
@@ -43,18 +46,21 @@ class Measured(NamedTuple):
 class Measures:
     """The loss, Σ L D / Σ D with each batch's loss L and divisor D, and metrics, over batches.
 
-    What layers and penalties add to the loss is in it, and is summed by name besides.
+    What layers and penalties add to the loss is in it, and is summed by name besides. Of a sum of
+    losses each part is averaged so, by its own divisor, and the loss is their sum.
     """
 
     def __init__(self, metrics: Sequence[Metric]) -> None:
         self.metrics = metrics
         self._total = self._weight = 0.0
         self._terms: dict[str, float] = {}
+        self._parts: dict[str, dict[str, float]] = {}  # of several losses, each one's sums
 
     def reset(self) -> None:
         """Forget all batches."""
         self._total = self._weight = 0.0
         self._terms = {}
+        self._parts = {}
         for metric in self.metrics:
             metric.reset()
 
@@ -62,8 +68,8 @@ class Measures:
         self,
         value: float,
         loss: Loss,
-        prediction: np.ndarray,
-        y: np.ndarray,
+        prediction: Any,
+        y: Any,
         weight: np.ndarray | None,
         terms: loss_terms | None = None,
     ) -> None:
@@ -77,25 +83,67 @@ class Measures:
                 self._terms[name] = self._terms.get(name, 0.0) + term * loss.denominator
         self._total += value * loss.denominator
         self._weight += loss.denominator
-        if not self.metrics:
-            return
+        if isinstance(loss, Losses):
+            self._add_parts(loss, prediction, y, weight)
+        elif self.metrics:
+            self._update(self.metrics, loss, prediction, y, weight)
+
+    def _add_parts(self, loss: Losses, prediction: Any, y: Any, weight: np.ndarray | None) -> None:
+        """Add a batch to each loss's sums, and each output to its metrics."""
+        outputs = zip(loss.parts.items(), loss.values, loss.part_weights, strict=True)
+        for number, ((name, part), value, share) in enumerate(outputs):
+            sums = self._parts.setdefault(name, {"total": 0.0, "weight": 0.0, "share": 1.0})
+            sums["total"] += value * part.denominator
+            sums["weight"] += part.denominator
+            sums["share"] = float(share)
+            own = [m for m in self.metrics if isinstance(m, OutputMetric) and m.output == name]
+            if own:
+                p, w = masked(prediction[number], weight)
+                self._update(own, part, p, y[number], w)
+        for metric in self.metrics:
+            if not isinstance(metric, OutputMetric):
+                metric.update(prediction, y, weight)
+
+    def _update(
+        self,
+        metrics: Sequence[Metric],
+        loss: Loss,
+        prediction: Any,
+        y: np.ndarray,
+        weight: np.ndarray | None,
+    ) -> None:
         prediction, y, weight = loss.for_metrics(prediction, y, weight)
         if len(y) == 0:  # all rows are ignored
             return
-        for metric in self.metrics:
+        for metric in metrics:
             metric.follow(loss.multi_label, loss.decision_threshold)
             metric.update(prediction, y, weight)
 
     def loss(self) -> float:
         """The loss since `reset`."""
+        if self._parts:
+            means = self._means()
+            total = sum(sums["share"] * means[name] for name, sums in self._parts.items())
+            return total + sum(self._mean_terms().values())
         return self._total / self._weight if self._weight else 0.0
 
     def results(self) -> dict[str, Any]:
-        """Loss, terms and metrics since `reset`."""
-        weight = self._weight
-        terms = {name: v / weight if weight else 0.0 for name, v in self._terms.items()}
+        """Loss, those of several outputs, terms and metrics since `reset`."""
+        parts = {f"{name}_loss": mean for name, mean in self._means().items()}
         metrics = {m.name: as_number(m.result()) for m in self.metrics}
-        return {"loss": self.loss(), **terms, **metrics}
+        return {"loss": self.loss(), **parts, **self._mean_terms(), **metrics}
+
+    def _mean_terms(self) -> dict[str, float]:
+        """What each term adds to the loss."""
+        weight = self._weight
+        return {name: v / weight if weight else 0.0 for name, v in self._terms.items()}
+
+    def _means(self) -> dict[str, float]:
+        """Each loss's mean, of several."""
+        return {
+            name: sums["total"] / sums["weight"] if sums["weight"] else 0.0
+            for name, sums in self._parts.items()
+        }
 
     def fresh(self) -> Measures:
         """Others of the same kind, so that measuring there leaves these as they are."""
@@ -107,7 +155,8 @@ class Measures:
         """The sums so far."""
         metrics = {metric.name: metric.state_dict() for metric in self.metrics}
         sums = {"total": self._total, "weight": self._weight, "terms": dict(self._terms)}
-        return {**sums, "metrics": metrics}
+        parts = {"parts": copy.deepcopy(self._parts)} if self._parts else {}
+        return {**sums, **parts, "metrics": metrics}
 
     def check_state_dict(self, state: dict[str, Any]) -> None:
         """Refuse what `load_state_dict` cannot take over.
@@ -129,5 +178,6 @@ class Measures:
         """Take over what `state_dict` returned for the same metrics."""
         self._total, self._weight = state["total"], state["weight"]
         self._terms = dict(state.get("terms", {}))
+        self._parts = copy.deepcopy(state.get("parts", {}))
         for metric in self.metrics:
             metric.load_state_dict(state["metrics"][metric.name])

@@ -33,6 +33,8 @@ from nnlite.layers.structure import watch
 from nnlite.losses.base import Loss
 from nnlite.losses.binary import BCEWithLogitsLoss
 from nnlite.losses.classification import CrossEntropyLoss, FocalLoss, KLDivLoss, NLLLoss
+from nnlite.losses.ctc import CTCLoss
+from nnlite.losses.multilabel import MultiLabelSoftMarginLoss
 from nnlite.losses.penalties import Penalty
 from nnlite.optimizers.base import Optimizer
 from nnlite.training.fingerprint import environment
@@ -109,7 +111,9 @@ def squashed_logits(model: Layer, loss: Loss) -> str | None:
 
     `LogSoftmax` before `CrossEntropyLoss` is harmless: log-softmax of a log-softmax is itself.
     """
-    if not isinstance(loss, CrossEntropyLoss | FocalLoss | BCEWithLogitsLoss):
+    if not isinstance(
+        loss, CrossEntropyLoss | FocalLoss | BCEWithLogitsLoss | MultiLabelSoftMarginLoss
+    ):
         return None
     last = list(last_layers(model))
     if not last or not all(
@@ -117,7 +121,8 @@ def squashed_logits(model: Layer, loss: Loss) -> str | None:
     ):
         return None
     path, layer = last[0]
-    own = "sigmoid" if isinstance(loss, BCEWithLogitsLoss) else "softmax"
+    binary = isinstance(loss, BCEWithLogitsLoss | MultiLabelSoftMarginLoss)
+    own = "sigmoid" if binary else "softmax"
     return (
         f"the model ends in {_named(path, layer)}, but {type(loss).__name__} takes raw scores, "
         f"which may have any sign and size, and has a {own} of its own: remove the layer; for "
@@ -147,7 +152,7 @@ def last_layers(layer: Layer, path: str = "") -> Iterator[tuple[str, Layer]]:
 
 def not_log_probabilities(loss: Loss, prediction: Any) -> str | None:
     """Predictions that are no log-probabilities, before a loss that takes those."""
-    if not isinstance(loss, NLLLoss | KLDivLoss):
+    if not isinstance(loss, NLLLoss | KLDivLoss | CTCLoss):
         return None
     padded = isinstance(prediction, Padded)
     rows = prediction.data[prediction.mask] if padded else prediction
@@ -299,7 +304,7 @@ def description(
 
 def data_description(x: Any, y: Any, weight: np.ndarray | None) -> dict[str, Any]:
     """The same of the data: by its first rows, where these need not be loaded one by one."""
-    arrays = [plain(values) for values in (*_inputs(x), y, weight)]
+    arrays = [plain(values) for values in (*_inputs(x), *_inputs(y), weight)]
     if any(isinstance(array, Rows) for array in arrays):
         return {}
     checksum = 0

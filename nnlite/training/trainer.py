@@ -24,9 +24,9 @@ from nnlite.core.terms import loss_terms
 from nnlite.core.waiting import Ended, ended_by
 from nnlite.files.atomic import PathLike
 from nnlite.layers.base import Layer, check_even_batches
-from nnlite.losses.base import Loss
+from nnlite.losses.base import Loss, check_one_number, times
 from nnlite.losses.penalties import Penalized, Penalty
-from nnlite.metrics import Metric
+from nnlite.metrics import Metric, OutputMetric
 from nnlite.ops.threads import blas_kept
 from nnlite.optimizers.base import Optimizer
 from nnlite.training import checkpoint
@@ -119,6 +119,7 @@ class Trainer(Constructed):
         rng: Rng = None,
         penalties: Sequence[Penalty] = (),
     ) -> None:
+        check_one_number("Trainer", loss)
         own = {id(parameter) for parameter in model.parameters()}
         if not any(id(parameter) in own for parameter in optimizer.parameters):
             raise ValueError(
@@ -128,10 +129,23 @@ class Trainer(Constructed):
         names = [metric.name for metric in metrics]
         if len(set(names)) < len(names):
             raise ValueError(f"Trainer: two metrics have the same name, got {names}")
+        for metric in metrics:
+            if isinstance(metric, OutputMetric) and metric.output not in loss.parts:
+                outputs = ", ".join(loss.parts) or "none: the loss is not Losses(…)"
+                raise ValueError(
+                    f"Trainer: {metric!r} is of an output that the loss has not; it has {outputs}"
+                )
+            ours = type(metric).__module__.startswith("nnlite.")
+            if loss.parts and ours and not isinstance(metric, OutputMetric):
+                raise ValueError(
+                    f"Trainer: say of which output {metric!r} is: "
+                    f'nn.OutputMetric("{next(iter(loss.parts))}", nn.{metric!r})'
+                )
         terms = {layer.term for layer in model.named_layers().values() if layer.term}
         terms |= {penalty.name for penalty in penalties}
+        columns = {"loss", "lr", "epoch", *(f"{name}_loss" for name in loss.parts)}
         for name in (*names, *terms):
-            taken = name in ("loss", "lr", "epoch") or name.startswith("val_")
+            taken = name in columns or name.startswith("val_")
             if taken or (name in names and name in terms):
                 raise ValueError(
                     f"Trainer: a {'metric' if name in names else 'term'} is named {name!r}, which "
@@ -236,8 +250,9 @@ class Trainer(Constructed):
         if validation_batch_size is None:
             validation_batch_size = batch_size
         train, held_out = self._data(
-            x, y, sample_weight, class_weight, validation_data, validation_split, drop_last, epochs
-        )
+            x, y, sample_weight, class_weight, validation_data, validation_split, drop_last,
+            epochs, accumulate
+        )  # fmt: skip
         settings = {
             "rows": train.rows,
             "batch_size": batch_size,
@@ -303,7 +318,7 @@ class Trainer(Constructed):
                             self.accumulated_step(group)
                         run.step += 1
                         told.tell("on_step_end", self)
-                        display.advance(sum([len(b.y) for b in group]), self.measures.loss)
+                        display.advance(sum([b.rows for b in group]), self.measures.loss)
                         if run.interrupted or run.stop_training:
                             break
                 if run.interrupted:
@@ -360,7 +375,7 @@ class Trainer(Constructed):
             measured = self._forward(x, y, weight, number)
             grad = self.loss.backward()
             measured.terms.grad = self.loss.denominator
-            self.model.backward(grad * self.loss.denominator)
+            self.model.backward(times(grad, self.loss.denominator))
             total += self.loss.denominator
             self.measures.add(*measured)
         divisor = total if self.loss.reduction == "mean" and total else 1.0
@@ -401,10 +416,16 @@ class Trainer(Constructed):
         validation_split: float,
         drop_last: bool,
         epochs: int,
+        accumulate: int,
     ) -> tuple[Dataset, Dataset | None]:
         """The data to train on, and to validate with; a split is not drawn yet."""
         if validation_data is not None and validation_split:
             raise ValueError("fit: give validation_data or validation_split, not both")
+        if accumulate > 1 and self.loss.parts:
+            raise ValueError(
+                f"fit: accumulate={accumulate} needs one divisor for all batches, and each part of "
+                "Losses has its own; use a larger batch_size"
+            )
         parts = self.model, self.loss
         train = as_dataset(*parts, x, y, sample_weight, class_weight, measures=self.measures)
         if isinstance(train, StreamDataset) and (validation_split or drop_last):

@@ -279,7 +279,7 @@ def scores(make, target, function, derivative):
         built, z = make(), np.stack([x, np.zeros_like(x)], axis=-1)
         targets = np.tile(target, (len(x),) + (1,) * np.ndim(target))
         values, *saved = built.function(z, built.check(z, targets))
-        return values, built.derivative(*saved)[:, 0]
+        return values.reshape(len(x), -1).sum(axis=1), built.derivative(*saved)[:, 0]
 
     return Row(run, function, derivative)
 
@@ -310,6 +310,17 @@ def two(make, target):
     )  # fmt: skip
 
 
+def labels(target, function, derivative):
+    """ℓ of one label in a row of its own."""
+
+    def run(x):
+        built, z = nn.MultiLabelSoftMarginLoss(), x[:, None]
+        values, *saved = built.function(z, built.check(z, np.full(z.shape, target)))
+        return values, built.derivative(*saved)[:, 0]
+
+    return Row(run, function, derivative)
+
+
 LOSSES: dict[str, Row] = {
     "MSELoss": loss(nn.MSELoss, 0, lambda d: d * d, lambda d: 2 * d),
     "MAELoss": loss(nn.MAELoss, 0, np.abs, np.sign, kinks=(0,)),
@@ -336,6 +347,25 @@ LOSSES: dict[str, Row] = {
     ),
     "HingeLoss": loss(
         nn.HingeLoss, 1, lambda p: np.maximum(1 - p, 0), lambda p: -between(-np.inf, 1)(p), (), (1,)
+    ),
+    "SoftMarginLoss": loss(nn.SoftMarginLoss, 1, lambda x: softplus(-x), lambda x: -sigma(-x)),
+    "SoftMarginLoss −1": loss(nn.SoftMarginLoss, -1, softplus, sigma),
+    "MultiLabelSoftMarginLoss": labels(1, lambda x: softplus(-x), lambda x: -sigma(-x)),
+    "MultiLabelSoftMarginLoss 0": labels(0, softplus, sigma),
+    "HingeEmbeddingLoss": loss(nn.HingeEmbeddingLoss, 1, lambda p: p, np.ones_like),
+    "HingeEmbeddingLoss −1": loss(
+        nn.HingeEmbeddingLoss,
+        -1,
+        lambda p: np.maximum(1 - p, 0),
+        lambda p: -between(-np.inf, 1)(p),
+        kinks=(1,),
+    ),
+    "QuantileLoss": loss(
+        lambda: nn.QuantileLoss(0.25),
+        0,
+        lambda p: np.where(p > 0, 0.75, -0.25) * p,
+        lambda p: np.where(p > 0, exact(0.75, p), exact(-0.25, p)),
+        kinks=(0,),
     ),
     "PoissonNLLLoss": loss(
         nn.PoissonNLLLoss, 2, lambda p: np.exp(p) - 2 * p, lambda p: np.exp(p) - 2, (math.log(2),)

@@ -119,7 +119,8 @@ class CallbackList:
         Raises:
             ValueError: names the callback, and what to do.
         """
-        names = ["loss", *(m.name for m in trainer.metrics if not isinstance(m, ConfusionMatrix))]
+        names = ["loss", *(f"{name}_loss" for name in trainer.loss.parts)]
+        names += [*(m.name for m in trainer.metrics if not isinstance(m, ConfusionMatrix))]
         measured = [*names, "lr", *(f"val_{name}" for name in names if validated)]
         files: dict[str, Callback] = {}
         for callback in self.by_name.values():

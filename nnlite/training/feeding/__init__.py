@@ -39,6 +39,10 @@ def as_dataset(
     Raises:
         TypeError, ValueError: for data that does not fit; see `ArrayDataset.checked`.
     """
+    if class_weight is not None and loss.takes_several:
+        raise ValueError(
+            "class_weight: of several outputs, say which one: give weight=… to its loss"
+        )
     if not is_stream(x):
         if y is None:
             raise TypeError(f"{name}y is missing; only a generator function brings its own targets")

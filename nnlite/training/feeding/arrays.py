@@ -7,18 +7,19 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from nnlite.core.padded import Padded, masked, plain
+from nnlite.core.padded import Padded, masked
 from nnlite.core.rows import Rows, as_source, each_input, rows_of, walk
 from nnlite.data.split import train_test_split
 from nnlite.layers.base import Layer, floating_dtype
 from nnlite.losses.base import Loss
-from nnlite.training.feeding.batch import Batch
+from nnlite.training.feeding.batch import Batch, rows_in
 from nnlite.training.feeding.checks import (
     about,
+    bare,
+    check_outputs,
     check_same_rows,
     check_targets,
-    one_output,
-    unpadded,
+    each_target,
 )
 from nnlite.training.feeding.weights import ClassWeight, balanced, ignored_class, like, weights_of
 from nnlite.training.measures import Measures
@@ -31,7 +32,7 @@ class ArrayDataset(NamedTuple):
     """Inputs, targets and (maybe) a weight for each sample."""
 
     x: Any  # (N, …), `Padded`, `Rows`, or a tuple of them
-    y: Any  # (N, …)
+    y: Any  # (N, …), or for a loss of several outputs a tuple of them
     weight: np.ndarray | None = None
     class_weight: ClassWeight | None = None  # the numbers behind "balanced"
 
@@ -62,12 +63,12 @@ class ArrayDataset(NamedTuple):
         """
         dtype = floating_dtype(model)
         x = each_input(f"{name}x", x, lambda n, values: as_source(n, values, dtype))
-        y = as_source(f"{name}y", unpadded(f"{name}y", y))
+        y = each_target(loss, f"{name}y", y, as_source)
         check_same_rows(f"{name}x", x, f"{name}y", y)
         with model.evaluation():
             with about(f"{name}x", x):
-                prediction = one_output(model, model(rows_of(x, slice(1))))
-            one = plain(prediction)
+                prediction = check_outputs(model, loss, model(rows_of(x, slice(1))))
+            one = bare(prediction)
             with about(f"{name}y", y):
                 check_targets(loss, one, y)
             if isinstance(class_weight, str) and class_weight == "balanced":
@@ -80,20 +81,20 @@ class ArrayDataset(NamedTuple):
                     some = slice(max(1, min(len(y), SOME, LARGEST // one.size)))
                     prediction = np.repeat(one, some.stop, axis=0)
                 rows, some_weight = masked(prediction, None if weight is None else weight[some])
-                value = loss(rows, y[some], some_weight)
-                measures.fresh().add(value, loss, rows, y[some], some_weight)
+                targets = rows_of(y, some)
+                value = loss(rows, targets, some_weight)
+                measures.fresh().add(value, loss, rows, targets, some_weight)
         return cls(x, y, weight, class_weight)
 
     @property
     def rows(self) -> int:
         """How many samples there are."""
-        return len(self.y)
+        return rows_in(self.y)
 
     @property
     def loads(self) -> bool:
         """Whether rows are loaded for each batch, perhaps by code of the user's."""
-        inputs = self.x if isinstance(self.x, tuple) else (self.x,)
-        return any(isinstance(values, Rows) for values in (*inputs, self.y))
+        return any(isinstance(values, Rows) for values in (*_each(self.x), *_each(self.y)))
 
     def draw(self, rng: np.random.Generator, shuffle: bool) -> np.ndarray | None:
         """The order of one pass; None for the one in which they lie."""
@@ -109,12 +110,13 @@ class ArrayDataset(NamedTuple):
         """The batches of one pass, the rows in this order; without the first `skip`."""
         stop = self.rows - (self.rows % batch_size if drop_last else 0)
         starts = range(skip * batch_size, stop, batch_size)
-        several = isinstance(self.x, tuple)
-        inputs = self.x if several else (self.x,)
-        arrays = [*inputs, self.y] + ([] if self.weight is None else [self.weight])
+        several, inputs = isinstance(self.x, tuple), _each(self.x)
+        targets = _each(self.y)
+        arrays = [*inputs, *targets] + ([] if self.weight is None else [self.weight])
+        first, last = len(inputs), len(inputs) + len(targets)
         for parts in walk(arrays, order, starts):
-            x, rest = parts[: len(inputs)], parts[len(inputs) :]
-            yield Batch(x if several else x[0], *rest)
+            x, y, rest = parts[:first], parts[first:last], parts[last:]
+            yield Batch(x if several else x[0], y if isinstance(self.y, tuple) else y[0], *rest)
 
     def part(self, numbers: np.ndarray) -> ArrayDataset:
         """Some of the rows."""
@@ -132,6 +134,11 @@ class ArrayDataset(NamedTuple):
                 f"fit: validation_split={fraction} of {self.rows} rows leaves one part empty"
             ) from None
         return self.part(train), self.part(held_out)
+
+
+def _each(values: Any) -> tuple[Any, ...]:
+    """The arrays of a tuple, or the only one."""
+    return values if isinstance(values, tuple) else (values,)
 
 
 def _mask_of(x: Any, y: Any) -> np.ndarray | None:

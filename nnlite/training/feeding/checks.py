@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from nnlite.core.foreign import rows_hint
-from nnlite.core.padded import Padded
+from nnlite.core.padded import Padded, plain
 from nnlite.core.rows import Rows
 from nnlite.layers.base import Layer, check_even_batches
 from nnlite.losses.base import Loss
@@ -29,6 +29,10 @@ def check_same_rows(x_name: str, x: Any, y_name: str, y: Any) -> None:
     Raises:
         ValueError: says how many rows each has.
     """
+    if isinstance(y, tuple):
+        for number, values in enumerate(y):
+            check_same_rows(x_name, x, f"{y_name}[{number}]", values)
+        return
     inputs = x if isinstance(x, tuple) else (x,)
     for number, values in enumerate(inputs):
         if len(values) != len(y):
@@ -37,8 +41,17 @@ def check_same_rows(x_name: str, x: Any, y_name: str, y: Any) -> None:
             raise ValueError(f"{which} has {len(values)} rows and {y_name} has {len(y)}{hint}")
 
 
-def check_targets(loss: Loss, one: np.ndarray, y: Any) -> None:
+def check_targets(loss: Loss, one: Any, y: Any) -> None:
     """Let the loss check the targets beside predictions like this one, (1, …)."""
+    if loss.parts:
+        loss.check(one, y)
+        for (name, part), p, targets in zip(loss.parts.items(), one, y, strict=True):
+            try:
+                check_targets(part, p, targets)
+            except (TypeError, ValueError) as error:
+                error.add_note(f"in the loss of output {name}")
+                raise
+        return
     for rows in y.blocks() if isinstance(y, Rows) else [slice(len(y))]:
         targets = y[rows]
         try:
@@ -49,17 +62,42 @@ def check_targets(loss: Loss, one: np.ndarray, y: Any) -> None:
             raise
 
 
-def one_output(model: Layer, prediction: Any) -> Any:
-    """The prediction, which must be one array, or `Padded`.
+def each_target(loss: Loss, name: str, y: Any, prepare: Callable[[str, Any], Any]) -> Any:
+    """`prepare(name, y)`; for a loss of several outputs, of each element of a tuple.
 
     Raises:
-        TypeError: for a tuple, which no loss takes.
+        TypeError: when y is not a tuple with one element for each output.
     """
-    if isinstance(prediction, tuple):
+    if not loss.parts:
+        return prepare(name, unpadded(name, y))
+    if not isinstance(y, tuple) or len(y) != len(loss.parts):
+        got = f"a tuple of {len(y)}" if isinstance(y, tuple) else type(y).__name__
+        raise TypeError(
+            f"{name}: expected a tuple of targets, one for each output "
+            f"({', '.join(loss.parts)}), got {got}"
+        )
+    return tuple(
+        prepare(f"{name}[{number}]", unpadded(f"{name}[{number}]", values))
+        for number, values in enumerate(y)
+    )
+
+
+def bare(prediction: Any) -> Any:
+    """The bare array of a prediction, or of each element of a tuple."""
+    return tuple(map(bare, prediction)) if isinstance(prediction, tuple) else plain(prediction)
+
+
+def check_outputs(model: Layer, loss: Loss, prediction: Any) -> Any:
+    """The prediction, which must be one array, or `Padded`, for a loss that takes one.
+
+    Raises:
+        TypeError: for a tuple and a loss that takes none.
+    """
+    if isinstance(prediction, tuple) and not loss.takes_several:
         raise TypeError(
             f"{model.label()}: expected one output, got a tuple of {len(prediction)}; after "
             "Parallel put Join() and a layer that makes one array of them, and leave return_state "
-            "out"
+            "out; with one loss for each output use Losses"
         )
     return prediction
 

@@ -10,17 +10,18 @@ from typing import Any
 import numpy as np
 
 from nnlite.core.inputs import as_input
-from nnlite.core.padded import masked, plain
+from nnlite.core.padded import masked
 from nnlite.core.rows import each_input, one_pass, rows_of
 from nnlite.layers.base import Layer, floating_dtype
 from nnlite.losses.base import Loss
-from nnlite.training.feeding.batch import Batch
+from nnlite.training.feeding.batch import Batch, rows_in
 from nnlite.training.feeding.checks import (
     about,
+    bare,
+    check_outputs,
     check_same_rows,
-    one_output,
+    each_target,
     several_hint,
-    unpadded,
 )
 from nnlite.training.feeding.weights import ClassWeight, weights_of
 from nnlite.training.measures import Measures
@@ -56,7 +57,7 @@ class StreamDataset:
         self.make = make
         self.class_weight = class_weight
         self.name = name
-        self._one: np.ndarray | None = None  # a prediction, once the first batch has been seen
+        self._one: Any = None  # a prediction, once the first batch has been seen
 
     def check(self, passes: int, measures: Measures | None = None) -> None:
         """Refuse, while there is nothing to lose, what could only fail in a later pass.
@@ -123,18 +124,20 @@ class StreamDataset:
             )
         dtype = floating_dtype(self.model)
         x = each_input(f"{name}: x", batch[0], lambda n, values: as_input(n, values, dtype))
-        y = as_input(f"{name}: y", unpadded(f"{name}: y", batch[1]))
+        y = each_target(self.loss, f"{name}: y", batch[1], as_input)
+        rows = rows_in(y)
         check_same_rows(f"{name}: x", x, "y", y)
         for path, layer in self.model.named_layers().items():
-            if layer.training and len(y) < layer.min_batch:
+            if layer.training and rows < layer.min_batch:
                 raise ValueError(
-                    f"{name} has {len(y)} samples, but layer {path}, {layer!r}, needs "
+                    f"{name} has {rows} samples, but layer {path}, {layer!r}, needs "
                     f"{layer.min_batch}; leave it out or join it to another one"
                 )
         seen = self._one is not None
         if self._one is None:
             with self.model.evaluation(), about(f"{name}: x", x, several_hint(batch)):
-                self._one = plain(one_output(self.model, self.model(rows_of(x, slice(1)))))
+                prediction = self.model(rows_of(x, slice(1)))
+                self._one = bare(check_outputs(self.model, self.loss, prediction))
         weight = weights_of(
             f"{name}: sample_weight",
             y,

@@ -20,7 +20,7 @@ def weights_of(
     y: Any,
     sample_weight: Any,
     class_weight: ClassWeight | None,
-    one: np.ndarray,
+    one: Any,
     loss: Loss,
 ) -> np.ndarray | None:
     """Sample weights times the weights of the samples' classes (for which all of y is read).
@@ -28,6 +28,8 @@ def weights_of(
     `one` is a prediction of one sample, whose shape tells the number of classes.
     """
     weight = None
+    if loss.parts:
+        y = np.empty(len(y[0]))  # weights are those of rows
     if sample_weight is not None:
         weight = as_numbers(name, sample_weight)
         check_finite(name, weight)
@@ -41,8 +43,10 @@ def weights_of(
     return by_class if weight is None else _product(weight, by_class)
 
 
-def like(one: np.ndarray, y: Any) -> np.ndarray:
+def like(one: Any, y: Any) -> Any:
     """Predictions for all of y, in the shape of `one`."""
+    if isinstance(one, tuple):
+        return tuple(like(each, y) for each in one)
     return np.broadcast_to(one[:1], (len(y), *one.shape[1:]))
 
 
