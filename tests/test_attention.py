@@ -146,6 +146,154 @@ def test_nothing_goes_into_the_padding_or_comes_out_of_it():
         np.testing.assert_array_equal(parameter.grad, grad)
 
 
+# -- masks and memories --------------------------------------------------------------------------
+
+
+def test_a_mask_of_true_and_false_says_who_is_seen():
+    layer, x = double(nn.MultiHeadAttention(4, 2)), random(2, 5, 4)
+    causal = double(nn.MultiHeadAttention(4, 2, causal=True))
+    causal.load_state_dict(layer.state_dict())
+    seen = np.tril(np.ones((5, 5), bool))
+    expected = causal(x)
+    for mask in (seen, np.where(seen, 0.0, -np.inf)):
+        for given in (mask, np.stack([mask] * 2), np.broadcast_to(mask, (2, 2, 5, 5)), mask[None]):
+            np.testing.assert_allclose(layer(x, given), expected, rtol=1e-12)
+    np.testing.assert_array_equal(layer.forward(x, mask=seen), layer(x, seen))
+
+
+def test_a_mask_for_each_head_and_sample():
+    layer, x = double(nn.MultiHeadAttention(4, 2)), random(2, 3, 4)
+    layer.out.weight.data = np.eye(4)
+    seen = np.ones((2, 2, 3, 3), bool)
+    seen[1, 0, :, 1:] = False  # the first head of the second sample sees the first step alone
+    y, whole = layer(x, seen), layer(x)
+    np.testing.assert_allclose(y[0], whole[0])
+    np.testing.assert_allclose(y[1, :, 2:], whole[1, :, 2:])
+    v = x[1, 0] @ layer.qkv.weight.data[:, 8:10]
+    np.testing.assert_allclose(y[1, :, :2], [v] * 3)
+
+
+@pytest.mark.parametrize("lengths", [None, [1, 3]])
+def test_what_sees_nothing_gives_zeros_and_gets_no_gradient(lengths):
+    layer, x = double(nn.MultiHeadAttention(4, 2)), random(2, 3, 4)
+    seen = np.ones((3, 3), bool)
+    seen[0] = False
+    y = layer(x if lengths is None else nn.Padded(x, lengths), seen)
+    y = y if lengths is None else y.data
+    assert (y[:, 0] == 0).all()
+    grad_output = np.zeros_like(y)
+    grad_output[:, 0] = 1
+    assert not layer.backward(grad_output).any()
+    assert not layer.qkv.weight.grad.any()
+    grad_output[:] = 1
+    layer(x, np.zeros((3, 3), bool))
+    assert not layer.backward(grad_output).any()
+
+
+def test_an_end_hidden_by_the_mask_is_an_end_by_the_lengths():
+    layer, x = double(nn.MultiHeadAttention(4, 2)), random(2, 4, 4)
+    padded = nn.Padded(x, [2, 4])
+    hidden = np.broadcast_to(padded.mask[:, None], (2, 4, 4))
+    np.testing.assert_allclose(layer(x, hidden)[padded.mask], layer(padded).data[padded.mask])
+
+
+def test_a_memory_is_keys_and_values():
+    layer, query, memory = double(nn.MultiHeadAttention(4, 2)), random(2, 3, 4), random(2, 5, 4)
+    pair = layer((query, memory))
+    d_query, d_memory = layer.backward(np.ones_like(pair))
+    grads = [p.grad.copy() for p in layer.parameters()]
+    layer.zero_grad()
+    np.testing.assert_array_equal(layer((query, memory, memory)), pair)
+    d_q, d_k, d_v = layer.backward(np.ones_like(pair))
+    np.testing.assert_array_equal(d_query, d_q)
+    np.testing.assert_array_equal(d_memory, d_k + d_v)
+    for grad, parameter in zip(grads, layer.parameters(), strict=True):
+        np.testing.assert_array_equal(parameter.grad, grad)
+    alone, grad_output = layer(query), random(2, 3, 4, seed=3)
+    d_x = layer.backward(grad_output)
+    np.testing.assert_allclose(layer((query, query)), alone, rtol=1e-12)
+    np.testing.assert_allclose(sum(layer.backward(grad_output)), d_x, rtol=1e-10, atol=1e-14)
+
+
+def test_padded_memories_and_queries_are_as_if_alone():
+    layer, query, memory = double(nn.MultiHeadAttention(4, 2)), random(3, 3, 4), random(3, 5, 4)
+    layer.out.bias.data = [1, 2, 3, 4]
+    steps, ends = [2, 3, 1], [5, 2, 1]
+    y = layer((nn.Padded(query, steps), nn.Padded(memory, ends)))
+    np.testing.assert_array_equal(y.lengths, steps)
+    d_query, d_memory = layer.backward(np.ones_like(y.data))
+    for n, (step, end) in enumerate(zip(steps, ends, strict=True)):
+        alone = layer((query[n : n + 1, :step], memory[n : n + 1, :end]))
+        np.testing.assert_allclose(y.data[n : n + 1, :step], alone, rtol=1e-11)
+        assert (y.data[n, step:] == 0).all()
+        d_q, d_m = layer.backward(np.ones_like(alone))
+        np.testing.assert_allclose(d_query[n : n + 1, :step], d_q, rtol=1e-10, atol=1e-13)
+        np.testing.assert_allclose(d_memory[n : n + 1, :end], d_m, rtol=1e-10, atol=1e-13)
+        assert (d_query[n, step:] == 0).all()
+        assert (d_memory[n, end:] == 0).all()
+    garbage = np.where(nn.Padded(memory, ends).mask[..., None], memory, 1e300)
+    np.testing.assert_array_equal(
+        layer((nn.Padded(query, steps), nn.Padded(garbage, ends))).data, y.data
+    )
+    assert isinstance(layer((query, nn.Padded(memory, ends))), np.ndarray)
+
+
+def test_a_model_of_two_inputs_attends():
+    nn.seed(0)
+    places = np.random.default_rng(0).integers(0, 5, 200)
+    memory = np.random.default_rng(1).standard_normal((200, 5, 3)).astype(np.float32)
+    keyed = np.concatenate([np.broadcast_to(np.eye(5, dtype="f"), (200, 5, 5)), memory], axis=-1)
+    asked = np.pad(np.eye(5, dtype="f")[places], ((0, 0), (0, 3)))[:, None]
+    model = nn.Sequential(nn.MultiHeadAttention(8, 1), nn.LastStep(), nn.Linear(8, 3))
+    trainer = nn.Trainer(model, nn.MSELoss(), nn.Adam(model.parameters(), lr=0.01))
+    history = trainer.fit(
+        (4 * asked, 4 * keyed), memory[np.arange(200), places], epochs=60, verbose=False
+    )
+    assert history["loss"][-1] < 0.02
+    own = nn.summary(model, ((1, 8), (5, 8))).total.multiply_adds
+    assert own == 8 * 8 * (1 + 5 + 5) + 2 * 8 * 5 + 8 * 8 + 8 * 3
+
+
+@pytest.mark.parametrize(
+    ("mask", "error", "message"),
+    [
+        (np.ones((3, 4), bool), ValueError, r"expected a mask \(3, 3\), \(2, 3, 3\) or \(2, 2, 3"),
+        (np.ones((4, 3, 3), bool), ValueError, r"by heads it is mask.reshape\(2, 2, 3, 3\)"),
+        (np.ones((1, 2, 2, 3, 3), bool), ValueError, "expected a mask"),
+        (np.ones(3, bool), ValueError, "expected a mask"),
+        (np.ones((3, 3), int), TypeError, "True where a step may be attended to.*got dtype int"),
+        (np.full((3, 3), np.nan), ValueError, "must be finite or −∞"),
+        (np.full((3, 3), np.inf), ValueError, "must be finite or −∞"),
+        ("causal", TypeError, "mask"),
+    ],
+)
+def test_refused_masks(mask, error, message):
+    with pytest.raises(error, match=message):
+        nn.MultiHeadAttention(4, 2)(np.zeros((2, 3, 4), np.float32), mask)
+
+
+def zeros(*shape):
+    return np.zeros(shape, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("options", "x", "message"),
+    [
+        ({}, (zeros(2, 3, 4),), r"expected \(query, memory\) or \(query, key, value\), got a"),
+        ({}, (zeros(2, 3, 4), zeros(3, 3, 4)), "must have the same N"),
+        ({}, (zeros(2, 3, 4), zeros(2, 3, 4), zeros(2, 4, 4)), "key and value the same steps"),
+        ({}, (zeros(2, 3, 4), nn.Padded(zeros(2, 3, 4), [1, 2]), zeros(2, 3, 4)), "same lengths"),
+        ({}, (zeros(2, 3, 4), zeros(2, 3, 5)), r"expected \(N, T, 4\)"),
+        ({"causal": True}, (zeros(2, 3, 4), zeros(2, 5, 4)), "as many keys as queries, got 5 and"),
+        ({"kdim": 3}, zeros(2, 3, 4), r"expected a tuple \(query, key, value\)"),
+        ({"kdim": 3}, (zeros(2, 3, 4), zeros(2, 3, 3)), r"expected \(N, T, 4\)"),
+    ],
+)
+def test_refused_memories(options, x, message):
+    with pytest.raises(ValueError, match=message):
+        nn.MultiHeadAttention(4, 2, **options)(x)
+
+
 # -- decoding ------------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pytest
 from cases import LAYERS, MEMORY_ORDERS, layer_input, layer_of
+from cases.attention import Attending
 from cases.convolution import LAYERS as CONVOLUTION
 from cases.core import LAYERS as CORE
 from cases.core import Cube, Halves
@@ -301,6 +302,8 @@ def test_repr_is_the_call_that_makes_it(case):
             "Cube": Cube,
             "Halves": Halves,
             "Ending": Ending,
+            "Attending": Attending,
+            "inf": np.inf,
             "Tokens": Tokens,
         }
         assert repr(eval(text, names)) == text

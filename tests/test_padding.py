@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 from cases import LAYERS, layer_input, layer_of
+from cases.attention import Attending
 from cases.sequences import Ending
 
 import nnlite as nn
@@ -99,9 +100,9 @@ def rows(cases):
 
 
 def padded_layer(case):
-    """The row's layer, without what gives it lengths of its own."""
+    """The row's layer, without what gives it lengths, a memory or a mask of its own."""
     layer = layer_of(case)
-    return layer.layer if isinstance(layer, Ending) else layer
+    return layer.layer if isinstance(layer, Ending | Attending) else layer
 
 
 def padded_input(case):

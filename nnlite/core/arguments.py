@@ -87,6 +87,12 @@ RANGES: dict[str, Range | Kind] = {
     "padding_idx": at_least(0),
     "num_parameters": at_least(1),
     "input_size": at_least(1),
+    "kdim": at_least(1),
+    "vdim": at_least(1),
+    "num_kv_heads": at_least(1),
+    "window": at_least(1),
+    "proj_size": at_least(0),
+    "widths": at_least(1),
     "hidden_size": at_least(1),
     "num_layers": at_least(1, 1000),  # each is an object of its own
     "d_model": at_least(1, LONGEST // 4),  # queries, keys and values side by side

@@ -232,8 +232,8 @@ def watch(
     forward, backward, thread = layer.forward, layer.backward, get_ident()
 
     @functools.wraps(forward)
-    def watched_forward(x: Any, *state: Any) -> Any:
-        y = forward(x, *state)
+    def watched_forward(x: Any, *state: Any, **named: Any) -> Any:
+        y = forward(x, *state, **named)
         if after_forward is not None and get_ident() == thread:
             after_forward(x, y)
         return y

@@ -7,6 +7,7 @@ worked on a few at a time, in several threads, so that their (T, T) scores stay 
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,11 @@ from nnlite.ops.threads import over_blocks
 @twin
 def attend(
     q: np.ndarray, k: np.ndarray, v: np.ndarray, heads: int, causal: bool,
-    valid: np.ndarray | None, mask: np.ndarray | None,
+    valid: np.ndarray | None, mask: np.ndarray | None, bias: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """O and P of O = (P ⊙ M) V, P = softmax(Q Kᵀ).
+    """O and P of O = (P ⊙ M) V, P = softmax(Q Kᵀ + B).
+
+    A query from which B hides all keys has P = 0, and so O = 0.
 
     Args:
         q: the queries, (N, T, D), scaled by 1/√d already.
@@ -30,9 +33,13 @@ def attend(
         causal: whether the queries, the last ones among the keys, see no later key.
         valid: (N, K), which keys are seen at all (None: all).
         mask: M, (N, heads, T, K); None without.
+        bias: B, what is added to the scores and broadcasts to their shape, −∞ for keys that are
+            not seen; None without.
     """
     p = np.empty((len(q), heads, q.shape[1], k.shape[1]), q.dtype)
     o = np.empty(q.shape, q.dtype)
+    if bias is not None:
+        bias = np.broadcast_to(bias, p.shape)
 
     def attend_in(rows: slice) -> None:
         s = p[rows]  # the scores S, turned into P in place
@@ -42,7 +49,14 @@ def attend(
             s += _causal_mask(*s.shape[2:], s.dtype)
         if valid is not None:
             s += np.where(valid[rows], 0.0, -np.inf).astype(s.dtype)[:, None, None]  # (N, 1, 1, K)
-        softmax(s, out=s)
+        if bias is None:
+            softmax(s, out=s)
+        else:
+            s += bias[rows]
+            nothing = s.max(axis=-1, keepdims=True) == -np.inf  # (N, heads, T, 1), sees no key
+            np.copyto(s, 0, where=nothing)
+            softmax(s, out=s)
+            np.copyto(s, 0, where=nothing)
         np.matmul(s if mask is None else s * mask[rows], v_heads, out=o_heads)
 
     over_blocks(attend_in, len(q), p.size, products=True)
@@ -55,9 +69,17 @@ def attend_backward(
     o: np.ndarray, p: np.ndarray, mask: np.ndarray | None, scale: float,
 ) -> np.ndarray:  # fmt: skip
     """The gradients of queries (before they were scaled), keys and values, (N, T, 3D)."""
-    heads = p.shape[1]
     d_qkv = np.empty((*q.shape[:-1], 3 * q.shape[-1]), q.dtype)
-    ways = np.split(d_qkv, 3, axis=-1)
+    attend_backward_into(np.split(d_qkv, 3, axis=-1), d_o, q, k, v, o, p, mask, scale)
+    return d_qkv
+
+
+def attend_backward_into(
+    ways: Sequence[np.ndarray], d_o: np.ndarray, q: np.ndarray, k: np.ndarray, v: np.ndarray,
+    o: np.ndarray, p: np.ndarray, mask: np.ndarray | None, scale: float,
+) -> None:  # fmt: skip
+    """Write the gradients of queries (before they were scaled), keys and values into `ways`."""
+    heads = p.shape[1]
 
     def attend_backward_in(rows: slice) -> None:
         g, q_heads, k_heads, v_heads, o_heads = (split(a[rows], heads) for a in (d_o, q, k, v, o))
@@ -75,7 +97,6 @@ def attend_backward(
         np.matmul(d_s.swapaxes(-1, -2), q_heads, out=d_k)  # (dL/dS)ᵀ Q/√d: q is scaled already
 
     over_blocks(attend_backward_in, len(q), p.size, products=True)
-    return d_qkv
 
 
 def split(x: np.ndarray, heads: int) -> np.ndarray:

@@ -1,9 +1,46 @@
 """Rows of attention and of positions."""
 
+from typing import ClassVar
+
+import numpy as np
+
 import nnlite as nn
+from cases.core import Halves
 from cases.kinds import LayerCase
 from cases.sequences import ending
 
+
+class Attending(nn.Layer):
+    """A layer of attention with a mask, whose query may be the first steps and its memory the rest.
+
+    Args:
+        layer: the layer.
+        at: how many steps the query has; 0 for all, without a memory.
+        mask: the mask, as lists (default None: without).
+    """
+
+    equations: ClassVar = {"forward": "y = f(x₁, x₂)", "input": "those of f"}
+
+    def __init__(self, layer, at=0, mask=None):
+        self.layer = layer
+        self.at = at
+        self.mask = mask
+
+    def forward(self, x):
+        given = (x[:, : self.at], x[:, self.at :]) if self.at else x
+        y = self.layer(given) if self.mask is None else self.layer(given, np.array(self.mask))
+        self.save_for_backward()
+        return y
+
+    def backward(self, grad_output):
+        self.saved()
+        self.layer.needs_input_grad = self.needs_input_grad
+        d_x = self.layer.backward(grad_output)
+        return np.concatenate(d_x, axis=1) if isinstance(d_x, tuple) else d_x
+
+
+SEEN = [[True, False, True], [False, False, False]]  # the second query sees nothing
+ADDED = [[0.5, -np.inf, 1.0, 0.0], [2.0, 0.0, -1.0, -np.inf], [0.0] * 4, [-np.inf] * 3 + [0.0]]
 attention = nn.MultiHeadAttention
 transformer = nn.TransformerLayer
 
@@ -33,6 +70,23 @@ LAYERS: dict[str, LayerCase] = {
     "MultiHeadAttention padded": ending(lambda: attention(4, 2)),
     "MultiHeadAttention padded causal": ending(lambda: attention(4, 2, causal=True)),
     "MultiHeadAttention padded dropout": ending(lambda: attention(4, 2, dropout=0.3)),
+    "MultiHeadAttention crossed": LayerCase(lambda: Attending(attention(4, 2), 2), (3, 5, 4)),
+    "MultiHeadAttention crossed masked": LayerCase(
+        lambda: Attending(attention(4, 2), 2, SEEN), (3, 5, 4)
+    ),
+    "MultiHeadAttention masked": LayerCase(
+        lambda: Attending(attention(4, 2), mask=ADDED), (2, 4, 4)
+    ),
+    "MultiHeadAttention bias_kv": LayerCase(
+        lambda: Attending(attention(4, 2, causal=True, add_bias_kv=True), mask=ADDED), (2, 4, 4)
+    ),
+    "MultiHeadAttention zero_attn": LayerCase(
+        lambda: attention(4, 2, add_zero_attn=True, add_bias_kv=True), (2, 4, 4)
+    ),
+    "MultiHeadAttention kdim": LayerCase(
+        lambda: nn.Sequential(Halves(), attention(2, 1, bias=False, kdim=4, vdim=4)), (3, 5, 6)
+    ),
+    "MultiHeadAttention padded bias_kv": ending(lambda: attention(4, 2, add_bias_kv=True)),
     "TransformerLayer": LayerCase(lambda: transformer(4, 2, 6), (2, 3, 4)),
     "TransformerLayer causal": LayerCase(lambda: transformer(4, 2, 6, causal=True), (2, 3, 4)),
     "TransformerLayer norm last": LayerCase(

@@ -1,6 +1,7 @@
 """Attention and positions in PyTorch, one function per row of the cases."""
 
 import torch
+from cases.attention import ADDED, SEEN
 from torch.nn import functional as F
 
 LENGTHS = torch.tensor([2, 5, 1])
@@ -35,6 +36,42 @@ def attention(heads, causal=False, lengths=None):
         return ended(y.transpose(0, 1), padding)
 
     return forward
+
+
+def attending(heads, at=0, mask=None, causal=False, lengths=None, zero=False):
+    """With a mask, a memory behind the query's `at` steps, and what stands before all keys."""
+
+    def forward(x, w_in, b_in, w_out, b_out, bias_k=None, bias_v=None):
+        query, memory = (x[:, :at], x[:, at:]) if at else (x, x)
+        future, padding = masks(x, causal, lengths)
+        hidden = torch.zeros(query.shape[1], memory.shape[1], dtype=x.dtype)
+        if mask is not None:
+            given = torch.tensor(mask)
+            hidden += given.log() if given.dtype == torch.bool else given.to(x.dtype)
+        if future is not None:
+            hidden = hidden.masked_fill(future, -torch.inf)
+        if padding is not None:
+            padding = torch.zeros(padding.shape, dtype=x.dtype).masked_fill(padding, -torch.inf)
+        first = [None if b is None else b[None, None] for b in (bias_k, bias_v)]
+        query, memory = query.transpose(0, 1), memory.transpose(0, 1)  # (T, N, D)
+        y, _ = F.multi_head_attention_forward(
+            query, memory, memory, x.shape[-1], heads, w_in.T, b_in, *first, zero, 0.0,
+            w_out.T, b_out, attn_mask=hidden, key_padding_mask=padding, need_weights=False,
+        )  # fmt: skip
+        return ended(y.transpose(0, 1), None if padding is None else padding != 0)
+
+    return forward
+
+
+def other_features(x, w_q, w_k, w_v, w_out):
+    """Keys and values with other features than the queries."""
+    query, memory = x[..., :2].transpose(0, 1), x[..., 2:].transpose(0, 1)
+    y, _ = F.multi_head_attention_forward(
+        query, memory, memory, 2, 1, None, None, None, None, False, 0.0,
+        w_out.T, None, need_weights=False, use_separate_proj_weight=True,
+        q_proj_weight=w_q.T, k_proj_weight=w_k.T, v_proj_weight=w_v.T,
+    )  # fmt: skip
+    return y.transpose(0, 1)
 
 
 def sinusoids(x):
@@ -98,6 +135,13 @@ REFERENCE = {
     "MultiHeadAttention eval": attention(2),
     "MultiHeadAttention padded": attention(2, lengths=LENGTHS),
     "MultiHeadAttention padded causal": attention(2, causal=True, lengths=LENGTHS),
+    "MultiHeadAttention crossed": attending(2, 2),
+    "MultiHeadAttention crossed masked": attending(2, 2, SEEN),
+    "MultiHeadAttention masked": attending(2, mask=ADDED),
+    "MultiHeadAttention bias_kv": attending(2, mask=ADDED, causal=True),
+    "MultiHeadAttention zero_attn": attending(2, zero=True),
+    "MultiHeadAttention kdim": other_features,
+    "MultiHeadAttention padded bias_kv": attending(2, lengths=LENGTHS),
     "TransformerLayer": transformer(),
     "TransformerLayer causal": transformer(causal=True),
     "TransformerLayer norm last": transformer(norm_first=False),

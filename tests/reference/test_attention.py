@@ -26,3 +26,63 @@ def test_core_is_scaled_dot_product_attention(causal):
     expected.backward(torch.tensor(grad_output))
     assert_close(y, expected, "outputs")
     assert_close(d_x, tensor.grad, "gradients of input")
+
+
+@pytest.mark.parametrize("zero", [False, True])
+@pytest.mark.parametrize("bias_kv", [False, True])
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("hides", ["nothing", "keys", "pairs", "both"])
+@pytest.mark.parametrize("sizes", [(None, None), (5, 3)])
+def test_attention_is_pytorchs_module(bias, bias_kv, zero, hides, sizes):
+    rng = np.random.default_rng(0)
+    kdim, vdim = sizes
+    options = {"bias": bias, "add_bias_kv": bias_kv, "add_zero_attn": zero}
+    ours = nn.MultiHeadAttention(6, 3, kdim=kdim, vdim=vdim, **options).astype(np.float64)
+    theirs = torch.nn.MultiheadAttention(
+        6, 3, kdim=kdim, vdim=vdim, batch_first=True, dtype=torch.float64, **options
+    )
+    for parameter in ours.parameters():
+        parameter.data = rng.standard_normal(parameter.shape)
+    values = {name: p.data for name, p in ours.named_parameters().items()}
+    state = {"out_proj.weight": values["out.weight"].T}
+    if kdim is None:
+        state["in_proj_weight"] = values["qkv.weight"].T
+    else:
+        names = ("q_proj_weight", "k_proj_weight", "v_proj_weight")
+        state |= {name: values[f"qkv.{i}.weight"].T for i, name in enumerate(names)}
+    if bias:
+        parts = ["qkv.bias"] if kdim is None else [f"qkv.{i}.bias" for i in range(3)]
+        state["in_proj_bias"] = np.concatenate([values[part] for part in parts])
+        state["out_proj.bias"] = values["out.bias"]
+    if bias_kv:
+        state |= {name: values[name][None, None] for name in ("bias_k", "bias_v")}
+    theirs.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
+
+    query, key, value = (rng.standard_normal((2, t, d)) for t, d in
+                         ((4, 6), (5, kdim or 6), (5, vdim or 6)))  # fmt: skip
+    lengths = np.array([3, 5])
+    seen = rng.random((2, 3, 4, 5)) < 0.6
+    seen[..., 0] = True
+    mask = np.where(seen, rng.standard_normal(seen.shape), -np.inf)
+    pairs, ends = hides in ("pairs", "both"), hides in ("keys", "both")
+    padded = [nn.Padded(a, lengths) if ends else a for a in (key, value)]
+    y = ours((query, *padded), mask if pairs else None)
+    grad_output = rng.standard_normal(y.shape)
+    found = ours.backward(grad_output)
+
+    tensors = [torch.tensor(a, requires_grad=True) for a in (query, key, value)]
+    beyond = np.where(np.arange(5) >= lengths[:, None], -np.inf, 0.0)
+    expected, _ = theirs(
+        *tensors, key_padding_mask=torch.tensor(beyond) if ends else None, need_weights=False,
+        attn_mask=torch.tensor(mask.reshape(6, 4, 5)) if pairs else None,
+    )  # fmt: skip
+    expected.backward(torch.tensor(grad_output))
+    assert_close(y, expected, "outputs")
+    for gradient, tensor in zip(found, tensors, strict=True):
+        assert_close(gradient, tensor.grad, "gradients of input")
+    assert_close(ours.out.weight.grad.T, theirs.out_proj.weight.grad, "gradients of out")
+    if kdim is None:
+        assert_close(ours.qkv.weight.grad.T, theirs.in_proj_weight.grad, "gradients of qkv")
+    if bias_kv:
+        assert_close(ours.bias_v.grad[None, None], theirs.bias_v.grad, "gradients of bias_v")
+        assert_close(ours.bias_k.grad[None, None], theirs.bias_k.grad, "gradients of bias_k")

@@ -17,10 +17,10 @@ EVERYWHERE = np.empty((0, 0), np.bool_)
 
 def attend(
     q: np.ndarray, k: np.ndarray, v: np.ndarray, heads: int, causal: bool,
-    valid: np.ndarray | None, mask: np.ndarray | None,
+    valid: np.ndarray | None, mask: np.ndarray | None, bias: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    if not _fits(q, k, v):
-        return plain(definitions.attend)(q, k, v, heads, causal, valid, mask)
+    if bias is not None or not _fits(q, k, v):
+        return plain(definitions.attend)(q, k, v, heads, causal, valid, mask, bias)
     p = np.empty((len(q), heads, q.shape[1], k.shape[1]), q.dtype)
     o = np.empty(q.shape, q.dtype)
     seen = EVERYWHERE if valid is None else valid
