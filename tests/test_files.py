@@ -14,6 +14,7 @@ import zipfile
 import numpy as np
 import pytest
 from cases import LAYERS, layer_input, layer_of
+from cases.attention import Attending
 from cases.core import Cube, Halves
 from cases.sequences import Ending, Tokens
 
@@ -69,7 +70,7 @@ SAVED = {name: case for name, case in LAYERS.items() if name != "Lambda"}
 def test_every_layer_comes_back(case, dtype, tmp_path):
     layer, x = layer_of(case, dtype), layer_input(case, dtype)
     layer(x)  # generators and running statistics have moved on
-    twin = saved(layer, tmp_path, [Cube, Ending, Halves, Tokens])
+    twin = saved(layer, tmp_path, [Cube, Ending, Attending, Halves, Tokens])
     assert repr(twin) == repr(layer)
     assert_same_state(twin, layer)
     np.testing.assert_array_equal(layer(x), twin(x))
