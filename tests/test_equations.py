@@ -38,6 +38,8 @@ WORDS = {  # by the row's name, what is not evaluated and why
     "AdaptiveMaxPool2d": "as AdaptiveMaxPool1d",
     "WeightNorm": "of the layer inside, dL/dw has a page of its own",
     "SpectralNorm": "as WeightNorm",
+    "TransformerDecoderLayer": "tuples go in and out of the layers inside",
+    "TransformerDecoder": "as TransformerDecoderLayer",
     "Parallel": "tuples go in and out of the layers inside",
     "Join": "as Parallel",
     "Sequential nested": "masks inside are drawn once more by the copies",

@@ -211,6 +211,8 @@ NAMES = [
     "Trace",
     "TraceStep",
     "Trainer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
     "TransformerLayer",
     "TripletMarginLoss",
     "Upsample1d",

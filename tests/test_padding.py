@@ -11,7 +11,11 @@ from cases.sequences import Ending
 import nnlite as nn
 
 GARBAGE = 1e12
-SEQUENCES = {name: case for name, case in LAYERS.items() if len(case.shape) > 1}
+SEQUENCES = {
+    name: case
+    for name, case in LAYERS.items()
+    if len(case.shape) > 1 and not isinstance(case.make(), Attending)  # a mask has one length
+}
 
 # Rows that refuse `Padded`, by what the error says to use instead.
 REFUSED = {
@@ -100,9 +104,9 @@ def rows(cases):
 
 
 def padded_layer(case):
-    """The row's layer, without what gives it lengths, a memory or a mask of its own."""
+    """The row's layer, without what gives it lengths of its own."""
     layer = layer_of(case)
-    return layer.layer if isinstance(layer, Ending | Attending) else layer
+    return layer.layer if isinstance(layer, Ending) else layer
 
 
 def padded_input(case):

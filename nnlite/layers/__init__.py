@@ -90,7 +90,11 @@ from nnlite.layers.sequences.lstm import LSTM
 from nnlite.layers.sequences.over_time import LastStep, MeanOverTime
 from nnlite.layers.sequences.positional import LearnedPositionalEmbedding, PositionalEncoding
 from nnlite.layers.sequences.rnn import RNN
-from nnlite.layers.sequences.transformer import TransformerLayer
+from nnlite.layers.sequences.transformer import (
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerLayer,
+)
 from nnlite.layers.shape import Flatten, Identity, Permute, Reshape
 from nnlite.layers.terms import ActivityRegularization, GaussianSample
 
@@ -189,6 +193,8 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "Threshold",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
     "TransformerLayer",
     "Upsample1d",
     "Upsample2d",

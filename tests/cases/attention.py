@@ -43,6 +43,7 @@ SEEN = [[True, False, True], [False, False, False]]  # the second query sees not
 ADDED = [[0.5, -np.inf, 1.0, 0.0], [2.0, 0.0, -1.0, -np.inf], [0.0] * 4, [-np.inf] * 3 + [0.0]]
 attention = nn.MultiHeadAttention
 transformer = nn.TransformerLayer
+decoder = nn.TransformerDecoderLayer
 
 LAYERS: dict[str, LayerCase] = {
     "PositionalEncoding": LayerCase(lambda: nn.PositionalEncoding(6), (2, 5, 6)),
@@ -101,5 +102,24 @@ LAYERS: dict[str, LayerCase] = {
     ),
     "TransformerLayer eval": LayerCase(
         lambda: transformer(4, 2, 6, dropout=0.3, causal=True), (2, 3, 4), training=False
+    ),
+    "TransformerLayer relu": LayerCase(
+        lambda: transformer(4, 2, 6, activation="relu"), (2, 3, 4), by_sample=False
+    ),
+    "TransformerLayer activation no bias": LayerCase(
+        lambda: transformer(4, 2, 6, activation=nn.SiLU(), bias=False), (2, 3, 4)
+    ),
+    "TransformerDecoderLayer": LayerCase(lambda: Attending(decoder(4, 2, 6), 2), (3, 5, 4)),
+    "TransformerDecoderLayer causal": LayerCase(
+        lambda: Attending(decoder(4, 2, 6, causal=True), 3), (2, 5, 4)
+    ),
+    "TransformerDecoderLayer norm last": LayerCase(
+        lambda: Attending(decoder(4, 2, 6, norm_first=False, bias=False), 2), (3, 5, 4)
+    ),
+    "TransformerDecoderLayer dropout": LayerCase(
+        lambda: Attending(decoder(4, 2, 6, dropout=0.3), 2), (3, 5, 4), by_sample=False
+    ),
+    "TransformerDecoder": LayerCase(
+        lambda: Attending(nn.TransformerDecoder(decoder(4, 2, 6), decoder(4, 1, 3)), 2), (3, 5, 4)
     ),
 }

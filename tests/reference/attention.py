@@ -92,33 +92,62 @@ def learned(x, weight):
     return x + F.embedding(torch.arange(x.shape[1]), weight)
 
 
-def transformer(norm_first=True, causal=False, lengths=None):
+def in_their_layout(order, weights, bias):
+    """Weights by PyTorch's names, which are in nnlite's order."""
+    names = [name for name in order if bias or not name.endswith("bias")]
+    pairs = zip(names, weights, strict=True)
+    return {name: weight.T if weight.ndim == 2 else weight for name, weight in pairs}
+
+
+def transformer(norm_first=True, causal=False, lengths=None, activation="gelu", bias=True):
     """`nn.TransformerEncoderLayer` itself, with nnlite's parameters in the place of its own."""
 
     def forward(x, *weights):
-        size, d_ff = x.shape[-1], weights[8 if norm_first else 6].shape[-1]
         layer = torch.nn.TransformerEncoderLayer(
-            size, 2, d_ff, 0.0, "gelu", batch_first=True, norm_first=norm_first
-        )
-        order = NORM_FIRST if norm_first else NORM_LAST
-        parameters = {
-            name: weight.T if weight.ndim == 2 else weight
-            for name, weight in zip(order, weights, strict=True)
-        }
+            x.shape[-1], 2, D_FF, 0.0, activation, batch_first=True, norm_first=norm_first,
+            bias=bias,
+        )  # fmt: skip
+        parameters = in_their_layout(NORM_FIRST if norm_first else NORM_LAST, weights, bias)
         future, padding = masks(x, causal, lengths)
         return ended(torch.func.functional_call(layer, parameters, (x, future, padding)), padding)
 
     return forward
 
 
+def decoder(at, norm_first=True, causal=False, bias=True, heads=2, d_ff=6):
+    """`nn.TransformerDecoderLayer` itself, on the first steps and a memory of the rest."""
+
+    def forward(x, *weights):
+        layer = torch.nn.TransformerDecoderLayer(
+            x.shape[-1], heads, d_ff, 0.0, "gelu", batch_first=True, norm_first=norm_first,
+            bias=bias,
+        )  # fmt: skip
+        order = DECODER_NORM_FIRST if norm_first else DECODER_NORM_LAST
+        parameters = in_their_layout(order, weights, bias)
+        future, _ = masks(x[:, :at], causal, None)
+        return torch.func.functional_call(layer, parameters, (x[:, :at], x[:, at:], future))
+
+    return forward
+
+
+def two_decoders(x, *weights):
+    half = len(weights) // 2
+    y = decoder(2)(x, *weights[:half])
+    return decoder(2, heads=1, d_ff=3)(torch.cat([y, x[:, 2:]], 1), *weights[half:])
+
+
 # PyTorch's names, in the order of nnlite's layers
-NORM_1, NORM_2, LINEAR_1, LINEAR_2 = (
-    [f"{name}.weight", f"{name}.bias"] for name in ("norm1", "norm2", "linear1", "linear2")
+D_FF = 6
+NORM_1, NORM_2, NORM_3, LINEAR_1, LINEAR_2 = (
+    [f"{name}.weight", f"{name}.bias"] for name in ("norm1", "norm2", "norm3", "linear1", "linear2")
 )
 ATTENTION = [f"self_attn.{name}" for name in ("in_proj_weight", "in_proj_bias")]
 ATTENTION += [f"self_attn.out_proj.{name}" for name in ("weight", "bias")]
 NORM_FIRST = [*NORM_1, *ATTENTION, *NORM_2, *LINEAR_1, *LINEAR_2]
 NORM_LAST = [*ATTENTION, *NORM_1, *LINEAR_1, *LINEAR_2, *NORM_2]
+CROSS = [name.replace("self_attn", "multihead_attn") for name in ATTENTION]
+DECODER_NORM_FIRST = [*NORM_1, *ATTENTION, *NORM_2, *CROSS, *NORM_3, *LINEAR_1, *LINEAR_2]
+DECODER_NORM_LAST = [*ATTENTION, *NORM_1, *CROSS, *NORM_2, *LINEAR_1, *LINEAR_2, *NORM_3]
 
 REFERENCE = {
     "PositionalEncoding": sinusoids,
@@ -148,6 +177,12 @@ REFERENCE = {
     "TransformerLayer padded": transformer(lengths=LENGTHS),
     "TransformerLayer padded causal norm last": transformer(False, causal=True, lengths=LENGTHS),
     "TransformerLayer eval": transformer(causal=True),
+    "TransformerLayer relu": transformer(activation="relu"),
+    "TransformerLayer activation no bias": transformer(activation=F.silu, bias=False),
+    "TransformerDecoderLayer": decoder(2),
+    "TransformerDecoderLayer causal": decoder(3, causal=True),
+    "TransformerDecoderLayer norm last": decoder(2, norm_first=False, bias=False),
+    "TransformerDecoder": two_decoders,
 }
 # PyTorch draws other masks from the same seed.
 WITHOUT_COUNTERPART = {
@@ -155,4 +190,5 @@ WITHOUT_COUNTERPART = {
     "MultiHeadAttention dropout causal",
     "MultiHeadAttention padded dropout",
     "TransformerLayer dropout",
+    "TransformerDecoderLayer dropout",
 }
