@@ -294,6 +294,53 @@ def test_refused_memories(options, x, message):
         nn.MultiHeadAttention(4, 2, **options)(x)
 
 
+# -- decoders ------------------------------------------------------------------------------------
+
+
+def test_an_activation_may_be_a_layer():
+    layer = nn.TransformerLayer(4, 2, 6, activation=nn.PReLU(), bias=False)
+    x = random(2, 3, 4).astype(np.float32)
+    layer.backward(layer(x))
+    assert layer.activation.weight.grad.any()
+    assert not any(path.endswith("bias") for path in layer.named_parameters())
+    assert repr(layer) == "TransformerLayer(4, 2, 6, activation=PReLU(), bias=False)"
+    other = nn.clone(layer)
+    assert other.activation is other.layers[1].branch[2]
+    relu = nn.TransformerLayer(4, 2, 6, activation="relu")
+    assert isinstance(relu.layers[1].branch[2], nn.ReLU)
+    for wrong in ("tanh", nn.SiLU):
+        with pytest.raises((ValueError, TypeError), match="activation must be"):
+            nn.TransformerLayer(4, 2, 6, activation=wrong)
+
+
+def test_a_decoder_needs_a_memory():
+    x = random(2, 3, 4).astype(np.float32)
+    for layer in (nn.TransformerDecoderLayer(4, 2, 6), decoders()):
+        with pytest.raises(TypeError, match=r"expected a tuple \(x, memory\), got ndarray"):
+            layer(x)
+        with pytest.raises(ValueError, match=r"expected a tuple \(x, memory\), got one of 3"):
+            layer((x, x, x))
+    with pytest.raises(ValueError, match="at least one layer"):
+        nn.TransformerDecoder()
+    with pytest.raises(
+        ValueError, match=r"TransformerDecoder layer 0 › .*cross.*\(N, T, 4"
+    ):
+        nn.TransformerDecoder(*decoders().layers)((x, x[..., :3]))
+
+
+def decoders():
+    return nn.TransformerDecoder(
+        *[nn.TransformerDecoderLayer(4, 2, 6, causal=True) for _ in range(2)]
+    )
+
+
+def test_a_decoder_decodes_step_by_step():
+    model, x, memory = double(decoders()), random(2, 5, 4), random(2, 3, 4, seed=1)
+    with nn.decoding(model):
+        parts = [model((x[:, t : t + 1], memory)) for t in range(5)]
+    np.testing.assert_allclose(np.concatenate(parts, axis=1), model((x, memory)), rtol=1e-10)
+
+
 # -- decoding ------------------------------------------------------------------------------------
 
 

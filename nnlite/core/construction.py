@@ -51,7 +51,8 @@ def argument(owner: object, parameter: inspect.Parameter) -> Any:
     """The value that `owner` was given for one constructor argument."""
     value = getattr(owner, parameter.name)
     if parameter.name == "bias":  # without affine there is none, whatever the flag was
-        return value is not None or not getattr(owner, "affine", True)
+        flag = value is not None or not getattr(owner, "affine", True)
+        return flag and value is not False  # the flag itself, where several layers have a bias
     return value
 
 

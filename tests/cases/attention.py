@@ -120,6 +120,7 @@ LAYERS: dict[str, LayerCase] = {
         lambda: Attending(decoder(4, 2, 6, dropout=0.3), 2), (3, 5, 4), by_sample=False
     ),
     "TransformerDecoder": LayerCase(
-        lambda: Attending(nn.TransformerDecoder(decoder(4, 2, 6), decoder(4, 1, 3)), 2), (3, 5, 4)
+        lambda: Attending(nn.TransformerDecoder(decoder(4, 2, 6), decoder(4, 1, 3)), 2),
+        (3, 5, 4),
     ),
 }

@@ -114,12 +114,12 @@ def transformer(norm_first=True, causal=False, lengths=None, activation="gelu", 
     return forward
 
 
-def decoder(at, norm_first=True, causal=False, bias=True, heads=2, d_ff=6):
+def decoder(at, norm_first=True, causal=False, bias=True):
     """`nn.TransformerDecoderLayer` itself, on the first steps and a memory of the rest."""
 
     def forward(x, *weights):
         layer = torch.nn.TransformerDecoderLayer(
-            x.shape[-1], heads, d_ff, 0.0, "gelu", batch_first=True, norm_first=norm_first,
+            x.shape[-1], 2, D_FF, 0.0, "gelu", batch_first=True, norm_first=norm_first,
             bias=bias,
         )  # fmt: skip
         order = DECODER_NORM_FIRST if norm_first else DECODER_NORM_LAST
@@ -128,12 +128,6 @@ def decoder(at, norm_first=True, causal=False, bias=True, heads=2, d_ff=6):
         return torch.func.functional_call(layer, parameters, (x[:, :at], x[:, at:], future))
 
     return forward
-
-
-def two_decoders(x, *weights):
-    half = len(weights) // 2
-    y = decoder(2)(x, *weights[:half])
-    return decoder(2, heads=1, d_ff=3)(torch.cat([y, x[:, 2:]], 1), *weights[half:])
 
 
 # PyTorch's names, in the order of nnlite's layers
@@ -182,10 +176,10 @@ REFERENCE = {
     "TransformerDecoderLayer": decoder(2),
     "TransformerDecoderLayer causal": decoder(3, causal=True),
     "TransformerDecoderLayer norm last": decoder(2, norm_first=False, bias=False),
-    "TransformerDecoder": two_decoders,
 }
-# PyTorch draws other masks from the same seed.
+# PyTorch draws other masks from the same seed, and of two decoders test_attention.py has a test.
 WITHOUT_COUNTERPART = {
+    "TransformerDecoder",
     "MultiHeadAttention dropout",
     "MultiHeadAttention dropout causal",
     "MultiHeadAttention padded dropout",

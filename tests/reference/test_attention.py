@@ -7,6 +7,7 @@ import nnlite as nn
 from reference.compare import assert_close
 
 torch = pytest.importorskip("torch")
+theirs_of = pytest.importorskip("reference.attention")
 F = torch.nn.functional
 
 
@@ -86,3 +87,54 @@ def test_attention_is_pytorchs_module(bias, bias_kv, zero, hides, sizes):
     if bias_kv:
         assert_close(ours.bias_v.grad[None, None], theirs.bias_v.grad, "gradients of bias_v")
         assert_close(ours.bias_k.grad[None, None], theirs.bias_k.grad, "gradients of bias_k")
+
+
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("activation", ["gelu", "relu"])
+@pytest.mark.parametrize("norm_first", [False, True])
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_decoder_is_pytorchs_decoder(bias, norm_first, activation, padded):
+    rng = np.random.default_rng(0)
+    options = {"norm_first": norm_first, "activation": activation, "bias": bias}
+    layers = [nn.TransformerDecoderLayer(6, 3, 5, causal=True, **options) for _ in range(2)]
+    ours = nn.TransformerDecoder(*layers).astype(np.float64)
+    for parameter in ours.parameters():
+        parameter.data = rng.standard_normal(parameter.shape)
+    layer = torch.nn.TransformerDecoderLayer(
+        6, 3, 5, 0.0, batch_first=True, dtype=torch.float64, **options
+    )
+    theirs = torch.nn.TransformerDecoder(layer, 2)
+    order = theirs_of.DECODER_NORM_FIRST if norm_first else theirs_of.DECODER_NORM_LAST
+    for one, other in zip(ours.layers, theirs.layers, strict=True):
+        weights = [torch.tensor(parameter.data) for parameter in one.parameters()]
+        other.load_state_dict(theirs_of.in_their_layout(order, weights, bias))
+
+    x, memory = rng.standard_normal((2, 4, 6)), rng.standard_normal((2, 5, 6))
+    steps, ends = np.array([4, 2]), np.array([3, 5])
+    given = (nn.Padded(x, steps), nn.Padded(memory, ends)) if padded else (x, memory)
+    y = ours(given)
+    grad_output = rng.standard_normal(x.shape)
+    if padded:
+        grad_output *= given[0].mask[..., None]
+    d_x, d_memory = ours.backward(grad_output)
+
+    t_x, t_memory = (torch.tensor(a, requires_grad=True) for a in (x, memory))
+    hidden = {"tgt_key_padding_mask": steps, "memory_key_padding_mask": ends} if padded else {}
+    hidden = {
+        name: torch.arange(4 if name[0] == "t" else 5) >= torch.tensor(lengths)[:, None]
+        for name, lengths in hidden.items()
+    }
+    future = torch.ones(4, 4, dtype=torch.bool).triu(1)
+    expected = theirs(t_x, t_memory, tgt_mask=future, **hidden)
+    expected.backward(torch.tensor(grad_output))
+    if padded:
+        real = torch.tensor(given[0].mask[..., None])
+        y, expected = y.data * given[0].mask[..., None], expected * real
+    assert_close(y, expected, "outputs")
+    assert_close(d_x, t_x.grad, "gradients of input")
+    assert_close(d_memory, t_memory.grad, "gradients of the memory")
+    for one, other in zip(ours.layers, theirs.layers, strict=True):
+        names = [name for name in order if bias or not name.endswith("bias")]
+        for parameter, name in zip(one.parameters(), names, strict=True):
+            theirs_grad = other.get_parameter(name).grad
+            assert_close(parameter.grad, theirs_grad.T if theirs_grad.ndim == 2 else theirs_grad)
