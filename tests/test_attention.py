@@ -322,9 +322,7 @@ def test_a_decoder_needs_a_memory():
             layer((x, x, x))
     with pytest.raises(ValueError, match="at least one layer"):
         nn.TransformerDecoder()
-    with pytest.raises(
-        ValueError, match=r"TransformerDecoder layer 0 › .*cross.*\(N, T, 4"
-    ):
+    with pytest.raises(ValueError, match=r"TransformerDecoder layer 0 › .*cross.*\(N, T, 4"):
         nn.TransformerDecoder(*decoders().layers)((x, x[..., :3]))
 
 

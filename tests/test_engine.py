@@ -712,11 +712,21 @@ def test_a_chain_that_was_not_run_says_so(compiled):
 
 CELLS = {
     "lstm": lambda **options: nn.LSTM(3, 20, rng=0, **options),
-    "gru": lambda **options: nn.GRU(3, 20, rng=0, **options),
+    "gru": lambda **options: biased(nn.GRU(3, 20, rng=0, **options)),
     "gru, reset before": lambda **options: nn.GRU(3, 20, rng=0, reset_after=False, **options),
     "rnn": lambda **options: nn.RNN(3, 20, rng=0, **options),
     "rnn, relu": lambda **options: nn.RNN(3, 20, rng=0, nonlinearity="relu", **options),
 }
+
+
+def biased(gru):
+    """With a bias inside the reset, which is 0 at first."""
+    for layer in [gru, *gru.above]:
+        if layer.bias_hn is not None:
+            layer.bias_hn.data = np.linspace(-1, 1, layer.hidden_size)
+    return gru
+
+
 OPTIONS = {
     "sequences": {},
     "last": {"return_sequences": False, "bias": False},

@@ -28,7 +28,7 @@ def naive_rnn(f):
 
 
 def naive_gru(reset_after):
-    def step(x, h, w, u, b):
+    def step(x, h, w, u, b, b_hn=(0.0,) * H):
         def from_x(k):
             return b[k] + sum(x[i] * w[i][k] for i in range(D))
 
@@ -41,7 +41,7 @@ def naive_gru(reset_after):
         new = []
         for j in range(H):
             k = 2 * H + j
-            recurrent = r[j] * from_h(k, h) if reset_after else from_h(k, reset)
+            recurrent = r[j] * (from_h(k, h) + b_hn[j]) if reset_after else from_h(k, reset)
             new.append((1 - z[j]) * math.tanh(from_x(k) + recurrent) + z[j] * h[j])
         return new
 
@@ -94,12 +94,12 @@ def arrays(state):
 @every_cell
 def test_one_number_at_a_time(cell):
     layer, x = of(cell), sequences()
-    w, u, b = (parameter.data.tolist() for parameter in layer.parameters())
+    weights = [parameter.data.tolist() for parameter in layer.parameters()]
     y = layer(x)
     for n in range(N):
         state = [0.0] * (H * layer.state_count)
         for t in range(T):
-            state = NAIVE[cell](x[n, t].tolist(), state, w, u, b)
+            state = NAIVE[cell](x[n, t].tolist(), state, *weights)
             np.testing.assert_allclose(y[n, t], state[:H], rtol=1e-12, atol=1e-14)
 
 
@@ -781,3 +781,36 @@ def test_a_stream_of_uneven_batches_for_a_stateful_layer_is_told():
     for data, held_out in ((uneven, None), (lambda rng: [(x, y)], uneven)):
         with pytest.raises(ValueError, match=r"this batch 3; .* give all batches the same number"):
             stateful_trainer().fit(data, validation_data=held_out, verbose=False)
+
+
+def test_the_bias_inside_the_reset_is_zero_at_first_and_last():
+    layer = nn.GRU(D, H, num_layers=2)
+    names = ["weight_ih", "weight_hh", "bias", "bias_hn"]
+    assert list(layer.named_parameters()) == [*names, *(f"above.0.{name}" for name in names)]
+    assert layer.bias_hn.shape == (H,)
+    assert not layer.bias_hn.data.any()
+    assert nn.GRU(D, H, bias=False).bias_hn is None
+    assert nn.GRU(D, H, reset_after=False).bias_hn is None
+
+
+def test_what_was_saved_before_there_was_a_bias_inside_the_reset_is_loaded(tmp_path, monkeypatch):
+    model = nn.Sequential(nn.GRU(D, H, num_layers=2), nn.Bidirectional(nn.GRU(H, 2)))
+    x = sequences().astype(np.float32)
+    y = model(x)
+    state = {path: a for path, a in model.state_dict().items() if not path.endswith("bias_hn")}
+    for parameter in model.parameters():
+        parameter.data = parameter.data + 1
+    assert model.load_state_dict(state) == ([], [])
+    np.testing.assert_array_equal(model(x), y)
+    with pytest.raises(ValueError, match=r"0\.bias_hn is missing"):  # nor is there anything else
+        model.load_state_dict({})
+
+    with monkeypatch.context() as older:
+        older.setattr(nn.GRU, "add_cell_parameters", lambda self, rng: None)
+        older.setattr(nn.GRU, "bias_hn", None, raising=False)
+        old = nn.Sequential(nn.GRU(D, H), nn.LastStep(), nn.Linear(H, 1))
+        expected = old(x)
+        nn.save_model(old, tmp_path / "old.npz")
+    loaded = nn.load_model(tmp_path / "old.npz")
+    assert not loaded[0].bias_hn.data.any()
+    np.testing.assert_array_equal(loaded(x), expected)

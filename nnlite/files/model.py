@@ -19,7 +19,7 @@ from nnlite.files.architecture import build, describe, known_classes
 from nnlite.files.archive import CheckpointError
 from nnlite.files.atomic import PathLike
 from nnlite.files.tree import generator
-from nnlite.layers.base import Layer
+from nnlite.layers.base import Layer, completed
 from nnlite.layers.structure import arrays, tie, ties
 
 # what training changes, in a file
@@ -96,6 +96,7 @@ def load_model(path: PathLike, custom_layers: Iterable[type] = ()) -> Layer:
         if not isinstance(model, Layer):
             raise ValueError(f"it holds no layer, but {shown(model)}")
         tie(model, content["ties"])
+        values = content["arrays"] = completed(model, values)
         for name, part in arrays(model).items():
             if name in values and _takes(part, values[name]):
                 part.adopt(values[name])

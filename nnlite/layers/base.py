@@ -178,6 +178,8 @@ class Layer(Node, Slot, Constructed):
             after another, whose input gradient is that of the first.
         constant_entries: entries of parameters that get no gradient on purpose, as an index by
             the parameter's name, such as {"weight": 0} for row 0 (default: none).
+        added_later: parameters that older versions of the layer did not have, each with one that
+            they had; where a file has only that one, the new one is 0 (default: none).
         surrogate: why the gradient of the input is not the slope, on purpose, such as
             "straight-through: rounding has no slope"; of parameters too, as {"weight": why} (by
             default there is none). `check_gradients` and `trace` say so; see `check_gradients`.
@@ -202,6 +204,7 @@ class Layer(Node, Slot, Constructed):
     _frozen: bool = False
     kind: Kind = "map"
     constant_entries: ClassVar[Mapping[str, Any]] = {}
+    added_later: ClassVar[Mapping[str, str]] = {}
     surrogate: str | Mapping[str, str] = {}  # a mapping that nobody writes to
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -462,6 +465,7 @@ class Layer(Node, Slot, Constructed):
             raise TypeError(
                 f"{where}: expected arrays by path, as from state_dict(), got {kind_of(state)}"
             )
+        state = completed(self, state)
         common = {p: as_array(f"{where}: {p}", state[p]) for p in own if p in state}
         misfits = ((path, _misfit(own[path], values)) for path, values in common.items())
         problems = [f"{path} {misfit}" for path, misfit in misfits if misfit]
@@ -613,6 +617,17 @@ class Layer(Node, Slot, Constructed):
             raise ValueError(
                 f"{self!r}: backward expected dL/dy in y's shape {shape}, got {grad_output.shape}"
             )
+
+
+def completed(model: Layer, state: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    """A model's arrays by path, with zeros for the parameters that are younger than the file."""
+    own, younger = arrays(model), {}
+    for place, layer in model.named_layers().items():
+        for new, old in layer.added_later.items():
+            path, sign = (f"{place}.{name}".lstrip(".") for name in (new, old))
+            if path in own and sign in state and path not in state:
+                younger[path] = np.zeros_like(own[path].data)
+    return {**state, **younger} if younger else state
 
 
 def _few(paths: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""Embedding and recurrent layers in PyTorch, whose second bias is zero here.
+"""Embedding and recurrent layers in PyTorch, whose second bias is zero here outside of GRU's reset.
 
 PyTorch has no GRU that resets before the product; that one is written out step by step.
 """
@@ -12,11 +12,20 @@ LENGTHS = torch.tensor([2, 5, 1])
 THEIRS = {"RNN": torch.rnn_tanh, "RNN relu": torch.rnn_relu, "LSTM": torch.lstm, "GRU": torch.gru}
 
 
-def in_their_layout(weights):
-    """(weight_ih, weight_hh, bias) of one layer or more, as a flat list."""
+def by_layer(cell, weights):
+    """The weights of each layer of a stack."""
+    count = 4 if cell == "GRU" else 3
+    return [weights[i : i + count] for i in range(0, len(weights), count)]
+
+
+def in_their_layout(cell, weights):
+    """(weight_ih, weight_hh, bias) of one layer or more, and GRU's bias_hn, as a flat list."""
     flat = []
-    for w_ih, w_hh, bias in zip(weights[0::3], weights[1::3], weights[2::3], strict=True):
-        flat += [w_ih.T, w_hh.T, bias, torch.zeros_like(bias)]
+    for w_ih, w_hh, bias, *bias_hn in by_layer(cell, weights):
+        second = torch.zeros_like(bias)
+        if bias_hn:
+            second = torch.cat([second[len(bias_hn[0]) :], bias_hn[0]])
+        flat += [w_ih.T, w_hh.T, bias, second]
     return flat
 
 
@@ -29,8 +38,8 @@ def recurrent(cell, x, weights, lengths=None, bidirectional=False, state=None):
     """(y, states) of all layers; padded sequences go in packed."""
     if cell == "GRU before":
         return reset_before(x, weights, lengths, state)
-    flat = in_their_layout(weights)
-    layers, hidden = len(weights) // 3, weights[1].shape[0]
+    flat = in_their_layout(cell, weights)
+    layers, hidden = len(flat) // 4, weights[1].shape[0]
     hx = start(cell, x, layers, hidden) if state is None else state
     options = (True, layers // (2 if bidirectional else 1), 0.0, False, bidirectional)
     if lengths is None:
@@ -68,10 +77,11 @@ def reset_before(x, weights, lengths=None, state=None):
     return x, [torch.stack(finals)]
 
 
-def without_bias(weights):
+def without_bias(cell, weights):
     """Zeros where a layer has no bias."""
     w_ih, w_hh = weights
-    return w_ih, w_hh, torch.zeros(w_ih.shape[1], dtype=w_ih.dtype)
+    zeros = torch.zeros(w_ih.shape[1], dtype=w_ih.dtype)
+    return (w_ih, w_hh, zeros, zeros[: len(w_hh)])[: 4 if cell == "GRU" else 3]
 
 
 def rows_of(cell):
@@ -92,7 +102,7 @@ def rows_of(cell):
     return {
         cell: sequences,
         f"{cell} one step": sequences,
-        f"{cell} no bias": lambda x, *weights: sequences(x, *without_bias(weights)),
+        f"{cell} no bias": lambda x, *weights: sequences(x, *without_bias(cell, weights)),
         f"{cell} last": last,
         f"{cell} stacked": last,
         f"{cell} padded": masked(padded),
@@ -142,9 +152,9 @@ def mean_padded(x):
 
 def tagger(x, w1, b1, *weights):
     x = x @ w1 + b1
-    branch = recurrent("GRU", torch.tanh(x), weights[:6], LENGTHS, bidirectional=True)[0]
-    x = x + branch @ weights[6] + weights[7]
-    y = recurrent("LSTM", x, weights[8:], LENGTHS)[0]
+    branch = recurrent("GRU", torch.tanh(x), weights[:8], LENGTHS, bidirectional=True)[0]
+    x = x + branch @ weights[8] + weights[9]
+    y = recurrent("LSTM", x, weights[10:], LENGTHS)[0]
     return y * mask(y)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
+from nnlite.core.parameter import Parameter
 from nnlite.core.random import Rng
 from nnlite.layers.sequences.passes import side_by_side
 from nnlite.layers.sequences.recurrent import Recurrent
@@ -18,13 +19,13 @@ class GRU(Recurrent):
 
     Forward      a_t = x_t W_ih + b, and the recurrent parts U_r, U_z, U_n of W_hh
                  r = σ(a_r + h_{t−1} U_r)        z = σ(a_z + h_{t−1} U_z)
-                 n = tanh(a_n + r ⊙ (h_{t−1} U_n))     reset after the product (default)
-                 n = tanh(a_n + (r ⊙ h_{t−1}) U_n)     reset before it
+                 n = tanh(a_n + r ⊙ (h_{t−1} U_n + b_hn))     reset after the product (default)
+                 n = tanh(a_n + (r ⊙ h_{t−1}) U_n)            reset before it
                  h_t = (1 − z) ⊙ n + z ⊙ h_{t−1}
     Backward     with G_t = dL/dy_t from outside and δ_t = dL/dh_t, from t = T down to 1
                  A_z = δ_t ⊙ (h_{t−1} − n) ⊙ z(1 − z)        A_n = δ_t ⊙ (1 − z) ⊙ (1 − n²)
-                 after:   Q = A_n ⊙ r      A_r = A_n ⊙ (h_{t−1} U_n) ⊙ r(1 − r)
-                          dL/dU_n = Σ_t h_{t−1}ᵀ Q
+                 after:   Q = A_n ⊙ r      A_r = A_n ⊙ (h_{t−1} U_n + b_hn) ⊙ r(1 − r)
+                          dL/dU_n = Σ_t h_{t−1}ᵀ Q        dL/db_hn = Σ_t Σₙ Q
                           δ_{t−1} = G_{t−1} + δ_t ⊙ z + A_r U_rᵀ + A_z U_zᵀ + Q U_nᵀ
                  before:  P = A_n U_nᵀ     A_r = P ⊙ h_{t−1} ⊙ r(1 − r)
                           dL/dU_n = Σ_t (r ⊙ h_{t−1})ᵀ A_n
@@ -35,19 +36,20 @@ class GRU(Recurrent):
                  where z is near 1 the direct way carries the gradient over many steps
     Shapes       x (N, T, input_size) → y (N, T, H), or (N, H) without return_sequences
                  weight_ih (input_size, 3H), weight_hh (H, 3H) and bias (3H,) in the order r z n;
-                 state (num_layers, N, H)
-    Saves        x, the gates, h_0 … h_T, and h_{t−1} U_n (after) or r ⊙ h_{t−1} (before)
+                 bias_hn (H,); state (num_layers, N, H)
+    Saves        x, the gates, h_0 … h_T, and h_{t−1} U_n + b_hn (after) or r ⊙ h_{t−1} (before)
     Args         input_size, hidden_size: features of x_t, and H, those of the state
                  num_layers: how many layers stand on each other (default 1)
-                 bias: whether to add b (default True); without it `bias` is None
+                 bias: whether to add b and b_hn, which is 0 at first (default True); without it
+                 `bias` and `bias_hn` are None
                  dropout: its probability between stacked layers (default 0)
                  return_sequences: every step's output (default True), or only the last
                  return_state: forward returns (y, state), and backward takes (dL/dy, dL/dstate),
                  whose second may be None (default False)
                  stateful: start where the last batch ended; gradients stop there (truncated BPTT),
                  until `reset_state()` (default False)
-                 reset_after: where r acts (default True, as in PyTorch, whose second bias is 0
-                 here)
+                 reset_after: where r acts (default True, as in PyTorch); before the product
+                 there is no b_hn: r cannot keep it out, so it would be a part of b
                  rng: a generator or seed for the first values and masks (default: see `nn.seed`)
     Raises       TypeError: when x does not hold floats
                  ValueError: when x is not (N, T, input_size), or a state has another shape, or
@@ -57,6 +59,7 @@ class GRU(Recurrent):
 
     gate_scales = (-1.0, -1.0, 1.0)
     keeps_more = True
+    added_later: ClassVar = {"bias_hn": "bias"}
 
     def __init__(
         self,
@@ -77,10 +80,19 @@ class GRU(Recurrent):
             return_sequences, return_state, stateful, rng,
         )  # fmt: skip
 
+    def add_cell_parameters(self, rng: np.random.Generator) -> None:
+        inside = self.bias is not None and self.reset_after
+        self.bias_hn = Parameter(np.zeros(self.hidden_size)) if inside else None
+
     @property
     def equations(self) -> dict[str, str]:  # type: ignore[override]
+        more = {}
         if self.reset_after:
-            inner, d_r = "r ⊙ (h_{t−1} U_n)", "A_n ⊙ (h_{t−1} U_n)"
+            product = "h_{t−1} U_n"
+            if self.bias_hn is not None:
+                product += " + b_hn"
+                more["bias_hn"] = "dL/db_hn = Σ_t Σₙ A_n ⊙ r"
+            inner, d_r = f"r ⊙ ({product})", f"A_n ⊙ ({product})"
             recurrent = "Σ_t h_{t−1}ᵀ Q_t,  Q_t = [A_r, A_z, A_n ⊙ r]"
             before = "Q_t W_hhᵀ"
         else:
@@ -95,6 +107,7 @@ class GRU(Recurrent):
             f"A_r = {d_r} ⊙ r ⊙ (1 − r),  A_z = δ_t ⊙ (h_{{t−1}} − n) ⊙ z ⊙ (1 − z),  "
             "A_n = δ_t ⊙ (1 − z) ⊙ (1 − n²)",
             weight_hh=f"dL/dW_hh = {recurrent},  δ_t = {self.from_outside} + B_{{t+1}}",
+            **more,
             state=f"dL/dh_{{t−1}} = B_t,  B_t = δ_t ⊙ z + {before}",
         )
 
@@ -110,6 +123,8 @@ class GRU(Recurrent):
         if self.reset_after:
             recurrent = weight @ h[t]
             kept[:] = recurrent[both:]
+            if self.bias_hn is not None:
+                kept += self.bias_hn.data[:, None]
         else:
             recurrent = weight[:both] @ h[t]
         gates[:2] += recurrent[:both].reshape(2, *r.shape)
@@ -124,7 +139,7 @@ class GRU(Recurrent):
         h[t + 1] += n  # (1 − z) ⊙ n + z ⊙ h_{t−1} = z ⊙ (h_{t−1} − n) + n
 
     def backward_step(self, t: int, d_states: States, run: Run) -> tuple[States, np.ndarray]:
-        """The gates' gradients; with reset after, Q takes the place of h_{t−1} U_n."""
+        """The gates' gradients; with reset after, Q takes the place of h_{t−1} U_n + b_hn."""
         (d_h,), h, kept = d_states, run.states[0][t], run.kept[t]
         r, z, n = run.gates[t]
         both = 2 * self.hidden_size
@@ -137,7 +152,7 @@ class GRU(Recurrent):
         np.multiply(d_n, 1 - n * n, out=a_n)  # δ ⊙ (1 − z) ⊙ (1 − n²)
         slope = r - r * r  # r(1 − r)
         if self.reset_after:
-            np.multiply(a_n * kept, slope, out=a_r)  # A_n ⊙ (h_{t−1} U_n) ⊙ r(1 − r)
+            np.multiply(a_n * kept, slope, out=a_r)  # A_n ⊙ (h_{t−1} U_n + b_hn) ⊙ r(1 − r)
             q = np.multiply(a_n, r, out=kept)
             d_before += u_n @ q  # Q U_nᵀ
         else:
@@ -148,10 +163,12 @@ class GRU(Recurrent):
         return (d_before,), d_a
 
     def add_recurrent_grad(self, run: Run, d_a: np.ndarray) -> None:
-        """dL/dU_r and dL/dU_z, and dL/dU_n by where the reset gate acts."""
+        """dL/dU_r and dL/dU_z, and dL/dU_n and dL/db_hn by where the reset gate acts."""
         both = 2 * self.hidden_size
         h, kept = side_by_side(run.states[0][:-1]), side_by_side(run.kept)  # (H, T·N)
         d_u_gates = h @ d_a[:both].T  # Σ_t h_{t−1}ᵀ [A_r A_z], (H, 2H)
         # Σ_t h_{t−1}ᵀ Q or Σ_t (r ⊙ h_{t−1})ᵀ A_n, (H, H)
         d_u_n = h @ kept.T if self.reset_after else kept @ d_a[both:].T
         self.weight_hh.add_grad(np.concatenate((d_u_gates, d_u_n), axis=1))
+        if self.bias_hn is not None:
+            self.bias_hn.add_grad(kept.sum(axis=1))  # Σ_t Σₙ Q

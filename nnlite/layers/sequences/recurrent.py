@@ -91,6 +91,7 @@ class Recurrent(Composite):
         self.weight_hh = Parameter(recurrent)
         biases = (gates * hidden_size,)
         self.bias = Parameter(first_values(uniform, biases, rng)) if bias else None
+        self.add_cell_parameters(rng)
         self.drops = [Dropout(dropout, rng.spawn(1)[0]) for _ in range(num_layers - 1)]
         self.above = [self._one_above(level, bias, rng) for level in range(1, num_layers)]
 
@@ -139,6 +140,9 @@ class Recurrent(Composite):
     def cell_options(self) -> dict[str, Any]:
         """The constructor arguments that a cell adds, for the layers above the first."""
         return {}
+
+    def add_cell_parameters(self, rng: np.random.Generator) -> None:
+        """Make the parameters that a cell has besides weight_ih, weight_hh and bias."""
 
     def step(self, t: int, run: Run, weight: np.ndarray) -> None:
         """From states[t] and gates[t] to states[t + 1], and the gates' values into gates[t].

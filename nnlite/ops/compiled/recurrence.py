@@ -49,13 +49,16 @@ def steps(
     if known is None or not fits:
         return plain(definitions.steps)(cell, x, start, padding, weight_ih, bias, weight_hh)
     through_time, option = known
+    given = option(cell)
+    if isinstance(given, np.ndarray) and (given.dtype.char != "f" or given.size not in (0, hidden)):
+        return plain(definitions.steps)(cell, x, start, padding, weight_ih, bias, weight_hh)
     gates = np.empty((length, count, rows), np.float32)
     states = tuple(np.empty((length + 1, count, hidden), np.float32) for _ in start)
     kept = np.empty((length, count, hidden if cell.keeps_more else 0), np.float32)
     for each, first in zip(states, start, strict=True):
         each[0] = np.transpose(first)
     arguments = (
-        option(cell), _ready(x), weight_ih.T.copy(), weight_hh.T.copy(),
+        given, _ready(x), weight_ih.T.copy(), weight_hh.T.copy(),
         np.zeros(rows, np.float32) if bias is None else bias[:, 0],
         NO_PADDING if padding is None else padding, gates, states, kept,
     )  # fmt: skip
@@ -229,7 +232,8 @@ def _lstm_back(begin, end, _, w, d_y, padding, gates, states, kept, scratch, d_s
 
 
 @kernel
-def _gru(begin, end, reset_after, x, w_ih, w_hh, b, padding, gates, states, kept):
+def _gru(begin, end, b_hn, x, w_ih, w_hh, b, padding, gates, states, kept):
+    reset_after = b_hn.size > 0
     x, gates, kept = uncounted(x), uncounted(gates), uncounted(kept)
     h = uncounted(states[0])
     size = h.shape[2]
@@ -241,7 +245,8 @@ def _gru(begin, end, reset_after, x, w_ih, w_hh, b, padding, gates, states, kept
         _add_product(x[begin:end, t], w_ih, a)
         _add_product(before, w_hh[:, :both], a[:, :both])
         if reset_after:
-            more[:] = 0
+            for n in range(len(more)):
+                more[n] = b_hn
             _add_product(before, w_hh[:, both:], more)
         for n in range(len(a)):
             _open(a[n, :both])
@@ -357,13 +362,23 @@ def _reset_after(gru: Any) -> bool:
     return bool(gru.reset_after)
 
 
+def _recurrent_bias(gru: Any) -> np.ndarray:
+    """The bias b_hn, zeros where there is none; empty with the reset before the product."""
+    if not gru.reset_after:
+        return np.empty(0, np.float32)
+    if gru.bias_hn is None:
+        return np.zeros(gru.hidden_size, np.float32)
+    bias: np.ndarray = gru.bias_hn.data
+    return bias
+
+
 def _by_tanh(rnn: Any) -> bool:
     return bool(rnn.nonlinearity == "tanh")
 
 
 _STEPS = ByName({
     "sequences.lstm:LSTM.step": (_lstm, _no_option),
-    "sequences.gru:GRU.step": (_gru, _reset_after),
+    "sequences.gru:GRU.step": (_gru, _recurrent_bias),
     "sequences.rnn:RNN.step": (_rnn, _by_tanh),
 })  # fmt: skip
 _STEPS_BACK = ByName({
