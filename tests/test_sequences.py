@@ -805,12 +805,27 @@ def test_what_was_saved_before_there_was_a_bias_inside_the_reset_is_loaded(tmp_p
     with pytest.raises(ValueError, match=r"0\.bias_hn is missing"):  # nor is there anything else
         model.load_state_dict({})
 
+    def trainer():
+        model = nn.Sequential(nn.GRU(D, H, rng=0), nn.LastStep(), nn.Linear(H, 1, rng=0))
+        return nn.Trainer(model, nn.MSELoss(), nn.Adam(model.parameters(), lr=0.1), rng=0)
+
+    def fit(trainer):
+        return trainer.fit(x, x[:, 0, :1], epochs=2, verbose=False)
+
     with monkeypatch.context() as older:
         older.setattr(nn.GRU, "add_cell_parameters", lambda self, rng: None)
         older.setattr(nn.GRU, "bias_hn", None, raising=False)
-        old = nn.Sequential(nn.GRU(D, H), nn.LastStep(), nn.Linear(H, 1))
-        expected = old(x)
-        nn.save_model(old, tmp_path / "old.npz")
+        run = trainer()
+        fit(run)
+        run.save(tmp_path / "run.npz")
+        expected = run.model(x)
+        nn.save_model(run.model, tmp_path / "old.npz")
+    resumed = trainer()
+    resumed.load(tmp_path / "run.npz")
+    np.testing.assert_array_equal(resumed.model(x), expected)
+    fit(resumed)  # the saved call, which had ended
+    fit(resumed)
+    assert resumed.model[0].bias_hn.data.any()
     loaded = nn.load_model(tmp_path / "old.npz")
     assert not loaded[0].bias_hn.data.any()
     np.testing.assert_array_equal(loaded(x), expected)

@@ -23,6 +23,7 @@ from nnlite.files.model import (
     restore_model_state,
 )
 from nnlite.files.tree import encode
+from nnlite.layers.base import completed
 from nnlite.optimizers.base import Optimizer
 from nnlite.training.state import RunState, Training
 
@@ -103,12 +104,27 @@ def read(path: PathLike, trainer: Training) -> dict[str, Any]:
 def _check(trainer: Training, state: dict[str, Any]) -> None:
     """Look at all that `restore` will use, so that it cannot fail halfway."""
     check_form("checkpoint", state, CHECKPOINT)
+    _complete(trainer, state)
     check_model_state(trainer.model, state["model"])
     _check_optimizer(trainer.optimizer, state["optimizer"])
     run = RunState.from_state(state)
     for rng in (state["trainer"]["rng"], *([run.rng_begin, run.rng_epoch] if run.settings else [])):
         check_generator(trainer.rng, rng)
     trainer.measures.check_state_dict(state["trainer"]["measures"])
+
+
+def _complete(trainer: Training, state: dict[str, Any]) -> None:
+    """Put what is younger than the file into the state: zeros, which were never updated."""
+    model, own = state["model"], trainer.model.named_parameters()
+    check_form("the model", model, MODEL)
+    given, model["arrays"] = model["arrays"], completed(trainer.model, model["arrays"])
+    young = {id(own[path]) for path in model["arrays"].keys() - given.keys()}
+    members = [p for group in trainer.optimizer.groups for p in group["params"]]
+    optimizer = state["optimizer"]["state"]
+    new = sum(id(p) in young for p in members)
+    if new and len(optimizer["parameters"]) == len(members) - new:
+        kept = iter(optimizer["parameters"])
+        optimizer["parameters"] = [{"steps": 0} if id(p) in young else next(kept) for p in members]
 
 
 def restore(trainer: Training, state: dict[str, Any]) -> None:
