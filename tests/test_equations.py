@@ -432,7 +432,7 @@ class Recurrence(Sheet):
     def evaluate(self, line, shape=None):
         zero = np.zeros((len(self.ran.x), self.layer.hidden_size))
         if not self.past:
-            before = {"h_{t−1}": zero, "c_{t−1}": zero}
+            before = {"h_{t−1}": zero[:, : self.layer.state_sizes[0]], "c_{t−1}": zero}
             for t in range(self.steps):
                 self.step(t, before)
                 kept = {name: self.lookup(name) for name in self.forward_names}
@@ -442,7 +442,7 @@ class Recurrence(Sheet):
         statement = self.define(line)
         if statement.startswith("y"):
             y = [step["h_t"] for step in self.past]
-            return y[-1] if shape[1:] == (self.layer.hidden_size,) else np.stack(y, axis=1)
+            return y[-1] if len(shape) == 2 else np.stack(y, axis=1)
         found = []
         for t in range(self.steps):
             self.step(t, {**self.past[t], **self.later[t]})

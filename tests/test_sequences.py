@@ -829,3 +829,16 @@ def test_what_was_saved_before_there_was_a_bias_inside_the_reset_is_loaded(tmp_p
     loaded = nn.load_model(tmp_path / "old.npz")
     assert not loaded[0].bias_hn.data.any()
     np.testing.assert_array_equal(loaded(x), expected)
+
+
+def test_a_projection_is_smaller_and_may_be_carried_on():
+    with pytest.raises(ValueError, match="proj_size must be below hidden_size=3, got 3"):
+        nn.LSTM(D, H, proj_size=3)
+    whole, parts = (nn.LSTM(D, H, proj_size=2, stateful=each, rng=0) for each in (False, True))
+    x = sequences().astype(np.float32)
+    halves = [parts(x[:, :2]), parts(x[:, 2:])]
+    np.testing.assert_allclose(np.concatenate(halves, axis=1), whole(x), rtol=1e-6)
+    parts.check_carried(parts.carried)
+    with pytest.raises(ValueError, match=r"\(h, c\), of shapes \[\(1, 3, 2\), \(1, 3, 3\)\]"):
+        whole(x, (np.zeros((1, N, H), "f"), np.zeros((1, N, H), "f")))
+    assert whole.multiply_adds((N, T, D), (N, T, 2)) == N * T * (D * 4 * H + 2 * 4 * H + H * 2)

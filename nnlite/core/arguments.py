@@ -92,6 +92,7 @@ RANGES: dict[str, Range | Kind] = {
     "num_kv_heads": at_least(1),
     "window": at_least(1),
     "proj_size": at_least(0),
+    "gates": at_least(1),
     "widths": at_least(1),
     "hidden_size": at_least(1),
     "num_layers": at_least(1, 1000),  # each is an object of its own

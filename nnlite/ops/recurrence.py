@@ -17,7 +17,7 @@ class Run(NamedTuple):
 
     x: np.ndarray  # (N, T, D)
     gates: np.ndarray  # (T, gates, H, N): before `step` W_ih x_t + b, afterwards the gates
-    states: States  # each (T + 1, H, N), the initial one first
+    states: States  # each (T + 1, H, N), the initial one first; other sizes by `state_sizes`
     kept: np.ndarray  # (T, H, N): one more value that a cell needs; (T, 0, N) for a cell without
     padding: np.ndarray | None  # (T, N), True beyond the end; None when all sequences fill T
 
@@ -27,6 +27,10 @@ class Cell(Protocol):
 
     gate_scales: ClassVar[tuple[float, ...]]
     keeps_more: ClassVar[bool]
+
+    @property
+    def state_sizes(self) -> tuple[int, ...]:
+        """The features of each state."""
 
     def step(self, t: int, run: Run, weight: np.ndarray) -> None:
         """From states[t] and gates[t] to states[t + 1], and the gates' values into gates[t]."""
@@ -56,16 +60,17 @@ def steps(
         padding: (T, N), True beyond the end; None when all sequences fill T.
         weight_ih: (gates·H, D), its rows scaled by the gates' scales, as those of all three.
         bias: (gates·H, 1), or None.
-        weight_hh: (gates·H, H).
+        weight_hh: (gates·H, H), or as wide as the first state.
     """
-    (count, length, _), hidden, dtype = x.shape, weight_hh.shape[1], weight_hh.dtype
+    (count, length, _), dtype = x.shape, weight_hh.dtype
+    hidden = len(weight_hh) // len(cell.gate_scales)
     projected = weight_ih @ x.transpose(1, 2, 0)  # (T, gates·H, N)
     if bias is not None:
         projected += bias
     run = Run(
         x,
         projected.reshape(length, len(cell.gate_scales), hidden, count),
-        tuple(np.empty((length + 1, hidden, count), dtype) for _ in start),
+        tuple(np.empty((length + 1, size, count), dtype) for size in cell.state_sizes),
         np.empty((length, hidden if cell.keeps_more else 0, count), dtype),
         padding,
     )

@@ -107,3 +107,11 @@ for name, make in CELLS.items():
         f"{name} padded last": ending(lambda make=make: make(return_sequences=False)),
         f"{name} padded stacked": ending(lambda make=make: make(num_layers=2)),
     }
+LAYERS |= {
+    "LSTM projected": LayerCase(lambda: nn.LSTM(4, 3, proj_size=2), SHAPE),
+    "LSTM projected last": LayerCase(
+        lambda: nn.LSTM(4, 3, proj_size=2, bias=False, return_sequences=False), SHAPE
+    ),
+    "LSTM projected stacked": LayerCase(lambda: nn.LSTM(4, 3, 2, proj_size=1), (1, 5, 4)),
+    "LSTM projected padded": ending(lambda: nn.Bidirectional(nn.LSTM(4, 3, proj_size=2))),
+}

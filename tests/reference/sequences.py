@@ -3,6 +3,8 @@
 PyTorch has no GRU that resets before the product; that one is written out step by step.
 """
 
+import warnings
+
 import torch
 from cases.sequences import CELLS, LAYERS
 from torch.nn import functional as F
@@ -125,6 +127,35 @@ def masked(function):
     return run
 
 
+def projected(x, *weights, bidirectional=False, state=None):
+    """(y, states) of LSTMs with a projection, (w_ih, w_hh, bias, w_hr) for each."""
+    flat = []
+    for w_ih, w_hh, bias, w_hr in zip(*[iter(weights)] * 4, strict=True):
+        flat += [w_ih.T, w_hh.T, bias, torch.zeros_like(bias), w_hr.T]
+    layers, (hidden, size) = len(weights) // 4, weights[3].shape
+    if state is None:
+        state = [torch.zeros(layers, len(x), each, dtype=x.dtype) for each in (size, hidden)]
+    options = (True, layers // (2 if bidirectional else 1), 0.0, False, bidirectional)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="LSTM with projections is not supported")
+        y, *states = torch.lstm(x, state, flat, *options, True)
+    return y, states
+
+
+def projected_alone(x, *weights):
+    """Both directions, each sequence by itself."""
+    rows = []
+    for row, length in zip(x, LENGTHS, strict=True):
+        y, _ = projected(row[None, :length], *weights, bidirectional=True)
+        rows.append(F.pad(y[0], (0, 0, 0, x.shape[1] - length)))
+    return torch.stack(rows)
+
+
+def without_projection_bias(x, w_ih, w_hh, w_hr):
+    bias = torch.zeros(w_ih.shape[1], dtype=x.dtype)
+    return projected(x, w_ih, w_hh, bias, w_hr)[0][:, -1]
+
+
 def both(cell, lengths=None):
     def run(x, *weights):
         return recurrent(cell, x, weights, lengths, bidirectional=True)[0]
@@ -182,6 +213,10 @@ REFERENCE = {
     "Bidirectional padded": masked(both("LSTM", LENGTHS)),
     "Bidirectional padded last": both_last("GRU", LENGTHS),
     "Sequential padded": tagger,
+    "LSTM projected": lambda x, *weights: projected(x, *weights)[0],
+    "LSTM projected last": without_projection_bias,
+    "LSTM projected stacked": lambda x, *weights: projected(x, *weights)[0],
+    "LSTM projected padded": projected_alone,
     **{name: function for cell in CELLS for name, function in rows_of(cell).items()},
 }
 # PyTorch draws other masks from the same seed.

@@ -86,3 +86,27 @@ def test_states_of_both_directions(cell, padded):
     gradients = [d_x, *together(d_start), *(p.grad for p in layer.parameters())]
     for ours, tensor in zip(gradients, [t_x, *t_start, *tensors], strict=True):
         assert_close(ours, tensor.grad, "gradients")
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("count", [1, 3])
+def test_states_of_a_projection(layers, count):
+    rng = np.random.default_rng(0)
+    layer = nn.LSTM(D, H, layers, proj_size=2, return_state=True).astype(np.float64)
+    for parameter in layer.parameters():
+        parameter.data = rng.standard_normal(parameter.shape)
+    arrays = [rng.standard_normal((count, T, D))]
+    arrays += [rng.standard_normal((layers, count, size)) for size in (2, H)]
+    tensors = [torch.tensor(p.data, requires_grad=True) for p in layer.parameters()]
+    x, *start = (torch.tensor(each, requires_grad=True) for each in arrays)
+    t_y, t_final = theirs.projected(x, *tensors, state=start)
+    y, final = layer(arrays[0], tuple(arrays[1:]))
+    given = [rng.standard_normal(each.shape) for each in (y, *final)]
+    torch.autograd.backward([t_y, *t_final], [torch.tensor(d) for d in given])
+    d_x, d_start = layer.backward((given[0], tuple(given[1:])))
+    assert_close(y, t_y, "outputs")
+    for ours, expected in zip(final, t_final, strict=True):
+        assert_close(ours, expected, "states")
+    gradients = [d_x, *d_start, *(parameter.grad for parameter in layer.parameters())]
+    for ours, tensor in zip(gradients, [x, *start, *tensors], strict=True):
+        assert_close(ours, tensor.grad, "gradients")

@@ -44,10 +44,14 @@ CELL = {"step", "backward_step", "add_recurrent_grad", "cell_options", "gate_sca
 class _OrthogonalGates(Initializer):
     """An orthogonal matrix (H, H) for each gate, side by side."""
 
+    def __init__(self, gates: int) -> None:
+        self.gates = gates
+
     def draw(self, shape: Shape, rng: np.random.Generator) -> np.ndarray:
-        hidden, columns = shape
-        gates = range(columns // hidden)
-        return np.concatenate([Orthogonal()((hidden, hidden), rng) for _ in gates], axis=1)
+        rows, columns = shape
+        hidden = columns // self.gates
+        each = [Orthogonal()((rows, hidden), rng) for _ in range(self.gates)]
+        return np.concatenate(each, axis=1)
 
 
 class Recurrent(Composite):
@@ -79,9 +83,10 @@ class Recurrent(Composite):
         rng = as_generator(rng)
         gates = len(self.gate_scales)
         uniform = Uniform(-1 / math.sqrt(hidden_size), 1 / math.sqrt(hidden_size))
-        recurrent = first_values(_OrthogonalGates(), (hidden_size, gates * hidden_size), rng)
-        self.input_size = input_size
         self.hidden_size = hidden_size
+        shape = (self.state_sizes[0], gates * hidden_size)
+        recurrent = first_values(_OrthogonalGates(gates), shape, rng)
+        self.input_size = input_size
         self.num_layers = num_layers
         self.dropout = dropout
         self.return_sequences = return_sequences
@@ -100,7 +105,7 @@ class Recurrent(Composite):
         # a subclass that leaves the cell as it is may have a constructor of its own
         cls: Any = next(cls for cls in type(self).__mro__ if CELL & vars(cls).keys())
         return cls(
-            self.hidden_size,
+            self.state_sizes[0],
             self.hidden_size,
             bias=bias,
             return_sequences=self.return_sequences or level < self.num_layers - 1,
@@ -136,6 +141,11 @@ class Recurrent(Composite):
         return {"forward": f"{y},  {cell}", **gradients, "input": "dL/dx_t = A_t W_ihᵀ"}
 
     # -- what a subclass writes ------------------------------------------------------------------
+
+    @property
+    def state_sizes(self) -> tuple[int, ...]:
+        """The features of each state, those of the output first."""
+        return (self.hidden_size,) * self.state_count
 
     def cell_options(self) -> dict[str, Any]:
         """The constructor arguments that a cell adds, for the layers above the first."""
@@ -248,7 +258,7 @@ class Recurrent(Composite):
             isinstance(state, np.ndarray) and state.dtype.kind == "f" for state in carried
         )
         shapes = [state.shape for state in carried] if floats else []
-        expected = [(self.hidden_size, *shapes[0][1:2])] * self.state_count if shapes else []
+        expected = [(size, *shapes[0][1:2]) for size in self.state_sizes] if shapes else []
         if not shapes or shapes != expected or len(expected[0]) != 2:
             raise ValueError(
                 f"{self!r}: it carries {self.state_count} arrays ({self.hidden_size}, N) of "
@@ -304,8 +314,8 @@ class Recurrent(Composite):
     ) -> tuple[np.ndarray | None, States]:
         """This layer's own loop: (dL/dx, dL/d of the initial states)."""
         length, gates, hidden, count = run.gates.shape
-        every = self.return_sequences or self.above
-        shape = (count, length, hidden) if every else (count, hidden)
+        every, features = self.return_sequences or self.above, self.state_sizes[0]
+        shape = (count, length, features) if every else (count, features)
         self.check_grad_output(grad_output, shape)
         d_states: States = tuple(np.zeros_like(states[0]) for states in run.states)
         if d_finals is not None:
@@ -346,12 +356,13 @@ class Recurrent(Composite):
 
     def _check_state(self, state: Any, data: np.ndarray) -> States:
         """The initial states, or their gradients, in the shape and dtype that they must have."""
-        expected = (self.num_layers, len(data), self.hidden_size)
+        expected = [(self.num_layers, len(data), size) for size in self.state_sizes]
         single = self.state_count == 1
         states = self._unpacked(state) if single or isinstance(state, tuple | list) else (state,)
         shapes = [np.shape(each) for each in states]
-        if shapes != [expected] * self.state_count:
-            wanted = f"a state of shape {expected}" if single else f"(h, c), each {expected}"
+        if shapes != expected:
+            alike = f"each {expected[0]}" if len(set(expected)) == 1 else f"of shapes {expected}"
+            wanted = f"a state of shape {expected[0]}" if single else f"(h, c), {alike}"
             raise ValueError(f"{self!r}: expected {wanted}, got {', '.join(map(str, shapes))}")
         for each in states:
             self.check_floating(each)

@@ -81,7 +81,13 @@ def steps_back(
     kinds = {each.dtype.char for each in (gates, weight_hh, *d_states)}
     if d_y is not None:
         kinds.add(d_y.dtype.char)
-    if known is None or not blas.available or kinds != {"f"} or not gates.flags.c_contiguous:
+    if (
+        known is None
+        or not blas.available
+        or kinds != {"f"}
+        or not gates.flags.c_contiguous
+        or (weight_hh.shape != (hidden, per_step * hidden))
+    ):
         return plain(definitions.steps_back)(cell, run, d_y, d_states, weight_hh)
     through_time, option = known
     d_rows = tuple(np.array(d.T, order="C") for d in d_states)  # (N, H)
