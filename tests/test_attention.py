@@ -294,6 +294,52 @@ def test_refused_memories(options, x, message):
         nn.MultiHeadAttention(4, 2, **options)(x)
 
 
+# -- places --------------------------------------------------------------------------------------
+
+PLACED = {
+    "rotary": lambda: nn.RotaryAttention(8, 2, causal=True),
+    "alibi": lambda: nn.ALiBiAttention(8, 2, causal=True),
+    "window": lambda: nn.SlidingWindowAttention(8, 2, 3, causal=True),
+    "grouped": lambda: nn.GroupedQueryAttention(8, 4, 2, causal=True),
+    "bias_kv": lambda: nn.MultiHeadAttention(8, 2, causal=True, add_bias_kv=True),
+}
+
+
+@pytest.mark.parametrize("make", PLACED.values(), ids=PLACED)
+def test_decoding_goes_on_from_the_place(make):
+    layer, x = double(make()), random(2, 7, 8)
+    with nn.decoding(layer):
+        parts = [layer(x[:, a:b]) for a, b in ((0, 3), (3, 4), (4, 7))]
+    np.testing.assert_allclose(np.concatenate(parts, axis=1), layer(x), rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", ["rotary", "alibi", "window"])
+def test_what_is_near_depends_on_distances_alone(name):
+    layer, x = double(PLACED[name]()), random(1, 3, 8)
+    layer.causal = False
+    ahead = random(1, 4, 8, seed=1)
+    seen = np.zeros((7, 7), bool)
+    seen[4:, 4:] = True
+    moved = layer(np.concatenate([ahead, x], axis=1), seen)
+    np.testing.assert_allclose(moved[:, 4:], layer(x), rtol=1e-10)
+
+
+def test_beyond_the_window_nothing_is_seen():
+    layer, x = double(nn.SlidingWindowAttention(4, 2, 2)), random(1, 6, 4)
+    grad_output = np.zeros_like(layer(x))
+    grad_output[:, 2] = 1
+    assert layer.backward(grad_output).any(axis=-1).tolist() == [
+        [False, True, True, True, False, False]
+    ]
+
+
+def test_grouped_queries_have_fewer_keys():
+    layer = nn.GroupedQueryAttention(8, 4, 2)
+    assert layer.qkv.weight.shape == (8, 8 + 4 + 4)
+    with pytest.raises(ValueError, match="num_kv_heads must divide num_heads=4, got 3"):
+        nn.GroupedQueryAttention(8, 4, 3)
+
+
 # -- decoders ------------------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ import nnlite as nn
 from benchmarks import structure
 
 NAMES = [
+    "ALiBiAttention",
     "ASGD",
     "AUROC",
     "Accuracy",
@@ -87,6 +88,7 @@ NAMES = [
     "GradientError",
     "GradientReport",
     "GroupNorm",
+    "GroupedQueryAttention",
     "HardSigmoid",
     "HardSwish",
     "HardTanh",
@@ -187,6 +189,7 @@ NAMES = [
     "ReplicationPad2d",
     "Reshape",
     "Residual",
+    "RotaryAttention",
     "Rprop",
     "SELU",
     "SGD",
@@ -195,6 +198,7 @@ NAMES = [
     "SequentialSchedule",
     "SiLU",
     "Sigmoid",
+    "SlidingWindowAttention",
     "SoftMarginLoss",
     "Softmax",
     "Softmin",

@@ -85,9 +85,15 @@ from nnlite.layers.pooling.windows import (
 from nnlite.layers.sequences.attention import MultiHeadAttention
 from nnlite.layers.sequences.bidirectional import Bidirectional
 from nnlite.layers.sequences.decoding import decoding
+from nnlite.layers.sequences.grouped import GroupedQueryAttention
 from nnlite.layers.sequences.gru import GRU
 from nnlite.layers.sequences.lstm import LSTM
 from nnlite.layers.sequences.over_time import LastStep, MeanOverTime
+from nnlite.layers.sequences.placed import (
+    ALiBiAttention,
+    RotaryAttention,
+    SlidingWindowAttention,
+)
 from nnlite.layers.sequences.positional import LearnedPositionalEmbedding, PositionalEncoding
 from nnlite.layers.sequences.rnn import RNN
 from nnlite.layers.sequences.transformer import (
@@ -107,6 +113,7 @@ __all__ = [
     "LSTM",
     "RNN",
     "SELU",
+    "ALiBiAttention",
     "ActivityRegularization",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
@@ -140,6 +147,7 @@ __all__ = [
     "GlobalMaxPool1d",
     "GlobalMaxPool2d",
     "GroupNorm",
+    "GroupedQueryAttention",
     "HardSigmoid",
     "HardSwish",
     "HardTanh",
@@ -181,9 +189,11 @@ __all__ = [
     "ReplicationPad2d",
     "Reshape",
     "Residual",
+    "RotaryAttention",
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "SlidingWindowAttention",
     "Softmax",
     "Softmin",
     "Softplus",

@@ -123,4 +123,27 @@ LAYERS: dict[str, LayerCase] = {
         lambda: Attending(nn.TransformerDecoder(decoder(4, 2, 6), decoder(4, 1, 3)), 2),
         (3, 5, 4),
     ),
+    "RotaryAttention": LayerCase(lambda: nn.RotaryAttention(8, 2, causal=True), (2, 5, 8)),
+    "RotaryAttention odd": LayerCase(lambda: nn.RotaryAttention(6, 2), (2, 5, 6)),
+    "RotaryAttention crossed": LayerCase(
+        lambda: Attending(nn.RotaryAttention(4, 1, add_bias_kv=True), 2), (2, 5, 4)
+    ),
+    "RotaryAttention padded": ending(lambda: nn.RotaryAttention(4, 2)),
+    "ALiBiAttention": LayerCase(lambda: nn.ALiBiAttention(6, 3, causal=True), (2, 5, 6)),
+    "ALiBiAttention masked": LayerCase(
+        lambda: Attending(nn.ALiBiAttention(4, 2), mask=ADDED), (2, 4, 4)
+    ),
+    "ALiBiAttention padded": ending(lambda: nn.ALiBiAttention(4, 2)),
+    "SlidingWindowAttention": LayerCase(lambda: nn.SlidingWindowAttention(4, 2, 2), (2, 5, 4)),
+    "SlidingWindowAttention causal": LayerCase(
+        lambda: nn.SlidingWindowAttention(4, 2, 3, causal=True), (2, 5, 4)
+    ),
+    "SlidingWindowAttention padded": ending(lambda: nn.SlidingWindowAttention(4, 2, 2)),
+    "GroupedQueryAttention": LayerCase(
+        lambda: nn.GroupedQueryAttention(8, 4, 2, causal=True), (2, 5, 8)
+    ),
+    "GroupedQueryAttention crossed": LayerCase(
+        lambda: Attending(nn.GroupedQueryAttention(4, 2, 1, bias=False), 2), (2, 5, 4)
+    ),
+    "GroupedQueryAttention padded": ending(lambda: nn.GroupedQueryAttention(4, 2, 1)),
 }

@@ -74,6 +74,69 @@ def other_features(x, w_q, w_k, w_v, w_out):
     return y.transpose(0, 1)
 
 
+def core(heads, at=0, kv_heads=None, scores=None, turn=None, causal=False, lengths=None, first=0):
+    """`scaled_dot_product_attention` between the projections; `scores` and `turn` by place."""
+    kv_heads = kv_heads or heads
+
+    def forward(x, w_in, *rest):
+        weights = list(rest)
+        b_in = weights.pop(0) if weights[0].ndim == 1 else 0
+        w_out, b_out = weights[0], weights[1] if len(weights) > 1 else 0
+        size = x.shape[-1] // heads
+        query, memory = (x[:, :at], x[:, at:]) if at else (x, x)
+        widths = [heads * size, kv_heads * size, kv_heads * size]
+        parts = [each.split(widths, -1) for each in (query @ w_in + b_in, memory @ w_in + b_in)]
+        q, k, v = (
+            each.unflatten(-1, (-1, size)).transpose(1, 2)
+            for each in (parts[0][0], parts[1][1], parts[1][2])
+        )
+        if turn is not None:
+            q, k = turn(q), turn(k)
+        if first:
+            k, v = (
+                torch.cat([b.reshape(heads, 1, size).expand(len(x), -1, -1, -1), a], 2)
+                for a, b in zip((k, v), weights[2:], strict=True)
+            )
+        steps, keys = q.shape[2], k.shape[2]
+        added = torch.zeros(heads, steps, keys, dtype=x.dtype)
+        if scores is not None:
+            added = added + scores(steps, heads).to(x.dtype)
+        future, padding = masks(x, causal, lengths)
+        if future is not None:
+            added = added.masked_fill(future, -torch.inf)
+        added = added.expand(len(x), -1, -1, -1)
+        if padding is not None:
+            added = added.masked_fill(padding[:, None, None], -torch.inf)
+        o = F.scaled_dot_product_attention(q, k, v, added, enable_gqa=kv_heads != heads)
+        return ended(o.transpose(1, 2).flatten(2) @ w_out + b_out, padding)
+
+    return forward
+
+
+def turned(a):
+    """Each pair of features as a complex number, times e^(i t ω)."""
+    steps, size = a.shape[-2:]
+    half = size // 2
+    omega = 10_000.0 ** (-2 * torch.arange(half, dtype=torch.float64) / size)
+    angle = torch.arange(steps)[:, None] * omega
+    pairs = torch.complex(a[..., :half].double(), a[..., half : 2 * half].double())
+    pairs = pairs * torch.polar(torch.ones_like(angle), angle)
+    return torch.cat([pairs.real.to(a.dtype), pairs.imag.to(a.dtype), a[..., 2 * half :]], -1)
+
+
+def distances(steps):
+    return (torch.arange(steps)[:, None] - torch.arange(steps)).abs()
+
+
+def fading(steps, heads, mask=None):
+    rates = torch.tensor([2 ** (-8 * h / heads) for h in range(1, heads + 1)], dtype=torch.float64)
+    return -rates[:, None, None] * distances(steps) + (0 if mask is None else torch.tensor(mask))
+
+
+def nearby(window):
+    return lambda steps, heads: torch.where(distances(steps) < window, 0.0, -torch.inf)
+
+
 def sinusoids(x):
     """As section 3.5 of the paper has it, one value at a time."""
     _, steps, size = x.shape
@@ -165,6 +228,19 @@ REFERENCE = {
     "MultiHeadAttention zero_attn": attending(2, zero=True),
     "MultiHeadAttention kdim": other_features,
     "MultiHeadAttention padded bias_kv": attending(2, lengths=LENGTHS),
+    "RotaryAttention": core(2, turn=turned, causal=True),
+    "RotaryAttention odd": core(2, turn=turned),
+    "RotaryAttention crossed": core(1, 2, turn=turned, first=1),
+    "RotaryAttention padded": core(2, turn=turned, lengths=LENGTHS),
+    "ALiBiAttention": core(3, scores=fading, causal=True),
+    "ALiBiAttention masked": core(2, scores=lambda t, heads: fading(t, heads, ADDED)),
+    "ALiBiAttention padded": core(2, scores=fading, lengths=LENGTHS),
+    "SlidingWindowAttention": core(2, scores=nearby(2)),
+    "SlidingWindowAttention causal": core(2, scores=nearby(3), causal=True),
+    "SlidingWindowAttention padded": core(2, scores=nearby(2), lengths=LENGTHS),
+    "GroupedQueryAttention": core(4, kv_heads=2, causal=True),
+    "GroupedQueryAttention crossed": core(2, 2, kv_heads=1),
+    "GroupedQueryAttention padded": core(2, kv_heads=1, lengths=LENGTHS),
     "TransformerLayer": transformer(),
     "TransformerLayer causal": transformer(causal=True),
     "TransformerLayer norm last": transformer(norm_first=False),
