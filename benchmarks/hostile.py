@@ -349,7 +349,19 @@ def _subjects() -> dict[str, Subject]:
             nn.LearnedPositionalEmbedding, _given(max_length=7, d_model=4), time
         ),
         "PositionalEncoding": Subject(nn.PositionalEncoding, _given(d_model=4), time),
-        "MultiHeadAttention": Subject(nn.MultiHeadAttention, _given(d_model=4, num_heads=2), time),
+        **{name: Subject(getattr(nn, name), _given(d_model=4, num_heads=2), time) for name in (
+            "MultiHeadAttention", "RotaryAttention", "ALiBiAttention",
+        )},
+        "SlidingWindowAttention": Subject(
+            nn.SlidingWindowAttention, _given(d_model=4, num_heads=2, window=2), time
+        ),
+        "GroupedQueryAttention": Subject(
+            nn.GroupedQueryAttention, _given(d_model=4, num_heads=2, num_kv_heads=1), time
+        ),
+        "TransformerDecoderLayer": Subject(
+            nn.TransformerDecoderLayer, _given(d_model=4, num_heads=2, d_ff=6)
+        ),
+        "TransformerDecoder": Subject(nn.TransformerDecoder, star=lambda: (nn.Tanh(),)),
         "TransformerLayer": Subject(
             nn.TransformerLayer, _given(d_model=4, num_heads=2, d_ff=6), time
         ),
