@@ -1,5 +1,6 @@
 """The engines: how one is chosen, what happens without Numba, and that twins equal definitions."""
 
+import functools
 import subprocess
 import sys
 import textwrap
@@ -470,14 +471,10 @@ def test_numpy_goes_on_when_a_kernel_does_not_compile(compiled, monkeypatch):
 def test_without_a_folder_for_the_cache_kernels_are_compiled_for_this_process(monkeypatch):
     from nnlite.ops.compiled import kernel
 
-    njit = numba.njit
+    def no_folder(function):
+        raise RuntimeError("cannot cache function: no locator available")
 
-    def no_folder(**options):
-        if options.get("cache"):
-            raise RuntimeError("cannot cache function: no locator available")
-        return njit(**options)
-
-    monkeypatch.setattr(numba, "njit", no_folder)
+    monkeypatch.setattr(kernel, "_Cache", no_folder)
     assert kernel.kernel(lambda a, b: a + b)(1, 2) == 3
 
 
@@ -826,3 +823,147 @@ def test_a_cell_of_ones_own_takes_its_own_steps(compiled):
 
     x = some(2, 3, 3)
     assert np.abs(Leaky(3, 4, rng=0)(x) - nn.RNN(3, 4, rng=0)(x)).max() > 0.1
+
+
+# -- what belongs to somebody else, or is broken ---------------------------------------------------
+
+
+def doubled(method):
+    """A wrapper that bears the name of what it wraps."""
+
+    @functools.wraps(method)
+    def wrapper(*arguments):
+        return tuple(2 * each for each in method(*arguments))
+
+    return wrapper
+
+
+def test_a_wrapped_method_of_one_layer_runs(compiled):
+    x = some(700, 4)
+    layer, plain = nn.GELU(), nn.GELU()
+    layer.function = doubled(layer.function)
+    np.testing.assert_allclose(layer(x), 2 * plain(x), rtol=1e-4)
+
+
+def test_a_wrapped_step_of_a_class_runs(compiled, monkeypatch):
+    before = nn.LSTM(4, 3, rng=0)(some(2, 5, 4))
+    step, taken = nn.LSTM.step, []
+    monkeypatch.setattr(
+        nn.LSTM, "step", functools.wraps(step)(lambda *a: taken.append(a[1]) or step(*a))
+    )
+    np.testing.assert_allclose(nn.LSTM(4, 3, rng=0)(some(2, 5, 4)), before, rtol=1e-5, atol=1e-6)
+    assert taken == [0, 1, 2, 3, 4]
+
+
+def test_a_class_of_the_same_name_in_a_module_of_the_same_name_has_no_kernels(compiled):
+    class Own(nn.LSTM):
+        def step(self, t, run, weight):
+            taken.append(t)
+            super().step(t, run, weight)
+
+    taken = []
+    Own.step.__module__, Own.step.__qualname__ = "sequences.lstm", "LSTM.step"
+    Own(4, 3, rng=0)(some(2, 5, 4))
+    assert taken == [0, 1, 2, 3, 4]
+
+
+def test_a_function_without_a_hash_runs(compiled):
+    class Twice:
+        __hash__ = None
+
+        def __call__(self, x):
+            return 2 * x, x
+
+    layer = nn.ReLU()
+    layer.function = Twice()
+    np.testing.assert_array_equal(layer(np.ones((3, 2), "f")), 2)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        *(nn.GELU, nn.Sigmoid, nn.LogSoftmax, lambda: nn.LSTM(4, 3, rng=0)),
+        *(lambda: nn.MultiHeadAttention(4, 2, rng=0), lambda: nn.Dropout(0.5, rng=0)),
+    ],
+)
+def test_layers_take_floats_in_any_byte_order(compiled, make):
+    x = some(60, 20, 4)
+    expected = make()(x)
+    np.testing.assert_allclose(make()(x.astype(">f4")), expected, rtol=1e-4, atol=1e-6)
+    assert nn.engine() == "numba"
+
+
+@pytest.mark.parametrize(
+    "optimizer", ["Adam", "NAdam", "SGD", "RMSprop", "Lion", "Adagrad", "Adadelta"]
+)
+def test_optimizers_that_take_whole_matrices(compiled, optimizer):
+    """Kernels take vectors: going through as many rows as a matrix has values, they would crash."""
+    base = getattr(nn, optimizer)
+    whole = type("Whole", (base,), {"whole": True})
+    options = {"momentum": 0.9, "lr": 0.1} if optimizer == "SGD" else {}
+    found = []
+    for cls in (base, whole):
+        weights = [nn.Parameter(some(30, 40)), nn.Parameter(some(50))]
+        steps = cls(weights, **options)
+        for _ in range(2):
+            for weight in weights:
+                weight.grad = some(*weight.shape, seed=1)
+            steps.step()
+        found.append([weight.data.copy() for weight in weights])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_moments_of_another_length_are_refused(compiled):
+    w, m = np.ones(4, np.float32), np.ones(3, np.float32)
+    with pytest.raises(ValueError, match="broadcast"):
+        moments.lion_step(w, w.copy(), m, w.copy(), 0.9, 0.99, 1e-2)
+
+
+KERNEL = """
+    import sys, pathlib, numpy as np
+    {before}
+    from nnlite.ops.compiled.kernel import kernel
+    from nnlite.ops.compiled import moments
+    w = [np.ones(3, np.{dtype}) for _ in range(3)]
+    moments._lion(*w, 0.5, 0.5, 0.25)
+    print(w[0], moments._lion.stats.cache_hits.total())
+"""
+
+
+def kernels_on_disk(folder, dtype="float32", before=""):
+    """What a kernel computes, and how often it was found on disk."""
+    code = KERNEL.format(before=before, dtype=dtype)
+    numbers, _, hits = run(code, NUMBA_CACHE_DIR=str(folder)).strip().rpartition(" ")
+    assert numbers == "[0.75 0.75 0.75]"
+    return int(hits)
+
+
+def test_a_full_disk_keeps_no_kernel_from_running(tmp_path):
+    pytest.importorskip("resource")
+    full = """import resource
+    sys.dont_write_bytecode = True
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))"""
+    assert kernels_on_disk(tmp_path, before=full) == 0
+    assert kernels_on_disk(tmp_path) == 0
+    assert kernels_on_disk(tmp_path) == 1
+
+
+@pytest.mark.parametrize("kind", ["nbi", "nbc"])
+def test_files_that_were_cut_off_are_written_anew(tmp_path, kind):
+    kernels_on_disk(tmp_path)
+    for path in tmp_path.rglob(f"*_lion*.{kind}"):
+        path.write_bytes(path.read_bytes()[: 30 if kind == "nbc" else 0])
+    assert [kernels_on_disk(tmp_path) for _ in range(2)] == [0, 1]
+
+
+def test_a_kernel_for_other_arguments_is_not_taken_from_disk(tmp_path):
+    """Two processes that write at the same time may leave one's index beside the other's code."""
+    kernels_on_disk(tmp_path, "float32")
+    kernels_on_disk(tmp_path, "float64")
+    first, second = sorted(tmp_path.rglob("*_lion*.nbc"))
+    code = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(code)
+    assert kernels_on_disk(tmp_path, "float32") == 0
+    assert kernels_on_disk(tmp_path, "float64") == 0

@@ -6,7 +6,7 @@ import numpy as np
 
 from nnlite.ops import attention as definitions
 from nnlite.ops.compiled import blas
-from nnlite.ops.compiled.kernel import helper, kernel, plain
+from nnlite.ops.compiled.kernel import FLOAT, helper, kernel, plain
 from nnlite.ops.compiled.softmax import LANES, softmax_of_rows
 from nnlite.ops.threads import over_parts
 
@@ -36,7 +36,7 @@ def attend_backward(
     d_o: np.ndarray, q: np.ndarray, k: np.ndarray, v: np.ndarray,
     o: np.ndarray, p: np.ndarray, mask: np.ndarray | None, scale: float,
 ) -> np.ndarray:  # fmt: skip
-    if not (_fits(q, k, v) and d_o.dtype.char == "f" and d_o.flags.c_contiguous):
+    if not (_fits(q, k, v) and d_o.dtype == FLOAT and d_o.flags.c_contiguous):
         return plain(definitions.attend_backward)(d_o, q, k, v, o, p, mask, scale)
     d_qkv = np.empty((*q.shape[:-1], 3 * q.shape[-1]), q.dtype)
     m = NONE if mask is None else mask
@@ -50,7 +50,7 @@ def attend_backward(
 def _fits(*arrays: np.ndarray) -> bool:
     """Whether they are thirds of a layer's output in float32: rows in one piece, gaps between."""
     return blas.available and all(
-        a.dtype.char == "f" and a.strides[2] == 4 and not a.flags.c_contiguous for a in arrays
+        a.dtype == FLOAT and a.strides[2] == 4 and not a.flags.c_contiguous for a in arrays
     )
 
 

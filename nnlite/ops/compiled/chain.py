@@ -21,7 +21,7 @@ from nnlite.core.slot import keeping
 from nnlite.ops import chain as definitions
 from nnlite.ops.chain import Children, Runner
 from nnlite.ops.compiled import blas
-from nnlite.ops.compiled.kernel import FLOAT, helper, kernel, plain
+from nnlite.ops.compiled.kernel import FLOAT, helper, is_ours, kernel, plain
 from nnlite.ops.products import SMALL
 
 NO_BIAS, NO_OUTPUT = np.empty(0, np.float32), np.empty((0, 0), np.float32)
@@ -41,7 +41,7 @@ class Known:
         self._methods = attrgetter(*methods)
         ours = [f"{owner}.{method}" for method, owner in methods.items()]
         found = self._methods(self.cls)
-        self._own = found if [method.__qualname__ for method in found] == ours else None
+        self._own = found if all(map(is_ours, found, ours)) else None
 
     def now(self) -> Any:
         """The class; None while somebody has put another method into it."""

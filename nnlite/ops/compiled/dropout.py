@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 
 from nnlite.ops import dropout as definitions
-from nnlite.ops.compiled.kernel import fits, kernel, plain
+from nnlite.ops.compiled.kernel import DOUBLE, FLOAT, fits, kernel, plain
 from nnlite.ops.threads import over_parts
+
+BITS = np.dtype(np.uint16)
 
 
 def mask_of_bits(bits: np.ndarray, dropped: int, dtype: np.dtype[Any]) -> np.ndarray:
-    if dtype.char not in "fd" or not _are_bits(bits):
+    if dtype not in (FLOAT, DOUBLE) or not _are_bits(bits):
         return plain(definitions.mask_of_bits)(bits, dropped, dtype)
     mask = np.empty(bits.shape, dtype)
     flat, m, value = bits.reshape(-1), mask.reshape(-1), definitions.scale(dropped)
@@ -31,7 +33,7 @@ def dropout(x: np.ndarray, bits: np.ndarray, dropped: int) -> tuple[np.ndarray, 
 
 
 def _are_bits(bits: np.ndarray) -> bool:
-    return bits.dtype.char == "H" and bits.flags.c_contiguous
+    return bits.dtype == BITS and bits.flags.c_contiguous
 
 
 @kernel

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
+from operator import attrgetter
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import numba
 import numpy as np
+from numba.core.caching import FunctionCache
 from numba.extending import intrinsic
 
 FLOAT, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
@@ -22,6 +27,26 @@ VERSION = zlib.crc32(
 )
 
 
+class _Cache(FunctionCache):  # type: ignore[misc]  # Numba has no types
+    """Numba's files of one kernel; a disk that is full or a file that was cut off costs only time.
+
+    Two processes that write at once may leave one kind of arguments with the code for another.
+    """
+
+    def load_overload(self, signature: Any, context: Any) -> Any:
+        try:
+            found = super().load_overload(signature, context)
+        except Exception:
+            found = None
+            with suppress(Exception):
+                self.flush()  # else nothing would ever be kept again
+        return found if found is None or found.signature.args == tuple(signature) else None
+
+    def save_overload(self, signature: Any, data: Any) -> None:
+        with suppress(Exception):
+            super().save_overload(signature, data)
+
+
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function when it is first called, and keep it on disk where that is possible.
 
@@ -30,10 +55,9 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """
     function.__qualname__ = f"{function.__qualname__}_{VERSION:08x}"
     options = {"error_model": "numpy", "nogil": True, "fastmath": FLAGS}
-    try:
-        compiled: Callable[..., Any] = numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # no folder for it can be written
-        compiled = numba.njit(**options)(function)
+    compiled: Callable[..., Any] = numba.njit(**options)(function)
+    with suppress(RuntimeError):  # no folder for it can be written
+        compiled._cache = _Cache(function)  # type: ignore[attr-defined]  # as `cache=True` does
     return compiled
 
 
@@ -76,28 +100,36 @@ def plain(function: Callable[..., Any]) -> Callable[..., Any]:
     return definition
 
 
+def is_ours(function: Any, name: str) -> bool:
+    """Whether nnlite wrote this method of a layer, and nobody put another in its place.
+
+    `functools.wraps` copies the qualified name, but not the module in which a function's names are
+    looked up.
+    """
+    home = getattr(function, "__globals__", {}).get("__name__", "")
+    return function.__qualname__ == name and home.startswith("nnlite.layers.")
+
+
 class ByName:
     """Kernels for methods of layers, which are not imported here: found by what they are called.
 
     An operation that is handed such a method, a derivative, say, or one step of a recurrent layer,
     looks here whether there is a kernel for all it would do with it. A method of somebody's own
-    class has none, whatever its name.
+    has none, whatever its name.
 
     Args:
         kernels: by module in `nnlite.layers` and qualified name, such as "linear:Linear.forward".
     """
 
     def __init__(self, kernels: dict[str, Any]) -> None:
-        self.kernels = kernels
-        self._found: dict[Callable[..., Any], Any] = {}
+        self._kernels: dict[FunctionType, Any] = {}
+        for place, kernel in kernels.items():
+            module, _, name = place.partition(":")
+            function = attrgetter(name)(sys.modules[f"nnlite.layers.{module}"])
+            if is_ours(function, name):
+                self._kernels[function] = kernel
 
     def get(self, method: Callable[..., Any]) -> Any:
         """The kernel for it, or None."""
-        function = getattr(method, "__func__", method)
-        try:
-            return self._found[function]
-        except KeyError:
-            module = str(function.__module__).removeprefix("nnlite.layers.")
-            name = f"{module}:{getattr(function, '__qualname__', '')}"
-            found = self._found[function] = self.kernels.get(name)
-            return found
+        function = getattr(method, "__func__", None)
+        return self._kernels.get(function) if isinstance(function, FunctionType) else None

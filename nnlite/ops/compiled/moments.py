@@ -8,11 +8,21 @@ from nnlite.ops import moments as definitions
 from nnlite.ops.compiled.kernel import fits, kernel, plain
 
 
+def _fit(w: np.ndarray, *others: np.ndarray) -> bool:
+    """Whether kernels take them: vectors, all of one length (they would write beyond a shorter)."""
+    if w.ndim != 1:
+        return False
+    for a in others:  # all() takes twice as long
+        if a.shape != w.shape:
+            return False
+    return fits(w, *others)
+
+
 def adam_step(
     w: np.ndarray, g: np.ndarray, m: np.ndarray, v: np.ndarray, v_max: np.ndarray | None,
     a: np.ndarray, beta1: float, beta2: float, eps: float, rate: float,
 ) -> None:  # fmt: skip
-    if v_max is not None or not fits(w, g, m, v):
+    if v_max is not None or not _fit(w, g, m, v):
         plain(definitions.adam_step)(w, g, m, v, v_max, a, beta1, beta2, eps, rate)
     else:
         _adam(w, g, m, v, beta1, beta2, eps, rate)
@@ -34,7 +44,7 @@ def nadam_step(
     beta1: float, beta2: float, eps: float, scale: float, rate_g: float, rate_m: float,
 ) -> None:  # fmt: skip
     numbers = beta1, beta2, eps, scale, rate_g, rate_m
-    if fits(w, g, m, v):
+    if _fit(w, g, m, v):
         _nadam(w, g, m, v, *numbers)
     else:
         plain(definitions.nadam_step)(w, g, m, v, a, b, *numbers)
@@ -54,7 +64,7 @@ def _nadam(w, g, m, v, beta1, beta2, eps, scale, rate_g, rate_m):
 def adagrad_step(
     w: np.ndarray, g: np.ndarray, s: np.ndarray, a: np.ndarray, eps: float, rate: float
 ) -> None:
-    if fits(w, g, s):
+    if _fit(w, g, s):
         _adagrad(w, g, s, eps, rate)
     else:
         plain(definitions.adagrad_step)(w, g, s, a, eps, rate)
@@ -73,7 +83,7 @@ def adadelta_step(
     w: np.ndarray, g: np.ndarray, v: np.ndarray, u: np.ndarray, a: np.ndarray, d: np.ndarray,
     rho: float, eps: float, rate: float,
 ) -> None:  # fmt: skip
-    if fits(w, g, v, u):
+    if _fit(w, g, v, u):
         _adadelta(w, g, v, u, rho, eps, rate)
     else:
         plain(definitions.adadelta_step)(w, g, v, u, a, d, rho, eps, rate)
@@ -94,7 +104,7 @@ def rms_step(
     w: np.ndarray, g: np.ndarray, v: np.ndarray, m: np.ndarray | None, b: np.ndarray | None,
     a: np.ndarray, alpha: float, eps: float, momentum: float, rate: float,
 ) -> None:  # fmt: skip
-    if m is None and fits(w, g, v, w if b is None else b):
+    if m is None and _fit(w, g, v, w if b is None else b):
         _rms(w, g, v, b, alpha, eps, momentum, rate)
     else:
         plain(definitions.rms_step)(w, g, v, m, b, a, alpha, eps, momentum, rate)
@@ -117,7 +127,7 @@ def momentum_step(
     w: np.ndarray, g: np.ndarray, b: np.ndarray, a: np.ndarray,
     momentum: float, share: float, nesterov: bool, rate: float,
 ) -> None:  # fmt: skip
-    if fits(w, g, b):
+    if _fit(w, g, b):
         _momentum(w, g, b, momentum, share, nesterov, rate)
     else:
         plain(definitions.momentum_step)(w, g, b, a, momentum, share, nesterov, rate)
@@ -136,7 +146,7 @@ def lion_step(
     w: np.ndarray, g: np.ndarray, m: np.ndarray, a: np.ndarray,
     beta1: float, beta2: float, rate: float,
 ) -> None:  # fmt: skip
-    if fits(w, g, m):
+    if _fit(w, g, m):
         _lion(w, g, m, beta1, beta2, rate)
     else:
         plain(definitions.lion_step)(w, g, m, a, beta1, beta2, rate)

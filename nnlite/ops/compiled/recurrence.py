@@ -17,7 +17,7 @@ import numpy as np
 from nnlite.ops import recurrence as definitions
 from nnlite.ops.compiled import blas
 from nnlite.ops.compiled.functions import exp, tanh
-from nnlite.ops.compiled.kernel import ByName, helper, kernel, plain, uncounted
+from nnlite.ops.compiled.kernel import FLOAT, ByName, helper, kernel, plain, uncounted
 from nnlite.ops.products import SMALL
 from nnlite.ops.recurrence import Cell, Run, States
 from nnlite.ops.threads import evenly, over_parts
@@ -42,9 +42,9 @@ def steps(
     # kernels read what the shapes promise: weights that were replaced by others go to NumPy, which
     # says what does not fit
     fits = (
-        blas.available and x.dtype.char + weight_ih.dtype.char + weight_hh.dtype.char == "fff"
+        blas.available and x.dtype == weight_ih.dtype == weight_hh.dtype == FLOAT
         and rows == len(cell.gate_scales) * hidden and weight_ih.shape == (rows, features)
-        and (bias is None or (bias.dtype.char == "f" and bias.shape == (rows, 1)))
+        and (bias is None or (bias.dtype == FLOAT and bias.shape == (rows, 1)))
     )  # fmt: skip
     if known is None or not fits:
         return plain(definitions.steps)(cell, x, start, padding, weight_ih, bias, weight_hh)
@@ -78,16 +78,11 @@ def steps_back(
     known = _STEPS_BACK.get(cell.backward_step)
     length, per_step, hidden, count = run.gates.shape
     gates = run.gates.transpose(0, 3, 1, 2)
-    kinds = {each.dtype.char for each in (gates, weight_hh, *d_states)}
+    kinds = {each.dtype for each in (gates, weight_hh, *d_states)}
     if d_y is not None:
-        kinds.add(d_y.dtype.char)
-    if (
-        known is None
-        or not blas.available
-        or kinds != {"f"}
-        or not gates.flags.c_contiguous
-        or (weight_hh.shape != (hidden, per_step * hidden))
-    ):
+        kinds.add(d_y.dtype)
+    fits = gates.flags.c_contiguous and weight_hh.shape == (hidden, per_step * hidden)
+    if known is None or not blas.available or kinds != {FLOAT} or not fits:
         return plain(definitions.steps_back)(cell, run, d_y, d_states, weight_hh)
     through_time, option = known
     d_rows = tuple(np.array(d.T, order="C") for d in d_states)  # (N, H)

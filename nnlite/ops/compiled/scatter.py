@@ -7,6 +7,8 @@ import numpy as np
 from nnlite.ops import scatter as definitions
 from nnlite.ops.compiled.kernel import fits, kernel, plain
 
+WHOLE = np.dtype(np.int64)
+
 
 def add_rows(total: np.ndarray, places: np.ndarray, rows: np.ndarray) -> None:
     if _fits(total, places, rows):
@@ -17,7 +19,7 @@ def add_rows(total: np.ndarray, places: np.ndarray, rows: np.ndarray) -> None:
 
 def _fits(total: np.ndarray, places: np.ndarray, rows: np.ndarray) -> bool:
     """Whether they are contiguous and fit together: the kernel would write anywhere."""
-    if places.dtype.char != "l" or not places.flags.c_contiguous or not fits(total, rows):
+    if places.dtype != WHOLE or not places.flags.c_contiguous or not fits(total, rows):
         return False
     if rows.shape != (places.size, *total.shape[1:]):
         return False

@@ -9,7 +9,7 @@ import numpy as np
 
 from nnlite.ops import special as definitions
 from nnlite.ops.compiled import activations as kernels
-from nnlite.ops.compiled.kernel import ByName, plain
+from nnlite.ops.compiled.kernel import FLOAT, ByName, plain
 from nnlite.ops.threads import over_parts
 
 LEAST = 2048  # values; with fewer, NumPy's few short calls cost less than one of a kernel
@@ -69,7 +69,7 @@ def times_derivative(
 
 
 def _fits(*arrays: np.ndarray) -> bool:
-    return all(a.dtype.char == "f" and a.flags.c_contiguous for a in arrays)
+    return all(a.dtype == FLOAT and a.flags.c_contiguous for a in arrays)
 
 
 def _options(layer: Any, names: tuple[str, ...]) -> list[float]:
