@@ -103,7 +103,7 @@ def loads_rows(values: Any) -> bool:
     if isinstance(values, list | tuple) or conversion(values):
         return False
     ways = hasattr(values, "__len__") and hasattr(values, "__getitem__")
-    return ways and not hasattr(values, "__array__")
+    return ways and not hasattr(values, "__array__") and not hasattr(values, "__dlpack__")
 
 
 def as_rows(values: Any) -> Any:

@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nnlite.core.foreign import as_array
 from nnlite.core.padded import Padded, masked, plain
+from nnlite.core.rows import each_input
 from nnlite.core.slot import inference
 from nnlite.core.terms import loss_terms
 from nnlite.layers.base import Layer
@@ -116,6 +118,20 @@ class OneStep(Replica):
         self.penalized.add_terms(terms)
         with inference(False):
             return self.loss(prediction, y, weight) + terms.total
+
+
+def batch_of(what: str, x: Any, y: Any) -> tuple[Any, Any]:
+    """A batch as arrays, where it comes as a table, a tensor or a list.
+
+    Args:
+        what: for errors, which function was given it.
+        x, y: inputs and targets; `Padded` sequences stay, in a tuple of several inputs too.
+    """
+
+    def whole(name: str, values: Any) -> Any:
+        return values if isinstance(values, Padded) else as_array(name, values)
+
+    return each_input(f"{what}: x", x, whole), whole(f"{what}: y", y)
 
 
 def parts(layer: Layer, value: Any) -> list[Any]:
