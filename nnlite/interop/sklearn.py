@@ -20,8 +20,9 @@ import numpy as np
 
 from nnlite import layers, optimizers
 from nnlite.core.construction import clone
-from nnlite.core.foreign import is_table, kind_of
+from nnlite.core.foreign import kind_of
 from nnlite.core.inputs import as_input
+from nnlite.core.parameter import FLAG
 from nnlite.core.random import scope
 from nnlite.core.rows import Rows
 from nnlite.data import train_test_split
@@ -34,6 +35,7 @@ from nnlite.losses import (
     Loss,
     MSELoss,
     NLLLoss,
+    PoissonNLLLoss,
 )
 from nnlite.ops.softmax import log_softmax
 from nnlite.ops.special import bend
@@ -159,7 +161,7 @@ class Build(BaseEstimator):
             )
         try:
             inspect.signature(function).bind(0, 0, **arguments)
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise ValueError(
                 f"Build: {getattr(function, '__name__', function)} is called with the number of "
                 f"features, that of outputs, and {sorted(arguments)}: {error}"
@@ -192,7 +194,8 @@ class _Estimator(BaseEstimator):
     def _fit(
         self, X: Any, y: Any, sample_weight: Any, validation_data: Any, classes: Any, partial: bool
     ) -> Self:
-        new = not hasattr(self, "model_") or not (partial or self.warm_start)
+        warm_start = FLAG.checked("warm_start", self.warm_start)
+        new = not hasattr(self, "model_") or not (partial or warm_start)
         X, y = self._checked(X, y, reset=new)
         if new:
             self._learn(y, classes)
@@ -200,11 +203,13 @@ class _Estimator(BaseEstimator):
         arrays = (X, self._targets(y, loss), self._weights(X, y, sample_weight, learn=True))
         if validation_data is not None:
             validation_data = self._validation(validation_data, loss)
+        if not isinstance(self.callbacks, list | tuple | None):
+            raise TypeError(f"callbacks must be a list of nnlite's, got {kind_of(self.callbacks)}")
         callbacks = list(self.callbacks or ())
         with nullcontext() if self.random_state is None else scope(self.random_state):
             model = self._new_model(X, loss) if new else self.model_
             trainer = self._new_trainer(model, loss) if new or not partial else self.trainer_
-            if self.early_stopping:
+            if FLAG.checked("early_stopping", self.early_stopping):
                 callbacks.append(EarlyStopping(patience=self.patience))
                 if validation_data is None:
                     arrays, validation_data = self._split(arrays)
@@ -235,10 +240,11 @@ class _Estimator(BaseEstimator):
         try:
             if alone:
                 return validate_data(self, X, reset=reset, **options)
-            X, y = validate_data(self, X, y, reset=reset, multi_output=True, **options)
+            x, targets = validate_data(self, X, y, reset=reset, multi_output=True, **options)
+            return x, self._read(targets.toarray() if hasattr(targets, "toarray") else targets)
         except (TypeError, ValueError) as error:
-            raise _column_error(X) or error from None
-        return X, self._read(y.toarray() if hasattr(y, "toarray") else y)
+            named = _column_error("X", X) or (None if alone else self._target_error(y))
+            raise named or error from None
 
     def _validation(self, data: Any, loss: Loss) -> tuple[Any, ...]:
         if not isinstance(data, list | tuple) or len(data) not in (2, 3):
@@ -274,7 +280,8 @@ class _Estimator(BaseEstimator):
         """
         if sample_weight is None:
             return None
-        weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+        numbers = as_input("sample_weight", sample_weight)
+        weight = _check_sample_weight(numbers, X, ensure_non_negative=True)
         if not weight.any():
             raise ValueError("sample_weight: all weights are zero, so there is nothing to learn")
         return weight
@@ -338,11 +345,11 @@ def _without_none(x: Any, y: Any, weight: Any) -> tuple[Any, ...]:
     return (x, y) if weight is None else (x, y, weight)
 
 
-def _column_error(X: Any) -> Exception | None:
-    """What is wrong with a column of a data frame, by its name."""
+def _column_error(name: str, values: Any) -> Exception | None:
+    """What is wrong with a data frame, whose column is named, or a series of numbers."""
     try:
-        if is_table(X):
-            as_input("X", X)
+        if hasattr(values, "iloc"):
+            as_input(name, values)
     except (TypeError, ValueError) as error:
         return error
     return None
@@ -487,8 +494,8 @@ class NNClassifier(ClassifierMixin, _Estimator):
         scores = self._scores(X).astype(np.float64, copy=False)
         loss = self.trainer_.loss
         if isinstance(loss, OF_CLASSES):
-            scores = scores[:, : len(self.classes_)]  # of one class there are two scores
-            return scores if isinstance(loss, NLLLoss) else log_softmax(scores)
+            # of one class there are two scores; log-probabilities are their own log-softmax
+            return log_softmax(scores[:, : len(self.classes_)])
         absent, present = _log_of_label(scores, loss)
         if self._labels:
             return present
@@ -520,13 +527,20 @@ class NNClassifier(ClassifierMixin, _Estimator):
             )
         return y
 
+    def _target_error(self, y: Any) -> Exception | None:
+        """Missing classes in a series, by their row."""
+        series = hasattr(y, "isna") and np.ndim(y) == 1
+        missing = np.flatnonzero(y.isna() if series else ())
+        if not missing.size:
+            return None
+        return ValueError(f"y has missing values, the first in row {missing[0]}; leave them out")
+
     def _learn(self, y: np.ndarray, classes: Any) -> None:
         self._labels = y.ndim == 2
-        self.classes_ = (
-            np.arange(y.shape[1])
-            if self._labels
-            else np.unique(y if classes is None else np.asarray(classes))
-        )
+        if self._labels:
+            self.classes_ = np.arange(y.shape[1])
+        else:
+            self.classes_ = np.unique(y if classes is None else np.asarray(classes))
 
     def _n_outputs(self, loss: Loss) -> int:
         if loss.multi_label and not self._labels:
@@ -668,6 +682,9 @@ class NNRegressor(RegressorMixin, _Estimator):
     def predict(self, X: Any) -> np.ndarray:
         """The numbers for each row, (N,) or (N, K) as y was, in the dtype of X."""
         scores = self._scores(X)
+        loss = self.trainer_.loss
+        if isinstance(loss, PoissonNLLLoss) and loss.log_input:
+            scores = np.exp(scores)  # the model gives log λ
         return scores.reshape(len(scores), *self._shape)
 
     def _default_loss(self) -> Loss:
@@ -676,6 +693,9 @@ class NNRegressor(RegressorMixin, _Estimator):
     def _read(self, y: np.ndarray) -> np.ndarray:
         """Floats, in a dtype that the loss takes to the model's."""
         return y.astype(np.float64)
+
+    def _target_error(self, y: Any) -> Exception | None:
+        return _column_error("y", y)
 
     def _learn(self, y: np.ndarray, classes: Any) -> None:
         self._shape = y.shape[1:]

@@ -44,6 +44,10 @@ def net(n_features, n_outputs, width=4, activation=nn.Tanh):
     return nn.Sequential(nn.Linear(n_features, width), activation(), nn.Linear(width, n_outputs))
 
 
+def rates(n_features, n_outputs):
+    return nn.Sequential(nn.Linear(n_features, 16), nn.Tanh(), nn.Linear(16, 1), nn.Softplus())
+
+
 def weights(estimator):
     return np.concatenate([p.data.ravel() for p in estimator.model_.parameters()])
 
@@ -161,6 +165,7 @@ def test_early_stopping_and_callbacks():
     assert len(seen) == estimator.n_iter_ == len(estimator.history_["val_loss"]) < 200
     estimator.fit(X[:60], NAMES[:60], validation_data=(X[60:], NAMES[60:]))
     best = min(estimator.history_["val_loss"])
+    assert estimator.n_iter_ == np.argmin(estimator.history_["val_loss"]) + 1 + 2
     log_p = estimator.predict_log_proba(X[60:])[np.arange(30), NUMBER[60:]]
     assert -log_p.mean() == pytest.approx(best, rel=1e-5)
     with pytest.raises(ValueError, match=r"early_stopping with validation_.*: .*two members"):
@@ -172,7 +177,11 @@ def test_early_stopping_and_callbacks():
 def test_optimizers_and_schedules():
     for optimizer in ("SGD", "adamw", nn.Lion, functools.partial(nn.SGD, momentum=0.9)):
         NNRegressor((), epochs=1, optimizer=optimizer, weight_decay=0.1).fit(X, LINES)
-    assert NNRegressor((), epochs=1, optimizer="adamw").fit(X, LINES).trainer_.optimizer.groups
+    sizes = [
+        np.abs(weights(NNRegressor((), optimizer="adamw", weight_decay=d).fit(X, LINES))).sum()
+        for d in (0.0, 10.0)
+    ]
+    assert sizes[1] < 0.8 * sizes[0]
     for name in nn.optimizers.__all__:
         if name != "Optimizer":
             NNRegressor((4,), epochs=1, optimizer=name).fit(X, LINES)
@@ -209,8 +218,17 @@ def test_models(model, text):
 def test_a_given_layer_is_left_alone():
     layer = nn.Linear(4, 3)
     before = layer.weight.data.copy()
-    NNClassifier(layer, epochs=1).fit(X, NAMES)
+    loss = nn.CrossEntropyLoss()
+    settings = vars(loss).copy()
+    estimator = NNClassifier(layer, loss=loss, epochs=1, lr=1e-9).fit(X, NAMES)
     np.testing.assert_array_equal(layer.weight.data, before)
+    assert np.abs(weights(estimator)[:12] - before.ravel()).max() > 0.01  # drawn anew
+    assert vars(loss) == settings
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", np.float64, np.dtype("float32")])
+def test_dtypes(dtype):
+    assert weights(NNRegressor((4,), epochs=1, dtype=dtype).fit(X, LINES)).dtype == dtype
 
 
 def test_parameters_of_models():
@@ -246,6 +264,10 @@ def test_parameters_of_models():
         ({"random_state": "x"}, (TypeError, ValueError), "rng must be"),
         ({"verbose": "x"}, (TypeError, ValueError), "verbose must be"),
         ({"early_stopping": True, "validation_fraction": 1.5}, ValueError, "validation_fraction: "),
+        ({"model": Build(max)}, ValueError, "Build: max is called with"),
+        ({"early_stopping": "no"}, ValueError, "early_stopping must be True or False"),
+        ({"warm_start": 1}, ValueError, "warm_start must be True or False"),
+        ({"callbacks": nn.EMA()}, TypeError, "callbacks must be a list of nnlite's, got an EMA"),
         ({"class_weight": {"ash": -1}}, ValueError, "must not be negative|≥ 0"),
     ],
 )
@@ -283,10 +305,11 @@ def test_models_that_end_in_probabilities(last, loss, twin):
 
     y = LABELS[:, 0]
     found = [
-        NNClassifier(model, loss=loss, random_state=0, dtype="float64").fit(X, y).predict_proba(X)
+        NNClassifier(model, loss=loss, random_state=0, dtype="float64").fit(X, y)
         for model, loss in ((ends, loss), ((), twin))
     ]
-    np.testing.assert_allclose(*found, rtol=1e-6)
+    np.testing.assert_allclose(*[estimator.predict_proba(X) for estimator in found], rtol=1e-6)
+    np.testing.assert_array_equal(*[estimator.predict(X) for estimator in found])
 
 
 def test_probabilities_that_round_have_exact_logarithms():
@@ -350,6 +373,16 @@ def test_shapes_of_numbers(shape):
     estimator.partial_fit(X, y)
     with pytest.raises(ValueError, match="as in the first call"):
         estimator.partial_fit(X, np.zeros((90, 3)))
+
+
+def test_counts_are_predicted_and_not_their_logarithms():
+    y = np.round(np.exp(1 + X[:, 0]))
+    for loss, model in (
+        (nn.PoissonNLLLoss(), ()),
+        (nn.PoissonNLLLoss(log_input=False), rates),
+    ):
+        estimator = NNRegressor(model, loss=loss, lr=0.05, random_state=0).fit(X, y)
+        assert estimator.score(X, y) > 0.9
 
 
 # -- weights ---------------------------------------------------------------------------------------
@@ -462,6 +495,29 @@ def test_columns_that_are_refused_are_named(columns, words):
             estimator.fit(frame(e=1.0), y)
             with pytest.raises((TypeError, ValueError), match=words):
                 getattr(estimator, call)(frame(**columns), *[y][: call == "fit"])
+
+
+def test_targets_and_weights_that_are_refused_are_named():
+    numbers = pandas.DataFrame({"u": LINES[:, 0], "v": NAMES})
+    with pytest.raises(TypeError, match=r"y must hold numbers, got column 'v' \("):
+        NNRegressor().fit(X, numbers)
+    with pytest.raises(ValueError, match="y: column 'v' has missing values, the first in row 0"):
+        NNRegressor().fit(X, numbers.assign(v=pandas.array([None] + [1] * 89, dtype="Int64")))
+    for dtype, values in (
+        ("string", ["a", None]),
+        ("boolean", [True, None]),
+        (object, ["a", None]),
+    ):
+        with pytest.raises(ValueError, match="y has missing values, the first in row 1; leave"):
+            NNClassifier().fit(X, pandas.Series(values * 45, dtype=dtype))
+    for weight, words in (
+        (pandas.DataFrame({"w": NAMES}), r"sample_weight must hold numbers, got column 'w' \("),
+        (pandas.Series(pandas.array([None] + [1] * 89, dtype="Int64")), "first in row 0"),
+        (list(NAMES), "sample_weight must hold numbers, got dtype <U5"),
+    ):
+        for estimator, y in ((NNClassifier(), NAMES), (NNRegressor(), LINES)):
+            with pytest.raises((TypeError, ValueError), match=words):
+                estimator.fit(X, y, weight)
 
 
 # -- with the rest of scikit-learn -----------------------------------------------------------------
