@@ -55,7 +55,7 @@ try:
     )
 except ImportError as error:
     raise ImportError(
-        "nnlite.interop.sklearn needs scikit-learn 1.6 or later: "
+        "nnlite.interop.sklearn needs scikit-learn 1.7 or later: "
         'python -m pip install "nnlite[sklearn]"'
     ) from error
 
@@ -462,7 +462,7 @@ class NNClassifier(ClassifierMixin, _Estimator):
                 'partial_fit: early_stopping and class_weight="balanced" need all data at once; '
                 "use fit, or give weights by class"
             )
-        first = not hasattr(self, "classes_")
+        first = not hasattr(self, "model_")
         if first and classes is None and np.ndim(y) != 2:
             raise ValueError(
                 "partial_fit: the first call needs all classes that will ever come: classes=[…]"

@@ -110,6 +110,11 @@ def test_partial_fits_are_one_fit_and_pickles_go_on(kind, y):
 def test_partial_fit_needs_all_classes_first():
     with pytest.raises(ValueError, match="the first call needs all classes"):
         NNClassifier().partial_fit(X, NAMES)
+    failed = NNClassifier(lr=-1)
+    with pytest.raises(ValueError, match="lr must be"):
+        failed.partial_fit(X, NAMES, classes=NAMES)
+    with pytest.raises(ValueError, match="the first call needs all classes"):
+        failed.partial_fit(X[:10], NAMES[:10])
     estimator = NNClassifier(**SMALL).partial_fit(X[:10], NAMES[:10], classes=[*"ab", *NAMES])
     assert estimator.predict_proba(X).shape == (90, 5)
     with pytest.raises(ValueError, match="are not those of the first call"):
