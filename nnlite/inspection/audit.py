@@ -101,7 +101,7 @@ def audit(model: Layer, loss: Loss, x: Any, y: Any) -> Audit:
     Returns:
         The audit; print it, or read `findings`.
     """
-    x, y = batch_of("audit", x, y)
+    x, y = batch_of("audit", loss, x, y)
     step = OneStep(model, loss)
     recorder = Recorder(step.layer)
     with np.errstate(all="ignore"):

@@ -21,6 +21,7 @@ from nnlite.core.terms import loss_terms
 from nnlite.layers.base import Layer
 from nnlite.losses.base import Loss, check_one_number
 from nnlite.losses.penalties import Penalized, Penalty
+from nnlite.training.feeding.checks import each_target
 
 
 class Replica:
@@ -120,18 +121,19 @@ class OneStep(Replica):
             return self.loss(prediction, y, weight) + terms.total
 
 
-def batch_of(what: str, x: Any, y: Any) -> tuple[Any, Any]:
-    """A batch as arrays, where it comes as a table, a tensor or a list.
+def batch_of(what: str, loss: Loss, x: Any, y: Any) -> tuple[Any, Any]:
+    """A batch as arrays, where it comes as tables, tensors or lists.
 
     Args:
         what: for errors, which function was given it.
-        x, y: inputs and targets; `Padded` sequences stay, in a tuple of several inputs too.
+        loss: of several outputs, y is a tuple.
+        x, y: inputs, of which `Padded` sequences stay, and targets.
     """
 
     def whole(name: str, values: Any) -> Any:
         return values if isinstance(values, Padded) else as_array(name, values)
 
-    return each_input(f"{what}: x", x, whole), whole(f"{what}: y", y)
+    return each_input(f"{what}: x", x, whole), each_target(loss, f"{what}: y", y, as_array)
 
 
 def parts(layer: Layer, value: Any) -> list[Any]:

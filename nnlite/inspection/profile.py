@@ -157,7 +157,7 @@ def profile(model: Layer, loss: Loss, x: Any, y: Any) -> Profile:
         The profile; print it. For each layer it tells what the time is spent on: calls, work on
         arrays value by value ("memory"), or matrix products.
     """
-    x, y = batch_of("profile", x, y)
+    x, y = batch_of("profile", loss, x, y)
     whole = _Timed(model, loss, x, y)
     few = max([len(y) // CUT, *(layer.min_batch for layer in model.named_layers().values())])
     part = _cut(model, loss, x, y, few) if 2 * few <= len(y) else None

@@ -39,7 +39,7 @@ def trace(model: Layer, loss: Loss, x: Any, y: Any, penalties: Sequence[Penalty]
     Returns:
         The trace; print it, iterate over it, or write it with `to_html`.
     """
-    x, y = batch_of("trace", x, y)
+    x, y = batch_of("trace", loss, x, y)
     step = OneStep(model, loss, penalties)
     recorder = _Recorder()
     layers = list(nested(step.layer))

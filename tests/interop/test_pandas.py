@@ -96,6 +96,14 @@ def test_weights_that_are_missing_are_named(use):
         USES[use](FRAME, CLASSES, weight)
 
 
+@pytest.mark.parametrize("look", [nn.trace, nn.profile])
+def test_targets_of_several_outputs_are_frames_too(look):
+    net, loss = nn.Parallel(nn.Linear(3, 2), nn.Linear(3, 3)), nn.Losses(LOSS, nn.MSELoss())
+    assert look(net, loss, (FRAME, FRAME), (CLASSES, FRAME))
+    with pytest.raises(TypeError, match=r"y\[1\] must hold numbers, got column 'd' \(object\)"):
+        look(net, loss, (FRAME, FRAME), (CLASSES, WORDS))
+
+
 def test_a_history_is_a_frame():
     history = trainer().fit(X, Y, epochs=3, verbose=False)
     table = history.to_frame()
