@@ -19,6 +19,7 @@ Where to begin:
 - what is unhealthy in a training nn.audit(model, loss, x, y)
 - data, shapes and costs          nn.data, nn.summary(model, 64)
 - files, and runs that resume     nn.save_model, nn.load_model, nn.Checkpoint
+- pipelines and grid searches     nnlite.interop.sklearn
 - losses, metrics, optimizers, schedules, initializers: the modules of these names
 
 Data is batch first and channels last: (N, D), (N, T, D), (N, H, W, C). Defaults are PyTorch's for

@@ -756,3 +756,59 @@ def test_train_must_have_rows(shape):
 def test_one_number_is_no_data():
     with pytest.raises(ValueError, match=r"train must have one row for each sample, got 1\.0"):
         standardize(1.0)
+
+
+class OnlyDLPack:
+    """An array of another library, as its only way in shows it."""
+
+    def __init__(self, array):
+        self.array = array
+        self.shape = array.shape
+
+    def __dlpack__(self, **options):
+        return self.array.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self.array.__dlpack_device__()
+
+    def __len__(self):
+        return len(self.array)
+
+    def __getitem__(self, place):
+        return OnlyDLPack(self.array[place])
+
+
+class OnlyArray:
+    """The same of one that has `__array__`, as JAX's."""
+
+    def __init__(self, array):
+        self.array = array
+        self.shape = array.shape
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.array, dtype)
+
+
+@pytest.mark.parametrize("kind", [OnlyDLPack, OnlyArray])
+def test_arrays_of_other_libraries_are_taken(kind):
+    x, y, w = np.eye(6, 3, dtype=np.float32), np.arange(6) % 2, np.arange(1.0, 7.0)
+
+    def run(x, y, w):
+        nn.seed(0)
+        model = nn.Sequential(nn.Linear(3, 2))
+        trainer = nn.Trainer(model, nn.CrossEntropyLoss(), nn.Adam(model.parameters()))
+        history = trainer.fit(
+            x, y, sample_weight=w, batch_size=4, validation_data=(x, y, w), verbose=False
+        )
+        trace = nn.trace(model, nn.CrossEntropyLoss(), x, y)
+        parts = nn.data.train_test_split(x, y, rng=0)
+        return history, model.predict(x).tolist(), str(trace), [part.tolist() for part in parts]
+
+    assert run(kind(x), kind(y), kind(w)) == run(x, y, w)
+
+
+def test_another_librarys_bfloat16_is_told_how_to_be_cast():
+    array = OnlyDLPack(np.zeros((2, 3), np.float32))
+    array.dtype = "bfloat16"
+    with pytest.raises(TypeError, match=r"no bfloat16: write x\.astype\('float32'\)"):
+        nn.Linear(3, 2).predict(array)

@@ -2,13 +2,15 @@
 
 import inspect
 import zlib
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import pytest
 
 import nnlite as nn
 from benchmarks import hostile
-from nnlite.core.arguments import RANGES, Arguments, check_constructor, checked
+from nnlite.core.arguments import RANGES, Arguments, check_constructor, checked, kind_of
 from nnlite.data import augment
 
 BASES = {
@@ -266,3 +268,8 @@ def test_both_decorators_return_what_they_decorate():
     assert double(np.int64(4)) == 8
     with pytest.raises(ValueError, match="double: size must be a whole number ≥ 1, got 0"):
         double(0)
+
+
+def test_array_like_is_read_as_every_numpy_spells_it():
+    older = bool | int | float | complex | str | bytes | Sequence[float]  # as NumPy 2.2 does
+    assert kind_of(Mapping[int, float] | older | Literal["balanced"] | None, None) is None

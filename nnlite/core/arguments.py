@@ -313,6 +313,8 @@ def kind_of(annotation: Any, entry: Range | Kind | None) -> Kind | None:
         return Generator(tuple(m for m in members if m not in (int, type(None))))
     if isinstance(entry, Kind):
         kinds: list[Kind | None] = [entry]
+    elif complex in members:  # ArrayLike, which each version of NumPy spells out otherwise
+        return None
     elif int in members and any(get_origin(member) is tuple for member in members):
         choices = [_plain_kind(member, None) for member in members if get_origin(member) is Literal]
         inner = [get_args(member) for member in members if get_origin(member) is tuple]

@@ -51,7 +51,8 @@ def as_array(name: str, values: Any) -> np.ndarray:
     if hint:
         raise TypeError(f"{name} must be an array, got {kind_of(values)}; {hint}")
     try:
-        return np.asarray(values)
+        only_dlpack = hasattr(values, "__dlpack__") and not hasattr(values, "__array__")
+        return np.from_dlpack(values) if only_dlpack else np.asarray(values)
     except Exception as error:  # NumPy's, or whatever an object's own __array__ raises
         if hasattr(values, "__len__") and not hasattr(values, "__array__"):
             raise ValueError(f"{name} {_unequal(name, list(values))}") from None
@@ -71,12 +72,13 @@ def conversion(values: Any, variable: str = "x") -> str:
     if isinstance(values, str | os.PathLike):
         return f"load the file first: np.load({variable}), np.loadtxt({variable}) or the like"
     if "bfloat16" in str(getattr(values, "dtype", "")):
-        return f"NumPy has no bfloat16: write {variable}.float()"
+        cast = "float()" if hasattr(values, "float") else "astype('float32')"
+        return f"NumPy has no bfloat16: write {variable}.{cast}"
     if hasattr(values, "requires_grad") and (values.requires_grad or values.device.type != "cpu"):
         return f"write {variable}.detach().cpu().numpy()"
     if hasattr(values, "__next__"):
         return "pass the generator function itself, to be called for each pass"
-    if hasattr(values, "__array__") or hasattr(values, "__float__"):
+    if any(hasattr(values, way) for way in ("__array__", "__dlpack__", "__float__")):
         return ""
     if not hasattr(values, "__getitem__"):
         if callable(values):

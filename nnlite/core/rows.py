@@ -22,7 +22,8 @@ class Rows:
     """Rows of a source, fetched when they are asked for: `rows[start:stop]`, `rows[numbers]`.
 
     Args:
-        source: a `numpy.memmap`, or a sequence: `len(source)`, and `source[i]` for one row.
+        source: a `numpy.memmap`, a sequence: `len(source)`, and `source[i]` for one row; or with
+            `numbers` a sparse matrix of rows, of which those that are asked for become dense.
         prepare: what to do with the rows of a batch, called with them and their numbers in the
             source (default None: nothing).
         numbers: the rows in use (default None: all).
@@ -102,7 +103,7 @@ def loads_rows(values: Any) -> bool:
     if isinstance(values, list | tuple) or conversion(values):
         return False
     ways = hasattr(values, "__len__") and hasattr(values, "__getitem__")
-    return ways and not hasattr(values, "__array__")
+    return ways and not hasattr(values, "__array__") and not hasattr(values, "__dlpack__")
 
 
 def as_rows(values: Any) -> Any:
@@ -138,8 +139,8 @@ def as_source(name: str, values: Any, dtype: DTypeLike | None = None) -> Any:
         return as_input(name, batch, dtype, numbers)
 
     if isinstance(values, np.memmap) or loads_rows(values):
-        source = values.source if isinstance(values, Rows) else values
-        rows = Rows(source, prepare)
+        rows = values if isinstance(values, Rows) else Rows(values)
+        rows = Rows(rows.source, prepare, rows.numbers)
         if len(rows) == 0:
             raise ValueError(f"{name} is empty: expected at least one row")
         for block in rows.blocks():
@@ -169,6 +170,8 @@ def _fetched(source: Any, numbers: np.ndarray) -> np.ndarray:
     """Those rows of a source as one array."""
     if isinstance(source, np.ndarray):
         return np.asarray(source)[numbers]
+    if hasattr(source, "toarray"):
+        return source[numbers].toarray()
     return np.stack([_row(source[number], number) for number in numbers.tolist()])
 
 

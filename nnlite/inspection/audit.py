@@ -13,7 +13,7 @@ import numpy as np
 from nnlite.core.arguments import checked
 from nnlite.core.parameter import Parameter
 from nnlite.inspection.findings import Finding, LayerView, ParameterView, StepView, explain, ranked
-from nnlite.inspection.one_step import OneStep, parts
+from nnlite.inspection.one_step import OneStep, batch_of, parts
 from nnlite.inspection.surrogate import surrogates
 from nnlite.layers.base import Layer
 from nnlite.layers.dropout import Dropout
@@ -77,7 +77,7 @@ def _ratio_text(row: LayerView) -> str:
 
 
 @checked
-def audit(model: Layer, loss: Loss, x: Any, y: np.ndarray) -> Audit:
+def audit(model: Layer, loss: Loss, x: Any, y: Any) -> Audit:
     """Look at one training step from inside, on a copy.
 
     Reports on every layer: mean and spread of its output, units that never fire, values at which
@@ -101,6 +101,7 @@ def audit(model: Layer, loss: Loss, x: Any, y: np.ndarray) -> Audit:
     Returns:
         The audit; print it, or read `findings`.
     """
+    x, y = batch_of("audit", loss, x, y)
     step = OneStep(model, loss)
     recorder = Recorder(step.layer)
     with np.errstate(all="ignore"):

@@ -13,12 +13,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nnlite.core.foreign import as_array
 from nnlite.core.padded import Padded, masked, plain
+from nnlite.core.rows import each_input
 from nnlite.core.slot import inference
 from nnlite.core.terms import loss_terms
 from nnlite.layers.base import Layer
 from nnlite.losses.base import Loss, check_one_number
 from nnlite.losses.penalties import Penalized, Penalty
+from nnlite.training.feeding.checks import each_target
 
 
 class Replica:
@@ -116,6 +119,21 @@ class OneStep(Replica):
         self.penalized.add_terms(terms)
         with inference(False):
             return self.loss(prediction, y, weight) + terms.total
+
+
+def batch_of(what: str, loss: Loss, x: Any, y: Any) -> tuple[Any, Any]:
+    """A batch as arrays, where it comes as tables, tensors or lists.
+
+    Args:
+        what: for errors, which function was given it.
+        loss: of several outputs, y is a tuple.
+        x, y: inputs, of which `Padded` sequences stay, and targets.
+    """
+
+    def whole(name: str, values: Any) -> Any:
+        return values if isinstance(values, Padded) else as_array(name, values)
+
+    return each_input(f"{what}: x", x, whole), each_target(loss, f"{what}: y", y, as_array)
 
 
 def parts(layer: Layer, value: Any) -> list[Any]:

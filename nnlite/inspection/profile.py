@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nnlite.core.arguments import checked
-from nnlite.inspection.one_step import OneStep, flat, parts
+from nnlite.inspection.one_step import OneStep, batch_of, flat, parts
 from nnlite.inspection.summary import format_bytes
 from nnlite.layers.base import Layer
 from nnlite.layers.structure import nested, place_name, sub_layers
@@ -144,7 +144,7 @@ def _microseconds(seconds: float) -> str:
 
 
 @checked
-def profile(model: Layer, loss: Loss, x: Any, y: np.ndarray) -> Profile:
+def profile(model: Layer, loss: Loss, x: Any, y: Any) -> Profile:
     """Time forward and backward of every layer, on a copy, over half a second of steps.
 
     Args:
@@ -157,6 +157,7 @@ def profile(model: Layer, loss: Loss, x: Any, y: np.ndarray) -> Profile:
         The profile; print it. For each layer it tells what the time is spent on: calls, work on
         arrays value by value ("memory"), or matrix products.
     """
+    x, y = batch_of("profile", loss, x, y)
     whole = _Timed(model, loss, x, y)
     few = max([len(y) // CUT, *(layer.min_batch for layer in model.named_layers().values())])
     part = _cut(model, loss, x, y, few) if 2 * few <= len(y) else None

@@ -10,7 +10,7 @@ import numpy as np
 from nnlite.core.arguments import checked
 from nnlite.core.parameter import Parameter
 from nnlite.inspection.equations import symbol
-from nnlite.inspection.one_step import OneStep, parts
+from nnlite.inspection.one_step import OneStep, batch_of, parts
 from nnlite.inspection.record import Trace, TraceStep, Value, subscript
 from nnlite.inspection.surrogate import surrogates
 from nnlite.layers.base import Layer
@@ -24,9 +24,7 @@ THROUGH_TIME = "go back through time"
 
 
 @checked
-def trace(
-    model: Layer, loss: Loss, x: Any, y: np.ndarray, penalties: Sequence[Penalty] = ()
-) -> Trace:
+def trace(model: Layer, loss: Loss, x: Any, y: Any, penalties: Sequence[Penalty] = ()) -> Trace:
     """Run one training step on a copy, and write down everything that it computes.
 
     Nothing is computed anew: the arrays shown are those that forward and backward returned, and
@@ -41,6 +39,7 @@ def trace(
     Returns:
         The trace; print it, iterate over it, or write it with `to_html`.
     """
+    x, y = batch_of("trace", loss, x, y)
     step = OneStep(model, loss, penalties)
     recorder = _Recorder()
     layers = list(nested(step.layer))

@@ -3,60 +3,66 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from nnlite.core.kinds import number_of
 
 
-class History(Mapping[str, list[Any]]):
+class History(dict[str, list[Any]]):
     """Lists by name (`loss`, `lr`, metrics, `val_…`), one entry per epoch; prints as a table.
 
     history = trainer.fit(x, y, epochs=10)
     history["val_loss"][-1]
     print(history)
 
+    It is a dictionary, so that `pandas.DataFrame(history)` has a column for each name.
+
     Args:
         columns: what was recorded before (default: nothing).
     """
 
     def __init__(self, columns: Mapping[str, list[Any]] | None = None) -> None:
-        self._columns: dict[str, list[Any]] = dict(columns or {})
+        super().__init__(columns or {})
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add what one epoch measured; NaN stands for what this epoch, or one before, did not."""
         epochs = self.epochs
-        for name in {**self._columns, **row}:
+        for name in {**self, **row}:
             value = as_number(row.get(name, math.nan))
-            self._columns.setdefault(name, [math.nan] * epochs).append(value)
+            self.setdefault(name, [math.nan] * epochs).append(value)
 
     def to_dict(self) -> dict[str, list[Any]]:
         """A plain dictionary of copied lists."""
-        return {name: list(values) for name, values in self._columns.items()}
+        return {name: list(values) for name, values in self.items()}
 
-    def __getitem__(self, name: str) -> list[Any]:
-        if name not in self._columns:
-            if not self._columns:
-                raise KeyError(f"{name!r}: no whole epoch was recorded")
-            raise KeyError(f"{name!r} was not recorded; there are {sorted(self._columns)}")
-        return self._columns[name]
+    def to_frame(self) -> Any:
+        """A data frame of pandas: a column for each name, a row for each epoch, counted from 1.
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._columns)
+        Raises:
+            ImportError: without pandas.
+        """
+        try:
+            from pandas import DataFrame, RangeIndex
+        except ImportError as error:
+            raise ImportError(
+                'History.to_frame needs pandas: python -m pip install "nnlite[pandas]"'
+            ) from error
+        return DataFrame(self, index=RangeIndex(1, self.epochs + 1, name="epoch"))
 
-    def __len__(self) -> int:
-        return len(self._columns)
+    def __missing__(self, name: str) -> list[Any]:
+        if not self:
+            raise KeyError(f"{name!r}: no whole epoch was recorded")
+        raise KeyError(f"{name!r} was not recorded; there are {sorted(self)}")
 
     @property
     def epochs(self) -> int:
         """How many epochs were recorded."""
-        return max((len(values) for values in self._columns.values()), default=0)
+        return max((len(values) for values in self.values()), default=0)
 
     def __repr__(self) -> str:
         """A table of all that is a single number."""
-        names = [
-            n for n, values in self._columns.items() if all(isinstance(v, float) for v in values)
-        ]
+        names = [n for n, values in self.items() if all(isinstance(v, float) for v in values)]
         if not names:
             return "History(no epochs)"
         rows = [["epoch", *names]]
