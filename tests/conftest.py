@@ -23,8 +23,8 @@ def seeded():
 @pytest.fixture
 def few_entries(monkeypatch):
     """Gradients of arrays are checked along all directions, but in a sample of their entries."""
-    monkeypatch.setattr(numeric, "ENTRIES", 12)
-    monkeypatch.setattr(numeric, "SAMPLED", 12)
+    monkeypatch.setattr(numeric, "ENTRIES", 8)
+    monkeypatch.setattr(numeric, "SAMPLED", 8)
 
 
 # a job in the background begins with Ctrl-C ignored, and what it does is tested here

@@ -322,7 +322,7 @@ def test_after_an_interrupt_everything_is_as_it_was(two_threads, alarm, what):
     began = time.perf_counter()
     work()
     length, before = time.perf_counter() - began, flags()
-    for _ in range(15 if what == "check_gradients" else 50):
+    for _ in range(8 if what == "check_gradients" else 25):
         expected = model.predict(x)
         try:
             alarm(max(1e-5, rng.uniform(0, length)))
