@@ -25,10 +25,18 @@ import pytest
 
 import nnlite as nn
 
-from .attention import ATTENTION, LINEAR_1, LINEAR_2, NORM_1, NORM_2, NORM_FIRST, NORM_LAST
-
 torch = pytest.importorskip("torch")
 from torch.utils._pytree import tree_flatten, tree_unflatten  # noqa: E402
+
+from .attention import (  # noqa: E402
+    ATTENTION,
+    LINEAR_1,
+    LINEAR_2,
+    NORM_1,
+    NORM_2,
+    NORM_FIRST,
+    NORM_LAST,
+)
 
 AT_LEAST = 1600
 
