@@ -16,6 +16,7 @@ from nnlite.layers.base import Layer
 # after these, backward cannot be run again and again
 FATAL = {"raises", "none", "type", "shape", "sum", "transposed", "mask"}
 NOISE = 1e-9  # relative; far more than float64 rounds, far less than float32
+TINY, SMALL = 1e-10, 1e-4  # relative moves of x, below what float32 tells apart, and far above
 
 
 def check(probe: Probe, x: np.ndarray) -> list[Diagnosis]:
@@ -332,31 +333,65 @@ def check_dtypes(probe: Probe, x: np.ndarray, g: np.ndarray) -> list[Diagnosis]:
 def check_precision(probe: Probe, x: np.ndarray) -> list[Diagnosis]:
     """Whether float64 is computed in float64 throughout, which the dtypes of results don't tell.
 
-    backward of G₁ + G₂ is the sum of both, and forward is straight over small distances, but for
-    rounding.
+    Float64 too rounds coarsely where numbers nearly cancel, which depends on x. So it is asked at
+    this x, and at one whose values are all of the size 1; float32 shows at both.
     """
-    text = "is computed in float32 for float64 input, or rounds as if it were"
-    found = []
+    places = [beside(x), _ordinary(x)] if x.dtype.kind == "f" else [x]
+    try:
+        with np.errstate(all="ignore"):
+            single = [_in_single(probe, place) for place in places]
+    except Exception:  # x has to be what it is
+        return []
+    return [
+        Diagnosis("dtype", f"{what} is computed in float32 for float64 input")
+        for what in single[0]
+        if all(what in names for names in single)
+    ]
+
+
+def _ordinary(x: np.ndarray) -> np.ndarray:
+    """Values between ½ and 1 with the signs of x."""
+    size = 0.5 + 0.5 * np.random.default_rng(5).random(x.shape)
+    return np.where(x < 0, -size, size)
+
+
+def _in_single(probe: Probe, x: np.ndarray) -> list[str]:
+    """What seems to be computed in float32 here: gradients, of which those of G₁ + G₂ are not the
+    sum of both, and forward.
+    """
     g = random_upstream(probe.forward(x).shape)
     more = np.roll(g, 1) * 0.7 + 0.1
     first, second, both = (_flat(probe.gradients(x, upstream)) for upstream in (g, more, g + more))
+    found = []
     for name in first:
         size = np.abs(first[name]).max(initial=0) + np.abs(second[name]).max(initial=0)
         rest = np.abs(both[name] - first[name] - second[name]).max(initial=0)
         if NOISE * size < rest < 1e-4 * size:
-            found.append(Diagnosis("dtype", f"the gradient of {name} {text}"))
-    if x.dtype.kind == "f" and all(_rough(probe, beside(x), d) for d in (1e-6, 3e-7, 1e-7)):
-        found.append(Diagnosis("dtype", f"forward {text}"))
+            found.append(f"the gradient of {name}")
+    if x.dtype.kind == "f" and _in_steps(probe, x):
+        found.append("forward")
     return found
 
 
-def _rough(probe: Probe, x: np.ndarray, distance: float) -> bool:
-    """Whether many outputs, not just those at a kink, leave a straight line over this distance."""
-    v = np.random.default_rng(7).standard_normal(x.shape) * distance * (x.std() or 1.0)
-    with np.errstate(all="ignore"):
-        before, here, after = (probe.forward(x + k * v).copy() for k in (-1, 0, 1))
-        beside_line = np.abs(after - 2 * here + before) > NOISE * np.abs(here).max()
-    return bool(beside_line.mean() > 0.1)
+def _in_steps(probe: Probe, x: np.ndarray) -> bool:
+    """Whether many outputs go in steps: straight over tiny moves of x, but with another slope, as
+    0, than over small ones. Where float64 itself is too coarse, tiny moves give no straight line.
+    """
+    v = x * np.random.default_rng(7).uniform(0.5, 1, x.shape)
+    here = probe.forward(x).copy()
+
+    def slope(distance: float) -> np.ndarray:
+        return np.asarray(probe.forward(x + distance * v) - here) / distance
+
+    tiny, twice = slope(TINY), slope(2 * TINY)
+    small, more = (slope(d) / 2 + slope(-d) / 2 for d in (SMALL, 2 * SMALL))
+    size = np.abs(small)
+    steps = (
+        (np.abs(twice - tiny) < 0.02 * size)
+        & (np.abs(more - small) < 0.02 * size)
+        & (np.abs(tiny - small) > 0.1 * size)
+    )
+    return bool(np.count_nonzero(steps) > 0.25 * np.count_nonzero(small))
 
 
 def _flat(gradients: tuple[Any, dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

@@ -214,7 +214,7 @@ class _Measured:
             for large, small in pairwise(sides)
         )
         scale = max(scale, abs(slope))
-        rough = error > ROUGH * max(scale, abs(ours))
+        rough = error > ROUGH * max(scale, abs(ours)) or _contradicted(slope, sides, scale)
         verdict = Verdict.UNSURE if rough else Verdict.WRONG
         if abs(ours - slope) <= TOLERANCE * scale + 2 * error:
             verdict = Verdict.RIGHT
@@ -244,6 +244,15 @@ class _Measured:
             nearby = _Measured(self.direction, self.data, self.outputs, self.upstream)
             yield nearby._sides(nearby._at(0.0), 1e-8 * usual).right
         self.data[...] = here
+
+
+def _contradicted(slope: float, sides: list[_Sides], scale: float) -> bool:
+    """Whether what seems to be the slope is left again by smaller steps, by more than rounding."""
+    smaller = next(at for at, side in enumerate(sides) if side.central == slope)
+    return any(
+        abs(side.central - slope) > ROUGH * max(scale, abs(side.central)) + 1000 * side.noise
+        for side in sides[smaller + 1 :]
+    )
 
 
 def _kink(sides: list[_Sides]) -> _Sides | None:
@@ -279,7 +288,9 @@ def _directions(data: np.ndarray, grad: np.ndarray) -> list[Direction]:
     rng = np.random.default_rng(0)
     ways = [np.ones(data.shape), *(rng.standard_normal(data.shape) for _ in range(DIRECTIONS))]
     ways = [way / np.sqrt(data.size) for way in ways]
-    return [Direction(None, float((grad * v).sum()), v, _sizes(data)) for v in ways]
+    usual, spread = _sizes(data)
+    least = min(spread, float(np.abs(data[data != 0]).min(initial=np.inf)))
+    return [Direction(None, float((grad * v).sum()), v, (usual, least)) for v in ways]
 
 
 def _sizes(data: np.ndarray) -> tuple[float, float]:
@@ -320,13 +331,23 @@ def jacobian_by_differences(
     With `places` there are only the columns of these entries, counted in memory order.
     """
     columns = []
-    step = STEP * (float(np.sqrt(np.mean(data * data))) or 1.0)
+    usual = float(np.sqrt(np.mean(data * data))) or 1.0
     for place in range(data.size) if places is None else places:
-        move = moving(data, np.unravel_index(place, data.shape))
-        move(step)
-        above = outputs().copy()
-        move(-step)
-        below = outputs().copy()
-        move(0.0)
-        columns.append((above - below).ravel() / (2 * step))
+        where = np.unravel_index(place, data.shape)
+        move, size = moving(data, where), abs(data[where].item())
+
+        def column(step: float, move: Move = move) -> np.ndarray:
+            move(step)
+            above = outputs().copy()
+            move(-step)
+            below = outputs().copy()
+            move(0.0)
+            return np.asarray(above - below).ravel() / (2 * step)
+
+        found = column(STEP * usual)
+        if 0 < size < 0.01 * usual:  # a step of the usual size may be too large for its curve
+            closer = column(STEP * size)
+            if np.abs(closer - found).max() > ROUGH * np.abs(closer).max():
+                found = closer
+        columns.append(found)
     return np.stack(columns, axis=1)
