@@ -117,7 +117,7 @@ def check_gradients(
         report = check.report()
         report.rows += check.penalty_rows(penalties)
     if not report.ok and raises:
-        raise GradientError(report)
+        raise GradientError(report) from next((d.error for d in report.findings if d.error), None)
     return report
 
 
@@ -153,6 +153,8 @@ class _Check:
             if not _kinds(findings) & contract.FATAL:
                 rows = [*self._rows(findings), *last]
             findings += wrong
+            if not findings and not all(row.told for row in rows):
+                findings += contract.check_finite(self.probe.forward(self.x))
         findings += contract.hidden_parameters(self.layer)
         if self.loss is not None and not findings:
             findings += self._unmoved()
@@ -201,8 +203,10 @@ class _Check:
                 _add(rows, self._judged(self.probe, self.x[:size].copy(), rows))
             except Exception as error:
                 text = f"with a batch of {size} it raises {type(error).__name__}: {error}"
-                findings.append(Diagnosis("raises", text))
+                findings.append(Diagnosis("raises", text, error))
                 return []
+        if "left over" in _kinds(findings):  # what is wrong in the other mode has been said
+            return list(rows.values())
         for probe, mode in self._elsewhere(findings):
             _add(rows, self._judged(probe, self._few(), rows, mode))
         return list(rows.values())
@@ -234,7 +238,11 @@ class _Check:
                 self._note(f"not checked {mode}: {type(error).__name__}: {error}")
                 continue
             known = _kinds(findings)
-            findings += [Diagnosis(k, f"{mode}: {text}") for k, text in more if k not in known]
+            findings += [
+                Diagnosis(kind, f"{mode}: {text}", error)
+                for kind, text, error in more
+                if kind not in known
+            ]
             if _kinds(more) & contract.FATAL or not np.isfinite(y).all():
                 continue
             if first is None or not all(map(np.array_equal, results, first)):
@@ -284,7 +292,9 @@ class _Check:
                 self._note(f"{name}: the differences are too rough to tell whether it is right")
             if diagnosis and mode:
                 diagnosis = Diagnosis(diagnosis.kind, f"{mode}, {diagnosis.text}")
-            rows[name] = GradientRow(name, *slope[:4], diagnosis, self.reasons.get(name, ""))
+            told = slope.verdict != Verdict.UNSURE or diagnosis is not None
+            reason = self.reasons.get(name, "")
+            rows[name] = GradientRow(name, *slope[:4], diagnosis, reason, told)
         return rows
 
     def _at_x_alone(self, name: str, kinks: bool, again: Compared | None) -> Diagnosis | None:

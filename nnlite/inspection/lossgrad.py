@@ -13,7 +13,7 @@ from nnlite.inspection.causes.evidence import CLOSE, Evidence, close
 from nnlite.inspection.contract import in_words
 from nnlite.inspection.joined import as_given
 from nnlite.inspection.numeric import Compared, Verdict, compare, jacobian_by_differences
-from nnlite.inspection.probe import beside, random_upstream
+from nnlite.inspection.probe import beside, drawn_again, random_upstream
 from nnlite.inspection.repair.search import Runs, mend
 from nnlite.inspection.report import Diagnosis, GradientRow
 from nnlite.losses.base import Loss
@@ -83,15 +83,18 @@ class LossCheck:
         try:
             value, grad = self._run(self.p, self.mask)
         except Exception as error:
-            if in_words(error):
+            if in_words(error) and not isinstance(error, NotImplementedError):
                 raise
-            return [self._wrong(f"it raises {type(error).__name__}: {error}")]
+            text = f"it raises {type(error).__name__}: {error}"
+            return [self._wrong(text)._replace(error=error)]
         if not np.array_equal(self.p, p, equal_nan=True):
             return [self._wrong("it modifies the prediction in place")]
         if not np.array_equal(self.target, target):
             return [self._wrong("it modifies the target in place")]
         if not np.isscalar(value) and np.shape(value) != ():
             return [self._wrong(f"it returns an array {np.shape(value)}, not one number")]
+        if not np.isfinite(value):
+            return [self._wrong(f"it returns {value} for this prediction and target")]
         if not isinstance(grad, np.ndarray) or grad.shape != p.shape:
             what = f"shape {grad.shape}" if isinstance(grad, np.ndarray) else type(grad).__name__
             return [self._wrong(f"backward returns {what}, for a prediction of shape {p.shape}")]
@@ -119,8 +122,9 @@ class LossCheck:
         if found.verdict >= Verdict.UNSURE or kinks:
             found = self._compared(beside(self.p), weight).worst
         if found.verdict < Verdict.OUTSIDE:
-            return GradientRow("prediction", *found[:4])
-        kind, text = self._explained(weight)
+            told = found.verdict != Verdict.UNSURE
+            return GradientRow("prediction", *found[:4], told=told)
+        kind, text, _ = self._explained(weight)
         if when and NO_CAUSE in text:
             why = "is right without them: backward must weigh each sample as the loss does;"
             text = text.replace(f"{NO_CAUSE}:", why)
@@ -142,13 +146,29 @@ class LossCheck:
         def backward(times: float = 1.0) -> dict[str, np.ndarray]:
             return {"prediction": np.array(criterion.backward(*factors))}
 
+        def holds(names: set[str]) -> bool:
+            """Whether it is right for other predictions with other targets, in another number."""
+            other, rng = drawn_again(p), np.random.default_rng(12)
+            rows = rng.integers(0, len(p), len(other))
+            target, weights = self.target[rows], None if weight is None else weight[rows]
+
+            def other_value() -> np.ndarray:
+                return np.array([copy.deepcopy(self.loss)(other, target, weights)])
+
+            try:
+                criterion(other, target, weights)
+                grad = np.array(criterion.backward())
+                return compare(other, grad, other_value, np.ones(1)).worst.verdict < Verdict.OUTSIDE
+            except Exception:  # it cannot be asked
+                return True
+
         true = jacobian_by_differences(p, value)
         forward()
         ours = backward()["prediction"]
         slope = true.reshape(p.shape)
         e = Evidence("prediction", true, ours.reshape(1, -1), p.shape, np.ones(1), slope, ours,
                      0 * p, p, np.zeros(len(p)))  # fmt: skip
-        runs = Runs(criterion, forward, backward, {"prediction": slope}, {"prediction"})
+        runs = Runs(criterion, forward, backward, {"prediction": slope}, {"prediction"}, holds)
         found = (
             certain(e)
             or mend(runs, SECONDS).get("prediction")

@@ -347,7 +347,7 @@ def jacobian_by_differences(
         found = column(STEP * usual)
         if 0 < size < 0.01 * usual:  # a step of the usual size may be too large for its curve
             closer = column(STEP * size)
-            if np.abs(closer - found).max() > ROUGH * np.abs(closer).max():
+            if not np.abs(closer - found).max() <= ROUGH * np.abs(closer).max():  # or NaN
                 found = closer
         columns.append(found)
     return np.stack(columns, axis=1)

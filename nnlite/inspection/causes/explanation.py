@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 
 from nnlite.inspection.causes.diagnosis import certain, incomplete, likely, statistics, unknown
 from nnlite.inspection.causes.evidence import Evidence
+from nnlite.inspection.contract import used_again
 from nnlite.inspection.numeric import Verdict, compare, jacobian_by_differences
-from nnlite.inspection.probe import Probe, random_upstream
+from nnlite.inspection.probe import Probe, drawn_again, random_upstream
 from nnlite.inspection.repair.search import Runs, mend
 from nnlite.inspection.report import Diagnosis
 from nnlite.inspection.surrogate import surrogates
+from nnlite.layers.base import Layer
 from nnlite.layers.structure import unwatch, watch
 
 OUTPUTS, ENTRIES = 600, 2500  # of larger arrays a sample is looked at
@@ -46,6 +51,8 @@ def explain(
         return dict.fromkeys(names, Diagnosis("raises", text))
     evidence = {name: e._replace(others=evidence) for name, e in evidence.items()}
     wrong = {name: e for name, e in evidence.items() if name in names and not e.right}
+    if aliased := _aliased(wrong, probe, x):
+        return dict.fromkeys(wrong, aliased)
     found = {name: diagnosis for name, e in wrong.items() if (diagnosis := certain(e))}
     if found.keys() < wrong.keys():
         skipped = _skipped(probe, x)
@@ -99,8 +106,29 @@ def _evidence(name: str, probe: Probe, x: np.ndarray) -> Evidence:
     )  # fmt: skip
 
 
+def _aliased(names: Collection[str], probe: Probe, x: np.ndarray) -> Diagnosis | None:
+    """An array that is changed after it was saved: with copies of what is saved all is right."""
+    for part in probe.layer.named_layers().values() if names else ():
+        vars(part)["save_for_backward"] = functools.partial(_save_copies, part)
+        try:
+            if all(_agrees(name, probe, x) for name in names):
+                return Diagnosis(
+                    "aliased",
+                    f"an array that {part.label()} has saved for backward is changed afterwards, "
+                    "as by y += b, and backward reads the changed one: write y = y + b, or save "
+                    "a copy",
+                )
+        finally:
+            del vars(part)["save_for_backward"]
+    return None
+
+
+def _save_copies(part: Layer, *values: Any) -> None:
+    type(part).save_for_backward(part, *copy.deepcopy(values))
+
+
 def _skipped(probe: Probe, x: np.ndarray) -> Diagnosis | None:
-    """A layer inside whose forward runs and whose backward does not."""
+    """A layer inside whose forward runs and whose backward does not, or not as often."""
     parts = {path: part for path, part in probe.layer.named_layers().items() if path}
     there, back = dict.fromkeys(parts, False), dict.fromkeys(parts, False)
     for path, part in parts.items():
@@ -112,6 +140,8 @@ def _skipped(probe: Probe, x: np.ndarray) -> Diagnosis | None:
     probe.gradients(x, random_upstream(probe.forward(x).shape))
     for part in parts.values():
         unwatch(part)
+    if again := used_again(probe, x):
+        return Diagnosis("skipped", again)
     lost = [path for path in parts if there[path] and not back[path]]
     if not lost:
         return None
@@ -223,12 +253,12 @@ def _corrected(
     wrong = {name for name, e in evidence.items() if not e.right}
 
     def holds(names: set[str]) -> bool:
-        return all(_agrees(name, probe, more) for name in names)
+        return all(_agrees(name, probe, data) for data in (more, drawn_again(x)) for name in names)
 
     found = mend(Runs(probe.layer, forward, backward, right, wrong, holds), seconds)
     if "input" not in found:
         return found
-    kind, text = found["input"]
+    kind, text, _ = found["input"]
     if evidence["input"].elementwise:
         found["input"] = Diagnosis(kind, f"the derivative f′ is wrong: {text}")
     elif kind == "missing term":  # of a statistic's, it is better to say so
