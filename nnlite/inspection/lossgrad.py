@@ -13,7 +13,7 @@ from nnlite.inspection.causes.evidence import CLOSE, Evidence, close
 from nnlite.inspection.contract import in_words
 from nnlite.inspection.joined import as_given
 from nnlite.inspection.numeric import Compared, Verdict, compare, jacobian_by_differences
-from nnlite.inspection.probe import beside, drawn_again, random_upstream
+from nnlite.inspection.probe import beside, random_upstream
 from nnlite.inspection.repair.search import Runs, mend
 from nnlite.inspection.report import Diagnosis, GradientRow
 from nnlite.losses.base import Loss
@@ -147,20 +147,8 @@ class LossCheck:
             return {"prediction": np.array(criterion.backward(*factors))}
 
         def holds(names: set[str]) -> bool:
-            """Whether it is right for other predictions with other targets, in another number."""
-            other, rng = drawn_again(p), np.random.default_rng(12)
-            rows = rng.integers(0, len(p), len(other))
-            target, weights = self.target[rows], None if weight is None else weight[rows]
-
-            def other_value() -> np.ndarray:
-                return np.array([copy.deepcopy(self.loss)(other, target, weights)])
-
-            try:
-                criterion(other, target, weights)
-                grad = np.array(criterion.backward())
-                return compare(other, grad, other_value, np.ones(1)).worst.verdict < Verdict.OUTSIDE
-            except Exception:  # it cannot be asked
-                return True
+            """Whether it is right for other predictions and targets too."""
+            return all(self._agrees(criterion, p, weight, size) for size in (1, 4))
 
         true = jacobian_by_differences(p, value)
         forward()
@@ -185,6 +173,31 @@ class LossCheck:
             f"{p[at]:.4g}, backward gives {ours[at]:.4g} and the difference is {slope[at]:.4g}",
         )
 
+    def _agrees(
+        self, criterion: Loss, p: np.ndarray, weight: np.ndarray | None, size: float
+    ) -> bool:
+        """Whether this loss's gradient agrees with the slopes where the values of p, so many times
+        as large, and rows of the target are mixed.
+        """
+        rng = np.random.default_rng(12)
+        rows = rng.integers(0, len(p), len(p) + 2)
+        mixed = (
+            size
+            * rng.uniform(0.8, 1, (len(rows), *p.shape[1:]))
+            * rng.choice(p.ravel(), (len(rows), *p.shape[1:]))
+        )
+        target, weights = self.target[rows], None if weight is None else weight[rows]
+
+        def value() -> np.ndarray:
+            return np.array([run_loss(self.loss, mixed, target, weights)[0]])
+
+        try:
+            factors = _factors(criterion, criterion(mixed, target, weights))
+            grad = np.array(criterion.backward(*factors))
+            return compare(mixed, grad, value, np.ones(1)).worst.verdict < Verdict.OUTSIDE
+        except Exception:  # it cannot be asked
+            return True
+
     def _compared(self, p: np.ndarray, weight: np.ndarray | None) -> Compared:
         p = p.copy()
         _, grad = self._run(p, weight)
@@ -203,14 +216,15 @@ def _by_target(
     for where, there in _places(p, target, off):
         if there.any() and not there.all() and np.array_equal(off, there):
             a, b = ours[there], slope[there]
+            times = a / b if b.all() else np.arange(2.0)
             if close(a, -b):
                 how = "there it has the opposite sign"
             elif not a.any():
                 how = "there it is 0: a term is missing"
             elif np.ptp(a - b) < CLOSE * np.abs(b).max():
                 how = f"there {(b - a)[0]:.4g} is missing, the same for all"
-            elif np.ptp(a / b) < CLOSE:
-                how = f"there it is {(a / b)[0]:.4g} times the slope"
+            elif np.ptp(times) < CLOSE:
+                how = f"there it is {times[0]:.4g} times the slope"
             else:
                 how = f"there it is {a[0]:.4g} for {b[0]:.4g}"
             return Diagnosis("target", f"it is right but where {where}, and {how}")
