@@ -23,7 +23,7 @@ def certain(e: Evidence) -> Diagnosis | None:
     return _first(
         e, _not_finite, _not_linear, _zero, _no_slope, _factor, misplaced.swapped,
         misplaced.transposed, misplaced.untransposed, misplaced.wrong_way, misplaced.moved,
-        misplaced.partial_sum, _passed_on, _skip, _function, _softmax_diagonal,
+        misplaced.reshaped, misplaced.partial_sum, _passed_on, _skip, _function, _softmax_diagonal,
         picked.several, misplaced.broadcast, picked.repeated, picked.shares, picked.elsewhere,
     )  # fmt: skip
 

@@ -34,6 +34,12 @@ def several(e: Evidence) -> Diagnosis | None:
     there, got = (_by_sample(e, mask) for mask in (there, got))
     if not (there != there[0]).any() or not (always or (got <= there.any(axis=0)).all()):
         return None
+    if e.name != "input":
+        return Diagnosis(
+            "picked",
+            "outputs that do not depend on it give it a gradient too, and what the others give is "
+            "right: only those must count in which forward has used it, so a mask is missing",
+        )
     return Diagnosis(
         "picked",
         f"the gradient of an output goes to {got.sum(axis=-1).max()} values, also to such as the "

@@ -68,6 +68,28 @@ def _accumulated(target: ast.Subscript, value: ast.expr) -> ast.stmt:
     return ast.parse(f"np.add.at({parts})").body[0]
 
 
+def of_carried(function: ast.FunctionDef, factors: list[str]) -> Iterator[Correction]:
+    """Let what a loop carries from step to step be multiplied by a gate before the next one."""
+    for loop in ast.walk(function):
+        if not isinstance(loop, ast.For):
+            continue
+        names = [n for n in ast.walk(loop) if isinstance(n, ast.Name)]
+        stored = {n.id for n in names if isinstance(n.ctx, ast.Store)}
+        for carried in sorted(stored & {n.id for n in names if isinstance(n.ctx, ast.Load)}):
+            for factor in factors:
+                if factor.split("[")[0] not in stored or factor == carried:
+                    continue
+                for gate in (factor, f"(1 - {factor})"):
+                    new = f"{carried} = {carried} * {gate}"
+                    loop.body.append(ast.parse(new).body[0])
+                    told = (
+                        f"what is carried to the step before, `{carried}`, is not multiplied by "
+                        f"`{gate}`, as by a forget or an update gate, at the end of each turn"
+                    )
+                    yield Correction(told, ast.unparse(loop).split("\n")[0], "", new)
+                    loop.body.pop()
+
+
 def of_targets(function: ast.FunctionDef) -> Iterator[Correction]:
     """Let what is assigned, or added to, change places: two gradients, or two variables."""
     adding = [line for line in ast.walk(function) if isinstance(line, ast.AugAssign)]
