@@ -69,8 +69,12 @@ def check_gradients(
     What is wrong is explained by the two Jacobians of a few samples, the true one and that of
     backward. Where they do not tell, and backward does nothing but compute, the source of one that
     was written by hand is searched for the place at which a small correction makes the gradients
-    right: changed copies of it are run, for 1.5 seconds of computing at most. Where nothing fits,
-    the smallest counterexample is shown.
+    right: changed copies of it are run, for 1.5 seconds of computing at most. Then copies of
+    forward are run, in each of which one expression is held at its value, for what backward takes
+    for a constant. Where nothing fits, the smallest counterexample is shown.
+
+    What differences cannot tell, as where forward gives NaN, is not called wrong nor right: the
+    report's first line names it.
 
     Terms that layers add to the loss (see `nn.loss_terms`) are checked with the rest, as outputs
     with dL/dP = 0.7.

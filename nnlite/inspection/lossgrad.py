@@ -14,6 +14,7 @@ from nnlite.inspection.contract import in_words
 from nnlite.inspection.joined import as_given
 from nnlite.inspection.numeric import Compared, Verdict, compare, jacobian_by_differences
 from nnlite.inspection.probe import beside, random_upstream
+from nnlite.inspection.repair.constants import taken_for_constant
 from nnlite.inspection.repair.search import Runs, mend
 from nnlite.inspection.report import Diagnosis, GradientRow
 from nnlite.losses.base import Loss
@@ -157,10 +158,25 @@ class LossCheck:
         e = Evidence("prediction", true, ours.reshape(1, -1), p.shape, np.ones(1), slope, ours,
                      0 * p, p, np.zeros(len(p)))  # fmt: skip
         runs = Runs(criterion, forward, backward, {"prediction": slope}, {"prediction"}, holds)
+
+        def slopes() -> dict[str, np.ndarray]:
+            moved = p.copy()
+            rows = jacobian_by_differences(
+                moved, lambda: np.array([criterion(moved, self.target, weight)])
+            )
+            return {"prediction": rows.reshape(p.shape)}
+
         found = (
             certain(e)
             or mend(runs, SECONDS).get("prediction")
             or statistics(e)
+            or taken_for_constant(
+                criterion,
+                lambda: criterion(p, self.target, weight),
+                slopes,
+                {"prediction": ours},
+                SECONDS,
+            )
             or _by_target(ours, slope, p, self.target)
         )
         if found:

@@ -14,6 +14,7 @@ from nnlite.inspection.causes.evidence import Evidence
 from nnlite.inspection.contract import used_again
 from nnlite.inspection.numeric import Verdict, compare, jacobian_by_differences
 from nnlite.inspection.probe import Probe, drawn_again, random_upstream
+from nnlite.inspection.repair.constants import taken_for_constant
 from nnlite.inspection.repair.search import Runs, mend
 from nnlite.inspection.report import Diagnosis
 from nnlite.inspection.surrogate import surrogates
@@ -23,6 +24,7 @@ from nnlite.layers.structure import unwatch, watch
 OUTPUTS, ENTRIES = 600, 2500  # of larger arrays a sample is looked at
 PRODUCT = 1_500_000  # entries of a Jacobian
 SAMPLE = 100
+CONSTANT = 1.0  # seconds for the search of what is taken for a constant
 LARGEST = 3000  # entries of a sample with which a source is searched, whose products may be tried
 
 
@@ -32,7 +34,8 @@ def explain(
     """What is wrong with these gradients; those that are right on this x are left out.
 
     What the numbers prove comes first. Then the backward's source is searched for the place where
-    one correction makes everything right. Then come what is likely, and at last the plain numbers.
+    one correction makes everything right, and forward's for what backward takes for a constant.
+    Then come what is likely, and at last the plain numbers.
 
     Args:
         names: of the gradients that are wrong somewhere.
@@ -62,6 +65,9 @@ def explain(
         if corrected.keys() >= wrong.keys():  # one cause for all of them
             return {name: corrected[name] for name in wrong}
         found = corrected | found
+        others = {name for name in wrong.keys() - found.keys() if not statistics(wrong[name])}
+        if others and (constant := _constant(evidence, others, probe, x)):
+            found |= dict.fromkeys(others, constant)
     for name in wrong.keys() - found.keys():
         e = wrong[name]
         if diagnosis := likely(e) or _later_steps(e, probe, x) or incomplete(e):
@@ -220,6 +226,27 @@ def _reply(name: str, probe: Probe, x: np.ndarray, upstream: np.ndarray) -> np.n
     d_x, grads = probe.gradients(x, upstream)
     reply = np.broadcast_to(d_x, x.shape) if name == "input" else grads[name]
     return np.array(reply, np.float64)
+
+
+def _constant(
+    evidence: dict[str, Evidence], names: Collection[str], probe: Probe, x: np.ndarray
+) -> Diagnosis | None:
+    """What forward computes and backward takes for a constant."""
+    given = {name: evidence[name].reply for name in names}
+    if any(evidence[name].chosen is not None for name in names):
+        return None
+    x, upstream = x.copy(), random_upstream((probe.forward(x).size,))
+
+    def slopes() -> dict[str, np.ndarray]:
+        arrays = {name: x if name == "input" else probe.parameters[name].data for name in names}
+        return {
+            name: (upstream @ jacobian_by_differences(array, lambda: probe.forward(x))).reshape(
+                array.shape
+            )
+            for name, array in arrays.items()
+        }
+
+    return taken_for_constant(probe.layer, lambda: probe.forward(x), slopes, given, CONSTANT)
 
 
 def _corrected(
