@@ -279,19 +279,20 @@ class _Check:
         for name, (slope, kinks) in found.items():
             again = beside_x.get(name)
             diagnosis = explained.get(name)
+            outside = slope.verdict >= Verdict.OUTSIDE
             if name in self.reasons:
                 pass
             elif diagnosis:
                 if slope.verdict < Verdict.OUTSIDE and again:
                     slope = again.worst
-            elif slope.verdict >= Verdict.OUTSIDE:
+            elif outside and kinks and again and self._right_close_by(name, probe, x):
+                slope = again.worst
+                self._note_kink(name)
+            elif outside:
                 diagnosis = self._at_x_alone(name, kinks, again)
                 slope = again.worst if again and not diagnosis else slope
             elif kinks:
-                self._note(
-                    f"{name}: there is a kink or a tie, where the slopes to the left and to the "
-                    "right differ; what backward gives there is between them"
-                )
+                self._note_kink(name)
             elif slope.verdict == Verdict.UNSURE:
                 self._note(f"{name}: the differences are too rough to tell whether it is right")
             if diagnosis and mode:
@@ -318,8 +319,18 @@ class _Check:
             return Diagnosis("unknown", "it is not the slope")
         return None
 
+    def _right_close_by(self, name: str, probe: Probe, x: np.ndarray) -> bool:
+        """Whether what is no slope at x, among equal values, is one between those around x."""
+        found = self._compared(probe, x, {name}, by_entry=True, ties=True)[name]
+        return found.worst.verdict < Verdict.OUTSIDE
+
     def _compared(
-        self, probe: Probe, x: np.ndarray, names: Collection[str], by_entry: bool = False
+        self,
+        probe: Probe,
+        x: np.ndarray,
+        names: Collection[str],
+        by_entry: bool = False,
+        ties: bool = False,
     ) -> dict[str, Compared]:
         """The gradients of these names against the slopes of forward."""
         upstream = self._upstream(probe, probe.forward(x))
@@ -329,7 +340,7 @@ class _Check:
             arrays["input"] = x, np.array(np.broadcast_to(d_x, x.shape))
         outputs, weights = probe.as_declared(x, upstream)
         return {
-            name: compare(data, grad, outputs, weights, by_entry)
+            name: compare(data, grad, outputs, weights, by_entry, ties)
             for name, (data, grad) in arrays.items()
             if name in names
         }
@@ -439,6 +450,12 @@ class _Check:
                     part.notes = []
                     reports.append(part)
         return reports
+
+    def _note_kink(self, name: str) -> None:
+        self._note(
+            f"{name}: there is a kink or a tie, where the slopes to the left and to the right "
+            "differ; what backward gives there is between them"
+        )
 
     def _note(self, text: str) -> None:
         self.notes[text] = None

@@ -95,6 +95,7 @@ def compare(
     outputs: Outputs,
     upstream: np.ndarray,
     by_entry: bool = True,
+    ties: bool = False,
 ) -> Compared:
     """Hold a gradient against the slopes of ⟨upstream, outputs⟩, whose `outputs` read `data`.
 
@@ -105,18 +106,24 @@ def compare(
         upstream: dL/d(outputs).
         by_entry: whether to move entries one by one at once (default True), or only when a move
             of all of them shows that something is wrong.
+        ties: whether there are equal values, so that what is the slope at points close by is right
+            (default False).
     """
     with np.errstate(all="ignore"):  # a step may leave where the outputs are defined
         if not by_entry and data.size > 1:
-            whole = _compare(_directions(data, grad), data, outputs, upstream)
+            whole = _compare(_directions(data, grad), data, outputs, upstream, ties)
             if whole.worst.verdict == Verdict.RIGHT and not whole.kinks:
                 return whole
         directions = [*_entries(data, grad), *_directions(data, grad)]
-        return _compare(directions, data, outputs, upstream)
+        return _compare(directions, data, outputs, upstream, ties)
 
 
 def _compare(
-    directions: list[Direction], data: np.ndarray, outputs: Outputs, upstream: np.ndarray
+    directions: list[Direction],
+    data: np.ndarray,
+    outputs: Outputs,
+    upstream: np.ndarray,
+    ties: bool,
 ) -> Compared:
     measured = [_Measured(d, data, outputs, upstream) for d in directions]
     quick = [m.difference(STEP * d.sizes[0]) for m, d in zip(measured, directions, strict=True)]
@@ -131,7 +138,7 @@ def _compare(
     suspects.sort(key=lambda suspect: suspect[:2], reverse=True)  # directions, then the worst
     again: list[Slope] = []
     for _, _, m in suspects[:SUSPECTS]:
-        again.append(m.verdict(scale))
+        again.append(m.verdict(scale, ties))
         if len(again) >= ENOUGH and all(slope.verdict == Verdict.WRONG for slope in again):
             break
     slopes += again
@@ -200,7 +207,7 @@ class _Measured:
         right, left = (self.upstream * d / step for d in (above - here, here - below))
         return _Sides(float((left + right).sum()) / 2, left, right, self._noise(here, step))
 
-    def verdict(self, scale: float) -> Slope:
+    def verdict(self, scale: float, ties: bool) -> Slope:
         """What many steps say of a slope that one step does not confirm."""
         where, ours = self.direction[:2]
         here = self._at(0.0)
@@ -214,12 +221,16 @@ class _Measured:
             for large, small in pairwise(sides)
         )
         scale = max(scale, abs(slope))
-        rough = error > ROUGH * max(scale, abs(ours)) or _contradicted(slope, sides, scale)
+        rough = error > ROUGH * max(scale, abs(ours))
         verdict = Verdict.UNSURE if rough else Verdict.WRONG
         if abs(ours - slope) <= TOLERANCE * scale + 2 * error:
             verdict = Verdict.RIGHT
+        elif _contradicted(slope, sides, scale):
+            verdict = Verdict.UNSURE
         elif (kink := _kink(sides)) is not None:
             return self._between(kink, slope, scale)
+        elif verdict == Verdict.WRONG and ties:
+            return self._between(sides[-1], slope, scale)
         relative = _relative(ours - slope, scale, error if verdict != Verdict.WRONG else 0)
         return Slope(where, ours, slope, relative, verdict)
 
