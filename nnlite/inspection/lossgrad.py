@@ -162,7 +162,7 @@ class LossCheck:
         def slopes() -> dict[str, np.ndarray]:
             moved = p.copy()
             rows = jacobian_by_differences(
-                moved, lambda: np.array([criterion(moved, self.target, weight)])
+                moved, lambda: np.array([criterion.__call__(moved, self.target, weight)])
             )
             return {"prediction": rows.reshape(p.shape)}
 
@@ -170,14 +170,14 @@ class LossCheck:
             certain(e)
             or mend(runs, SECONDS).get("prediction")
             or statistics(e)
+            or _by_target(ours, slope, p, self.target)
             or taken_for_constant(
                 criterion,
-                lambda: criterion(p, self.target, weight),
+                lambda: criterion.__call__(p, self.target, weight),
                 slopes,
                 {"prediction": ours},
                 SECONDS,
             )
-            or _by_target(ours, slope, p, self.target)
         )
         if found:
             return Diagnosis("loss", f"the gradient of {loss} is wrong: {found.text}")

@@ -23,7 +23,7 @@ from nnlite.inspection.repair.corrections import LONGEST, code
 from nnlite.inspection.repair.harmless import is_harmless
 from nnlite.inspection.report import Diagnosis
 
-METHODS = ("forward", "function")  # of a layer, of a loss
+METHODS = ("forward", "function", "__call__")  # of a layer, of a loss
 MOST = 60  # expressions that are held
 
 Slopes = Callable[[], dict[str, np.ndarray]]  # by differences of forward, by name
@@ -84,12 +84,15 @@ def taken_for_constant(
                 found = slopes()
                 if all(close(given[name], found[name]) for name in given):
                     text = ast.unparse(line).split("\n")[0]
+                    way = "by the product rule"
+                    if len(held.values) > 1:
+                        way = "by a state that is carried from step to step"
                     shown = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
                     return Diagnosis(
                         "constant",
                         f"{code(node)} in forward's `{shown}` is treated as a constant, but it "
                         "depends on what is differentiated: a term is missing, what comes through "
-                        "it, as by the product rule",
+                        f"it, as {way}",
                     )
         except Exception:  # a forward that cannot be held there
             continue

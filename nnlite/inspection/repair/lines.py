@@ -95,7 +95,7 @@ def _through(loop: ast.For, carried: str, gate: str) -> Iterator[Correction]:
             term = f"{carried} * {gate}"
             whole = ast.BinOp(value, ast.Add(), ast.parse(term, mode="eval").body)
             line.value = ast.copy_location(whole, value)
-            told = f"the term `{term}` is missing: the state's direct path, as by an update gate"
+            told = f"the term `{term}` is missing: the direct path of a state that is carried on"
             yield Correction(told, text, ast.unparse(value), ast.unparse(line.value))
             line.value = value
 
