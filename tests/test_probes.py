@@ -413,6 +413,41 @@ class Clipped(nn.Layer):
         return grad_output @ self.w.data.T
 
 
+class Shrinking(Clipped):
+    def forward(self, x):
+        self.w.data *= 0.9
+        self.save_for_backward(x)
+        return x @ self.w.data
+
+
+def test_forward_that_shrinks_a_parameter_is_not_called_random():
+    report = nn.check_gradients(Shrinking(1), X, raises=False)
+    assert "forward modifies the parameter w" in str(report)
+    assert "deterministic" not in str(report)
+
+
+class Copied(Clipped):
+    """A backward that reads a copy of w made in the constructor."""
+
+    def __init__(self):
+        self.w = nn.Parameter(np.random.default_rng(0).standard_normal((3, 2)))
+        self.transposed = self.w.data.T.astype(float)
+
+    def forward(self, x):
+        self.save_for_backward(x)
+        return x @ self.w.data
+
+    def backward(self, grad_output):
+        (x,) = self.saved()
+        self.w.grad += x.T @ grad_output
+        return (grad_output @ self.transposed).astype(x.dtype)
+
+
+def test_a_copy_of_a_parameter_is_told():
+    report = nn.check_gradients(Copied(), X, raises=False)
+    assert report.kinds == {"copied"}
+
+
 @pytest.mark.parametrize("limit", [0.1, 0.5])
 def test_forward_that_modifies_a_parameter_is_told(limit):
     report = nn.check_gradients(Clipped(limit), X, raises=False)

@@ -51,8 +51,11 @@ def check_forward(probe: Probe, x: np.ndarray) -> list[Diagnosis]:
     if not isinstance(y, np.ndarray):
         hint = ": is a return missing?" if y is None else ", not an array (N, …)"
         return [Diagnosis("type", f"forward returns {_a(y)}{hint}")]
-    first, second = y.copy(), probe.forward(x)
-    found = []
+    first, weights = y.copy(), _weights(probe)
+    second = probe.forward(x)
+    found = _modified(probe, weights)
+    if found:
+        return found
     if not np.array_equal(x, before, equal_nan=True):
         found.append(Diagnosis("in place", "forward modifies its input x in place"))
         np.copyto(x, before)
@@ -364,13 +367,18 @@ def check_values(probe: Probe, x: np.ndarray, g: np.ndarray) -> list[Diagnosis]:
             moved.forward(x)
     except Exception:  # they have to be what they are
         return []
+    return _modified(moved, before)
+
+
+def _modified(probe: Probe, before: dict[str, np.ndarray]) -> list[Diagnosis]:
+    """The parameters that a forward has changed."""
     return [
         Diagnosis(
             "in place",
             f"forward modifies the parameter {name}, as by clipping or normalizing it: compute "
             "with another array, or do that after the optimizer's step",
         )
-        for name, value in _weights(moved).items()
+        for name, value in _weights(probe).items()
         if not np.array_equal(value, before[name], equal_nan=True)
     ]
 

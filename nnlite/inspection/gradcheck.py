@@ -247,7 +247,7 @@ class _Check:
                 for kind, text, error in more
                 if kind not in known
             ]
-            if _kinds(more) & contract.FATAL or not np.isfinite(y).all():
+            if _kinds(more) & (contract.FATAL | {"buffer"}) or not np.isfinite(y).all():
                 continue
             if first is None or not all(map(np.array_equal, results, first)):
                 yield probe, mode
@@ -296,6 +296,12 @@ class _Check:
             elif slope.verdict == Verdict.UNSURE:
                 self._note(f"{name}: the differences are too rough to tell whether it is right")
             if diagnosis and mode:
+                if diagnosis.kind == "unknown" and self._ignores_values(name, probe, x):
+                    diagnosis = Diagnosis(
+                        "copied",
+                        "backward gives what is right for the values that the parameters had "
+                        "before: it reads a copy of them, which is not kept up to date",
+                    )
                 diagnosis = Diagnosis(diagnosis.kind, f"{mode}, {diagnosis.text}")
             told = slope.verdict != Verdict.UNSURE or diagnosis is not None
             reason = self.reasons.get(name, "")
@@ -318,6 +324,13 @@ class _Check:
         elif not kinks:
             return Diagnosis("unknown", "it is not the slope")
         return None
+
+    def _ignores_values(self, name: str, probe: Probe, x: np.ndarray) -> bool:
+        """Whether a gradient is the same with the parameters' first values, where it is right."""
+        g = random_upstream(probe.forward(x).shape)
+        (now, grads), (before, first) = (p.gradients(x, g) for p in (probe, self.probe))
+        here, there = (now, before) if name == "input" else (grads[name], first[name])
+        return np.array_equal(here, there)
 
     def _right_close_by(self, name: str, probe: Probe, x: np.ndarray) -> bool:
         """Whether what is no slope at x, among equal values, is one between those around x."""

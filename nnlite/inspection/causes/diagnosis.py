@@ -31,9 +31,9 @@ def certain(e: Evidence) -> Diagnosis | None:
 def likely(e: Evidence) -> Diagnosis | None:
     """The first of the explanations that other mistakes might have as well."""
     return _first(
-        e, picked.unmasked, _constant, _product_rule, _identity, statistics, _diagonal_only, misplaced.unseen,
-        _known_factor, misplaced.multiples, misplaced.backwards, _own_input, _one_side,
-        _another_place, _wrong_diagonal,
+        e, picked.unmasked, _constant, _product_rule, _identity, statistics, _diagonal_only,
+        misplaced.unseen, _known_factor, misplaced.multiples, misplaced.backwards, _own_input,
+        _one_side, _another_place, _wrong_diagonal,
     )  # fmt: skip
 
 
