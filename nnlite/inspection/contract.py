@@ -18,6 +18,7 @@ from nnlite.layers.structure import watch
 FATAL = {"raises", "none", "type", "shape", "sum", "transposed", "mask"}
 NOISE = 1e-9  # relative; far more than float64 rounds, far less than float32
 TINY, SMALL = 1e-10, 1e-4  # relative moves of x, below what float32 tells apart, and far above
+ROUND_OFF = 100 * float(np.finfo(np.float64).eps)  # relative to y, of what tiny moves must exceed
 
 
 def check(probe: Probe, x: np.ndarray) -> list[Diagnosis]:
@@ -500,11 +501,12 @@ def _in_steps(probe: Probe, x: np.ndarray) -> bool:
     def slope(distance: float) -> np.ndarray:
         return np.asarray(probe.forward(x + distance * v) - here) / distance
 
-    tiny, twice = slope(TINY), slope(2 * TINY)
+    tiny, *others = (slope(times * TINY) for times in (1, 2, 4))
     small, more = (slope(d) / 2 + slope(-d) / 2 for d in (SMALL, 2 * SMALL))
     size = np.abs(small)
     steps = (
-        (np.abs(twice - tiny) < 0.02 * size)
+        np.all([np.abs(other - tiny) < 0.02 * size for other in others], axis=0)
+        & (size * TINY > ROUND_OFF * np.abs(here))
         & (np.abs(more - small) < 0.02 * size)
         & (np.abs(tiny - small) > 0.1 * size)
     )

@@ -230,11 +230,12 @@ def check_one_input(name: str, x: Any) -> None:
     Raises:
         TypeError: says what to look at instead.
     """
-    several = isinstance(x, tuple) and any(hasattr(values, "shape") for values in x)
-    if several or isinstance(x, Mapping):
-        raise TypeError(
-            f"{name}: expected x as one array, got a {type(x).__name__} of {len(x)}; in a model "
-            "with several inputs look at the layers inside Parallel, and at what follows Join, one "
-            "by one; a layer of your own that takes several may be wrapped in one that takes them "
-            "joined along the last axis, and splits them"
-        )
+    several = (
+        "in a model with several inputs look at the layers inside Parallel, and at what follows "
+        "Join, one by one; a layer of your own that takes several may be wrapped in one that takes "
+        "them joined along the last axis, and splits them"
+    )
+    if isinstance(x, tuple) and any(hasattr(values, "shape") for values in x):
+        raise TypeError(f"{name}: expected x as one array, got a tuple of {len(x)}; {several}")
+    if isinstance(x, Mapping):
+        raise TypeError(f"{name}: x must be an array, got a dict; give the array itself; {several}")

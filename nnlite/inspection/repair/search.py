@@ -155,8 +155,11 @@ class _Source:
             return set()
         if not same & wrong or not same >= right.keys() - wrong:
             return set()
-        with self._put(backward):
-            holds = self.runs.holds(same)
+        try:
+            with self._put(backward):
+                holds = self.runs.holds(same)
+        except Exception:  # one that makes no sense there, or takes too long
+            holds = False
         self.forward()
         return same & wrong if holds else set()
 
