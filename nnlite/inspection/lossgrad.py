@@ -159,11 +159,14 @@ class LossCheck:
                      0 * p, p, np.zeros(len(p)))  # fmt: skip
         runs = Runs(criterion, forward, backward, {"prediction": slope}, {"prediction"}, holds)
 
+        def number(prediction: np.ndarray) -> np.ndarray:
+            """The number of the loss whose function may have been changed."""
+            elements = criterion.__call__(prediction, self.target, weight)
+            return np.array([np.sum(factors[0] * elements) if factors else elements])
+
         def slopes() -> dict[str, np.ndarray]:
             moved = p.copy()
-            rows = jacobian_by_differences(
-                moved, lambda: np.array([criterion.__call__(moved, self.target, weight)])
-            )
+            rows = jacobian_by_differences(moved, lambda: number(moved))
             return {"prediction": rows.reshape(p.shape)}
 
         found = (
@@ -173,7 +176,7 @@ class LossCheck:
             or _by_target(ours, slope, p, self.target)
             or taken_for_constant(
                 criterion,
-                lambda: criterion.__call__(p, self.target, weight),
+                lambda: number(p),
                 slopes,
                 {"prediction": ours},
                 SECONDS,
