@@ -640,3 +640,5 @@ def test_a_correction_that_fits_by_chance_is_not_told():
     text = str(nn.check_gradients(nn.Identity(), x, Hinges(), y, raises=False))
     assert "it is right with" not in text
     assert "right but where the target is 1" in text
+    text = str(nn.check_gradients(nn.Identity(), 2 * X, Hinges(), y, raises=False))
+    assert "it is wrong only where the target is 1" in text

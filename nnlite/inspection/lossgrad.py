@@ -247,6 +247,11 @@ def _by_target(
             else:
                 how = f"there it is {a[0]:.4g} for {b[0]:.4g}"
             return Diagnosis("target", f"it is right but where {where}, and {how}")
+    at = np.unravel_index(int(np.abs(ours - slope).argmax()), p.shape)
+    example = f"at {tuple(map(int, at))} it is {ours[at]:.4g} for {slope[at]:.4g}"
+    for where, there in _places(p, target, off):
+        if np.count_nonzero(off) > 1 and not there.all() and (off <= there).all():
+            return Diagnosis("target", f"it is wrong only where {where}: {example}")
     return None
 
 
