@@ -467,3 +467,178 @@ def test_a_correction_that_never_ends_is_stopped():
             return np.sin(d_x)
 
     assert not nn.check_gradients(Halving(), X, raises=False).ok
+
+
+# -- what hand-written layers of common kinds get wrong --------------------------------------------
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+class Gated(nn.Layer):
+    """h_t = f_t ⊙ h_{t−1} + (1 − f_t) ⊙ x_t with f_t = σ(x_t W)."""
+
+    def __init__(self):
+        self.w = nn.Parameter(np.random.default_rng(1).standard_normal((2, 2)))
+
+    def forward(self, x):
+        h, steps, out = np.zeros_like(x[:, 0]), [], []
+        for t in range(x.shape[1]):
+            f = sigmoid(x[:, t] @ self.w.data)
+            steps.append((f, h))
+            h = f * h + (1 - f) * x[:, t]
+            out.append(h)
+        self.save_for_backward(x, steps)
+        return np.stack(out, axis=1)
+
+    def backward(self, grad_output):
+        x, steps = self.saved()
+        d_x, d_h = np.zeros_like(x), np.zeros_like(x[:, 0])
+        for t in reversed(range(x.shape[1])):
+            f, h = steps[t]
+            d_h = d_h + grad_output[:, t]
+            d_z = d_h * (h - x[:, t]) * f * (1 - f)
+            self.w.grad += x[:, t].T @ d_z
+            d_x[:, t] = d_h * (1 - f) + d_z @ self.w.data.T
+        return d_x
+
+
+class Highway(nn.Layer):
+    def __init__(self):
+        self.w = nn.Parameter(np.random.default_rng(1).standard_normal((3, 3)))
+
+    def forward(self, x):
+        t = sigmoid(x @ self.w.data)
+        h = np.tanh(x)
+        self.save_for_backward(x, t, h)
+        return t * h + (1 - t) * x
+
+    def backward(self, grad_output):
+        x, t, h = self.saved()
+        d_z = grad_output * h * t * (1 - t)
+        self.w.grad += x.T @ d_z
+        d_x = grad_output * (1 - t) + grad_output * t * (1 - h * h)
+        return d_x + d_z @ self.w.data.T
+
+
+class Columns(nn.Layer):
+    """A convolution over time as a product with unfolded windows, (C, k) in a row."""
+
+    def __init__(self):
+        self.w = nn.Parameter(np.random.default_rng(1).standard_normal((3, 2, 4)))
+
+    def forward(self, x):
+        windows = np.lib.stride_tricks.sliding_window_view(x, 3, axis=1)  # (N, T', C, k)
+        columns = windows.reshape(*windows.shape[:2], -1)
+        self.save_for_backward(x, columns)
+        return columns @ self.w.data.transpose(1, 0, 2).reshape(-1, 4)
+
+    def backward(self, grad_output):
+        x, columns = self.saved()
+        d_w = np.einsum("ntk,nto->ko", columns, grad_output)
+        self.w.grad += d_w.reshape(self.w.shape)
+        d_x = np.zeros_like(x)
+        for k in range(3):
+            d_x[:, k : k + grad_output.shape[1]] += grad_output @ self.w.data[k].T
+        return d_x
+
+
+class Halves(nn.Layer):
+    def forward(self, x):
+        a, b = np.split(x, 2, axis=1)
+        s = sigmoid(b)
+        self.save_for_backward(a, s)
+        return a * s
+
+    def backward(self, grad_output):
+        a, s = self.saved()
+        return np.concatenate([grad_output * a * s * (1 - s), grad_output * s], axis=1)
+
+
+class Strided(nn.Layer):
+    def __init__(self, stride=2):
+        self.stride = stride
+        self.w = nn.Parameter(np.array([0.5, -1.0, 2.0]))
+
+    def forward(self, x):
+        steps = (x.shape[1] - 3) // self.stride + 1
+        y = np.zeros((len(x), steps), x.dtype)
+        for k in range(3):
+            y += x[:, k : k + steps * self.stride : self.stride][:, :steps] * self.w.data[k]
+        self.save_for_backward(x, steps)
+        return y
+
+    def backward(self, grad_output):
+        x, steps = self.saved()
+        d_x = np.zeros_like(x)
+        for k in range(3):
+            seen = x[:, k : k + steps * self.stride : self.stride][:, :steps]
+            self.w.grad[k] += (seen * grad_output).sum()
+            d_x[:, k : k + steps] += grad_output * self.w.data[k]
+        return d_x
+
+
+class LearnedSlope(nn.Layer):
+    def __init__(self):
+        self.a = nn.Parameter(np.full(3, 0.25))
+
+    def forward(self, x):
+        self.save_for_backward(x)
+        return np.where(x > 0, x, self.a.data * x)
+
+    def backward(self, grad_output):
+        (x,) = self.saved()
+        self.a.grad += (grad_output * x).sum(axis=0)
+        return np.where(x > 0, grad_output, self.a.data * grad_output)
+
+
+BY_HAND = {
+    "forget gate": (Gated(), SERIES, "it is right with `d_h = d_h * f`"),
+    "highway": (Highway(), X, "`1 - t` in forward's `return t * h + (1 - t) * x` is treated as a"),
+    "reshaped": (Columns(), SERIES, ".reshape(2, 3, 4).transpose(1, 0, 2)"),
+    "halves": (Halves(), X[:, [0, 1, 2, 0]] + 0.1, "its two halves along axis 1 are swapped"),
+    "stride": (Strided(), np.random.default_rng(0).standard_normal((4, 9)),
+        "it is right with `d_x[:, k:k + steps * self.stride:self.stride]`"),
+    "mask": (LearnedSlope(), X, "the factor `(x < 0)` is missing"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("layer", "x", "words"), BY_HAND.values(), ids=BY_HAND.keys())
+def test_mistakes_of_common_kinds_are_named(layer, x, words):
+    assert words in str(nn.check_gradients(layer, x, raises=False))
+
+
+class Focal(nn.Loss):
+    def function(self, prediction, target):
+        p = sigmoid(target * prediction)
+        return -((1 - p) ** 2) * np.log(p), p, target
+
+    def derivative(self, p, target):
+        return -target * (1 - p) ** 3
+
+
+class Hinges(nn.Loss):
+    """Σ max(0, 1 + z_k − z_own) over the other classes."""
+
+    def function(self, prediction, target):
+        own = (prediction * target).sum(axis=1, keepdims=True)
+        margins = np.maximum(0, 1 + prediction - own) * (1 - target)
+        return margins.sum(axis=1), margins, target
+
+    def derivative(self, margins, target):
+        return (margins > 0) * 1.0 - target
+
+
+def test_a_factor_of_a_loss_that_is_taken_for_a_constant_is_named():
+    report = nn.check_gradients(nn.Identity(), X, Focal(), np.sign(X[::-1]), raises=False)
+    assert "`(1 - p) ** 2` in forward's" in str(report)
+
+
+def test_a_correction_that_fits_by_chance_is_not_told():
+    x, y = 0.3 * X, np.eye(3)[[0, 1, 2, 1]]  # both other classes violate the margin in each row
+    text = str(nn.check_gradients(nn.Identity(), x, Hinges(), y, raises=False))
+    assert "it is right with" not in text
+    assert "right but where the target is 1" in text
+    text = str(nn.check_gradients(nn.Identity(), 2 * X, Hinges(), y, raises=False))
+    assert "it is wrong only where the target is 1" in text

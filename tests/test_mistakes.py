@@ -540,7 +540,7 @@ def objects(*entries):
 
 DATA = {
     "sparse": (Sparse(), TypeError, r"write x\.toarray\(\), or give batches of it"),
-    "a dict": ({"a": X}, TypeError, "got a dict; give the array itself; several inputs are a tup"),
+    "a dict": ({"a": X}, TypeError, "got a dict; give the array itself; .*several inputs"),
     "a path": ("data.npy", TypeError, r"got 'data\.npy'; load the file first: np\.load\(x\)"),
     "Path": (Path("data.csv"), TypeError, r"Path\('data\.csv'\); load the file first"),
     "None": (None, TypeError, "must be an array, got None"),

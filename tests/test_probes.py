@@ -244,14 +244,285 @@ class Fails(nn.Layer):
 
 def test_a_forward_that_raises_is_reported():
     for model in (Fails(), nn.Sequential(nn.Linear(3, 3), Fails())):
-        with pytest.raises(nn.GradientError, match="forward raises IndexError: index 7 is out"):
+        with pytest.raises(nn.GradientError, match="forward raises IndexError: index 7") as caught:
             nn.check_gradients(model, X)
+        assert isinstance(caught.value.__cause__, IndexError)
+        assert ("(in Fails(), a layer inside)" in str(caught.value)) == (
+            len(model.named_layers()) > 1
+        )
+
+
+class Elementwise(nn.Layer):
+    """y = f(x), with its derivative."""
+
+    def __init__(self, f, derivative):
+        self.f = f
+        self.derivative = derivative
+
+    def forward(self, x):
+        y = self.f(x)
+        self.save_for_backward(x)
+        return y
+
+    def backward(self, grad_output):
+        (x,) = self.saved()
+        return grad_output * self.derivative(x)
+
+
+class Unit(nn.Layer):
+    def forward(self, x):
+        n = np.sqrt((x * x).sum(axis=1, keepdims=True))
+        self.save_for_backward(x / n, n)
+        return x / n
+
+    def backward(self, grad_output):
+        y, n = self.saved()
+        return (grad_output - y * (grad_output * y).sum(axis=1, keepdims=True)) / n
+
+
+@pytest.mark.parametrize("lower", range(1, 11))
+@pytest.mark.parametrize(
+    "layer",
+    [
+        Elementwise(np.log, lambda x: 1 / x),
+        Elementwise(np.sqrt, lambda x: 0.5 / np.sqrt(x)),
+        Elementwise(lambda x: 1 / x, lambda x: -1 / x**2),
+        Elementwise(lambda x: np.sin(10 / x), lambda x: -10 / x**2 * np.cos(10 / x)),
+        Elementwise(np.log1p, lambda x: 1 / (1 + x)),
+        Unit(),
+    ],
+    ids=["log", "sqrt", "1/x", "sin 10/x", "log1p", "unit"],
+)
+def test_values_of_very_different_size_are_no_mistake(layer, lower):
+    x = 10.0 ** np.random.default_rng(lower).uniform(-lower, 0, (5, 4))
+    assert nn.check_gradients(layer, x).ok
+    rows = np.random.default_rng(lower).standard_normal((5, 3))
+    if isinstance(layer, Unit):
+        assert nn.check_gradients(layer, rows * 10.0 ** -np.linspace(0, lower, 5)[:, None]).ok
+
+
+@pytest.mark.parametrize("k", [100, 1000, 10000])
+def test_fast_waves_are_no_mistake(k):
+    wave = Elementwise(lambda x: np.sin(k * x), lambda x: k * np.cos(k * x))
+    assert nn.check_gradients(wave, X).ok
+
+
+@pytest.mark.parametrize("place", ["input", "middle", "output", "branch"])
+@pytest.mark.parametrize("size", [0.3, 1.0, 3.0])
+def test_float32_is_told_wherever_it_is(place, size):
+    class Single(nn.Layer):
+        def forward(self, x):
+            def cast(a, at):
+                return a.astype(np.float32).astype(x.dtype) if place == at else a
+
+            s = np.tanh(cast(x, "input") / size)
+            y = cast(cast(s, "middle") * x, "output") + cast(s * s, "branch")
+            self.save_for_backward(x, s)
+            return y
+
+        def backward(self, grad_output):
+            x, s = self.saved()
+            return grad_output * (s + (x + 2 * s) * (1 - s * s) / size)
+
+    x = np.random.default_rng(0).standard_normal((4, 3)) * size
+    report = nn.check_gradients(Single(), x, raises=False)
+    assert "forward is computed in float32" in str(report)
+
+
+def test_what_could_not_be_told_is_not_called_right():
+    log = Elementwise(np.log, lambda x: 1 / x)
+    with np.errstate(invalid="ignore"):
+        report = nn.check_gradients(log, X - 10, raises=False)
+    assert not report.ok
+    assert "forward gives NaN or infinity at 15 of 15 outputs, the first at (0, 0)" in str(report)
+    assert "not told" in str(report)
+    wave = Elementwise(lambda x: np.sin(10 / x), lambda x: -10 / x**2 * np.cos(10 / x))
+    text = str(nn.check_gradients(wave, 10.0 ** np.linspace(-8, 0, 20).reshape(5, 4)))
+    assert "all gradients are right" not in text
+    assert "input could not be checked" in text
+
+
+def test_a_loss_that_is_not_finite_is_told():
+    class Log(nn.Loss):
+        def function(self, prediction, target):
+            return np.log(prediction), prediction
+
+        def derivative(self, prediction):
+            return 1 / prediction
+
+    with np.errstate(invalid="ignore"):
+        report = nn.check_gradients(nn.ReLU(), X, nn.MSELoss(), X)
+        assert report.ok
+        report = nn.check_gradients(nn.Tanh(), X, Log(), X, raises=False)
+    assert "Log(): it returns nan for this prediction and target" in str(report)
+
+
+def test_what_a_subclass_must_define_is_reported():
+    class Nothing(nn.Layer):
+        pass
+
+    class NoDerivative(nn.Loss):
+        def function(self, prediction, target):
+            return (prediction - target) ** 2, prediction
+
+    assert "Nothing must define forward" in str(nn.check_gradients(Nothing(), X, raises=False))
+    report = nn.check_gradients(nn.Tanh(), X, NoDerivative(), X, raises=False)
+    assert "NoDerivative must define derivative" in str(report)
+
+
+def test_forward_that_returns_a_tuple_is_blamed_on_forward():
+    class Two(nn.Tanh):
+        def forward(self, x):
+            y = super().forward(x)
+            return y, y
+
+    assert "forward returns a tuple" in str(nn.check_gradients(Two(), X, raises=False))
+
+
+class Twice(nn.Layer):
+    def __init__(self, inner):
+        self.inner = inner
+
+    def forward(self, x):
+        return self.inner(self.inner(x))
+
+    def backward(self, grad_output):
+        return self.inner.backward(self.inner.backward(grad_output))
+
+
+def test_a_layer_called_twice_is_named():
+    text = str(nn.check_gradients(Twice(nn.Linear(3, 3)), X, raises=False))
+    assert "inner, Linear(3, 3), is called 2 times" in text
+    assert "a layer can be used once" in text
+    assert "sum over the leading axes" not in text
+
+
+class Clipped(nn.Layer):
+    def __init__(self, limit):
+        self.limit = limit
+        self.w = nn.Parameter(np.full((3, 2), 0.3))
+
+    def forward(self, x):
+        self.w.data = np.clip(self.w.data, -self.limit, self.limit)
+        self.save_for_backward(x)
+        return x @ self.w.data
+
+    def backward(self, grad_output):
+        (x,) = self.saved()
+        self.w.grad += x.T @ grad_output
+        return grad_output @ self.w.data.T
+
+
+class Shrinking(Clipped):
+    def forward(self, x):
+        self.w.data *= 0.9
+        self.save_for_backward(x)
+        return x @ self.w.data
+
+
+def test_forward_that_shrinks_a_parameter_is_not_called_random():
+    report = nn.check_gradients(Shrinking(1), X, raises=False)
+    assert "forward modifies the parameter w" in str(report)
+    assert "deterministic" not in str(report)
+
+
+class Copied(Clipped):
+    """A backward that reads a copy of w made in the constructor."""
+
+    def __init__(self):
+        self.w = nn.Parameter(np.random.default_rng(0).standard_normal((3, 2)))
+        self.transposed = self.w.data.T.astype(float)
+
+    def forward(self, x):
+        self.save_for_backward(x)
+        return x @ self.w.data
+
+    def backward(self, grad_output):
+        (x,) = self.saved()
+        self.w.grad += x.T @ grad_output
+        return (grad_output @ self.transposed).astype(x.dtype)
+
+
+def test_a_copy_of_a_parameter_is_told():
+    report = nn.check_gradients(Copied(), X, raises=False)
+    assert report.kinds == {"copied"}
+
+
+@pytest.mark.parametrize("limit", [0.1, 0.5])
+def test_forward_that_modifies_a_parameter_is_told(limit):
+    report = nn.check_gradients(Clipped(limit), X, raises=False)
+    assert "forward modifies the parameter w" in str(report)
+
+
+class Aliased(nn.Layer):
+    def __init__(self):
+        self.b = nn.Parameter(np.full(3, 0.3))
+
+    def forward(self, x):
+        y = np.tanh(x)
+        self.save_for_backward(y)
+        y += self.b.data
+        return y
+
+    def backward(self, grad_output):
+        (y,) = self.saved()
+        self.b.grad += grad_output.sum(axis=0)
+        return grad_output * (1 - y**2)
+
+
+def test_an_array_that_is_changed_after_it_was_saved_is_told():
+    for model in (Aliased(), nn.Sequential(nn.Linear(3, 3), Aliased())):
+        report = nn.check_gradients(model, X, raises=False)
+        assert "aliased" in report.kinds
+        assert "Aliased() has saved for backward is changed afterwards" in str(report)
+
+
+def test_what_training_has_left_in_an_attribute_is_told():
+    class Stale(nn.Layer):
+        def __init__(self):
+            self.rng = np.random.default_rng(0)
+            self.mask = None
+
+        def forward(self, x):
+            self.save_for_backward()
+            if not self.training:
+                return x
+            self.mask = (self.rng.random(x.shape) > 0.5).astype(x.dtype)
+            return x * self.mask
+
+        def backward(self, grad_output):
+            self.saved()
+            return grad_output if self.mask is None else grad_output * self.mask
+
+    report = nn.check_gradients(Stale(), X, raises=False)
+    assert report.kinds == {"left over"}
+    assert "left in an attribute (mask)" in str(report)
+
+
+def test_a_parameter_that_forward_makes_is_noted_as_one():
+    class Lazy(nn.Layer):
+        def forward(self, x):
+            if not hasattr(self, "w"):
+                self.w = nn.Parameter(np.ones(x.shape[1]))
+            self.save_for_backward(x)
+            return x * self.w.data
+
+        def backward(self, grad_output):
+            (x,) = self.saved()
+            self.w.grad += (grad_output * x).sum(axis=0)
+            return grad_output * self.w.data
+
+    report = nn.check_gradients(Lazy(), X)
+    assert {row.name for row in report} == {"w", "input"}
+    assert "no parameters" not in str(report)
 
 
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
-        (lambda: nn.check_gradients(nn.MSELoss(), X), TypeError, "layer must be a Layer"),
+        (lambda: nn.check_gradients(nn.MSELoss(), X), TypeError, "layer must be a Layer.*loss=…"),
+        (lambda: nn.check_gradients([nn.Tanh()], X), TypeError, r"write nn.Sequential\(\*layers"),
+        (lambda: nn.check_gradients(nn.Tanh(), {"x": X}), TypeError, "joined along the last axis"),
         (lambda: nn.check_gradients(nn.Tanh(), X, nn.Tanh(), X), TypeError, "loss must be a Loss"),
         (lambda: nn.check_gradients(nn.Tanh(), X + 1j), TypeError, "x must hold numbers"),
         (lambda: nn.check_gradients(nn.Linear(3, 2), np.ones((2, 3), bool)), TypeError, "float"),
@@ -331,3 +602,28 @@ def test_losses_keep_their_contract(mistake, words):
     report = nn.check_gradients(nn.Tanh(), X, BadLoss(mistake), 0 * X, raises=False)
     assert not report.ok
     assert words in str(report)
+
+
+class Median(nn.Layer):
+    """The middle one of each row; of equal values, one of them gets all."""
+
+    def __init__(self, factor=1.0):
+        self.factor = factor
+
+    def forward(self, x):
+        at = np.argsort(x, axis=1)[:, x.shape[1] // 2][:, None]
+        self.save_for_backward(at, x.shape)
+        return np.take_along_axis(x, at, axis=1)
+
+    def backward(self, grad_output):
+        at, shape = self.saved()
+        d_x = np.zeros(shape, grad_output.dtype)
+        np.put_along_axis(d_x, at, self.factor * grad_output, axis=1)
+        return d_x
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_one_of_equal_values_may_be_the_median(seed):
+    x = np.random.default_rng(seed).integers(0, 4, (6, 5)).astype(float)
+    assert nn.check_gradients(Median(), x).ok
+    assert not nn.check_gradients(Median(1.1), x, raises=False).ok

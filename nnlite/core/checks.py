@@ -161,6 +161,11 @@ def instance_hint(value: object, kind: type[Any] | None = None) -> str:
     """What to add to an error about something else where an instance (of `kind`) belongs."""
     if isinstance(value, type) and (kind is None or issubclass(value, kind)):
         return "; pass an instance: add ()"
+    if kind is not None and kind.__name__ == "Layer":
+        if isinstance(value, list | tuple) and value and all(isinstance(v, kind) for v in value):
+            return "; write nn.Sequential(*layers)"
+        if any(cls.__name__ == "Loss" for cls in type(value).__mro__):
+            return "; a loss stands beside the model, as loss=… or in Trainer(model, loss, …)"
     call = "" if kind is None else own_call(value, kind)
     return f"; write {call}" if call else ""
 

@@ -12,10 +12,13 @@ from nnlite.inspection.causes.evidence import close
 from nnlite.inspection.probe import Probe, beside, floats, random_upstream
 from nnlite.inspection.report import Diagnosis
 from nnlite.layers.base import Layer
+from nnlite.layers.structure import watch
 
 # after these, backward cannot be run again and again
 FATAL = {"raises", "none", "type", "shape", "sum", "transposed", "mask"}
 NOISE = 1e-9  # relative; far more than float64 rounds, far less than float32
+TINY, SMALL = 1e-10, 1e-4  # relative moves of x, below what float32 tells apart, and far above
+ROUND_OFF = 100 * float(np.finfo(np.float64).eps)  # relative to y, of what tiny moves must exceed
 
 
 def check(probe: Probe, x: np.ndarray) -> list[Diagnosis]:
@@ -25,12 +28,12 @@ def check(probe: Probe, x: np.ndarray) -> list[Diagnosis]:
     if FATAL.isdisjoint(finding.kind for finding in found):
         for one in (
             check_accumulation, check_slot, check_outputs, check_mode, check_skipping, check_eval,
-            check_dtypes,
+            check_dtypes, check_values, check_left_over,
         ):  # fmt: skip
             try:
                 found += one(probe, x, g)
             except Exception as error:
-                return [*found, _raised(error)]
+                return [*found, _raised(error, probe, x)]
             if any(finding.kind == "step" for finding in found):
                 return found  # what depends on earlier calls looks wrong in every other way too
     return found
@@ -42,14 +45,18 @@ def check_forward(probe: Probe, x: np.ndarray) -> list[Diagnosis]:
     try:
         y = probe.forward(x)
     except Exception as error:
-        if in_words(error):
+        if in_words(error) and not isinstance(error, NotImplementedError):
             raise
-        return [Diagnosis("raises", f"forward raises {type(error).__name__}: {error}")]
+        text = f"forward raises {type(error).__name__}: {error}{_inside(error, probe)}"
+        return [Diagnosis("raises", text, error)]
     if not isinstance(y, np.ndarray):
         hint = ": is a return missing?" if y is None else ", not an array (N, …)"
         return [Diagnosis("type", f"forward returns {_a(y)}{hint}")]
-    first, second = y.copy(), probe.forward(x)
-    found = []
+    first, weights = y.copy(), _weights(probe)
+    second = probe.forward(x)
+    found = _modified(probe, weights)
+    if found:
+        return found
     if not np.array_equal(x, before, equal_nan=True):
         found.append(Diagnosis("in place", "forward modifies its input x in place"))
         np.copyto(x, before)
@@ -62,6 +69,17 @@ def check_forward(probe: Probe, x: np.ndarray) -> list[Diagnosis]:
             )
         )
     return found
+
+
+def _inside(error: Exception, probe: Probe) -> str:
+    """Which layer inside has raised it, unless its message says so or it is the layer itself."""
+    trace, name = error.__traceback__, ""
+    while trace is not None:
+        part = trace.tb_frame.f_locals.get("self")
+        name = part.label() if isinstance(part, Layer) else name
+        trace = trace.tb_next
+    known = not name or name == probe.layer.label() or name in str(error)
+    return "" if known else f" (in {name}, a layer inside)"
 
 
 def in_words(error: Exception) -> bool:
@@ -82,7 +100,7 @@ def check_backward(probe: Probe, x: np.ndarray, g: np.ndarray) -> list[Diagnosis
     try:
         d_x = probe.backward(g)
     except Exception as error:
-        return [_raised(error)]
+        return [_raised(error, probe, x)]
     found = _returned(d_x, x)
     if not np.array_equal(g, kept):
         found.append(Diagnosis("in place", "backward modifies grad_output in place"))
@@ -124,9 +142,12 @@ def _weights(probe: Probe) -> dict[str, np.ndarray]:
     return {name: p.data.copy() for name, p in probe.parameters.items()}
 
 
-def _raised(error: Exception) -> Diagnosis:
+def _raised(error: Exception, probe: Probe, x: np.ndarray) -> Diagnosis:
     """What went wrong inside backward, read from NumPy's message where that helps."""
-    text = f"backward raises {type(error).__name__}: {error}"
+    text = f"backward raises {type(error).__name__}: {error}{_inside(error, probe)}"
+    if isinstance(error, RuntimeError) and "matching forward" in str(error):
+        again = used_again(probe, x)
+        return Diagnosis("raises", f"{text}. And {again}" if again else text, error)
     shapes = [
         tuple(int(n) for n in re.findall(r"\d+", s))
         for s in re.findall(r"\(((?:\d+,\s*)*\d*)\)", str(error))
@@ -134,12 +155,36 @@ def _raised(error: Exception) -> Diagnosis:
     if len(shapes) >= 2:
         expected, got = sorted(shapes[-2:], key=len)
         if len(expected) == len(got) and expected == got[::-1] and expected != got:
-            return Diagnosis("transposed", f"{text}. The gradient looks transposed")
+            return Diagnosis("transposed", f"{text}. The gradient looks transposed", error)
         if len(got) > len(expected) and got[len(got) - len(expected) :] == expected:
-            return Diagnosis("sum", f"{text}. A sum over the leading axes (the batch) is missing")
+            text += ". A sum over the leading axes (the batch) is missing"
+            return Diagnosis("sum", text, error)
     if "matmul" in str(error):
         text += ". A factor of the product may need its transpose, as in xᵀ G and G Wᵀ"
-    return Diagnosis("raises", text)
+    return Diagnosis("raises", text, error)
+
+
+def used_again(probe: Probe, x: np.ndarray) -> str:
+    """What is to be said of a layer inside that one forward passes more than once."""
+    counted = probe.fresh()
+    parts = {path: part for path, part in counted.layer.named_layers().items() if path}
+    calls = dict.fromkeys(parts, 0)
+
+    def count(path: str) -> None:
+        calls[path] += 1
+
+    for path, part in parts.items():
+        watch(part, lambda *_, path=path: count(path))
+    counted.forward(x)
+    for path, part in parts.items():
+        if calls[path] > 1:
+            tie = ", which may share the Parameter" if part.has_parameters() else ""
+            return (
+                f"the forward of {path}, {part.label()}, is called {calls[path]} times, and keeps "
+                "for backward what the last call saved alone: a layer can be used once. Make a "
+                f"second one{tie}"
+            )
+    return ""
 
 
 def _a(value: Any) -> str:
@@ -311,6 +356,80 @@ def check_eval(probe: Probe, x: np.ndarray, g: np.ndarray) -> list[Diagnosis]:
     ]
 
 
+def check_values(probe: Probe, x: np.ndarray, g: np.ndarray) -> list[Diagnosis]:
+    """Whether forward leaves the parameters alone, far away from where they are now too."""
+    moved = probe.fresh()
+    for p in moved.parameters.values():
+        p.data = 3 * p.data + np.random.default_rng(11).standard_normal(p.shape)
+    moved.hold_constants()
+    before = _weights(moved)
+    try:
+        with np.errstate(all="ignore"):
+            moved.forward(x)
+    except Exception:  # they have to be what they are
+        return []
+    return _modified(moved, before)
+
+
+def _modified(probe: Probe, before: dict[str, np.ndarray]) -> list[Diagnosis]:
+    """The parameters that a forward has changed."""
+    return [
+        Diagnosis(
+            "in place",
+            f"forward modifies the parameter {name}, as by clipping or normalizing it: compute "
+            "with another array, or do that after the optimizer's step",
+        )
+        for name, value in _weights(probe).items()
+        if not np.array_equal(value, before[name], equal_nan=True)
+    ]
+
+
+def check_left_over(probe: Probe, x: np.ndarray, g: np.ndarray) -> list[Diagnosis]:
+    """Whether backward in eval mode is the same after a forward in training mode."""
+    fresh, used = probe.fresh(), probe.fresh()
+    fresh.layer.eval()
+    used.layer.train()
+    before = _attributes(used)
+    used.forward(x)
+    names = [name for name, value in _attributes(used).items() if before.get(name) is not value]
+    used.layer.eval()
+    y = fresh.forward(x)
+    if y.shape != g.shape or not np.array_equal(y, used.forward(x)):
+        return []
+    which = f" ({', '.join(names)})" if names else ""
+    return _differs(
+        used, g, fresh.gradients(x, g), "left over",
+        f"in eval mode backward reads what a forward in training mode has left in an attribute"
+        f"{which}: keep it with save_for_backward, which every forward replaces",
+    )  # fmt: skip
+
+
+def _attributes(probe: Probe) -> dict[str, np.ndarray]:
+    """The plain arrays that are attributes of a layer."""
+    return {
+        f"{path}.{name}".strip("."): value
+        for path, part in probe.layer.named_layers().items()
+        for name, value in vars(part).items()
+        if isinstance(value, np.ndarray)
+    }
+
+
+def check_finite(y: np.ndarray) -> list[Diagnosis]:
+    """Whether there are outputs that differences can be taken of."""
+    off = ~np.isfinite(y)
+    if not off.any():
+        return []
+    first = tuple(int(i) for i in np.argwhere(off)[0])
+    return [
+        Diagnosis(
+            "not finite",
+            f"forward gives NaN or infinity at {np.count_nonzero(off)} of {y.size} outputs, the "
+            f"first at {first}, so there are no differences to check backward with: give an x for "
+            "which y is finite",
+        )
+    ]
+
+
 def check_dtypes(probe: Probe, x: np.ndarray, g: np.ndarray) -> list[Diagnosis]:
     """Whether float32 stays float32, and float64 float64, forward and backward."""
     for dtype in (np.float32, np.float64):
@@ -332,31 +451,66 @@ def check_dtypes(probe: Probe, x: np.ndarray, g: np.ndarray) -> list[Diagnosis]:
 def check_precision(probe: Probe, x: np.ndarray) -> list[Diagnosis]:
     """Whether float64 is computed in float64 throughout, which the dtypes of results don't tell.
 
-    backward of G₁ + G₂ is the sum of both, and forward is straight over small distances, but for
-    rounding.
+    Float64 too rounds coarsely where numbers nearly cancel, which depends on x. So it is asked at
+    this x, and at one whose values are all of the size 1; float32 shows at both.
     """
-    text = "is computed in float32 for float64 input, or rounds as if it were"
-    found = []
+    places = [beside(x), _ordinary(x)] if x.dtype.kind == "f" else [x]
+    try:
+        with np.errstate(all="ignore"):
+            single = [_in_single(probe, place) for place in places]
+    except Exception:  # x has to be what it is
+        return []
+    return [
+        Diagnosis("dtype", f"{what} is computed in float32 for float64 input")
+        for what in single[0]
+        if all(what in names for names in single)
+    ]
+
+
+def _ordinary(x: np.ndarray) -> np.ndarray:
+    """Values between ½ and 1 with the signs of x."""
+    size = 0.5 + 0.5 * np.random.default_rng(5).random(x.shape)
+    return np.where(x < 0, -size, size)
+
+
+def _in_single(probe: Probe, x: np.ndarray) -> list[str]:
+    """What seems to be computed in float32 here: gradients, of which those of G₁ + G₂ are not the
+    sum of both, and forward.
+    """
     g = random_upstream(probe.forward(x).shape)
     more = np.roll(g, 1) * 0.7 + 0.1
     first, second, both = (_flat(probe.gradients(x, upstream)) for upstream in (g, more, g + more))
+    found = []
     for name in first:
         size = np.abs(first[name]).max(initial=0) + np.abs(second[name]).max(initial=0)
         rest = np.abs(both[name] - first[name] - second[name]).max(initial=0)
         if NOISE * size < rest < 1e-4 * size:
-            found.append(Diagnosis("dtype", f"the gradient of {name} {text}"))
-    if x.dtype.kind == "f" and all(_rough(probe, beside(x), d) for d in (1e-6, 3e-7, 1e-7)):
-        found.append(Diagnosis("dtype", f"forward {text}"))
+            found.append(f"the gradient of {name}")
+    if x.dtype.kind == "f" and _in_steps(probe, x):
+        found.append("forward")
     return found
 
 
-def _rough(probe: Probe, x: np.ndarray, distance: float) -> bool:
-    """Whether many outputs, not just those at a kink, leave a straight line over this distance."""
-    v = np.random.default_rng(7).standard_normal(x.shape) * distance * (x.std() or 1.0)
-    with np.errstate(all="ignore"):
-        before, here, after = (probe.forward(x + k * v).copy() for k in (-1, 0, 1))
-        beside_line = np.abs(after - 2 * here + before) > NOISE * np.abs(here).max()
-    return bool(beside_line.mean() > 0.1)
+def _in_steps(probe: Probe, x: np.ndarray) -> bool:
+    """Whether many outputs go in steps: straight over tiny moves of x, but with another slope, as
+    0, than over small ones. Where float64 itself is too coarse, tiny moves give no straight line.
+    """
+    v = x * np.random.default_rng(7).uniform(0.5, 1, x.shape)
+    here = probe.forward(x).copy()
+
+    def slope(distance: float) -> np.ndarray:
+        return np.asarray(probe.forward(x + distance * v) - here) / distance
+
+    tiny, *others = (slope(times * TINY) for times in (1, 2, 4))
+    small, more = (slope(d) / 2 + slope(-d) / 2 for d in (SMALL, 2 * SMALL))
+    size = np.abs(small)
+    steps = (
+        np.all([np.abs(other - tiny) < 0.02 * size for other in others], axis=0)
+        & (size * TINY > ROUND_OFF * np.abs(here))
+        & (np.abs(more - small) < 0.02 * size)
+        & (np.abs(tiny - small) > 0.1 * size)
+    )
+    return bool(np.count_nonzero(steps) > 0.25 * np.count_nonzero(small))
 
 
 def _flat(gradients: tuple[Any, dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

@@ -69,8 +69,12 @@ def check_gradients(
     What is wrong is explained by the two Jacobians of a few samples, the true one and that of
     backward. Where they do not tell, and backward does nothing but compute, the source of one that
     was written by hand is searched for the place at which a small correction makes the gradients
-    right: changed copies of it are run, for 1.5 seconds of computing at most. Where nothing fits,
-    the smallest counterexample is shown.
+    right: changed copies of it are run, for 1.5 seconds of computing at most. Then copies of
+    forward are run, in each of which one expression is held at its value, for what backward takes
+    for a constant. Where nothing fits, the smallest counterexample is shown.
+
+    What differences cannot tell, as where forward gives NaN, is not called wrong nor right: the
+    report's first line names it.
 
     Terms that layers add to the loss (see `nn.loss_terms`) are checked with the rest, as outputs
     with dL/dP = 0.7.
@@ -117,7 +121,7 @@ def check_gradients(
         report = check.report()
         report.rows += check.penalty_rows(penalties)
     if not report.ok and raises:
-        raise GradientError(report)
+        raise GradientError(report) from next((d.error for d in report.findings if d.error), None)
     return report
 
 
@@ -153,6 +157,8 @@ class _Check:
             if not _kinds(findings) & contract.FATAL:
                 rows = [*self._rows(findings), *last]
             findings += wrong
+            if not findings and not all(row.told for row in rows):
+                findings += contract.check_finite(self.probe.forward(self.x))
         findings += contract.hidden_parameters(self.layer)
         if self.loss is not None and not findings:
             findings += self._unmoved()
@@ -201,8 +207,10 @@ class _Check:
                 _add(rows, self._judged(self.probe, self.x[:size].copy(), rows))
             except Exception as error:
                 text = f"with a batch of {size} it raises {type(error).__name__}: {error}"
-                findings.append(Diagnosis("raises", text))
+                findings.append(Diagnosis("raises", text, error))
                 return []
+        if "left over" in _kinds(findings):  # what is wrong in the other mode has been said
+            return list(rows.values())
         for probe, mode in self._elsewhere(findings):
             _add(rows, self._judged(probe, self._few(), rows, mode))
         return list(rows.values())
@@ -234,8 +242,12 @@ class _Check:
                 self._note(f"not checked {mode}: {type(error).__name__}: {error}")
                 continue
             known = _kinds(findings)
-            findings += [Diagnosis(k, f"{mode}: {text}") for k, text in more if k not in known]
-            if _kinds(more) & contract.FATAL or not np.isfinite(y).all():
+            findings += [
+                Diagnosis(kind, f"{mode}: {text}", error)
+                for kind, text, error in more
+                if kind not in known
+            ]
+            if _kinds(more) & (contract.FATAL | {"buffer"}) or not np.isfinite(y).all():
                 continue
             if first is None or not all(map(np.array_equal, results, first)):
                 yield probe, mode
@@ -267,24 +279,33 @@ class _Check:
         for name, (slope, kinks) in found.items():
             again = beside_x.get(name)
             diagnosis = explained.get(name)
+            outside = slope.verdict >= Verdict.OUTSIDE
             if name in self.reasons:
                 pass
             elif diagnosis:
                 if slope.verdict < Verdict.OUTSIDE and again:
                     slope = again.worst
-            elif slope.verdict >= Verdict.OUTSIDE:
+            elif outside and kinks and again and self._right_close_by(name, probe, x):
+                slope = again.worst
+                self._note_kink(name)
+            elif outside:
                 diagnosis = self._at_x_alone(name, kinks, again)
                 slope = again.worst if again and not diagnosis else slope
             elif kinks:
-                self._note(
-                    f"{name}: there is a kink or a tie, where the slopes to the left and to the "
-                    "right differ; what backward gives there is between them"
-                )
+                self._note_kink(name)
             elif slope.verdict == Verdict.UNSURE:
                 self._note(f"{name}: the differences are too rough to tell whether it is right")
             if diagnosis and mode:
+                if diagnosis.kind == "unknown" and self._ignores_values(name, probe, x):
+                    diagnosis = Diagnosis(
+                        "copied",
+                        "backward gives what is right for the values that the parameters had "
+                        "before: it reads a copy of them, which is not kept up to date",
+                    )
                 diagnosis = Diagnosis(diagnosis.kind, f"{mode}, {diagnosis.text}")
-            rows[name] = GradientRow(name, *slope[:4], diagnosis, self.reasons.get(name, ""))
+            told = slope.verdict != Verdict.UNSURE or diagnosis is not None
+            reason = self.reasons.get(name, "")
+            rows[name] = GradientRow(name, *slope[:4], diagnosis, reason, told)
         return rows
 
     def _at_x_alone(self, name: str, kinks: bool, again: Compared | None) -> Diagnosis | None:
@@ -304,8 +325,25 @@ class _Check:
             return Diagnosis("unknown", "it is not the slope")
         return None
 
+    def _ignores_values(self, name: str, probe: Probe, x: np.ndarray) -> bool:
+        """Whether a gradient is the same with the parameters' first values, where it is right."""
+        g = random_upstream(probe.forward(x).shape)
+        (now, grads), (before, first) = (p.gradients(x, g) for p in (probe, self.probe))
+        here, there = (now, before) if name == "input" else (grads[name], first[name])
+        return np.array_equal(here, there)
+
+    def _right_close_by(self, name: str, probe: Probe, x: np.ndarray) -> bool:
+        """Whether what is no slope at x, among equal values, is one between those around x."""
+        found = self._compared(probe, x, {name}, by_entry=True, ties=True)[name]
+        return found.worst.verdict < Verdict.OUTSIDE
+
     def _compared(
-        self, probe: Probe, x: np.ndarray, names: Collection[str], by_entry: bool = False
+        self,
+        probe: Probe,
+        x: np.ndarray,
+        names: Collection[str],
+        by_entry: bool = False,
+        ties: bool = False,
     ) -> dict[str, Compared]:
         """The gradients of these names against the slopes of forward."""
         upstream = self._upstream(probe, probe.forward(x))
@@ -315,7 +353,7 @@ class _Check:
             arrays["input"] = x, np.array(np.broadcast_to(d_x, x.shape))
         outputs, weights = probe.as_declared(x, upstream)
         return {
-            name: compare(data, grad, outputs, weights, by_entry)
+            name: compare(data, grad, outputs, weights, by_entry, ties)
             for name, (data, grad) in arrays.items()
             if name in names
         }
@@ -425,6 +463,12 @@ class _Check:
                     part.notes = []
                     reports.append(part)
         return reports
+
+    def _note_kink(self, name: str) -> None:
+        self._note(
+            f"{name}: there is a kink or a tie, where the slopes to the left and to the right "
+            "differ; what backward gives there is between them"
+        )
 
     def _note(self, text: str) -> None:
         self.notes[text] = None

@@ -14,6 +14,7 @@ from nnlite.inspection.contract import in_words
 from nnlite.inspection.joined import as_given
 from nnlite.inspection.numeric import Compared, Verdict, compare, jacobian_by_differences
 from nnlite.inspection.probe import beside, random_upstream
+from nnlite.inspection.repair.constants import taken_for_constant
 from nnlite.inspection.repair.search import Runs, mend
 from nnlite.inspection.report import Diagnosis, GradientRow
 from nnlite.losses.base import Loss
@@ -83,15 +84,18 @@ class LossCheck:
         try:
             value, grad = self._run(self.p, self.mask)
         except Exception as error:
-            if in_words(error):
+            if in_words(error) and not isinstance(error, NotImplementedError):
                 raise
-            return [self._wrong(f"it raises {type(error).__name__}: {error}")]
+            text = f"it raises {type(error).__name__}: {error}"
+            return [self._wrong(text)._replace(error=error)]
         if not np.array_equal(self.p, p, equal_nan=True):
             return [self._wrong("it modifies the prediction in place")]
         if not np.array_equal(self.target, target):
             return [self._wrong("it modifies the target in place")]
         if not np.isscalar(value) and np.shape(value) != ():
             return [self._wrong(f"it returns an array {np.shape(value)}, not one number")]
+        if not np.isfinite(value):
+            return [self._wrong(f"it returns {value} for this prediction and target")]
         if not isinstance(grad, np.ndarray) or grad.shape != p.shape:
             what = f"shape {grad.shape}" if isinstance(grad, np.ndarray) else type(grad).__name__
             return [self._wrong(f"backward returns {what}, for a prediction of shape {p.shape}")]
@@ -119,8 +123,9 @@ class LossCheck:
         if found.verdict >= Verdict.UNSURE or kinks:
             found = self._compared(beside(self.p), weight).worst
         if found.verdict < Verdict.OUTSIDE:
-            return GradientRow("prediction", *found[:4])
-        kind, text = self._explained(weight)
+            told = found.verdict != Verdict.UNSURE
+            return GradientRow("prediction", *found[:4], told=told)
+        kind, text, _ = self._explained(weight)
         if when and NO_CAUSE in text:
             why = "is right without them: backward must weigh each sample as the loss does;"
             text = text.replace(f"{NO_CAUSE}:", why)
@@ -142,18 +147,40 @@ class LossCheck:
         def backward(times: float = 1.0) -> dict[str, np.ndarray]:
             return {"prediction": np.array(criterion.backward(*factors))}
 
+        def holds(names: set[str]) -> bool:
+            """Whether it is right for other predictions and targets too."""
+            return all(self._agrees(criterion, p, weight, size) for size in (1, 4))
+
         true = jacobian_by_differences(p, value)
         forward()
         ours = backward()["prediction"]
         slope = true.reshape(p.shape)
         e = Evidence("prediction", true, ours.reshape(1, -1), p.shape, np.ones(1), slope, ours,
                      0 * p, p, np.zeros(len(p)))  # fmt: skip
-        runs = Runs(criterion, forward, backward, {"prediction": slope}, {"prediction"})
+        runs = Runs(criterion, forward, backward, {"prediction": slope}, {"prediction"}, holds)
+
+        def number(prediction: np.ndarray) -> np.ndarray:
+            """The number of the loss whose function may have been changed."""
+            elements = criterion.__call__(prediction, self.target, weight)
+            return np.array([np.sum(factors[0] * elements) if factors else elements])
+
+        def slopes() -> dict[str, np.ndarray]:
+            moved = p.copy()
+            rows = jacobian_by_differences(moved, lambda: number(moved))
+            return {"prediction": rows.reshape(p.shape)}
+
         found = (
             certain(e)
             or mend(runs, SECONDS).get("prediction")
             or statistics(e)
             or _by_target(ours, slope, p, self.target)
+            or taken_for_constant(
+                criterion,
+                lambda: number(p),
+                slopes,
+                {"prediction": ours},
+                SECONDS,
+            )
         )
         if found:
             return Diagnosis("loss", f"the gradient of {loss} is wrong: {found.text}")
@@ -164,6 +191,31 @@ class LossCheck:
             f"the gradient of {loss} {NO_CAUSE}: at {where}, where the prediction is "
             f"{p[at]:.4g}, backward gives {ours[at]:.4g} and the difference is {slope[at]:.4g}",
         )
+
+    def _agrees(
+        self, criterion: Loss, p: np.ndarray, weight: np.ndarray | None, size: float
+    ) -> bool:
+        """Whether this loss's gradient agrees with the slopes where the values of p, so many times
+        as large, and rows of the target are mixed.
+        """
+        rng = np.random.default_rng(12)
+        rows = rng.integers(0, len(p), len(p) + 2)
+        mixed = (
+            size
+            * rng.uniform(0.8, 1, (len(rows), *p.shape[1:]))
+            * rng.choice(p.ravel(), (len(rows), *p.shape[1:]))
+        )
+        target, weights = self.target[rows], None if weight is None else weight[rows]
+
+        def value() -> np.ndarray:
+            return np.array([run_loss(self.loss, mixed, target, weights)[0]])
+
+        try:
+            factors = _factors(criterion, criterion(mixed, target, weights))
+            grad = np.array(criterion.backward(*factors))
+            return compare(mixed, grad, value, np.ones(1)).worst.verdict < Verdict.OUTSIDE
+        except Exception:  # it cannot be asked
+            return True
 
     def _compared(self, p: np.ndarray, weight: np.ndarray | None) -> Compared:
         p = p.copy()
@@ -183,17 +235,23 @@ def _by_target(
     for where, there in _places(p, target, off):
         if there.any() and not there.all() and np.array_equal(off, there):
             a, b = ours[there], slope[there]
+            times = a / b if b.all() else np.arange(2.0)
             if close(a, -b):
                 how = "there it has the opposite sign"
             elif not a.any():
                 how = "there it is 0: a term is missing"
             elif np.ptp(a - b) < CLOSE * np.abs(b).max():
                 how = f"there {(b - a)[0]:.4g} is missing, the same for all"
-            elif np.ptp(a / b) < CLOSE:
-                how = f"there it is {(a / b)[0]:.4g} times the slope"
+            elif np.ptp(times) < CLOSE:
+                how = f"there it is {times[0]:.4g} times the slope"
             else:
                 how = f"there it is {a[0]:.4g} for {b[0]:.4g}"
             return Diagnosis("target", f"it is right but where {where}, and {how}")
+    at = np.unravel_index(int(np.abs(ours - slope).argmax()), p.shape)
+    example = f"at {tuple(map(int, at))} it is {ours[at]:.4g} for {slope[at]:.4g}"
+    for where, there in _places(p, target, off):
+        if np.count_nonzero(off) > 1 and not there.all() and (off <= there).all():
+            return Diagnosis("target", f"it is wrong only where {where}: {example}")
     return None
 
 

@@ -95,6 +95,7 @@ def compare(
     outputs: Outputs,
     upstream: np.ndarray,
     by_entry: bool = True,
+    ties: bool = False,
 ) -> Compared:
     """Hold a gradient against the slopes of ⟨upstream, outputs⟩, whose `outputs` read `data`.
 
@@ -105,18 +106,24 @@ def compare(
         upstream: dL/d(outputs).
         by_entry: whether to move entries one by one at once (default True), or only when a move
             of all of them shows that something is wrong.
+        ties: whether there are equal values, so that what is the slope at points close by is right
+            (default False).
     """
     with np.errstate(all="ignore"):  # a step may leave where the outputs are defined
         if not by_entry and data.size > 1:
-            whole = _compare(_directions(data, grad), data, outputs, upstream)
+            whole = _compare(_directions(data, grad), data, outputs, upstream, ties)
             if whole.worst.verdict == Verdict.RIGHT and not whole.kinks:
                 return whole
         directions = [*_entries(data, grad), *_directions(data, grad)]
-        return _compare(directions, data, outputs, upstream)
+        return _compare(directions, data, outputs, upstream, ties)
 
 
 def _compare(
-    directions: list[Direction], data: np.ndarray, outputs: Outputs, upstream: np.ndarray
+    directions: list[Direction],
+    data: np.ndarray,
+    outputs: Outputs,
+    upstream: np.ndarray,
+    ties: bool,
 ) -> Compared:
     measured = [_Measured(d, data, outputs, upstream) for d in directions]
     quick = [m.difference(STEP * d.sizes[0]) for m, d in zip(measured, directions, strict=True)]
@@ -131,7 +138,7 @@ def _compare(
     suspects.sort(key=lambda suspect: suspect[:2], reverse=True)  # directions, then the worst
     again: list[Slope] = []
     for _, _, m in suspects[:SUSPECTS]:
-        again.append(m.verdict(scale))
+        again.append(m.verdict(scale, ties))
         if len(again) >= ENOUGH and all(slope.verdict == Verdict.WRONG for slope in again):
             break
     slopes += again
@@ -200,7 +207,7 @@ class _Measured:
         right, left = (self.upstream * d / step for d in (above - here, here - below))
         return _Sides(float((left + right).sum()) / 2, left, right, self._noise(here, step))
 
-    def verdict(self, scale: float) -> Slope:
+    def verdict(self, scale: float, ties: bool) -> Slope:
         """What many steps say of a slope that one step does not confirm."""
         where, ours = self.direction[:2]
         here = self._at(0.0)
@@ -218,8 +225,12 @@ class _Measured:
         verdict = Verdict.UNSURE if rough else Verdict.WRONG
         if abs(ours - slope) <= TOLERANCE * scale + 2 * error:
             verdict = Verdict.RIGHT
+        elif _contradicted(slope, sides, scale):
+            verdict = Verdict.UNSURE
         elif (kink := _kink(sides)) is not None:
             return self._between(kink, slope, scale)
+        elif verdict == Verdict.WRONG and ties:
+            return self._between(sides[-1], slope, scale)
         relative = _relative(ours - slope, scale, error if verdict != Verdict.WRONG else 0)
         return Slope(where, ours, slope, relative, verdict)
 
@@ -244,6 +255,15 @@ class _Measured:
             nearby = _Measured(self.direction, self.data, self.outputs, self.upstream)
             yield nearby._sides(nearby._at(0.0), 1e-8 * usual).right
         self.data[...] = here
+
+
+def _contradicted(slope: float, sides: list[_Sides], scale: float) -> bool:
+    """Whether what seems to be the slope is left again by smaller steps, by more than rounding."""
+    smaller = next(at for at, side in enumerate(sides) if side.central == slope)
+    return any(
+        abs(side.central - slope) > ROUGH * max(scale, abs(side.central)) + 1000 * side.noise
+        for side in sides[smaller + 1 :]
+    )
 
 
 def _kink(sides: list[_Sides]) -> _Sides | None:
@@ -279,7 +299,9 @@ def _directions(data: np.ndarray, grad: np.ndarray) -> list[Direction]:
     rng = np.random.default_rng(0)
     ways = [np.ones(data.shape), *(rng.standard_normal(data.shape) for _ in range(DIRECTIONS))]
     ways = [way / np.sqrt(data.size) for way in ways]
-    return [Direction(None, float((grad * v).sum()), v, _sizes(data)) for v in ways]
+    usual, spread = _sizes(data)
+    least = min(spread, float(np.abs(data[data != 0]).min(initial=np.inf)))
+    return [Direction(None, float((grad * v).sum()), v, (usual, least)) for v in ways]
 
 
 def _sizes(data: np.ndarray) -> tuple[float, float]:
@@ -320,13 +342,23 @@ def jacobian_by_differences(
     With `places` there are only the columns of these entries, counted in memory order.
     """
     columns = []
-    step = STEP * (float(np.sqrt(np.mean(data * data))) or 1.0)
+    usual = float(np.sqrt(np.mean(data * data))) or 1.0
     for place in range(data.size) if places is None else places:
-        move = moving(data, np.unravel_index(place, data.shape))
-        move(step)
-        above = outputs().copy()
-        move(-step)
-        below = outputs().copy()
-        move(0.0)
-        columns.append((above - below).ravel() / (2 * step))
+        where = np.unravel_index(place, data.shape)
+        move, size = moving(data, where), abs(data[where].item())
+
+        def column(step: float, move: Move = move) -> np.ndarray:
+            move(step)
+            above = outputs().copy()
+            move(-step)
+            below = outputs().copy()
+            move(0.0)
+            return np.asarray(above - below).ravel() / (2 * step)
+
+        found = column(STEP * usual)
+        if 0 < size < 0.01 * usual:  # a step of the usual size may be too large for its curve
+            closer = column(STEP * size)
+            if not np.abs(closer - found).max() <= ROUGH * np.abs(closer).max():  # or NaN
+                found = closer
+        columns.append(found)
     return np.stack(columns, axis=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -40,23 +40,28 @@ class Probe(Replica):
         named = self.layer.named_parameters()
         self.parameters = {name: p for name, p in named.items() if p.dtype.kind == "f"}
         self.inner = self._layers[1:]
+        self._gives_state = any(hasattr(part, "return_state") for part in self._layers)
         self._constant = _constant(self.layer)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """y, from the state that the layer was in when it was copied."""
-        for part, entries, values in self._constant:
-            part.data[entries] = values
+        self.hold_constants()
         if self.lengths is None:
             y = super().forward(x)
         else:
             y = super().forward(Padded(x, np.minimum(self.lengths[: len(x)], x.shape[1])))
-        self.mask, self.with_state = None, isinstance(y, tuple)
+        self.mask, self.with_state = None, isinstance(y, tuple) and self._gives_state
         if self.with_state:
             y, _ = y
         if isinstance(y, Padded):
             y, self.mask = masked(y, None)
             y = self._within(y)
         return y
+
+    def hold_constants(self) -> None:
+        """Put the constant entries of parameters back to what they are."""
+        for part, entries, values in self._constant:
+            part.data[entries] = values
 
     def backward(self, grad_output: np.ndarray) -> Any:
         """What backward returns."""
@@ -76,7 +81,10 @@ class Probe(Replica):
     def settled(self) -> Probe:
         """This probe, or one of the layer as its first forward has set it up, by its data."""
         before = self.original.named_parameters()
-        if all(np.array_equal(before[name].data, p.data) for name, p in self.parameters.items()):
+        names = self.layer.named_parameters().keys()
+        if names == before.keys() and all(
+            np.array_equal(before[name].data, p.data) for name, p in self.parameters.items()
+        ):
             return self
         return Probe(self.layer, lengths=self.lengths)
 
@@ -207,14 +215,27 @@ def beside(x: np.ndarray) -> np.ndarray:
     return np.asarray(x + 0.01 * size * np.random.default_rng(6).random(x.shape))
 
 
+def drawn_again(x: np.ndarray) -> np.ndarray:
+    """Other values like those of x, in another number of rows."""
+    rng = np.random.default_rng(10)
+    rows = rng.integers(0, len(x), len(x) + 2)
+    return (
+        x[rows] * rng.uniform(0.8, 1, (len(rows), *x.shape[1:])) if x.dtype.kind == "f" else x[rows]
+    )
+
+
 def check_one_input(name: str, x: Any) -> None:
     """Refuse the inputs of a model that has several.
 
     Raises:
         TypeError: says what to look at instead.
     """
+    several = (
+        "in a model with several inputs look at the layers inside Parallel, and at what follows "
+        "Join, one by one; a layer of your own that takes several may be wrapped in one that takes "
+        "them joined along the last axis, and splits them"
+    )
     if isinstance(x, tuple) and any(hasattr(values, "shape") for values in x):
-        raise TypeError(
-            f"{name}: expected x as one array, got a tuple of {len(x)}; in a model with several "
-            "inputs look at the layers inside Parallel, and at what follows Join, one by one"
-        )
+        raise TypeError(f"{name}: expected x as one array, got a tuple of {len(x)}; {several}")
+    if isinstance(x, Mapping):
+        raise TypeError(f"{name}: x must be an array, got a dict; give the array itself; {several}")

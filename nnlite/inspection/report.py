@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
+
 VAGUE = ("unknown", "step")  # kinds not worth printing beside what is known more exactly
 
 
@@ -21,17 +23,19 @@ class GradientError(AssertionError):
 
 
 class Diagnosis(NamedTuple):
-    """What is wrong, as a short key for programs and in words for people."""
+    """What is wrong, as a short key for programs and in words for people, and what was raised."""
 
     kind: str
     text: str
+    error: Exception | None = None
 
 
 class GradientRow(NamedTuple):
     """The worst entry of one gradient.
 
     `where` is its index, () of a single number, or None where all entries were moved along a
-    direction. `surrogate` says why it need not be the slope, where a layer declares that.
+    direction. `surrogate` says why it need not be the slope, where a layer declares that. `told` is
+    False where differences are too rough, or not finite, to tell whether it is right.
     """
 
     name: str
@@ -41,6 +45,7 @@ class GradientRow(NamedTuple):
     error: float
     diagnosis: Diagnosis | None = None
     surrogate: str = ""
+    told: bool = True
 
     @property
     def ok(self) -> bool:
@@ -96,6 +101,9 @@ class GradientReport:
 
     def __repr__(self) -> str:
         verdict = "all gradients are right" if self.ok else "something is wrong"
+        untold = [row.name for row in self.rows if not row.told]
+        if self.ok and untold:
+            verdict = f"nothing wrong was found, but {', '.join(untold)} could not be checked"
         lines = [f"{self.subject}: {verdict}"]
         if self.rows:
             lines += ["", *_table(self.rows)]
@@ -116,6 +124,10 @@ class GradientReport:
         return "\n".join(lines)
 
 
+def _mark(row: GradientRow) -> str:
+    return "WRONG" if not row.ok else "ok" if row.told else "not told"
+
+
 def _table(rows: list[GradientRow]) -> list[str]:
     cells = [("gradient of", "worst at", "backward", "difference", "relative error", "")]
     cells += [
@@ -123,9 +135,9 @@ def _table(rows: list[GradientRow]) -> list[str]:
             row.name,
             "a direction" if row.where is None else str(row.where),
             f"{row.analytic:.8g}",
-            f"{row.numeric:.8g}",
-            f"{row.error:.1e}",
-            "surrogate" if row.surrogate else "ok" if row.ok else "WRONG",
+            f"{row.numeric:.8g}" if np.isfinite(row.numeric) else "–",
+            f"{row.error:.1e}" if np.isfinite(row.error) else "–",
+            "surrogate" if row.surrogate else _mark(row),
         )
         for row in rows
     ]

@@ -23,7 +23,7 @@ def certain(e: Evidence) -> Diagnosis | None:
     return _first(
         e, _not_finite, _not_linear, _zero, _no_slope, _factor, misplaced.swapped,
         misplaced.transposed, misplaced.untransposed, misplaced.wrong_way, misplaced.moved,
-        misplaced.partial_sum, _passed_on, _skip, _function, _softmax_diagonal,
+        misplaced.reshaped, misplaced.partial_sum, _passed_on, _skip, _function, _softmax_diagonal,
         picked.several, misplaced.broadcast, picked.repeated, picked.shares, picked.elsewhere,
     )  # fmt: skip
 
@@ -31,9 +31,9 @@ def certain(e: Evidence) -> Diagnosis | None:
 def likely(e: Evidence) -> Diagnosis | None:
     """The first of the explanations that other mistakes might have as well."""
     return _first(
-        e, _constant, _product_rule, _identity, statistics, _diagonal_only, misplaced.unseen,
-        _known_factor, misplaced.multiples, misplaced.backwards, _own_input, _one_side,
-        _another_place, _wrong_diagonal,
+        e, picked.unmasked, _constant, _product_rule, _identity, statistics, _diagonal_only,
+        misplaced.unseen, _known_factor, misplaced.multiples, misplaced.backwards, _own_input,
+        _one_side, _another_place, _wrong_diagonal,
     )  # fmt: skip
 
 

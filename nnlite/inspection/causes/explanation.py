@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 
 from nnlite.inspection.causes.diagnosis import certain, incomplete, likely, statistics, unknown
 from nnlite.inspection.causes.evidence import Evidence
+from nnlite.inspection.contract import used_again
 from nnlite.inspection.numeric import Verdict, compare, jacobian_by_differences
-from nnlite.inspection.probe import Probe, random_upstream
+from nnlite.inspection.probe import Probe, drawn_again, random_upstream
+from nnlite.inspection.repair.constants import taken_for_constant
 from nnlite.inspection.repair.search import Runs, mend
 from nnlite.inspection.report import Diagnosis
 from nnlite.inspection.surrogate import surrogates
+from nnlite.layers.base import Layer
 from nnlite.layers.structure import unwatch, watch
 
 OUTPUTS, ENTRIES = 600, 2500  # of larger arrays a sample is looked at
 PRODUCT = 1_500_000  # entries of a Jacobian
 SAMPLE = 100
+CONSTANT = 1.0  # seconds for the search of what is taken for a constant
 LARGEST = 3000  # entries of a sample with which a source is searched, whose products may be tried
 
 
@@ -27,7 +34,8 @@ def explain(
     """What is wrong with these gradients; those that are right on this x are left out.
 
     What the numbers prove comes first. Then the backward's source is searched for the place where
-    one correction makes everything right. Then come what is likely, and at last the plain numbers.
+    one correction makes everything right, and forward's for what backward takes for a constant.
+    Then come what is likely, and at last the plain numbers.
 
     Args:
         names: of the gradients that are wrong somewhere.
@@ -46,6 +54,8 @@ def explain(
         return dict.fromkeys(names, Diagnosis("raises", text))
     evidence = {name: e._replace(others=evidence) for name, e in evidence.items()}
     wrong = {name: e for name, e in evidence.items() if name in names and not e.right}
+    if aliased := _aliased(wrong, probe, x):
+        return dict.fromkeys(wrong, aliased)
     found = {name: diagnosis for name, e in wrong.items() if (diagnosis := certain(e))}
     if found.keys() < wrong.keys():
         skipped = _skipped(probe, x)
@@ -55,6 +65,9 @@ def explain(
         if corrected.keys() >= wrong.keys():  # one cause for all of them
             return {name: corrected[name] for name in wrong}
         found = corrected | found
+        others = {name for name in wrong.keys() - found.keys() if not statistics(wrong[name])}
+        if others and (constant := _constant(evidence, others, probe, x)):
+            found |= dict.fromkeys(others, constant)
     for name in wrong.keys() - found.keys():
         e = wrong[name]
         if diagnosis := likely(e) or _later_steps(e, probe, x) or incomplete(e):
@@ -99,8 +112,29 @@ def _evidence(name: str, probe: Probe, x: np.ndarray) -> Evidence:
     )  # fmt: skip
 
 
+def _aliased(names: Collection[str], probe: Probe, x: np.ndarray) -> Diagnosis | None:
+    """An array that is changed after it was saved: with copies of what is saved all is right."""
+    for part in probe.layer.named_layers().values() if names else ():
+        vars(part)["save_for_backward"] = functools.partial(_save_copies, part)
+        try:
+            if all(_agrees(name, probe, x) for name in names):
+                return Diagnosis(
+                    "aliased",
+                    f"an array that {part.label()} has saved for backward is changed afterwards, "
+                    "as by y += b, and backward reads the changed one: write y = y + b, or save "
+                    "a copy",
+                )
+        finally:
+            del vars(part)["save_for_backward"]
+    return None
+
+
+def _save_copies(part: Layer, *values: Any) -> None:
+    type(part).save_for_backward(part, *copy.deepcopy(values))
+
+
 def _skipped(probe: Probe, x: np.ndarray) -> Diagnosis | None:
-    """A layer inside whose forward runs and whose backward does not."""
+    """A layer inside whose forward runs and whose backward does not, or not as often."""
     parts = {path: part for path, part in probe.layer.named_layers().items() if path}
     there, back = dict.fromkeys(parts, False), dict.fromkeys(parts, False)
     for path, part in parts.items():
@@ -112,6 +146,8 @@ def _skipped(probe: Probe, x: np.ndarray) -> Diagnosis | None:
     probe.gradients(x, random_upstream(probe.forward(x).shape))
     for part in parts.values():
         unwatch(part)
+    if again := used_again(probe, x):
+        return Diagnosis("skipped", again)
     lost = [path for path in parts if there[path] and not back[path]]
     if not lost:
         return None
@@ -192,6 +228,27 @@ def _reply(name: str, probe: Probe, x: np.ndarray, upstream: np.ndarray) -> np.n
     return np.array(reply, np.float64)
 
 
+def _constant(
+    evidence: dict[str, Evidence], names: Collection[str], probe: Probe, x: np.ndarray
+) -> Diagnosis | None:
+    """What forward computes and backward takes for a constant."""
+    given = {name: evidence[name].reply for name in names}
+    if any(evidence[name].chosen is not None for name in names):
+        return None
+    x, upstream = x.copy(), random_upstream((probe.forward(x).size,))
+
+    def slopes() -> dict[str, np.ndarray]:
+        arrays = {name: x if name == "input" else probe.parameters[name].data for name in names}
+        return {
+            name: (upstream @ jacobian_by_differences(array, lambda: probe.forward(x))).reshape(
+                array.shape
+            )
+            for name, array in arrays.items()
+        }
+
+    return taken_for_constant(probe.layer, lambda: probe.forward(x), slopes, given, CONSTANT)
+
+
 def _corrected(
     evidence: dict[str, Evidence], probe: Probe, x: np.ndarray, more: np.ndarray, seconds: float
 ) -> dict[str, Diagnosis]:
@@ -223,12 +280,12 @@ def _corrected(
     wrong = {name for name, e in evidence.items() if not e.right}
 
     def holds(names: set[str]) -> bool:
-        return all(_agrees(name, probe, more) for name in names)
+        return all(_agrees(name, probe, data) for data in (more, drawn_again(x)) for name in names)
 
     found = mend(Runs(probe.layer, forward, backward, right, wrong, holds), seconds)
     if "input" not in found:
         return found
-    kind, text = found["input"]
+    kind, text, _ = found["input"]
     if evidence["input"].elementwise:
         found["input"] = Diagnosis(kind, f"the derivative f′ is wrong: {text}")
     elif kind == "missing term":  # of a statistic's, it is better to say so

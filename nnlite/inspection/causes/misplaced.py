@@ -10,6 +10,8 @@ import numpy as np
 from nnlite.inspection.causes.evidence import CLOSE, Evidence, close
 from nnlite.inspection.report import Diagnosis
 
+LARGEST = 1_000_000  # entries of a Jacobian whose axes are put into every order
+
 
 def swapped(e: Evidence) -> Diagnosis | None:
     """The right gradient of another parameter of the same shape."""
@@ -108,6 +110,10 @@ def moved(e: Evidence) -> Diagnosis | None:
         if axes and close(ours, np.flip(true, at)):
             which = ", ".join(map(str, axes))
             return Diagnosis("moved", f"it is the slope in reversed order along axis {which}")
+    for axis, length in enumerate(e.shape):
+        if length % 2 == 0 and close(ours, np.roll(true, length // 2, axis + 1)):
+            text = f"its two halves along axis {axis} are swapped: they are in the wrong order"
+            return Diagnosis("moved", text)
     spatial = itertools.combinations(range(1, ndim - 1), 2)
     for axes in [*((axis,) for axis in range(ndim)), *spatial]:
         for shifts in itertools.product((1, 2, -1, -2), repeat=len(axes)):
@@ -126,6 +132,24 @@ def moved(e: Evidence) -> Diagnosis | None:
                     f"it is the slope, shifted by {places}: it is written to the wrong place, or "
                     "cut out of a padded array at the wrong place",
                 )
+    return None
+
+
+def reshaped(e: Evidence) -> Diagnosis | None:
+    """The right numbers in another order of axes, poured into the shape."""
+    if e.chosen is not None or e.true.size > LARGEST:
+        return None
+    true = e.true.reshape(-1, *e.shape)
+    for order in itertools.islice(itertools.permutations(range(len(e.shape))), 1, None):
+        poured = true.transpose(0, *(axis + 1 for axis in order)).reshape(e.true.shape)
+        if close(e.ours, poured) and not close(poured, e.true):
+            shape = tuple(e.shape[axis] for axis in order)
+            back = tuple(int(at) for at in np.argsort(order))
+            return Diagnosis(
+                "transposed",
+                "it holds the right numbers in the wrong order of axes: it is reshaped where it "
+                f"must be transposed; it is right with .reshape{shape}.transpose{back}",
+            )
     return None
 
 

@@ -18,7 +18,32 @@ def _copies(e: Evidence) -> bool:
 
 
 def several(e: Evidence) -> Diagnosis | None:
-    """What was picked gets the right gradient, and what was not gets some as well.
+    """What was picked gets the right gradient, and what was not gets some as well."""
+    got = _beyond(e) if e.name == "input" else None
+    if got is None:
+        return None
+    return Diagnosis(
+        "picked",
+        f"the gradient of an output goes to {got.sum(axis=-1).max()} values, also to such as the "
+        "output does not depend on: only what was picked in forward gets it (in a maximum, the "
+        "largest), so a mask is missing",
+    )
+
+
+def unmasked(e: Evidence) -> Diagnosis | None:
+    """A parameter that some outputs use gets its gradient from others too."""
+    if e.name == "input" or _beyond(e) is None:
+        return None
+    return Diagnosis(
+        "picked",
+        "outputs that do not depend on it give it a gradient too, and what the others give is "
+        "right: only those must count in which forward has used it, so a mask is missing",
+    )
+
+
+def _beyond(e: Evidence) -> np.ndarray | None:
+    """Where an output gives a gradient, (N, outputs, entries), if that is right wherever the output
+    depends on the entry, but is not 0 elsewhere.
 
     That forward picks shows in the outputs: other samples depend on other entries.
     """
@@ -34,12 +59,7 @@ def several(e: Evidence) -> Diagnosis | None:
     there, got = (_by_sample(e, mask) for mask in (there, got))
     if not (there != there[0]).any() or not (always or (got <= there.any(axis=0)).all()):
         return None
-    return Diagnosis(
-        "picked",
-        f"the gradient of an output goes to {got.sum(axis=-1).max()} values, also to such as the "
-        "output does not depend on: only what was picked in forward gets it (in a maximum, the "
-        "largest), so a mask is missing",
-    )
+    return got
 
 
 def _by_sample(e: Evidence, mask: np.ndarray) -> np.ndarray:

@@ -342,6 +342,12 @@ def stride(node: ast.expr, scope: Scope) -> Corrections:
                     f"the stride {code(q)} is missing: the window at axis {at} is in another place"
                 )
                 yield f"{ast.unparse(node.value)}[{', '.join(new)}]", told
+                count = high.removeprefix(f"{low} + ")
+                if count == high:
+                    count = f"({high} - ({low}))"
+                new[at] = f"{low}:{low} + {count} * {q}:{q}"
+                told = f"the stride {code(q)} is missing: the window's places are so far apart"
+                yield f"{ast.unparse(node.value)}[{', '.join(new)}]", told
 
 
 def reversed_(node: ast.expr, scope: Scope) -> Corrections:

@@ -19,7 +19,7 @@ def of_lines(function: ast.FunctionDef) -> Iterator[Correction]:
         for at, line in enumerate(was):
             for new, told in _instead(was, at):
                 body[:] = new
-                yield Correction(told, ast.unparse(line).split("\n")[0])
+                yield Correction(told, _first(line))
             body[:] = was
 
 
@@ -66,6 +66,42 @@ def _accumulated(target: ast.Subscript, value: ast.expr) -> ast.stmt:
     index = ast.Subscript(ast.parse("np.s_", mode="eval").body, target.slice, ast.Load())
     parts = ", ".join(map(ast.unparse, (target.value, index, value)))
     return ast.parse(f"np.add.at({parts})").body[0]
+
+
+def of_carried(function: ast.FunctionDef, factors: list[str]) -> Iterator[Correction]:
+    """Let what a loop carries from step to step go through a gate on its way to the next one."""
+    for loop in ast.walk(function):
+        if not isinstance(loop, ast.For):
+            continue
+        names = [n for n in ast.walk(loop) if isinstance(n, ast.Name)]
+        stored = {n.id for n in names if isinstance(n.ctx, ast.Store)}
+        for carried in sorted(stored & {n.id for n in names if isinstance(n.ctx, ast.Load)}):
+            for factor in factors:
+                if factor.split("[")[0] in stored and factor != carried:
+                    yield from _through(loop, carried, factor)
+                    yield from _through(loop, carried, f"(1 - {factor})")
+
+
+def _through(loop: ast.For, carried: str, gate: str) -> Iterator[Correction]:
+    """The loop in which what is carried is multiplied by the gate, or comes through it besides."""
+    last = ast.parse(f"{carried} = {carried} * {gate}").body[0]
+    told = f"what is carried to the step before, `{carried}`, is not multiplied by `{gate}`"
+    loop.body.append(last)
+    yield Correction(f"{told}, as by a forget gate", _first(loop), "", ast.unparse(last))
+    loop.body.pop()
+    for line in loop.body:
+        if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) == carried:
+            value, text = line.value, ast.unparse(line)
+            term = f"{carried} * {gate}"
+            whole = ast.BinOp(value, ast.Add(), ast.parse(term, mode="eval").body)
+            line.value = ast.copy_location(whole, value)
+            told = f"the term `{term}` is missing: the direct path of a state that is carried on"
+            yield Correction(told, text, ast.unparse(value), ast.unparse(line.value))
+            line.value = value
+
+
+def _first(node: ast.AST) -> str:
+    return ast.unparse(node).split("\n")[0]
 
 
 def of_targets(function: ast.FunctionDef) -> Iterator[Correction]:

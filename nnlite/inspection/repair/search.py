@@ -24,7 +24,7 @@ from nnlite.inspection.causes.evidence import close
 from nnlite.inspection.repair import additions, edits
 from nnlite.inspection.repair.corrections import Correction
 from nnlite.inspection.repair.harmless import is_harmless
-from nnlite.inspection.repair.lines import of_lines, of_targets
+from nnlite.inspection.repair.lines import of_carried, of_lines, of_targets
 from nnlite.inspection.repair.scope import Scope, scope_of
 from nnlite.inspection.report import Diagnosis
 
@@ -155,8 +155,11 @@ class _Source:
             return set()
         if not same & wrong or not same >= right.keys() - wrong:
             return set()
-        with self._put(backward):
-            holds = self.runs.holds(same)
+        try:
+            with self._put(backward):
+                holds = self.runs.holds(same)
+        except Exception:  # one that makes no sense there, or takes too long
+            holds = False
         self.forward()
         return same & wrong if holds else set()
 
@@ -187,6 +190,7 @@ class _Source:
         self.values = self._values(1.0)
         scope = scope_of(self.function, self.runs.part, self.values, self._values(2.0))
         yield from self._of_lines(of_lines)
+        yield from self._of_lines(functools.partial(of_carried, factors=scope.factors))
         for sites in self._ranked():
             values = [site for site in sites if site.is_value]
             lines = [site for site in values if isinstance(site.parent, ast.stmt)]
