@@ -32,8 +32,8 @@ SHORT = {  # each reaches as much as in full length, which the slow run has
     "03_digits": {"epochs": 30},
     "08_residual_net": {"epochs": 4},
     "11_tiny_transformer": {"samples": 9_000, "windows": 16},
-    "15_translate_dates": {"epochs": 4},
 }
+LONG = {"15_translate_dates"}  # which the slow run has alone
 PARTS = {  # nor does the slow run take longer than a few seconds here
     "09_char_rnn": {"epochs": 1, "hidden": 64},
     "10_adding_problem": {"steps": 12, "updates": 400},
@@ -60,7 +60,7 @@ def one_blas_thread():
         yield
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [p for p in EXAMPLES if p.stem not in LONG], ids=lambda p: p.stem)
 def test_example(path, capsys):
     if path.stem in NEEDS:
         pytest.importorskip(NEEDS[path.stem])
@@ -69,7 +69,9 @@ def test_example(path, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", [p for p in EXAMPLES if p.stem in SHORT], ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "path", [p for p in EXAMPLES if p.stem in {*SHORT, *LONG}], ids=lambda p: p.stem
+)
 def test_example_in_full(path, capsys):
     assert load(path).main() >= PROMISED[path.stem]
 

@@ -66,7 +66,7 @@ SAVED = {name: case for name, case in LAYERS.items() if name != "Lambda"}
 
 
 @pytest.mark.parametrize("case", SAVED.values(), ids=SAVED.keys())
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("dtype", [np.float32, pytest.param(np.float64, marks=pytest.mark.slow)])
 def test_every_layer_comes_back(case, dtype, tmp_path):
     layer, x = layer_of(case, dtype), layer_input(case, dtype)
     layer(x)  # generators and running statistics have moved on

@@ -362,7 +362,7 @@ def test_bad_values_and_targets_of_padded_sequences():
 
 
 @pytest.mark.usefixtures("few_entries")
-@pytest.mark.parametrize("loss", [None, nn.MSELoss()])
+@pytest.mark.parametrize("loss", [None, pytest.param(nn.MSELoss(), marks=pytest.mark.slow)])
 def test_gradients_are_checked_on_padded_sequences(loss):
     x = nn.Padded(sequences(), [2, 5, 1])
     model = nn.Sequential(nn.Linear(D, 3), nn.LSTM(3, 4), nn.TransformerLayer(4, 2, 3))
