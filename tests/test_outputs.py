@@ -263,5 +263,8 @@ def test_lbfgs():
 
 def test_trace_and_profile():
     model = heads()
-    assert nn.trace(model, losses(), X, Y)
+    printed = str(nn.trace(model, losses(), X, Y))
+    assert "G₁" in printed
+    assert "G₂" in printed
+    assert nn.audit(model, losses(), X, Y).rows
     assert nn.profile(model, losses(), X, Y)

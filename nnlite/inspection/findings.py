@@ -234,8 +234,20 @@ def _unscaled(rows: list[LayerView]) -> list[Finding]:
     return found[:1]
 
 
+def _outputs(step: StepView) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Predictions and their targets, one pair for each output."""
+    targets = step.target if isinstance(step.target, tuple) else (step.target,)
+    return [(p, np.asarray(t)) for p, t in zip(step.prediction, targets, strict=False)]
+
+
 def _unscaled_target(step: StepView) -> list[Finding]:
-    p, target = step.prediction[0], np.asarray(step.target)
+    for p, target in _outputs(step):
+        if found := _far_target(step, p, target):
+            return found
+    return []
+
+
+def _far_target(step: StepView, p: np.ndarray, target: np.ndarray) -> list[Finding]:
     if target.dtype.kind != "f" or target.shape != p.shape:
         return []
     last, most = step.rows[-1], float(np.abs(p).max())
@@ -361,8 +373,10 @@ def _flat(step: StepView) -> list[Finding]:
 
 def _close(step: StepView) -> bool:
     """Whether predictions are nearer to the targets than ¼ on average, of the 1 they span."""
-    p, target = step.prediction[0], np.asarray(step.target)
-    return p.shape == target.shape and bool(np.abs(p - target).mean() < 0.25)
+    return all(
+        p.shape == target.shape and bool(np.abs(p - target).mean() < 0.25)
+        for p, target in _outputs(step)
+    )
 
 
 def _trend(rows: list[LayerView]) -> list[Finding]:

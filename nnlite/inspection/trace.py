@@ -46,7 +46,7 @@ def trace(model: Layer, loss: Loss, x: Any, y: Any, penalties: Sequence[Penalty]
     for place, layer in layers:
         recorder.attach(layer, place)
     ran = step.run(x, y)
-    title, result = "compute the loss gradient", [Value("G", ran.grad)]
+    title, result = "compute the loss gradient", _values(step.layer, "G", ran.grad)
     first = TraceStep(1, title, (), step.loss, "prediction", [], result, {})
     steps = [first, *recorder.backward, *_of_penalties(step.penalized)]
     return Trace(layers, step.loss, ran.loss, recorder.forward, steps, ran.terms)
