@@ -22,7 +22,12 @@ MORE = [
     {"clip_norm": 0.5}, {"clip_value": 0.1}, {"weight_decay": 0.01}, {"lr": 1.0}, {"lr": 1e-5},
     {"lr": falling},
 ]  # fmt: skip
-RIGHT = [(name, options) for name, rows in OPTIONS.items() for options in rows]
+SLOW = pytest.mark.slow
+RIGHT = [  # of each rule the first options, and the last, which are many at once
+    pytest.param(name, options, marks=() if options in (rows[0], rows[-1]) else SLOW)
+    for name, rows in OPTIONS.items()
+    for options in rows
+]
 RIGHT += [("Adam", options) for options in MORE]
 RIGHT += [
     ("SGD", {"momentum": 0.99}), ("SGD", {"lr": 5.0}), ("Adam", {"betas": (0.0, 0.0)}),
@@ -31,7 +36,6 @@ RIGHT += [
     ("AdamW", {"weight_decay": nn.CosineSchedule(0.1, 100)}), ("Lion", {"betas": (0.5, 0.5)}),
     ("Adam", {"lr": nn.WarmupSchedule(nn.ConstantSchedule(0.1), 100, 0)}),
 ]  # fmt: skip
-SLOW = pytest.mark.slow
 RIGHT += [pytest.param(name, options, marks=SLOW) for name in OPTIONS for options in MORE]
 SEEDS = [0, pytest.param(1, marks=SLOW), pytest.param(2, marks=SLOW)]
 
@@ -929,7 +933,10 @@ class Overflows(nn.Optimizer):
         w -= lr * g * np.exp(1e4 * np.abs(g))
 
 
-@pytest.mark.parametrize("name", WRONG)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=SLOW if number % 2 else ()) for number, name in enumerate(WRONG)],
+)
 def test_wrong_rules_are_named(name):
     cls, options, kind, text = WRONG[name]
     report = nn.check_optimizer(cls, raises=False, **options)
