@@ -177,7 +177,7 @@ def transformer(norm_first=True, causal=False, lengths=None, activation="gelu", 
     return forward
 
 
-def decoder(at, norm_first=True, causal=False, bias=True):
+def decoder(at, norm_first=True, bias=True):
     """`nn.TransformerDecoderLayer` itself, on the first steps and a memory of the rest."""
 
     def forward(x, *weights):
@@ -187,8 +187,7 @@ def decoder(at, norm_first=True, causal=False, bias=True):
         )  # fmt: skip
         order = DECODER_NORM_FIRST if norm_first else DECODER_NORM_LAST
         parameters = in_their_layout(order, weights, bias)
-        future, _ = masks(x[:, :at], causal, None)
-        return torch.func.functional_call(layer, parameters, (x[:, :at], x[:, at:], future))
+        return torch.func.functional_call(layer, parameters, (x[:, :at], x[:, at:]))
 
     return forward
 
@@ -250,12 +249,13 @@ REFERENCE = {
     "TransformerLayer relu": transformer(activation="relu"),
     "TransformerLayer activation no bias": transformer(activation=F.silu, bias=False),
     "TransformerDecoderLayer": decoder(2),
-    "TransformerDecoderLayer causal": decoder(3, causal=True),
     "TransformerDecoderLayer norm last": decoder(2, norm_first=False, bias=False),
 }
-# PyTorch draws other masks from the same seed, and of two decoders test_attention.py has a test.
+# PyTorch draws other masks from the same seed. Decoders that see no later step are compared in
+# float64, by test_attention.py: random weights make float32 round by more than 1e-5 there.
 WITHOUT_COUNTERPART = {
     "TransformerDecoder",
+    "TransformerDecoderLayer causal",
     "MultiHeadAttention dropout",
     "MultiHeadAttention dropout causal",
     "MultiHeadAttention padded dropout",
