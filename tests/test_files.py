@@ -73,7 +73,12 @@ def test_every_layer_comes_back(case, dtype, tmp_path):
     twin = saved(layer, tmp_path, [Cube, Ending, Attending, Halves, Tokens])
     assert repr(twin) == repr(layer)
     assert_same_state(twin, layer)
-    np.testing.assert_array_equal(layer(x), twin(x))
+    y = layer(x)
+    np.testing.assert_array_equal(y, twin(x))
+    for each in (layer, twin):
+        each.backward(np.ones_like(y))
+    for one, other in zip(layer.parameters(), twin.parameters(), strict=True):
+        np.testing.assert_array_equal(one.grad, other.grad)
 
 
 def test_ties_generators_modes_and_frozen_parts_come_back(tmp_path):

@@ -173,6 +173,7 @@ RANGES: dict[str, Range | Kind] = {
     "TripletMarginLoss.p": Range(1),
     "MultiMarginLoss.p": at_least(1, 2),
     "GaussianNLLLoss.eps": POSITIVE,
+    "SpectralNorm.eps": PART,
     "smooth": NOT_NEGATIVE,
     "gamma": POSITIVE,
     "FocalLoss.gamma": NOT_NEGATIVE,

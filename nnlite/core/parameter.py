@@ -302,7 +302,10 @@ class Computed(Parameter):
     """
 
     def put(self, values: np.ndarray) -> None:
-        """Make these the values of the next pass; the gradient gets their dtype."""
+        """Make these the values of the next pass; the gradient gets their dtype.
+
+        In a layer that was built for a file it has no memory yet: nothing in the file fills it.
+        """
         self._data = values
-        if self._grad.dtype != values.dtype:
+        if self._grad.dtype != values.dtype or not self._grad.flags.c_contiguous:
             self._grad = self._zeros()

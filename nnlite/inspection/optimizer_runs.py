@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from nnlite.core.kinds import shown
 from nnlite.core.parameter import Parameter
 from nnlite.optimizers.base import Optimizer
 
@@ -55,7 +56,7 @@ class OptimizerRuns:
         step = getattr(self.cls, "step", None)
         if not callable(step):
             raise TypeError(
-                f"check_optimizer: expected an optimizer or its class, got {optimizer!r}, "
+                f"check_optimizer: expected an optimizer or its class, got {shown(optimizer)}, "
                 "which has no step()"
             )
         self.takes = dict.fromkeys(options) | _arguments(self.cls)
