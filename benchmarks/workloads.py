@@ -189,7 +189,7 @@ SHAPES = {
     "conv": lambda i, o, k, s, p, g: [((k, k, i // g, o), k * k * i // g), ((o,), k * k * i // g)],
     "batchnorm": lambda c: [((c,), 1), ((c,), 1)],
     "lstm": lambda i, h: [((i, 4 * h), h), ((h, 4 * h), h), ((4 * h,), h)],
-    "gru": lambda i, h: [((i, 3 * h), h), ((h, 3 * h), h), ((3 * h,), h)],
+    "gru": lambda i, h: [((i, 3 * h), h), ((h, 3 * h), h), ((3 * h,), h), ((h,), h)],
     "embedding": lambda n, d: [((n, d), 1)],
     "transformer": lambda d, heads, d_ff: [
         *[((d,), 1), ((d,), d)],  # the first normalization

@@ -53,12 +53,12 @@ def lstm(x: Any, own: Any, key: Any, *sizes: int) -> Any:
 
 def gru(x: Any, own: Any, key: Any, *sizes: int) -> Any:
     """Gates in the order r, z, n."""
-    w, u, b = own
+    w, u, b, b_hn = own
 
     def step(h: Any, gates: Any) -> Any:
         (r, z, n), (u_r, u_z, u_n) = jnp.split(gates, 3, -1), jnp.split(h @ u, 3, -1)
         r, z = jax.nn.sigmoid(r + u_r), jax.nn.sigmoid(z + u_z)
-        h = (1 - z) * jnp.tanh(n + r * u_n) + z * h
+        h = (1 - z) * jnp.tanh(n + r * (u_n + b_hn)) + z * h
         return h, h
 
     zeros = jnp.zeros((len(x), len(u)), x.dtype)

@@ -48,6 +48,8 @@ class loss_terms:
             and the terms with it.
     """
 
+    __slots__ = ("grad", "values")
+
     def __init__(self) -> None:
         self.values: dict[str, float] = {}
         self.grad = 1.0
@@ -66,7 +68,7 @@ class loss_terms:
     @property
     def total(self) -> float:
         """Σ P, the sum of all terms."""
-        return sum(self.values.values())
+        return sum(self.values.values()) if self.values else 0.0
 
     @staticmethod
     def current() -> loss_terms | None:

@@ -71,7 +71,7 @@ import copy
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
-from typing import Any, ClassVar, Literal, NamedTuple, NoReturn, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -235,18 +235,6 @@ class Layer(Node, Slot, Constructed):
                 f"its place; assign to {name}.data to change its values"
             )
         super().__setattr__(name, value)
-
-    def __getattr__(self, name: str) -> NoReturn:
-        """Say what somebody who comes from another library was looking for."""
-        if hasattr(type(self), name):  # a property of the class, whose own error it is
-            object.__getattribute__(self, name)
-        from nnlite.core.habits import OF_LAYER, instead
-
-        raise AttributeError(
-            f"{type(self).__name__!r} object has no attribute {name!r}{instead(name, OF_LAYER)}",
-            name=name,
-            obj=self,
-        )
 
     def multiply_adds(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:
         """Multiplications (with the addition that follows) of one forward; 0 unless overridden."""

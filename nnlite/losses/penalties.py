@@ -93,6 +93,8 @@ class Penalized:
 
     def add_terms(self, terms: loss_terms) -> None:
         """Add each P to what the loss has besides."""
+        if not self.pairs:
+            return
         for penalty, _ in self.pairs:
             terms.add(penalty.name, 0.0)  # a column also while all is frozen
         for penalty, _, p in self:
@@ -100,6 +102,8 @@ class Penalized:
 
     def add_gradients(self, factor: float = 1.0) -> None:
         """Add each dP/dw, times a factor (default 1), to its parameter's gradient."""
+        if not self.pairs:
+            return
         for penalty, _, p in self:
             p.add_grad(factor * penalty.strength * penalty.gradient(p.data))
 

@@ -77,7 +77,7 @@ class Measures:
 
         Metrics are given what the loss counts, and read it as the loss does.
         """
-        if terms is not None:
+        if terms is not None and terms.values:
             value += terms.total
             for name, term in terms.values.items():
                 self._terms[name] = self._terms.get(name, 0.0) + term * loss.denominator
