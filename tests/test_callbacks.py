@@ -216,6 +216,16 @@ def test_a_number_that_was_not_measured_is_named():
         fit(new(), nn.EarlyStopping("acc"))
 
 
+def test_terms_of_the_loss_can_be_watched():
+    model = nn.Sequential(nn.Linear(5, 2), nn.ActivityRegularization(l2=0.1))
+    optimizer = nn.SGD(model.parameters(), lr=0.0001)
+    penalties = [nn.L2Penalty(0.1)]
+    trainer = nn.Trainer(model, nn.CrossEntropyLoss(), optimizer, penalties=penalties)
+    watchers = [nn.EarlyStopping("val_activity"), nn.EarlyStopping("l2_penalty")]
+    history = fit(trainer, *watchers, epochs=3, validation_data=(X, Y))
+    assert [w.best for w in watchers] == [min(history[w.monitor]) for w in watchers]
+
+
 WATCHERS = [nn.EarlyStopping(), nn.ReduceLROnPlateau(), nn.Checkpoint("run.npz", best_only=True)]
 
 

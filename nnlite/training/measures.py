@@ -11,7 +11,9 @@ import numpy as np
 from nnlite.core.forms import ANYTHING, REAL, SUM, Maybe, Table, check_form
 from nnlite.core.padded import masked
 from nnlite.core.terms import loss_terms
+from nnlite.layers.base import Layer
 from nnlite.losses.base import Loss
+from nnlite.losses.penalties import Penalty
 from nnlite.losses.several import Losses
 from nnlite.metrics import Metric, OutputMetric
 from nnlite.training.history import as_number
@@ -23,6 +25,12 @@ FORM = {
     "metrics": Table(ANYTHING),
     "parts": Maybe(Table({"total": REAL, "weight": SUM, "share": REAL})),
 }
+
+
+def term_names(model: Layer, penalties: Sequence[Penalty]) -> list[str]:
+    """The names of what layers and penalties add to the loss, each once: columns of the history."""
+    layers = [layer.term for layer in model.named_layers().values() if layer.term]
+    return list(dict.fromkeys([*layers, *(penalty.name for penalty in penalties)]))
 
 
 class Measured(NamedTuple):

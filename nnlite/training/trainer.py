@@ -46,7 +46,7 @@ from nnlite.training.feeding.weights import ClassWeight
 from nnlite.training.fingerprint import environment, weights_hash
 from nnlite.training.history import History
 from nnlite.training.interrupt import interruptible
-from nnlite.training.measures import Measured, Measures
+from nnlite.training.measures import Measured, Measures, term_names
 from nnlite.training.mistakes import (
     data_description,
     description,
@@ -141,8 +141,7 @@ class Trainer(Constructed):
                     f"Trainer: say of which output {metric!r} is: "
                     f'nn.OutputMetric("{next(iter(loss.parts))}", nn.{metric!r})'
                 )
-        terms = {layer.term for layer in model.named_layers().values() if layer.term}
-        terms |= {penalty.name for penalty in penalties}
+        terms = term_names(model, penalties)
         columns = {"loss", "lr", "epoch", *(f"{name}_loss" for name in loss.parts)}
         for name in (*names, *terms):
             taken = name in columns or name.startswith("val_")

@@ -21,6 +21,7 @@ from nnlite.training.callbacks.logging import Logger
 from nnlite.training.callbacks.monitor import EarlyStopping, Monitor
 from nnlite.training.callbacks.saving import Checkpoint
 from nnlite.training.callbacks.simple import LambdaCallback, TimeLimit
+from nnlite.training.measures import term_names
 from nnlite.training.state import Training
 
 # by name, what the base class does at it: nothing
@@ -120,7 +121,8 @@ class CallbackList:
             ValueError: names the callback, and what to do.
         """
         names = ["loss", *(f"{name}_loss" for name in trainer.loss.parts)]
-        names += [*(m.name for m in trainer.metrics if not isinstance(m, ConfusionMatrix))]
+        names += term_names(trainer.model, trainer.penalties)
+        names += [m.name for m in trainer.metrics if not isinstance(m, ConfusionMatrix)]
         measured = [*names, "lr", *(f"val_{name}" for name in names if validated)]
         files: dict[str, Callback] = {}
         for callback in self.by_name.values():
