@@ -172,6 +172,20 @@ def test_an_interrupted_search_keeps_its_last_weights(monkeypatch):
     assert loss_of(model) < 0.5 * start
 
 
+def test_weights_are_kept_when_the_statistics_are_interrupted(monkeypatch):
+    lbfgs = sys.modules["nnlite.training.lbfgs"]
+    model = net().astype(np.float64)
+    start = loss_of(model)
+
+    def interrupted(problem):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(lbfgs._Problem, "settle", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        nn.fit_lbfgs(model, nn.MSELoss(), X, Y, tol=0.1)
+    assert loss_of(model) < 0.5 * start
+
+
 def test_at_the_bottom_there_is_nothing_to_do():
     model = nn.Linear(3, 2).astype(np.float64)
     nn.fit_lbfgs(model, nn.MSELoss(), X, Y, tol=1e-8)

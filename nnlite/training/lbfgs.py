@@ -205,9 +205,11 @@ class _Problem:
     def finish(self, model: Layer, w: np.ndarray) -> None:
         """The weights into the model that was given, and what else the passes have changed."""
         self.put_in(w)
-        self.settle()
-        for kind in (Parameter, Buffer):
-            ours, theirs = (dict(m.named_parts(kind)) for m in (self.model, model))
-            for path, part in theirs.items():
-                if part.dtype.kind == "f" or isinstance(part, Buffer):
-                    part.data = ours[path].data
+        try:
+            self.settle()
+        finally:  # Ctrl-C may come here, too
+            for kind in (Parameter, Buffer):
+                ours, theirs = (dict(m.named_parts(kind)) for m in (self.model, model))
+                for path, part in theirs.items():
+                    if part.dtype.kind == "f" or isinstance(part, Buffer):
+                        part.data = ours[path].data
