@@ -15,6 +15,7 @@ from nnlite.core import habits
     [
         ("Dense", "nn.Linear"), ("MaxPooling2D", "nn.MaxPool2d"),
         ("ModelCheckpoint", "nn.Checkpoint"),
+        ("mse", "nn.MSELoss or nn.MeanSquaredError"),
         ("relu", "nn.ReLU"), ("cross_entropy", "nn.CrossEntropyLoss"), ("L1Loss", "nn.MAELoss"),
         ("Module", "nn.Layer"), ("no_grad", r"nn.inference\(\)"), ("DataLoader", "trainer.fit"),
     ],

@@ -93,7 +93,7 @@ def in_package(name: str, public: Mapping[str, str]) -> str:
 
     Args:
         name: what is missing.
-        public: the package's names by the same names in lower case.
+        public: the package's names, by the same in lower case without underscores.
     """
     from nnlite.core.checks import OTHER_NAMES
 
@@ -101,6 +101,6 @@ def in_package(name: str, public: Mapping[str, str]) -> str:
     if hint:
         return hint
     plain = name.replace("_", "").lower()
-    others = {theirs: ours for names in OTHER_NAMES.values() for theirs, ours in names.items()}
-    own = public.get(plain) or others.get(plain) or public.get(f"{plain}loss")
-    return f"; here it is nn.{own}" if own else ""
+    others = [names.get(plain) for names in OTHER_NAMES.values()]  # a loss and a metric, perhaps
+    own = dict.fromkeys(filter(None, [public.get(plain), *others, public.get(f"{plain}loss")]))
+    return f"; here it is {' or '.join(f'nn.{each}' for each in own)}" if own else ""
