@@ -627,6 +627,7 @@ def test_bad_arguments(make, error, match):
         (lambda p: nn.Adam(p, global_clipnorm=1.0), "; global_clipnorm is clip_norm here$"),
         (lambda p: nn.Adamax(p, foreach=True), "foreach makes no difference .*: leave it out$"),
         (lambda p: nn.RAdam(p, decoupled_weight_decay=True), r"with it is nn\.RAdamW$"),
+        (lambda p: nn.AdamW(p, decoupled_weight_decay=True), "clip_norm, clip_value, maximize$"),
         (lambda p: nn.CosineSchedule(0.1, T_max=10), "; T_max is steps here$"),
         (lambda p: nn.CyclicSchedule(base_lr=0.1, max_lr=1.0), "; base_lr is min_lr here$"),
         (lambda p: nn.SGD(p, decay=0.1), "clip_norm, clip_value, maximize$"),

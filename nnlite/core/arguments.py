@@ -193,7 +193,6 @@ RANGES: dict[str, Range | Kind] = {
     "weight_decay": NOT_NEGATIVE,
     "momentum_decay": NOT_NEGATIVE,
     "dampening": NOT_NEGATIVE,
-    "ASGD.lambd": NOT_NEGATIVE,
     "t0": NOT_NEGATIVE,
     "etas": Several(Number(POSITIVE), 2),
     "step_sizes": Several(Number(POSITIVE), 2),
@@ -477,7 +476,7 @@ class Arguments:
                 return f"; instead of {name}=: {NO_ARGUMENTS[name]}"
             if name in WAYS_TO_COMPUTE and "maximize" in self.kinds:
                 return f"; {name} makes no difference to the result: leave it out"
-            if name == "decoupled_weight_decay":
+            if name == "decoupled_weight_decay" and label in ("Adam", "NAdam", "RAdam"):
                 return f"; the rule with it is nn.{label}W"
         return ""
 
