@@ -161,7 +161,7 @@ def test_momentum_goes_the_other_way_in_one_cycle():
         (lambda: nn.CyclicSchedule(0.1, 0.2, 0), ValueError, "step_size_up must be a whole"),
         (lambda: nn.CyclicSchedule(0.1, 0.2, mode="sine"), ValueError, "mode must be"),
         (lambda: nn.CyclicSchedule(0.1, 0.2, gamma=0.9), ValueError, 'needs mode="exp_range"'),
-        (lambda: nn.SequentialSchedule([], []), ValueError, "0 schedules need"),
+        (lambda: nn.SequentialSchedule([], []), ValueError, "no schedules to follow"),
         (
             lambda: nn.SequentialSchedule([lambda k: 1.0] * 2, [3, 4]),
             ValueError,

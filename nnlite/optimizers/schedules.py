@@ -224,6 +224,8 @@ class SequentialSchedule(Constructed):
     def __init__(
         self, schedules: Sequence[Callable[[int], float]], milestones: Sequence[int]
     ) -> None:
+        if not schedules:
+            raise ValueError("SequentialSchedule: there are no schedules to follow")
         _check_milestones(self, milestones)
         if len(milestones) != len(schedules) - 1:
             raise ValueError(
