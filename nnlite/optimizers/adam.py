@@ -64,10 +64,18 @@ class Adam(Optimizer):
         lr: float, betas: tuple[float, float], eps: float, k: int,
     ) -> None:  # fmt: skip
         """One step along m̂ / √v̂."""
-        beta1, beta2 = betas
-        # m̂ / (√v̂ + ε) = c/(1 − β₁ᵏ) · m / (√v + ε c) with c = √(1 − β₂ᵏ): one pass less
-        c = math.sqrt(1 - beta2**k)
-        adam_step(w, g, m, v, v_max, a, beta1, beta2, eps * c, lr * c / (1 - beta1**k))
+        corrected_step(w, g, m, v, v_max, a, lr, betas, eps, k)
+
+
+def corrected_step(
+    w: Array, g: Array, m: Array, v: Array, v_max: Array | None, a: Array,
+    lr: float, betas: tuple[float, float], eps: float, k: int,
+) -> None:  # fmt: skip
+    """Adam's step number k: in place, m and v move on, and w along m̂ / (√v̂ + ε)."""
+    beta1, beta2 = betas
+    # m̂ / (√v̂ + ε) = c/(1 − β₁ᵏ) · m / (√v + ε c) with c = √(1 − β₂ᵏ): one pass less
+    c = math.sqrt(1 - beta2**k)
+    adam_step(w, g, m, v, v_max, a, beta1, beta2, eps * c, lr * c / (1 - beta1**k))
 
 
 class AdamW(Adam):

@@ -9,8 +9,8 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from nnlite.core.parameter import Parameter
-from nnlite.ops.moments import adam_step, running_mean
-from nnlite.optimizers.adam import MOMENTS
+from nnlite.ops.moments import running_mean
+from nnlite.optimizers.adam import MOMENTS, corrected_step
 from nnlite.optimizers.base import Array, Optimizer
 from nnlite.optimizers.groups import Group, Options, Schedule
 
@@ -127,8 +127,7 @@ class Muon(Optimizer):
             assert m is not None
             assert v is not None
             w, g, m, v, x = (array.reshape(-1) for array in (w, g, m, v, x))  # views
-            (beta1, beta2), c = betas, math.sqrt(1 - betas[1] ** k)
-            adam_step(w, g, m, v, None, x, beta1, beta2, eps * c, lr * c / (1 - beta1**k))
+            corrected_step(w, g, m, v, None, x, lr, betas, eps, k)
             return
         running_mean(b, g, momentum, x)
         np.copyto(x, b)
