@@ -32,15 +32,17 @@ class _Average(Callback):
 
     def __init__(self) -> None:
         self.average: dict[str, np.ndarray] = {}
+        self.count = 0
 
     def averaged(self, model: Layer) -> dict[str, Parameter | Buffer]:
         """What is averaged, by path."""
         return _floating(model)
 
     def on_fit_begin(self, trainer: Training) -> None:
-        """Find the parts once: walking through the model at every step would cost more."""
+        """Nothing averaged yet; the parts are found once, and not at every step."""
         self._parts = self.averaged(trainer.model)
         self.average = {}
+        self.count = 0
 
     def check_fits(self, state: dict[str, Any], model: Layer) -> None:
         """The average of another model is none of this one."""
@@ -61,7 +63,16 @@ class _Average(Callback):
             self.put_in()
 
 
-class EMA(_Average):
+class _Follower(_Average):
+    """An average that begins with the weights as they are."""
+
+    def on_fit_begin(self, trainer: Training) -> None:
+        """Begin with the weights as they are."""
+        super().on_fit_begin(trainer)
+        self.average = {path: part.data.copy() for path, part in self._parts.items()}
+
+
+class EMA(_Follower):
     """An exponential moving average of the weights, updated after every step.
 
     Rule         a₀ = w₀,  aₜ = dₜ aₜ₋₁ + (1 − dₜ) wₜ,  dₜ = min(decay, (1 + t) / (10 + t))
@@ -80,13 +91,6 @@ class EMA(_Average):
     def __init__(self, decay: float = 0.999) -> None:
         super().__init__()
         self.decay = decay
-        self.count = 0
-
-    def on_fit_begin(self, trainer: Training) -> None:
-        """Begin with the weights as they are."""
-        super().on_fit_begin(trainer)
-        self.average = {path: part.data.copy() for path, part in self._parts.items()}
-        self.count = 0
 
     def on_step_end(self, trainer: Training) -> None:
         """One step of the average."""
@@ -137,7 +141,6 @@ class SWA(_Average):
     def __init__(self, start: int = 0) -> None:
         super().__init__()
         self.start = start
-        self.count = 0
 
     def check_fits(self, state: dict[str, Any], model: Layer) -> None:
         """Before the first epoch that counts there is no average."""
@@ -152,11 +155,6 @@ class SWA(_Average):
                 f"{self!r}: nothing will be averaged: fit is over after {epochs} epochs; choose a "
                 "smaller start"
             )
-
-    def on_fit_begin(self, trainer: Training) -> None:
-        """Nothing averaged yet."""
-        super().on_fit_begin(trainer)
-        self.count = 0
 
     def on_fit_end(self, trainer: Training) -> None:
         """End with the mean, or say that there is none."""
@@ -177,7 +175,7 @@ class SWA(_Average):
             mean += (part.data - mean) / self.count
 
 
-class Lookahead(_Average):
+class Lookahead(_Follower):
     """Slow weights behind the optimizer's fast ones: k steps forward, one step back.
 
     Rule         φ = w at first;  after every k steps φ ← φ + α (w − φ), and w ← φ
@@ -194,17 +192,10 @@ class Lookahead(_Average):
         super().__init__()
         self.k = k
         self.alpha = alpha
-        self.count = 0
 
     def averaged(self, model: Layer) -> dict[str, Parameter | Buffer]:
         """The parameters: running statistics are those of the last batches."""
         return {path: p for path, p in model.named_parameters().items() if p.dtype.kind == "f"}
-
-    def on_fit_begin(self, trainer: Training) -> None:
-        """Begin with the weights as they are."""
-        super().on_fit_begin(trainer)
-        self.average = {path: part.data.copy() for path, part in self._parts.items()}
-        self.count = 0
 
     def on_step_end(self, trainer: Training) -> None:
         """After k steps, one step of the slow weights, and back to them."""
