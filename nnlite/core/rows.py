@@ -149,6 +149,11 @@ def as_source(name: str, values: Any, dtype: DTypeLike | None = None) -> Any:
     return as_input(name, values, dtype)
 
 
+def each_of(values: Any) -> tuple[Any, ...]:
+    """The arrays of a tuple, or the only one."""
+    return values if isinstance(values, tuple) else (values,)
+
+
 def each_input(name: str, x: Any, prepare: Callable[[str, Any], Any]) -> Any:
     """`prepare(name, x)`; of a tuple, one source for each input of a model, of each of them."""
     sources = isinstance(x, tuple) and all(hasattr(v, "shape") or loads_rows(v) for v in x)

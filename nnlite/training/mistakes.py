@@ -18,7 +18,7 @@ from nnlite.core.checks import warn
 from nnlite.core.construction import Constructed, remembered
 from nnlite.core.padded import Padded, plain
 from nnlite.core.parameter import Buffer
-from nnlite.core.rows import Rows, rows_of
+from nnlite.core.rows import Rows, each_of, rows_of
 from nnlite.layers.activations.rectifiers import HardSigmoid, ReLU, ReLU6
 from nnlite.layers.activations.smooth import Sigmoid
 from nnlite.layers.activations.softmax import Softmax
@@ -229,7 +229,7 @@ def unscaled_inputs(model: Layer, x: Any) -> str | None:
         first = layers[0]
     if not isinstance(first, ARITHMETIC) or overrides(first):
         return None
-    for source in _inputs(x):
+    for source in each_of(x):
         values = plain(source[: 1 if isinstance(source, Rows) else ROWS])
         if values.dtype.kind != "f" or not BYTE - 5 <= values.max() <= BYTE or values.min() < 0:
             continue
@@ -304,7 +304,7 @@ def description(
 
 def data_description(x: Any, y: Any, weight: np.ndarray | None) -> dict[str, Any]:
     """The same of the data: by its first rows, where these need not be loaded one by one."""
-    arrays = [plain(values) for values in (*_inputs(x), *_inputs(y), weight)]
+    arrays = [plain(values) for values in (*each_of(x), *each_of(y), weight)]
     if any(isinstance(array, Rows) for array in arrays):
         return {}
     checksum = 0
@@ -353,11 +353,6 @@ def _words(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
     return str(value)
-
-
-def _inputs(x: Any) -> tuple[Any, ...]:
-    """The arrays of a model's input, several or one."""
-    return x if isinstance(x, tuple) else (x,)
 
 
 def _note_wide(wide: list[str], path: str, x: Any, y: Any) -> None:

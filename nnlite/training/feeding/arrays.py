@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from nnlite.core.padded import Padded, masked
-from nnlite.core.rows import Rows, as_source, each_input, rows_of, walk
+from nnlite.core.rows import Rows, as_source, each_input, each_of, rows_of, walk
 from nnlite.data.split import train_test_split
 from nnlite.layers.base import Layer, floating_dtype
 from nnlite.losses.base import Loss
@@ -94,7 +94,7 @@ class ArrayDataset(NamedTuple):
     @property
     def loads(self) -> bool:
         """Whether rows are loaded for each batch, perhaps by code of the user's."""
-        return any(isinstance(values, Rows) for values in (*_each(self.x), *_each(self.y)))
+        return any(isinstance(values, Rows) for values in (*each_of(self.x), *each_of(self.y)))
 
     def draw(self, rng: np.random.Generator, shuffle: bool) -> np.ndarray | None:
         """The order of one pass; None for the one in which they lie."""
@@ -110,8 +110,8 @@ class ArrayDataset(NamedTuple):
         """The batches of one pass, the rows in this order; without the first `skip`."""
         stop = self.rows - (self.rows % batch_size if drop_last else 0)
         starts = range(skip * batch_size, stop, batch_size)
-        several, inputs = isinstance(self.x, tuple), _each(self.x)
-        targets = _each(self.y)
+        several, inputs = isinstance(self.x, tuple), each_of(self.x)
+        targets = each_of(self.y)
         arrays = [*inputs, *targets] + ([] if self.weight is None else [self.weight])
         first, last = len(inputs), len(inputs) + len(targets)
         for parts in walk(arrays, order, starts):
@@ -136,13 +136,7 @@ class ArrayDataset(NamedTuple):
         return self.part(train), self.part(held_out)
 
 
-def _each(values: Any) -> tuple[Any, ...]:
-    """The arrays of a tuple, or the only one."""
-    return values if isinstance(values, tuple) else (values,)
-
-
 def _mask_of(x: Any, y: Any) -> np.ndarray | None:
     """Which steps of y count: those of the first input that is padded to y's length."""
-    inputs = x if isinstance(x, tuple) else (x,)
-    padded = (each for each in inputs if isinstance(each, Padded))
+    padded = (each for each in each_of(x) if isinstance(each, Padded))
     return next((each.mask for each in padded if each.shape[:2] == y.shape[:2]), None)

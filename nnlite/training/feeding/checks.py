@@ -10,7 +10,7 @@ import numpy as np
 
 from nnlite.core.foreign import rows_hint
 from nnlite.core.padded import Padded, plain
-from nnlite.core.rows import Rows
+from nnlite.core.rows import Rows, each_of
 from nnlite.layers.base import Layer, check_even_batches
 from nnlite.losses.base import Loss
 from nnlite.training.feeding.weights import like
@@ -33,8 +33,7 @@ def check_same_rows(x_name: str, x: Any, y_name: str, y: Any) -> None:
         for number, values in enumerate(y):
             check_same_rows(x_name, x, f"{y_name}[{number}]", values)
         return
-    inputs = x if isinstance(x, tuple) else (x,)
-    for number, values in enumerate(inputs):
+    for number, values in enumerate(each_of(x)):
         if len(values) != len(y):
             which = f"{x_name}[{number}]" if isinstance(x, tuple) else x_name
             hint = rows_hint(values.shape, len(y))
@@ -147,8 +146,7 @@ def about(name: str, values: Any, hint: str = "") -> Iterator[None]:
         yield
     except (TypeError, ValueError, RuntimeError) as error:
         if error.args and isinstance(error.args[0], str):
-            inputs = values if isinstance(values, tuple) else (values,)
-            shapes = ", ".join(str(array.shape) for array in inputs)
+            shapes = ", ".join(str(array.shape) for array in each_of(values))
             added = hint if isinstance(error, TypeError) else ""
             error.args = (f"{name} {shapes}: {error.args[0]}{added}", *error.args[1:])
         raise
