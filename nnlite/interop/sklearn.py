@@ -191,6 +191,41 @@ class _Estimator(BaseEstimator):
     trainer_: Trainer
     history_: History
 
+    def __init__(
+        self,
+        model: Any = (100,),
+        *,
+        loss: Loss | None = None,
+        optimizer: str | Callable[..., Optimizer] = "adam",
+        lr: Any = 1e-3,
+        weight_decay: Any = 0.0,
+        epochs: int = 100,
+        batch_size: int | None = 32,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        patience: int = 10,
+        callbacks: Any = None,
+        warm_start: bool = False,
+        dtype: Any = "float32",
+        random_state: Any = None,
+        verbose: bool = False,
+    ) -> None:
+        self.model = model
+        self.loss = loss
+        self.optimizer = optimizer
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.callbacks = callbacks
+        self.warm_start = warm_start
+        self.dtype = dtype
+        self.random_state = random_state
+        self.verbose = verbose
+
     def _fit(
         self, X: Any, y: Any, sample_weight: Any, validation_data: Any, classes: Any, partial: bool
     ) -> Self:
@@ -233,17 +268,16 @@ class _Estimator(BaseEstimator):
 
     # -- data ------------------------------------------------------------------------------------
 
-    def _checked(self, X: Any, y: Any = "no_validation", reset: bool = False) -> Any:
-        """X as floats, (N, D), an array or a sparse matrix of rows; and y, where there is one."""
+    def _checked(self, X: Any, *y: Any, reset: bool = False) -> Any:
+        """X as floats, (N, D), an array or a sparse matrix of rows; and y, where it is given."""
         options: dict[str, Any] = {"accept_sparse": "csr", "dtype": [np.float64, np.float32]}
-        alone = isinstance(y, str)
         try:
-            if alone:
+            if not y:
                 return validate_data(self, X, reset=reset, **options)
-            x, targets = validate_data(self, X, y, reset=reset, multi_output=True, **options)
+            x, targets = validate_data(self, X, *y, reset=reset, multi_output=True, **options)
             return x, self._read(targets.toarray() if hasattr(targets, "toarray") else targets)
         except (TypeError, ValueError) as error:
-            named = _column_error("X", X) or (None if alone else self._target_error(y))
+            named = _column_error("X", X) or (self._target_error(*y) if y else None)
             raise named or error from None
 
     def _validation(self, data: Any, loss: Loss) -> tuple[Any, ...]:
@@ -311,7 +345,8 @@ class _Estimator(BaseEstimator):
         if not isinstance(model, Layer):
             raise TypeError(f"model must build a layer such as nn.Sequential, got {kind_of(model)}")
         model = model.astype(self.dtype)
-        shape = model.predict(_fed(X[:1])).shape
+        first = model.predict(_fed(X[:1]))
+        shape = getattr(first, "shape", type(first).__name__)
         if shape != (1, outputs):
             raise ValueError(
                 f"the model must give {outputs} numbers for each sample, shape (N, {outputs}), "
@@ -416,22 +451,24 @@ class NNClassifier(ClassifierMixin, _Estimator):
         random_state: Any = None,
         verbose: bool = False,
     ) -> None:
-        self.model = model
-        self.loss = loss
-        self.optimizer = optimizer
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.patience = patience
-        self.callbacks = callbacks
+        super().__init__(
+            model,
+            loss=loss,
+            optimizer=optimizer,
+            lr=lr,
+            weight_decay=weight_decay,
+            epochs=epochs,
+            batch_size=batch_size,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            patience=patience,
+            callbacks=callbacks,
+            warm_start=warm_start,
+            dtype=dtype,
+            random_state=random_state,
+            verbose=verbose,
+        )
         self.class_weight = class_weight
-        self.warm_start = warm_start
-        self.dtype = dtype
-        self.random_state = random_state
-        self.verbose = verbose
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, validation_data: Any = None) -> Self:
         """Train a new model, or with `warm_start` the one that is there.
@@ -629,41 +666,6 @@ class NNRegressor(RegressorMixin, _Estimator):
     Attributes:
         model_, trainer_, history_, n_iter_, n_features_in_, feature_names_in_: as there.
     """
-
-    def __init__(
-        self,
-        model: Any = (100,),
-        *,
-        loss: Loss | None = None,
-        optimizer: str | Callable[..., Optimizer] = "adam",
-        lr: Any = 1e-3,
-        weight_decay: Any = 0.0,
-        epochs: int = 100,
-        batch_size: int | None = 32,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        patience: int = 10,
-        callbacks: Any = None,
-        warm_start: bool = False,
-        dtype: Any = "float32",
-        random_state: Any = None,
-        verbose: bool = False,
-    ) -> None:
-        self.model = model
-        self.loss = loss
-        self.optimizer = optimizer
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.patience = patience
-        self.callbacks = callbacks
-        self.warm_start = warm_start
-        self.dtype = dtype
-        self.random_state = random_state
-        self.verbose = verbose
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, validation_data: Any = None) -> Self:
         """Train a new model, or with `warm_start` the one that is there; see `NNClassifier.fit`."""

@@ -48,6 +48,13 @@ def rates(n_features, n_outputs):
     return nn.Sequential(nn.Linear(n_features, 16), nn.Tanh(), nn.Linear(16, 1), nn.Softplus())
 
 
+class Twice(nn.Layer):
+    """A layer with two outputs."""
+
+    def forward(self, x):
+        return x, x
+
+
 def weights(estimator):
     return np.concatenate([p.data.ravel() for p in estimator.model_.parameters()])
 
@@ -256,6 +263,7 @@ def test_parameters_of_models():
         ({"model": MLP(activation="rely")}, ValueError, "MLP: activation must be one of celu, elu"),
         ({"model": lambda a, b: 3}, TypeError, "model must build a layer .* got an int"),
         ({"model": nn.Linear(4, 5)}, ValueError, r"must give 3 numbers for each .* got \(1, 5\)"),
+        ({"model": Twice()}, ValueError, "must give 3 numbers for each sample.* got tuple"),
         ({"model": nn.Linear(5, 3)}, ValueError, r"expected \(N, 5\), got \(1, 4\)"),
         ({"model": Build(3)}, TypeError, "Build: function must be a function .* got an int"),
         ({"model": Build(net, w=3)}, ValueError, r"Build: net is called with .*\['w'\]"),
@@ -503,6 +511,9 @@ def test_columns_that_are_refused_are_named(columns, words):
 
 
 def test_targets_and_weights_that_are_refused_are_named():
+    for estimator in (NNClassifier(), NNRegressor()):
+        with pytest.raises((TypeError, ValueError), match=r"array\('target'"):
+            estimator.fit(X[:2], "target")
     numbers = pandas.DataFrame({"u": LINES[:, 0], "v": NAMES})
     with pytest.raises(TypeError, match=r"y must hold numbers, got column 'v' \("):
         NNRegressor().fit(X, numbers)
