@@ -64,6 +64,8 @@ def test_a_row_alone_and_in_a_padded_batch():
         np.testing.assert_allclose(gradient[row, :length], loss.backward(np.ones(1))[0], atol=1e-14)
         assert not gradient[row, length:].any()
     np.testing.assert_array_equal(loss(nn.Padded(log_p, lengths), targets), batch)
+    unsigned = nn.pad_sequences([np.array(labels, np.uint8) for labels in rows])
+    np.testing.assert_array_equal(loss(nn.Padded(log_p, lengths), unsigned), batch)
     weight = np.array([0.5, 0.0, 2.0])
     weighted = loss(nn.Padded(log_p, lengths), targets, weight)
     np.testing.assert_allclose(weighted, weight * batch)
@@ -123,6 +125,11 @@ def test_blanks_and_weights_that_do_not_fit():
         nn.CTCLoss()(log_p, target, np.array([[1, 2, 0, 0], [1, 1, 1, 1]]))
     with pytest.raises(ValueError, match="same for all frames of a row"):
         nn.CTCLoss()(log_p, target, np.array([[1, 0, 1, 0], [1, 1, 1, 1]]))
+    for shape in ((2, 3), (2, 5), (3, 4)):
+        with pytest.raises(ValueError, match=r"leading axes of the losses \(2,\)"):
+            nn.CTCLoss()(log_p, target, np.ones(shape))
+    with pytest.raises(TypeError, match="sample_weight must be numeric"):
+        nn.CTCLoss()(log_p, target, np.full((2, 4), "a"))
 
 
 def test_training_on_padded_sequences():

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from nnlite.core.foreign import as_array
 from nnlite.core.padded import Padded, masked
 from nnlite.losses.base import Loss, Reduction
 
@@ -67,12 +68,13 @@ class CTCLoss(Loss):
 
     @property
     def derivation(self) -> dict[str, str]:  # type: ignore[override]
-        each = " / S" if self.reduction == "mean" else ""
+        log_p, share = ("(log P)", " / S") if self.reduction == "mean" else ("log P", "")
         return {
-            "forward": f"ℓ = −log (α_T(L) + α_T(L−1)){each},  "
+            "forward": f"ℓ = −{log_p}{share},  P = α_T(2S+1) + α_T(2S),  "
             "α_t(s) = p_t(l_s) (α_{t−1}(s) + α_{t−1}(s−1) + [l_s ≠ l_{s−2}] α_{t−1}(s−2))",
-            "prediction": f"dℓ/d(log p) = −γ{each},  γ_t(k) = Σ_{{s: l_s = k}} α_t(s) β_t(s) / P,  "
-            "β_t(s) = Σ_{s′ = s, s+1, s+2} β_{t+1}(s′) p_{t+1}(l_s′)",
+            "prediction": f"dℓ/d(log p) = −γ{share},  "
+            "γ_t(k) = Σ_{s: l_s = k} α_t(s) β_t(s) / P,  "
+            "β_t(s) = Σ_{s′ = s, s+1, and s+2 if l_{s+2} ≠ l_s} β_{t+1}(s′) p_{t+1}(l_{s′})",
         }
 
     def __call__(
@@ -81,14 +83,17 @@ class CTCLoss(Loss):
         """As of every loss; weights (N, T), as padding makes them, say where frames end."""
         prediction, sample_weight = masked(prediction, sample_weight)
         self._lengths = None
-        if sample_weight is not None and np.ndim(sample_weight) == 2:
-            self._lengths, sample_weight = self._frames(np.asarray(sample_weight))
+        if sample_weight is not None:
+            weight = as_array(f"{self!r}: sample_weight", sample_weight)
+            of_frames = weight.shape == getattr(prediction, "shape", ())[:2]
+            if weight.ndim == 2 and of_frames and weight.dtype.kind in "fiub":
+                self._lengths, sample_weight = self._frames(weight)
         return super().__call__(prediction, target, sample_weight)
 
     def check(self, prediction: np.ndarray, target: Any) -> np.ndarray:
         """Labels in range, (N, S), with −1 where there are none."""
         if isinstance(target, Padded):
-            target = np.where(target.mask, target.data, -1)
+            target = np.where(target.mask, target.data, np.int64(-1))  # not 255 for uint8
         target = self.check_arrays(prediction, target)
         if prediction.ndim != 3 or target.ndim != 2 or len(prediction) != len(target):
             raise ValueError(
