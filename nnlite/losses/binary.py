@@ -132,7 +132,10 @@ class _SignLoss(Loss):
             return target
         if (positive | (target == 0)).all():
             return 2 * target - 1
-        raise ValueError(f"{self!r}: targets must be −1 and 1, or 0 and 1")
+        raise ValueError(
+            f"{self!r}: targets must be −1 and 1, or 0 and 1, got {target.min():.4g} to "
+            f"{target.max():.4g}"
+        )
 
     def for_metrics(
         self, prediction: np.ndarray, target: np.ndarray, sample_weight: np.ndarray | None

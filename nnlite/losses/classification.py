@@ -421,8 +421,8 @@ class KLDivLoss(Loss):
         target = super().check(prediction, target)
         if not self.log_target and target.min() < 0:
             raise ValueError(
-                f"{self!r}: targets are probabilities and cannot be negative; for their logarithms "
-                "use log_target=True"
+                f"{self!r}: targets are probabilities and cannot be negative, got "
+                f"{target.min():.4g}; for their logarithms use log_target=True"
             )
         return target
 

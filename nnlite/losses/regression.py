@@ -124,7 +124,7 @@ class PoissonNLLLoss(Loss):
 
     Forward      ℓ = eᵖ − t p                  with log_input: the model predicts log λ
                  ℓ = p − t log(p + ε)          without: it predicts the rate λ itself
-                 with full, and log t! ≈ t log t − t + ½ log 2πt where t > 1 (Stirling)
+                 with full, plus log t! ≈ t log t − t + ½ log 2πt where t > 1 (Stirling)
     Backward     dℓ/dp = eᵖ − t    or    dℓ/dp = 1 − t/λ = (λ − t)/λ,  λ = p + ε
     Shapes       prediction and target alike
     Args         log_input: whether p is log λ (default True)
@@ -164,11 +164,13 @@ class PoissonNLLLoss(Loss):
         """Targets are counts and must not be negative, nor may a rate be."""
         target = super().check(prediction, target)
         if target.min() < 0:
-            raise ValueError(f"{self!r}: targets are counts and cannot be negative")
+            raise ValueError(
+                f"{self!r}: targets are counts and cannot be negative, got {target.min():.4g}"
+            )
         if not self.log_input and prediction.min() < 0:
             raise ValueError(
-                f"{self!r}: a rate cannot be negative; end the model in Softplus, "
-                "or let it predict the logarithm (log_input=True)"
+                f"{self!r}: a rate cannot be negative, got {prediction.min():.4g}; end the "
+                "model in Softplus, or let it predict the logarithm (log_input=True)"
             )
         return target
 
