@@ -207,9 +207,9 @@ class Loss(Slot, Constructed):
             )
         else:
             scale = 1 / self.denominator if self.denominator else 0.0
-            if weight is None and not isinstance(gradient, tuple):
-                return gradient * scale
-            rows = np.full((), scale) if weight is None else weight * scale
+            if weight is None:
+                return times(gradient, scale)
+            rows = weight * scale
         if isinstance(gradient, tuple):
             return tuple(_times_rows(each, rows) for each in gradient)
         return _times_rows(gradient, rows)
