@@ -35,9 +35,7 @@ def main(epochs: int = 30) -> float:
 
     mean = x_train.mean(axis=0).clip(1e-6, 1 - 1e-6)
     blind = PIXELS * nn.BCELoss()(np.tile(mean, (len(x_train), 1)), x_train)
-    bound = (
-        PIXELS * history["loss"][-1]
-    )  # validation takes codes at their means: see GaussianSample
+    bound = PIXELS * history["loss"][-1]  # not val_loss, which takes codes at their means
     print(f"nats per digit: {bound:.2f}, and {blind:.2f} for the mean image without a code")
 
     to_pixels = nn.Sigmoid()

@@ -99,8 +99,7 @@ def integrated_gradients(
 
     By the fundamental theorem of calculus the contributions of a row sum to y_c(x) − y_c(x′)
     (completeness), where `saliency` is zero on a flat piece however far it is from x′. The integral
-    is the mean over the midpoints α = (k + ½)/n of n equal steps; the sum tells
-    whether n is enough.
+    is the mean over the midpoints α = (k + ½)/n of n equal steps; the sum tells if n is enough.
 
     Args:
         model, x, output: as for `saliency`; c is the same all along the way.

@@ -52,8 +52,8 @@ class DiceLoss(_Overlap):
 
     Forward      ℓ = 1 − 1/C Σⱼ (2 I + s) / (P + T + s),  I = Σ p t,  P = Σ p,  T = Σ t,
                  the sums over all positions of a sample, for each class j
-    Backward     with D = P + T + s, the quotient rule gives
-                 dℓ/dp = −1/C (2 t / D − (2 I + s) / D²) = 1/C ((2 I + s) / D − 2 t) / D
+    Backward     with U = P + T + s, the quotient rule gives
+                 dℓ/dp = −1/C (2 t / U − (2 I + s) / U²) = 1/C ((2 I + s) / U − 2 t) / U
     Shapes       prediction (N, …, C), probabilities; target alike, 0 and 1 (one-hot for classes)
     Args         smooth: s, keeps ℓ and its gradient bounded where a class is absent
                  (default 1)

@@ -118,7 +118,7 @@ def test_a_history_is_a_frame():
 
 def test_a_history_of_arrays_is_a_frame():
     net = model()
-    run = nn.Trainer(net, LOSS, nn.Adam(net.parameters()), metrics=[nn.ConfusionMatrix(2)])
+    run = nn.Trainer(net, LOSS, nn.Adam(net.parameters()), metrics=[nn.ConfusionMatrix()])
     table = run.fit(X, Y, epochs=2, verbose=False).to_frame()
     assert table["confusion_matrix"][2].shape == (2, 2)
 
