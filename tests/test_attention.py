@@ -215,8 +215,17 @@ def test_a_memory_is_keys_and_values():
     np.testing.assert_allclose(sum(layer.backward(grad_output)), d_x, rtol=1e-10, atol=1e-14)
 
 
-def test_padded_memories_and_queries_are_as_if_alone():
-    layer, query, memory = double(nn.MultiHeadAttention(4, 2)), random(3, 3, 4), random(3, 5, 4)
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nn.MultiHeadAttention(4, 2),
+        lambda: nn.RotaryAttention(4, 2),
+        lambda: nn.ALiBiAttention(4, 2),
+        lambda: nn.SlidingWindowAttention(4, 2, 2),
+    ],
+)
+def test_padded_memories_and_queries_are_as_if_alone(make):
+    layer, query, memory = double(make()), random(3, 3, 4), random(3, 5, 4)
     layer.out.bias.data = [1, 2, 3, 4]
     steps, ends = [2, 3, 1], [5, 2, 1]
     y = layer((nn.Padded(query, steps), nn.Padded(memory, ends)))

@@ -133,10 +133,14 @@ LAYERS: dict[str, LayerCase] = {
     "ALiBiAttention masked": LayerCase(
         lambda: Attending(nn.ALiBiAttention(4, 2), mask=ADDED), (2, 4, 4)
     ),
+    "ALiBiAttention crossed": LayerCase(lambda: Attending(nn.ALiBiAttention(4, 2), 2), (2, 5, 4)),
     "ALiBiAttention padded": ending(lambda: nn.ALiBiAttention(4, 2)),
     "SlidingWindowAttention": LayerCase(lambda: nn.SlidingWindowAttention(4, 2, 2), (2, 5, 4)),
     "SlidingWindowAttention causal": LayerCase(
         lambda: nn.SlidingWindowAttention(4, 2, 3, causal=True), (2, 5, 4)
+    ),
+    "SlidingWindowAttention crossed": LayerCase(
+        lambda: Attending(nn.SlidingWindowAttention(4, 2, 2), 2), (2, 5, 4)
     ),
     "SlidingWindowAttention padded": ending(lambda: nn.SlidingWindowAttention(4, 2, 2)),
     "GroupedQueryAttention": LayerCase(

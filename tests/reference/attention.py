@@ -100,7 +100,7 @@ def core(heads, at=0, kv_heads=None, scores=None, turn=None, causal=False, lengt
         steps, keys = q.shape[2], k.shape[2]
         added = torch.zeros(heads, steps, keys, dtype=x.dtype)
         if scores is not None:
-            added = added + scores(steps, heads).to(x.dtype)
+            added = added + scores(steps, keys, heads).to(x.dtype)
         future, padding = masks(x, causal, lengths)
         if future is not None:
             added = added.masked_fill(future, -torch.inf)
@@ -124,17 +124,18 @@ def turned(a):
     return torch.cat([pairs.real.to(a.dtype), pairs.imag.to(a.dtype), a[..., 2 * half :]], -1)
 
 
-def distances(steps):
-    return (torch.arange(steps)[:, None] - torch.arange(steps)).abs()
+def distances(steps, keys):
+    return (torch.arange(steps)[:, None] - torch.arange(keys)).abs()
 
 
-def fading(steps, heads, mask=None):
+def fading(steps, keys, heads, mask=None):
     rates = torch.tensor([2 ** (-8 * h / heads) for h in range(1, heads + 1)], dtype=torch.float64)
-    return -rates[:, None, None] * distances(steps) + (0 if mask is None else torch.tensor(mask))
+    added = -rates[:, None, None] * distances(steps, keys)
+    return added if mask is None else added + torch.tensor(mask)
 
 
 def nearby(window):
-    return lambda steps, heads: torch.where(distances(steps) < window, 0.0, -torch.inf)
+    return lambda steps, keys, _: torch.where(distances(steps, keys) < window, 0.0, -torch.inf)
 
 
 def sinusoids(x):
@@ -232,10 +233,12 @@ REFERENCE = {
     "RotaryAttention crossed": core(1, 2, turn=turned, first=1),
     "RotaryAttention padded": core(2, turn=turned, lengths=LENGTHS),
     "ALiBiAttention": core(3, scores=fading, causal=True),
-    "ALiBiAttention masked": core(2, scores=lambda t, heads: fading(t, heads, ADDED)),
+    "ALiBiAttention masked": core(2, scores=lambda *sizes: fading(*sizes, ADDED)),
+    "ALiBiAttention crossed": core(2, 2, scores=fading),
     "ALiBiAttention padded": core(2, scores=fading, lengths=LENGTHS),
     "SlidingWindowAttention": core(2, scores=nearby(2)),
     "SlidingWindowAttention causal": core(2, scores=nearby(3), causal=True),
+    "SlidingWindowAttention crossed": core(2, 2, scores=nearby(2)),
     "SlidingWindowAttention padded": core(2, scores=nearby(2), lengths=LENGTHS),
     "GroupedQueryAttention": core(4, kv_heads=2, causal=True),
     "GroupedQueryAttention crossed": core(2, 2, kv_heads=1),

@@ -210,10 +210,15 @@ class MultiHeadAttention(Container, Continuing):
             back: whether they are gradients, which go the transposed way.
         """
 
-    def by_place(self, queries: int, keys: int, dtype: np.dtype[Any]) -> np.ndarray | None:
+    def by_place(
+        self, start: int, queries: int, keys: int, dtype: np.dtype[Any]
+    ) -> np.ndarray | None:
         """What the places alone add to the scores, as (heads or 1, T, S); None for nothing.
 
-        The queries are the last ones among the keys.
+        Args:
+            start: the place of the first query; that of the first key is 0.
+            queries, keys: how many, T and S.
+            dtype: of the scores.
         """
         return None
 
@@ -277,7 +282,7 @@ class MultiHeadAttention(Container, Continuing):
         else:
             self.turn(q, k, start)
         queries, keys = q.shape[1], k.shape[1]
-        scores = self.by_place(queries, keys, q.dtype)
+        scores = self.by_place(start, queries, keys, q.dtype)
         if mask is not None:
             given = as_scores(self, mask, (len(q), self.num_heads, queries, keys), q.dtype)
             scores = given if scores is None else scores + given

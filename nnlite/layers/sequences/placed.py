@@ -77,9 +77,9 @@ class ALiBiAttention(MultiHeadAttention):
         lines["forward"] += f",  where m |t − s| is taken from S_ts, m = 2^(−8h/{self.num_heads})"
         return lines
 
-    def by_place(self, queries: int, keys: int, dtype: np.dtype[Any]) -> np.ndarray:
+    def by_place(self, start: int, queries: int, keys: int, dtype: np.dtype[Any]) -> np.ndarray:
         rates = 2.0 ** (-8 * np.arange(1, self.num_heads + 1) / self.num_heads)
-        return (-rates[:, None, None] * _distances(queries, keys)).astype(dtype)
+        return (-rates[:, None, None] * _distances(start, queries, keys)).astype(dtype)
 
 
 class SlidingWindowAttention(MultiHeadAttention):
@@ -118,10 +118,10 @@ class SlidingWindowAttention(MultiHeadAttention):
         lines["forward"] += f",  where S_ts is −∞ for |t − s| ≥ {self.window}"
         return lines
 
-    def by_place(self, queries: int, keys: int, dtype: np.dtype[Any]) -> np.ndarray:
-        return np.where(_distances(queries, keys) < self.window, 0, -np.inf).astype(dtype)
+    def by_place(self, start: int, queries: int, keys: int, dtype: np.dtype[Any]) -> np.ndarray:
+        return np.where(_distances(start, queries, keys) < self.window, 0, -np.inf).astype(dtype)
 
 
-def _distances(queries: int, keys: int) -> np.ndarray:
-    """|t − s|, (T, S), of queries that are the last ones among the keys."""
-    return np.abs(np.arange(keys - queries, keys)[:, None] - np.arange(keys))
+def _distances(start: int, queries: int, keys: int) -> np.ndarray:
+    """|t − s|, (T, S), of queries from the place `start` on, and keys from 0 on."""
+    return np.abs(np.arange(start, start + queries)[:, None] - np.arange(keys))
