@@ -24,26 +24,63 @@ from nnlite.layers.shape import Identity
 Activation = Literal["gelu", "relu"]
 
 
-def _feed_forward(
-    d_model: int, d_ff: int, dropout: float, activation: Activation | Layer, bias: bool,
-    rng: np.random.Generator,
-) -> list[Layer]:  # fmt: skip
-    """The branch f(u) = φ(u W₁ + b₁) W₂ + b₂, dropout inside and after it."""
-    first = Linear(d_model, d_ff, bias, rng=rng)
-    if not isinstance(activation, Layer):
-        activation = GELU() if activation == "gelu" else ReLU()
-    inside = Dropout(dropout, rng)
-    return [first, activation, inside, Linear(d_ff, d_model, bias, rng=rng), Dropout(dropout, rng)]
+class Block(Container):
+    """What the layers of encoders and decoders share: their arguments, and branches."""
+
+    def __init__(
+        self,
+        d_model: int,
+        num_heads: int,
+        d_ff: int,
+        dropout: float = 0.0,
+        norm_first: bool = True,
+        causal: bool = False,
+        activation: Activation | Layer = "gelu",
+        bias: bool = True,
+        rng: Rng = None,
+    ) -> None:
+        self.d_model = d_model
+        self.num_heads = num_heads
+        self.d_ff = d_ff
+        self.dropout = dropout
+        self.norm_first = norm_first
+        self.causal = causal
+        self.activation = activation
+        self.bias = bias
+        self.add_layers(as_generator(rng))
+
+    def add_layers(self, rng: np.random.Generator) -> None:
+        """Make the layers inside; a subclass says which."""
+        raise NotImplementedError
+
+    def attending(self, causal: bool, rng: np.random.Generator) -> list[Layer]:
+        """The branch a, dropout on its weights and after it."""
+        attention = MultiHeadAttention(
+            self.d_model, self.num_heads, self.dropout, causal, self.bias, rng=rng
+        )
+        return [attention, Dropout(self.dropout, rng)]
+
+    def feeding_forward(self, rng: np.random.Generator) -> list[Layer]:
+        """The branch f(u) = φ(u W₁ + b₁) W₂ + b₂, dropout inside and after it."""
+        first = Linear(self.d_model, self.d_ff, self.bias, rng=rng)
+        activation = self.activation
+        if not isinstance(activation, Layer):
+            activation = GELU() if activation == "gelu" else ReLU()
+        inside = Dropout(self.dropout, rng)
+        second = Linear(self.d_ff, self.d_model, self.bias, rng=rng)
+        return [first, activation, inside, second, Dropout(self.dropout, rng)]
+
+    def around(self, branch: list[Layer]) -> list[Layer]:
+        """The branch with its shortcut, normalized before it or after the sum."""
+        if self.norm_first:
+            return [Residual(Sequential(self.one_norm(), *branch))]
+        return [Residual(Sequential(*branch)), self.one_norm()]
+
+    def one_norm(self) -> LayerNorm:
+        return LayerNorm(self.d_model, bias=self.bias)
 
 
-def _around(branch: list[Layer], norm: LayerNorm, norm_first: bool) -> list[Layer]:
-    """The branch with its shortcut, normalized before it or after the sum."""
-    if norm_first:
-        return [Residual(Sequential(norm, *branch))]
-    return [Residual(Sequential(*branch)), norm]
-
-
-class TransformerLayer(Sequential):
+class TransformerLayer(Block, Sequential):
     """Time steps look at each other, then each is worked on by itself; both around a shortcut.
 
     Forward      z = x + a(norm₁(x)),  y = z + f(norm₂(z))         with norm_first, "pre-norm"
@@ -71,36 +108,9 @@ class TransformerLayer(Sequential):
                  Radford et al. 2018, section 4.1, for GELU
     """
 
-    def __init__(
-        self,
-        d_model: int,
-        num_heads: int,
-        d_ff: int,
-        dropout: float = 0.0,
-        norm_first: bool = True,
-        causal: bool = False,
-        activation: Activation | Layer = "gelu",
-        bias: bool = True,
-        rng: Rng = None,
-    ) -> None:
-        self.d_model = d_model
-        self.num_heads = num_heads
-        self.d_ff = d_ff
-        self.dropout = dropout
-        self.norm_first = norm_first
-        self.causal = causal
-        self.activation = activation
-        self.bias = bias
-        rng = as_generator(rng)
-        attention = [
-            MultiHeadAttention(d_model, num_heads, dropout, causal, bias, rng=rng),
-            Dropout(dropout, rng),
-        ]
-        feed_forward = _feed_forward(d_model, d_ff, dropout, activation, bias, rng)
-        layers: list[Layer] = []
-        for branch in (attention, feed_forward):
-            layers += _around(branch, LayerNorm(d_model, bias=bias), norm_first)
-        super().__init__(*layers)
+    def add_layers(self, rng: np.random.Generator) -> None:
+        attention = self.around(self.attending(self.causal, rng))
+        Sequential.__init__(self, *attention, *self.around(self.feeding_forward(rng)))
 
     @property
     def equations(self) -> dict[str, str]:  # type: ignore[override]
@@ -116,7 +126,7 @@ class TransformerLayer(Sequential):
         }
 
 
-class TransformerDecoderLayer(Container):
+class TransformerDecoderLayer(Block):
     """A `TransformerLayer` that also looks at a memory, of an encoder, say, in between.
 
     Forward      z = x + a(norm₁(x)),  w = z + c(norm₂(z), m),  y = w + f(norm₃(w))
@@ -147,45 +157,18 @@ class TransformerDecoderLayer(Container):
     Several of them, all with the same memory, are a `TransformerDecoder`.
     """
 
-    def __init__(
-        self,
-        d_model: int,
-        num_heads: int,
-        d_ff: int,
-        dropout: float = 0.0,
-        norm_first: bool = True,
-        causal: bool = False,
-        activation: Activation | Layer = "gelu",
-        bias: bool = True,
-        rng: Rng = None,
-    ) -> None:
-        self.d_model = d_model
-        self.num_heads = num_heads
-        self.d_ff = d_ff
-        self.dropout = dropout
-        self.norm_first = norm_first
-        self.causal = causal
-        self.activation = activation
-        self.bias = bias
-        rng = as_generator(rng)
-        norms = [LayerNorm(d_model, bias=bias) for _ in range(3)]
-        attention, cross = (
-            [
-                MultiHeadAttention(d_model, num_heads, dropout, causal=each, bias=bias, rng=rng),
-                Dropout(dropout, rng),
-            ]
-            for each in (causal, False)
-        )
-        feed_forward = _feed_forward(d_model, d_ff, dropout, activation, bias, rng)
-        self.attention = Sequential(*_around(attention, norms[0], norm_first))
+    def add_layers(self, rng: np.random.Generator) -> None:
+        norm = self.one_norm()
+        self.attention = Sequential(*self.around(self.attending(self.causal, rng)))
+        cross = self.attending(False, rng)
         self.norm: Layer
-        if norm_first:
-            self.cross = Sequential(Parallel(norms[1], Identity()), *cross)
+        if self.norm_first:
+            self.cross = Sequential(Parallel(norm, Identity()), *cross)
             self.norm = Identity()
         else:
             self.cross = Sequential(*cross)
-            self.norm = norms[1]
-        self.feed_forward = Sequential(*_around(feed_forward, norms[2], norm_first))
+            self.norm = norm
+        self.feed_forward = Sequential(*self.around(self.feeding_forward(rng)))
 
     @property
     def equations(self) -> dict[str, str]:  # type: ignore[override]
