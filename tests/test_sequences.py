@@ -839,6 +839,8 @@ def test_a_projection_is_smaller_and_may_be_carried_on():
     halves = [parts(x[:, :2]), parts(x[:, 2:])]
     np.testing.assert_allclose(np.concatenate(halves, axis=1), whole(x), rtol=1e-6)
     parts.check_carried(parts.carried)
+    with pytest.raises(ValueError, match=r"arrays \(2, N\) and \(3, N\) of floats in a tuple"):
+        parts.check_carried((np.zeros((H, N)), np.zeros((H, N))))
     with pytest.raises(ValueError, match=r"\(h, c\), of shapes \[\(1, 3, 2\), \(1, 3, 3\)\]"):
         whole(x, (np.zeros((1, N, H), "f"), np.zeros((1, N, H), "f")))
     assert whole.multiply_adds((N, T, D), (N, T, 2)) == N * T * (D * 4 * H + 2 * 4 * H + H * 2)

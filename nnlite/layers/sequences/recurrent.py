@@ -260,9 +260,10 @@ class Recurrent(Composite):
         shapes = [state.shape for state in carried] if floats else []
         expected = [(size, *shapes[0][1:2]) for size in self.state_sizes] if shapes else []
         if not shapes or shapes != expected or len(expected[0]) != 2:
+            wanted = " and ".join(f"({size}, N)" for size in self.state_sizes)
             raise ValueError(
-                f"{self!r}: it carries {self.state_count} arrays ({self.hidden_size}, N) of "
-                f"floats from batch to batch, got {shown(carried)}"
+                f"{self!r}: from batch to batch it carries arrays {wanted} of floats in a tuple, "
+                f"got {shown(carried)}"
             )
 
     def _output(self, x: np.ndarray | Padded, run: Run) -> Any:
