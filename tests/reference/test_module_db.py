@@ -15,10 +15,7 @@ gradients back: `w.T`, channels to the last axis, a batch of one for samples wit
 import collections
 import functools
 import inspect
-import sys
 import textwrap
-import types
-import unittest
 
 import numpy as np
 import pytest
@@ -30,10 +27,8 @@ from torch.utils._pytree import tree_flatten, tree_unflatten  # noqa: E402
 
 from .attention import (  # noqa: E402
     ATTENTION,
-    LINEAR_1,
-    LINEAR_2,
-    NORM_1,
-    NORM_2,
+    DECODER_NORM_FIRST,
+    DECODER_NORM_LAST,
     NORM_FIRST,
     NORM_LAST,
 )
@@ -327,11 +322,6 @@ def cell(module, x, state):
 
 # -- attention -------------------------------------------------------------------------------------
 
-CROSS = [name.replace("self_attn", "multihead_attn") for name in ATTENTION]
-NORM_3 = ["norm3.weight", "norm3.bias"]
-DECODER_FIRST = [*NORM_1, *ATTENTION, *NORM_2, *CROSS, *NORM_3, *LINEAR_1, *LINEAR_2]
-DECODER_LAST = [*ATTENTION, *NORM_1, *CROSS, *NORM_2, *LINEAR_1, *LINEAR_2, *NORM_3]
-
 
 def batched(function):
     """The function of (N, T, D) for PyTorch's other layouts, (T, D) and (T, N, D)."""
@@ -380,7 +370,7 @@ def transformer_layer(module, query, *masks):
     if isinstance(module, torch.nn.TransformerEncoderLayer):
         cls, orders = nn.TransformerLayer, (NORM_LAST, NORM_FIRST)
     else:
-        cls, orders = nn.TransformerDecoderLayer, (DECODER_LAST, DECODER_FIRST)
+        cls, orders = nn.TransformerDecoderLayer, (DECODER_NORM_LAST, DECODER_NORM_FIRST)
     layer = cls(
         module.self_attn.embed_dim,
         module.self_attn.num_heads,
@@ -569,17 +559,11 @@ TWO_PREDICTIONS = {"CosineEmbeddingLoss", "MarginRankingLoss"}  # and then the t
 
 
 @pytest.fixture
-def samples(monkeypatch):
+def samples(sampling):
     """(name, module, inputs, named inputs) of each, in float64."""
-    tools = types.ModuleType("expecttest")  # imported with the samples, and nothing that they need
-    tools.TestCase = unittest.TestCase
-    monkeypatch.setitem(sys.modules, "expecttest", tools)
     from torch.testing._internal.common_modules import module_db
 
-    usual = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield every_sample(module_db)
-    torch.set_default_dtype(usual)
+    return every_sample(module_db)
 
 
 def every_sample(module_db):

@@ -8,9 +8,7 @@ options; it is equal when both move the same weights along the same path. Flags 
 """
 
 import collections
-import sys
 import types
-import unittest
 
 import numpy as np
 import pytest
@@ -30,24 +28,18 @@ MISSING = {
 
 
 @pytest.fixture
-def samples(monkeypatch):
+def samples(sampling):
     """(name, PyTorch's class, options) of each.
 
     Numbers that a rule keeps or is given as a tensor are float64, as the weights are here.
     """
-    tools = types.ModuleType("expecttest")  # imported with the samples, and nothing that they need
-    tools.TestCase = unittest.TestCase
-    monkeypatch.setitem(sys.modules, "expecttest", tools)
     from torch.testing._internal.common_optimizers import optim_db
 
-    usual = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield [
+    return [
         (info.optim_cls.__name__, info.optim_cls, dict(sample.kwargs))
         for info in optim_db
         for sample in info.optim_inputs_func(device="cpu")
     ]
-    torch.set_default_dtype(usual)
 
 
 def ours_of(name, options):

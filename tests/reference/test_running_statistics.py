@@ -19,13 +19,7 @@ def tracking(norm):
 
 @pytest.mark.parametrize(
     "options",
-    [
-        {},
-        {"momentum": 0.3},
-        {"momentum": 1.0},
-        {"momentum": 0.0},
-        {"affine": False, "eps": 0.1},
-    ],
+    [{}, {"momentum": 0.3}, {"momentum": 1.0}, {"momentum": 0.0}, {"affine": False, "eps": 0.1}],
 )
 @pytest.mark.parametrize(
     ("ours", "theirs", "shape"),
