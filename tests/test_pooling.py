@@ -331,3 +331,10 @@ def test_unpooling_to_nothing_is_refused():
     x = np.ones((1, 1, 1)), np.zeros((1, 1, 1), int)
     with pytest.raises(ValueError, match=r"the padding leaves nothing of the sizes \(1,\)"):
         nn.MaxUnpool1d(2, padding=1)(x)
+
+
+def test_the_nearest_value_is_found_where_the_step_is_no_binary_fraction():
+    for size, count in ((2, 98), (3, 147), (7, 7 * 49), (98, 2), (5, 103)):
+        x = np.arange(float(size)).reshape(1, size, 1)
+        expected = [i * size // count for i in range(count)]
+        assert nn.Upsample1d(size=count)(x).ravel().tolist() == expected

@@ -121,21 +121,23 @@ class Upsample(AxisMaps):
 
     def axis_map(self, axis: int, size: int) -> np.ndarray:
         """The weights of x's values in each output along one axis, (output, size)."""
+        outputs: float  # so many of them stand for `inputs` values of x
         if self._factors is None:
-            count = (self._sizes or ())[axis]
-            step = size / count  # from one output to the next, in x's places
+            count = outputs = (self._sizes or ())[axis]
+            inputs = size
         else:
-            count = int(size * self._factors[axis])
-            step = 1 / self._factors[axis]
+            outputs, inputs = self._factors[axis], 1
+            count = int(size * outputs)
         if count < 1:
             raise ValueError(f"{self!r}: nothing would be left of {size} values along an axis")
         i = np.arange(count)
         if self.align_corners:
             place = i * ((size - 1) / (count - 1) if count > 1 else 0.0)
         else:
-            place = (i + 0.5) * step - 0.5
+            place = (i + 0.5) * inputs / outputs - 0.5
         if self.mode == "nearest":
-            taps = [(np.floor(i * step), np.ones(count))]
+            # divided last, what is a whole number stays one
+            taps = [(np.floor(i * inputs / outputs), np.ones(count))]
         elif self.mode == "bicubic":
             below = np.floor(place)
             taps = [(below + k, _cubic(np.abs(place - below - k))) for k in (-1, 0, 1, 2)]
