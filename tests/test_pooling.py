@@ -338,3 +338,9 @@ def test_the_nearest_value_is_found_where_the_step_is_no_binary_fraction():
         x = np.arange(float(size)).reshape(1, size, 1)
         expected = [i * size // count for i in range(count)]
         assert nn.Upsample1d(size=count)(x).ravel().tolist() == expected
+
+
+@pytest.mark.parametrize("layer", [nn.ZeroPad1d((0, 2)), nn.ReplicationPad1d((0, 2))])
+def test_the_equations_of_a_border_on_one_side_have_no_zeros(layer):
+    assert "−0" not in layer.equations["forward"]
+    assert "+0" not in layer.equations["input"]

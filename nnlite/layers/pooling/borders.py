@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from nnlite.core.checks import check_sizes, sample_hint
 from nnlite.core.padded import filling
-from nnlite.layers.base import Layer
+from nnlite.layers.pooling.windows import Spatial
 
 
-class Border(Layer):
+class Border(Spatial):
     """What the padding layers share: how far the border reaches on each side."""
-
-    spatial: ClassVar[int]
 
     def __init__(self, padding: int | tuple[int, ...]) -> None:
         self.padding = padding
         sides = check_sizes(f"{type(self).__name__}: padding", padding, 2 * self.spatial, least=0)
         # (before, after) along each axis; as in PyTorch, the last axis has the first two numbers
         self._sides = list(zip(sides[::2], sides[1::2], strict=True))[::-1]
-
-    @property
-    def mixed_axes(self) -> tuple[int, ...]:  # type: ignore[override]  # follows from the class
-        """The spatial ones."""
-        return tuple(range(1, self.spatial + 1))
 
     @property
     def instead_of_padded(self) -> str:  # type: ignore[override]
@@ -41,9 +34,10 @@ class Border(Layer):
             hint = sample_hint(x.shape, (self.spatial + 2,))
             raise ValueError(f"{self!r}: expected {expected}, got {x.shape}{hint}")
 
-    def letters(self) -> tuple[str, str]:
-        """Those of the places in y, and of those in x."""
-        return ("ij", "hw") if self.spatial == 2 else ("i", "h")
+    def places(self) -> list[str]:
+        """Where, along each axis, value i (j) of y lies in x."""
+        along = zip("ij", self._sides, strict=False)
+        return [f"{i}−{before}" if before else i for i, (before, _) in along]
 
 
 class FilledPad(Border):
@@ -54,8 +48,9 @@ class FilledPad(Border):
     @property
     def equations(self) -> dict[str, str]:  # type: ignore[override]
         out, image = self.letters()
-        there = ", ".join(f"{i}−{before}" for i, (before, _) in zip(out, self._sides, strict=True))
-        back = ", ".join(f"{h}+{before}" for h, (before, _) in zip(image, self._sides, strict=True))
+        there = ", ".join(self.places())
+        sides = zip(image, self._sides, strict=True)
+        back = ", ".join(f"{h}+{before}" if before else h for h, (before, _) in sides)
         value = f"{float(self.value):g}".replace("-", "−")
         return {
             "forward": f"y[n,{','.join(out)},c] = x[n, {there}, c],  where x is {value} outside",
@@ -120,10 +115,8 @@ class CopyPad(Border):
     @property
     def equations(self) -> dict[str, str]:  # type: ignore[override]
         out, image = self.letters()
-        sources = [
-            self.source(f"{i}−{before}" if before else i, size)
-            for i, size, (before, _) in zip(out, image.upper(), self._sides, strict=True)
-        ]
+        along = zip(self.places(), image.upper(), strict=True)
+        sources = [self.source(place, size) for place, size in along]
         met = " ".join(f"[{h} = {source}]" for h, source in zip(image, sources, strict=True))
         y = f"[n,{','.join(out)},c]"
         return {

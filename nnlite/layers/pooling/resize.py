@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from nnlite.core.checks import check_sizes
-from nnlite.layers.base import Layer
-from nnlite.layers.pooling.windows import Size, check_channels_last
+from nnlite.layers.pooling.windows import Size, Spatial, check_channels_last
 from nnlite.ops.windows import Windows, spread_windows, sum_windows
 
 
-class AxisMaps(Layer):
+class AxisMaps(Spatial):
     """A linear map along each spatial axis: Y = A X, or Y = A_H X A_Wᵀ, for each channel.
 
     A subclass says what A is: `axis_map(axis, size)`, (output, size), for axis 0, which is L or H,
     and 1, which is W.
     """
-
-    spatial: ClassVar[int]
-
-    @property
-    def mixed_axes(self) -> tuple[int, ...]:  # type: ignore[override]  # follows from the class
-        """The spatial ones."""
-        return tuple(range(1, self.spatial + 1))
 
     @property
     def equations(self) -> dict[str, str]:  # type: ignore[override]
@@ -110,7 +102,7 @@ class Upsample(AxisMaps):
     def equations(self) -> dict[str, str]:  # type: ignore[override]
         if not self._repeats:
             return super().equations
-        out, image = ("ij", "hw") if self.spatial == 2 else ("i", "h")
+        out, image = self.letters()
         places = [f"⌊{i}/{int(s)}⌋" for i, s in zip(out, self._factors or (), strict=True)]
         met = " ".join(f"[{h} = {at}]" for h, at in zip(image, places, strict=True))
         y = f"[n,{','.join(out)},c]"

@@ -11,7 +11,7 @@ from nnlite.core.checks import check_sizes
 from nnlite.core.padded import Padded, data_and_lengths, within
 from nnlite.layers.base import Layer
 from nnlite.layers.pooling.resize import AxisMaps
-from nnlite.layers.pooling.windows import Size, check_channels_last, of_values
+from nnlite.layers.pooling.windows import Size, Spatial, check_channels_last, of_values
 from nnlite.ops.products import sum_rows
 
 
@@ -197,14 +197,12 @@ class AdaptiveAvgPool2d(AdaptiveAvgPool):
     instead_of_padded = "GlobalAvgPool2d, or AvgPool2d"
 
 
-class AdaptiveMaxPool(Layer):
+class AdaptiveMaxPool(Spatial):
     """What `AdaptiveMaxPool1d` and `AdaptiveMaxPool2d` share: one axis after the other.
 
     The last axis goes first: the first row with the maximum, and in it the first column, is then
     the first maximum in reading order.
     """
-
-    spatial: ClassVar[int]
 
     def __init__(self, output_size: Size, return_indices: bool = False) -> None:
         self.output_size = output_size
@@ -213,19 +211,14 @@ class AdaptiveMaxPool(Layer):
         self._output = check_sizes(name, output_size, self.spatial)
 
     @property
-    def mixed_axes(self) -> tuple[int, ...]:  # type: ignore[override]  # follows from the class
-        """The spatial ones."""
-        return tuple(range(1, self.spatial + 1))
-
-    @property
     def instead_of_padded(self) -> str:  # type: ignore[override]
         """The layers that know where sequences end."""
         return f"GlobalMaxPool{self.spatial}d, or MaxPool{self.spatial}d"
 
     @property
     def equations(self) -> dict[str, str]:  # type: ignore[override]
-        y, x = ("[n,i,j,c]", "[n,h,w,c]") if self.spatial == 2 else ("[n,i,c]", "[n,h,c]")
-        out, inside = ("ij", "hw") if self.spatial == 2 else ("i", "h")
+        out, inside = self.letters()
+        y, x = (f"[n,{','.join(letters)},c]" for letters in (out, inside))
         met = " ".join(
             f"[⌊{i}·{size}/{count}⌋ ≤ {h} < ⌈({i}+1)·{size}/{count}⌉]"
             for i, h, size, count in zip(out, inside, inside.upper(), self._output, strict=True)

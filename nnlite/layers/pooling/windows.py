@@ -55,6 +55,21 @@ def check_channels_last(layer: Layer, x: np.ndarray, spatial: int) -> None:
         raise ValueError(f"{layer!r}: expected {expected} with something in it, got {x.shape}")
 
 
+class Spatial(Layer):
+    """What the layers along the spatial axes share that know nothing of lengths."""
+
+    spatial: ClassVar[int]
+
+    @property
+    def mixed_axes(self) -> tuple[int, ...]:  # type: ignore[override]  # follows from the class
+        """The spatial ones."""
+        return tuple(range(1, self.spatial + 1))
+
+    def letters(self) -> tuple[str, str]:
+        """Those of the places in y, and of those in x."""
+        return ("ij", "hw") if self.spatial == 2 else ("i", "h")
+
+
 class Pool(Layer):
     """What the pooling layers share: where their windows lie.
 
