@@ -13,7 +13,7 @@ from nnlite.ops.softmax import at_largest, log_softmax, softmax
 
 
 class _AlongAxis(Layer):
-    """What both layers share: the axis, and sequences that end before their array does."""
+    """What these layers share: the axis, and sequences that end before their array does."""
 
     accepts_padded = True
 

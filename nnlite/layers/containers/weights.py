@@ -92,10 +92,14 @@ class WeightNorm(ComputedWeight):
             "input": "dL/dx = G J_f",
         }
 
+    def _sums(self, a: np.ndarray) -> np.ndarray:
+        """Σ over all axes but that of the outputs, which have size 1 then."""
+        others = tuple(i for i in range(a.ndim) if i != self.axis % a.ndim)
+        return a.sum(axis=others, keepdims=True)
+
     def _norm(self, v: np.ndarray) -> np.ndarray:
-        """‖v‖ of each output, with 1 for the other axes."""
-        others = tuple(i for i in range(v.ndim) if i != self.axis % v.ndim)
-        return np.sqrt((v * v).sum(axis=others, keepdims=True))
+        """‖v‖ of each output."""
+        return np.sqrt(self._sums(v * v))
 
     @whole_or_nothing
     def forward(self, x: Any) -> Any:
@@ -112,8 +116,7 @@ class WeightNorm(ComputedWeight):
     def backward(self, grad_output: Any) -> Any:
         norm, v_hat = self.saved()
         d_x, d_w = self.run_back(grad_output)
-        others = tuple(i for i, n in enumerate(norm.shape) if i != self.axis % norm.ndim)
-        d_g = (d_w * v_hat).sum(axis=others, keepdims=True)
+        d_g = self._sums(d_w * v_hat)
         self.magnitude.add_grad(d_g)
         self.direction.add_grad(self.magnitude.data / norm * (d_w - v_hat * d_g))
         return d_x

@@ -37,13 +37,14 @@ class MaxUnpool(Layer):
         self._kernel = check_sizes(f"{name}: kernel_size", kernel_size, axes)
         self._stride = check_sizes(f"{name}: stride", stride, axes)
         self._sides = check_sides(f"{name}: padding", padding, axes)
+        self._output = None
         if output_size is not None:
-            check_sizes(f"{name}: output_size", output_size, axes)
+            self._output = check_sizes(f"{name}: output_size", output_size, axes)
 
     def sizes(self, pooled: tuple[int, ...]) -> tuple[int, ...]:
         """Those of y, given x's: the smallest that give these when pooled, if not told."""
-        if self.output_size is not None:
-            return check_sizes("output_size", self.output_size, self.spatial)
+        if self._output is not None:
+            return self._output
         along = zip(pooled, self._kernel, self._stride, self._sides, strict=True)
         sizes = tuple((size - 1) * s + k - sum(sides) for size, k, s, sides in along)
         if min(sizes) < 1:
