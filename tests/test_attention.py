@@ -323,6 +323,15 @@ def test_decoding_goes_on_from_the_place(make):
 
 
 @pytest.mark.parametrize("name", ["rotary", "alibi", "window"])
+def test_decoding_counts_places_beside_a_memory_too(name):
+    layer, x, memory = double(PLACED[name]()), random(2, 5, 8), random(2, 6, 8, seed=1)
+    layer.causal = False
+    with nn.decoding(layer):
+        parts = [layer((x[:, t : t + 1], memory)) for t in range(5)]
+    np.testing.assert_allclose(np.concatenate(parts, axis=1), layer((x, memory)), rtol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["rotary", "alibi", "window"])
 def test_what_is_near_depends_on_distances_alone(name):
     layer, x = double(PLACED[name]()), random(1, 3, 8)
     layer.causal = False

@@ -201,11 +201,11 @@ class MultiHeadAttention(Container, Continuing):
         """Features of all heads' keys, and of their values."""
         return self.d_model
 
-    def turn(self, q: np.ndarray, k: np.ndarray, start: int, back: bool = False) -> None:
-        """Change queries and keys (N, T, …) by where they are, in place; `back` for gradients.
+    def turn(self, a: np.ndarray, start: int, back: bool = False) -> None:
+        """Change queries or keys (N, T, …) by where they are, in place.
 
         Args:
-            q, k: queries and keys.
+            a: queries, or keys.
             start: the place of the first one.
             back: whether they are gradients, which go the transposed way.
         """
@@ -274,13 +274,14 @@ class MultiHeadAttention(Container, Continuing):
             projected = np.split(projected, features, axis=-1)
         q, k, v = projected  # (N, T, D), (N, S, D), (N, S, D)
         q *= self._scale
-        start = 0
-        if self.carried is not None and count == 1:
-            start = self.carried.length
-            self.turn(q, k, start)
-            k, v = self.carried.extend(k, v)
-        else:
-            self.turn(q, k, start)
+        past = self.carried
+        start = 0 if past is None else past.length
+        self.turn(q, start)
+        self.turn(k, start if count == 1 else 0)  # a memory is there as a whole
+        if past is not None and count == 1:
+            k, v = past.extend(k, v)
+        elif past is not None:
+            past.length += q.shape[1]
         queries, keys = q.shape[1], k.shape[1]
         scores = self.by_place(start, queries, keys, q.dtype)
         if mask is not None:
@@ -325,13 +326,15 @@ class MultiHeadAttention(Container, Continuing):
         if count == 1 and not self.more_keys:
             d_qkv: Any = attend_backward(d_o, q, k, v, o, p, dropped, self._scale)
             width = self.d_model
-            self.turn(d_qkv[..., :width], d_qkv[..., width : 2 * width], 0, back=True)
+            for turned in (d_qkv[..., :width], d_qkv[..., width : 2 * width]):
+                self.turn(turned, 0, back=True)
         else:
             d_q, d_k, d_v = (np.empty_like(a) for a in (q, k, v))
             attend_backward_into((d_q, d_k, d_v), d_o, q, k, v, o, p, dropped, self._scale)
             if self.more_keys:
                 d_k, d_v = self.all_keys_backward(d_k, d_v)
-            self.turn(d_q, d_k, 0, back=True)
+            for turned in (d_q, d_k):
+                self.turn(turned, 0, back=True)
             d_qkv = d_q, d_k, d_v
             d_qkv = np.concatenate(d_qkv, axis=-1) if count == 1 else d_qkv
         d_x = self.backward_child("qkv", self.qkv, d_qkv, self.needs_input_grad)

@@ -26,7 +26,7 @@ class Past:
 
     def extend(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
         """Append arrays (…, T, D) in time; returns each with all that came before it."""
-        if self.length:
+        if self._arrays:
             pairs = zip(self._arrays, arrays, strict=True)
             arrays = tuple(np.concatenate(pair, axis=-2) for pair in pairs)
         self._arrays = arrays

@@ -34,18 +34,17 @@ class RotaryAttention(MultiHeadAttention):
         lines["input"] += ",  where dL/dQ and dL/dK are turned back"
         return lines
 
-    def turn(self, q: np.ndarray, k: np.ndarray, start: int, back: bool = False) -> None:
+    def turn(self, a: np.ndarray, start: int, back: bool = False) -> None:
         size = self.d_model // self.num_heads
         half = size // 2
-        for a in (q, k):
-            cos, sin = _angles(start, start + a.shape[1], size, a.dtype)  # (T, 1, d/2)
-            sin = -sin if back else sin
-            heads = a.reshape(*a.shape[:2], -1, size)  # a view
-            first, second = heads[..., :half], heads[..., half : 2 * half]
-            turned = first * cos - second * sin
-            second *= cos
-            second += first * sin
-            first[:] = turned
+        cos, sin = _angles(start, start + a.shape[1], size, a.dtype)  # (T, 1, d/2)
+        sin = -sin if back else sin
+        heads = a.reshape(*a.shape[:2], -1, size)  # a view
+        first, second = heads[..., :half], heads[..., half : 2 * half]
+        turned = first * cos - second * sin
+        second *= cos
+        second += first * sin
+        first[:] = turned
 
 
 @functools.lru_cache(maxsize=8)
