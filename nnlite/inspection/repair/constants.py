@@ -9,8 +9,6 @@ of the forward that results are taken. Where they are what backward gives, that 
 from __future__ import annotations
 
 import ast
-import inspect
-import textwrap
 import time
 import types
 from collections.abc import Callable
@@ -20,7 +18,7 @@ import numpy as np
 
 from nnlite.inspection.causes.evidence import close
 from nnlite.inspection.repair.corrections import LONGEST, code
-from nnlite.inspection.repair.harmless import is_harmless
+from nnlite.inspection.repair.harmless import is_harmless, source_of
 from nnlite.inspection.report import Diagnosis
 
 METHODS = ("forward", "function", "__call__")  # of a layer, of a loss
@@ -32,11 +30,14 @@ Slopes = Callable[[], dict[str, np.ndarray]]  # by differences of forward, by na
 class _Held:
     """An expression's values, in the order in which it is computed: noted once, then repeated."""
 
-    def __init__(self) -> None:
+    def __init__(self, end: float) -> None:
+        self.end = end
         self.values: list[Any] = []
         self.at: int | None = None  # None while they are noted
 
     def __call__(self, value: Any) -> Any:
+        if time.thread_time() > self.end:
+            raise TimeoutError
         if self.at is None:
             self.values.append(np.copy(value) if isinstance(value, np.ndarray) else value)
             return value
@@ -60,18 +61,15 @@ def taken_for_constant(
     if method is None:
         return None
     original = _own(part, method)
-    if original.__code__.co_freevars or not is_harmless(original, part):
-        return None
-    try:
-        function = ast.parse(textwrap.dedent(inspect.getsource(original))).body[0]
-    except (OSError, TypeError, SyntaxError):
-        return None
-    if not isinstance(function, ast.FunctionDef):
+    function = source_of(original)
+    if function is None or original.__code__.co_freevars:
         return None
     end = time.thread_time() + seconds
+    if not is_harmless(_compiled(function, original, _Held(end)), part):
+        return None
     for parent, field, at, line in _places(function)[:MOST]:
         node = getattr(parent, field) if at is None else getattr(parent, field)[at]
-        held = _Held()
+        held = _Held(end)
         call = ast.parse(f"_held({ast.unparse(node)})", mode="eval").body
         _put(parent, field, at, call)
         changed = _compiled(function, original, held)
@@ -94,12 +92,12 @@ def taken_for_constant(
                         "depends on what is differentiated: a term is missing, what comes through "
                         f"it, as {way}",
                     )
+        except TimeoutError:
+            break
         except Exception:  # a forward that cannot be held there
             continue
         finally:
             del vars(part)[method]
-        if time.thread_time() > end:
-            break
     return None
 
 
@@ -142,9 +140,8 @@ def _compiled(
     function: ast.FunctionDef, original: types.FunctionType, held: _Held
 ) -> types.FunctionType:
     """The forward as its tree now is."""
-    space = {"_held": held}
     tree = ast.fix_missing_locations(ast.Module([function], []))
-    scope = {**original.__globals__, **space}
+    scope = {**original.__globals__, "_held": held}
     exec(compile(tree, "<held>", "exec"), scope)
     made: types.FunctionType = scope[function.name]
     return made
