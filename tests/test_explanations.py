@@ -655,6 +655,30 @@ class Strided(nn.Layer):
         return d_x
 
 
+class Dilated(nn.Layer):
+    """A convolution over time in which backward forgets the dilation."""
+
+    def __init__(self):
+        self.channels, self.dilation = 2, 2
+        self.w = nn.Parameter(np.random.default_rng(1).standard_normal((3, 2, 4)))
+
+    def forward(self, x):
+        steps, y = x.shape[1] - 2 * self.dilation, 0
+        for k in range(3):
+            y = y + x[:, k * self.dilation : k * self.dilation + steps] @ self.w.data[k]
+        self.save_for_backward(x)
+        return y
+
+    def backward(self, grad_output):
+        (x,) = self.saved()
+        steps, d_x = grad_output.shape[1], np.zeros_like(x)
+        for k in range(3):
+            seen = x[:, k * self.dilation : k * self.dilation + steps]
+            self.w.grad[k] += np.einsum("ntc,nto->co", seen, grad_output)
+            d_x[:, k : k + steps] += grad_output @ self.w.data[k].T
+        return d_x
+
+
 class LearnedSlope(nn.Layer):
     def __init__(self):
         self.a = nn.Parameter(np.full(3, 0.25))
@@ -676,6 +700,8 @@ BY_HAND = {
     "halves": (Halves(), X[:, [0, 1, 2, 0]] + 0.1, "its two halves along axis 1 are swapped"),
     "stride": (Strided(), np.random.default_rng(0).standard_normal((4, 9)),
         "it is right with `d_x[:, k:k + steps * self.stride:self.stride]`"),
+    "dilation": (Dilated(), np.random.default_rng(0).standard_normal((3, 9, 2)),
+        "it is right with `d_x[:, k * self.dilation:k * self.dilation + steps]`"),
     "mask": (LearnedSlope(), X, "the factor `(x < 0)` is missing"),
 }  # fmt: skip
 
@@ -683,6 +709,25 @@ BY_HAND = {
 @pytest.mark.parametrize(("layer", "x", "words"), BY_HAND.values(), ids=BY_HAND.keys())
 def test_mistakes_of_common_kinds_are_named(layer, x, words):
     assert words in str(nn.check_gradients(layer, x, raises=False))
+
+
+class Wave(nn.Layer):
+    def __init__(self):
+        self.size, self.gain, self.scale = 1.7, 1.7, 1.7
+
+    def forward(self, x):
+        self.save_for_backward(x)
+        return np.sin(x) * self.gain + x**2 * self.scale
+
+    def backward(self, grad_output):
+        (x,) = self.saved()
+        return grad_output * (np.cos(x) * self.gain + 2 * x)
+
+
+def test_of_equal_numbers_those_are_named_that_forward_uses_in_the_same_way():
+    text = str(nn.check_gradients(Wave(), X, raises=False))
+    assert "the factor `self.gain` is missing (or `self.scale`, the same number here)" in text
+    assert "self.size" not in text
 
 
 class Focal(nn.Loss):

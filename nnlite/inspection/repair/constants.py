@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from nnlite.inspection.causes.evidence import close
-from nnlite.inspection.repair.corrections import LONGEST, code
-from nnlite.inspection.repair.harmless import is_harmless, source_of
+from nnlite.inspection.repair.corrections import code, shortened
+from nnlite.inspection.repair.harmless import by_hand, is_harmless, source_of
 from nnlite.inspection.report import Diagnosis
 
-METHODS = ("forward", "function", "__call__")  # of a layer, of a loss
+FORWARDS = ("forward", "function", "__call__")  # of a layer, of a loss
 MOST = 60  # expressions that are held
 
 Slopes = Callable[[], dict[str, np.ndarray]]  # by differences of forward, by name
@@ -57,10 +57,10 @@ def taken_for_constant(
         given: what backward says they are.
         seconds: of computing.
     """
-    method = next((m for m in METHODS if isinstance(_own(part, m), types.FunctionType)), None)
-    if method is None:
+    own = by_hand(part, FORWARDS)
+    if own is None:
         return None
-    original = _own(part, method)
+    method, original = own
     function = source_of(original)
     if function is None or original.__code__.co_freevars:
         return None
@@ -85,12 +85,11 @@ def taken_for_constant(
                     way = "by the product rule"
                     if len(held.values) > 1:
                         way = "by a state that is carried from step to step"
-                    shown = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
                     return Diagnosis(
                         "constant",
-                        f"{code(node)} in forward's `{shown}` is treated as a constant, but it "
-                        "depends on what is differentiated: a term is missing, what comes through "
-                        f"it, as {way}",
+                        f"{code(node)} in forward's {code(shortened(text))} is treated as a "
+                        "constant, but it depends on what is differentiated: a term is missing, "
+                        f"what comes through it, as {way}",
                     )
         except TimeoutError:
             break
@@ -99,12 +98,6 @@ def taken_for_constant(
         finally:
             del vars(part)[method]
     return None
-
-
-def _own(part: Any, name: str) -> Any:
-    """The method, unless it is nnlite's."""
-    method = getattr(type(part), name, None)
-    return None if str(getattr(method, "__module__", "")).startswith("nnlite.") else method
 
 
 def _places(function: ast.FunctionDef) -> list[tuple[ast.AST, str, int | None, ast.stmt]]:

@@ -29,6 +29,17 @@ EFFECTS = {  # names in NumPy, nnlite and files that do more than compute
 }  # fmt: skip
 
 
+def by_hand(part: Any, names: tuple[str, ...]) -> tuple[str, types.FunctionType] | None:
+    """The first of these methods that is not nnlite's, with its name."""
+    for name in names:
+        method = getattr(type(part), name, None)
+        if isinstance(method, types.FunctionType) and not str(method.__module__).startswith(
+            "nnlite."
+        ):
+            return name, method
+    return None
+
+
 def source_of(function: types.FunctionType) -> ast.FunctionDef | None:
     """Its source as a tree, without decorators and lines that print; None where it is not known.
 

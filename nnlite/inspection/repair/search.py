@@ -20,15 +20,16 @@ import numpy as np
 
 from nnlite.inspection.causes.evidence import close
 from nnlite.inspection.repair import additions, edits
-from nnlite.inspection.repair.corrections import Correction
-from nnlite.inspection.repair.harmless import is_harmless, source_of
+from nnlite.inspection.repair.constants import FORWARDS
+from nnlite.inspection.repair.corrections import Correction, named_by_forward
+from nnlite.inspection.repair.harmless import by_hand, is_harmless, source_of
 from nnlite.inspection.repair.lines import of_carried, of_lines, of_targets
 from nnlite.inspection.repair.scope import Scope, scope_of
 from nnlite.inspection.report import Diagnosis
 
 COMPREHENSIONS = ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp
 METHODS_OF_VALUES = {"T", "copy", "mean", "ravel", "reshape", "sum", "swapaxes", "transpose"}
-METHODS = ("backward", "derivative")  # the first of them that is not nnlite's is looked at
+BACKWARDS = ("backward", "derivative")  # the first of them that is not nnlite's is looked at
 
 Gradients = dict[str, np.ndarray]
 Backward = types.FunctionType
@@ -74,7 +75,7 @@ def mend(runs: Runs, seconds: float) -> dict[str, Diagnosis]:
                 mended = source.mended(backward)
                 new = mended if len(mended) > len(best) else mended - found.keys()
                 if new:
-                    found |= dict.fromkeys(new, correction().diagnosis())
+                    found |= dict.fromkeys(new, source.told(correction()))
                     best = max(best, mended, key=len)
                 if best == runs.wrong:
                     break
@@ -101,15 +102,10 @@ class _Source:
     @classmethod
     def of(cls, runs: Runs, end: float) -> _Source | None:
         """None where the source is not known, is nnlite's own, or does more than compute."""
-        by_hand = {
-            name: method
-            for name in METHODS
-            if isinstance(method := getattr(type(runs.part), name, None), types.FunctionType)
-            and not method.__module__.startswith("nnlite.")
-        }
-        if not by_hand:
+        found = by_hand(runs.part, BACKWARDS)
+        if found is None:
             return None
-        name, original = next(iter(by_hand.items()))
+        name, original = found
         function = source_of(original)
         if function is None:
             return None
@@ -188,7 +184,8 @@ class _Source:
     def corrections(self) -> Iterator[Tried]:
         """Each correction, and the backward that has it, the simple and the usual ones first."""
         self.values = self._values(1.0)
-        scope = scope_of(self.function, self.runs.part, self.values, self._values(2.0))
+        doubled = self._values(2.0)
+        self.scope = scope = scope_of(self.function, self.runs.part, self.values, doubled)
         yield from self._of_lines(of_lines)
         yield from self._of_lines(functools.partial(of_carried, factors=scope.factors))
         for sites in self._ranked():
@@ -244,6 +241,12 @@ class _Source:
             site.put(site.node)
         return {name for name, value in now.items() if not np.array_equal(value, base[name])}
 
+    def told(self, correction: Correction) -> Diagnosis:
+        """The correction in words."""
+        found = by_hand(self.runs.part, FORWARDS)
+        forward = source_of(found[1]) if found else None
+        return named_by_forward(correction, self.scope.numbers, forward).diagnosis()
+
     def _of_lines(self, edit: Callable[[ast.FunctionDef], Iterator[Correction]]) -> Iterator[Tried]:
         for correction in edit(self.function):
             yield functools.partial(Correction, *correction), self.compiled()
@@ -288,7 +291,8 @@ class _Source:
                     target.slice = other.slice if isinstance(other, ast.Subscript) else index
                     backward = self.compiled()
                     target.slice = index
-                    yield functools.partial(Correction, told, text, old, new), backward
+                    simple = ast.unparse(other)
+                    yield functools.partial(Correction, told, text, old, simple), backward
 
     def _senseless(self, site: _Site, code: types.CodeType, edit: edits.Edit) -> bool:
         """Whether it cannot be computed, or has another shape than a sum it stands for.
