@@ -2,14 +2,19 @@
 
 import contextlib
 import hashlib
+import importlib
+import itertools
 import os
 import re
+import types
 
 import numpy as np
 import pytest
 from corpora import judge
 
 import nnlite as nn
+from nnlite.inspection.numeric import jacobian_by_differences
+from nnlite.inspection.repair import constants
 from nnlite.inspection.repair import search as repair
 
 
@@ -428,6 +433,77 @@ def test_a_backward_that_does_more_than_compute_is_not_run_with_corrections(back
     assert backwards
 
 
+LAYER = """
+import numpy as np
+import nnlite as nn
+
+class Cube(nn.Layer):
+    def forward(self, x):
+        self.save_for_backward(x)
+        return x**3 + np.sin(x)
+
+    def backward(self, grad_output):
+        (x,) = self.saved()
+        return grad_output * (3 * x**2 + np.sin(x))
+"""
+
+
+def test_a_source_that_has_changed_since_it_was_imported_is_judged_as_it_is_now(
+    backwards, tmp_path, monkeypatch
+):
+    monkeypatch.syspath_prepend(tmp_path)
+    file = tmp_path / "layer_on_disk.py"
+    file.write_text(LAYER)
+    layer = importlib.import_module("layer_on_disk").Cube()
+    assert "it is right with `np.cos(x)`" in str(nn.check_gradients(layer, X, raises=False))
+    backwards.clear()
+    effect = f"np.save({str(tmp_path / 'x.npy')!r}, x)"
+    file.write_text(LAYER.replace("self.saved()", f"self.saved(); {effect}"))
+    nn.check_gradients(layer, X, raises=False)
+    assert not backwards
+    assert not (tmp_path / "x.npy").exists()
+
+
+def test_a_search_whose_time_is_over_runs_nothing_more(monkeypatch):
+    runs, put, ranked = [], repair._Source._put, repair._Source._ranked
+
+    def late(source):
+        runs.clear()
+        monkeypatch.setattr(repair, "time", types.SimpleNamespace(thread_time=lambda: 1e9))
+        return ranked(source)
+
+    monkeypatch.setattr(repair._Source, "_put", lambda *args: (runs.append(1), put(*args))[1])
+    monkeypatch.setattr(repair._Source, "_ranked", late)
+    nn.check_gradients(Undifferentiated(), X, raises=False)
+    assert repair.time.thread_time() == 1e9
+    assert not runs
+
+
+def test_differences_of_a_held_forward_end_in_time(monkeypatch):
+    layer, forwards = Highway(), []
+
+    def slopes():
+        forwards.extend(layer.forward(X) for _ in range(1000))
+        return {"input": X}
+
+    clock = types.SimpleNamespace(thread_time=itertools.count().__next__)  # a second a look
+    monkeypatch.setattr(constants, "time", clock)
+    found = constants.taken_for_constant(layer, lambda: layer.forward(X), slopes, {"input": X}, 5.0)
+    assert found is None
+    assert 0 < len(forwards) < 10
+
+
+def test_differences_that_raise_leave_the_array_as_it_was():
+    w = np.ones(3)
+
+    def outputs():
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        jacobian_by_differences(w, outputs)
+    np.testing.assert_array_equal(w, 1)
+
+
 def test_no_correction_makes_huge_arrays(monkeypatch):
     sizes, zeros = [], np.zeros
     monkeypatch.setattr(
@@ -579,6 +655,30 @@ class Strided(nn.Layer):
         return d_x
 
 
+class Dilated(nn.Layer):
+    """A convolution over time in which backward forgets the dilation."""
+
+    def __init__(self):
+        self.channels, self.dilation = 2, 2
+        self.w = nn.Parameter(np.random.default_rng(1).standard_normal((3, 2, 4)))
+
+    def forward(self, x):
+        steps, y = x.shape[1] - 2 * self.dilation, 0
+        for k in range(3):
+            y = y + x[:, k * self.dilation : k * self.dilation + steps] @ self.w.data[k]
+        self.save_for_backward(x)
+        return y
+
+    def backward(self, grad_output):
+        (x,) = self.saved()
+        steps, d_x = grad_output.shape[1], np.zeros_like(x)
+        for k in range(3):
+            seen = x[:, k * self.dilation : k * self.dilation + steps]
+            self.w.grad[k] += np.einsum("ntc,nto->co", seen, grad_output)
+            d_x[:, k : k + steps] += grad_output @ self.w.data[k].T
+        return d_x
+
+
 class LearnedSlope(nn.Layer):
     def __init__(self):
         self.a = nn.Parameter(np.full(3, 0.25))
@@ -600,6 +700,8 @@ BY_HAND = {
     "halves": (Halves(), X[:, [0, 1, 2, 0]] + 0.1, "its two halves along axis 1 are swapped"),
     "stride": (Strided(), np.random.default_rng(0).standard_normal((4, 9)),
         "it is right with `d_x[:, k:k + steps * self.stride:self.stride]`"),
+    "dilation": (Dilated(), np.random.default_rng(0).standard_normal((3, 9, 2)),
+        "it is right with `d_x[:, k * self.dilation:k * self.dilation + steps]`"),
     "mask": (LearnedSlope(), X, "the factor `(x < 0)` is missing"),
 }  # fmt: skip
 
@@ -607,6 +709,25 @@ BY_HAND = {
 @pytest.mark.parametrize(("layer", "x", "words"), BY_HAND.values(), ids=BY_HAND.keys())
 def test_mistakes_of_common_kinds_are_named(layer, x, words):
     assert words in str(nn.check_gradients(layer, x, raises=False))
+
+
+class Wave(nn.Layer):
+    def __init__(self):
+        self.size, self.gain, self.scale = 1.7, 1.7, 1.7
+
+    def forward(self, x):
+        self.save_for_backward(x)
+        return np.sin(x) * self.gain + x**2 * self.scale
+
+    def backward(self, grad_output):
+        (x,) = self.saved()
+        return grad_output * (np.cos(x) * self.gain + 2 * x)
+
+
+def test_of_equal_numbers_those_are_named_that_forward_uses_in_the_same_way():
+    text = str(nn.check_gradients(Wave(), X, raises=False))
+    assert "the factor `self.gain` is missing (or `self.scale`, the same number here)" in text
+    assert "self.size" not in text
 
 
 class Focal(nn.Loss):

@@ -348,11 +348,13 @@ def jacobian_by_differences(
         move, size = moving(data, where), abs(data[where].item())
 
         def column(step: float, move: Move = move) -> np.ndarray:
-            move(step)
-            above = outputs().copy()
-            move(-step)
-            below = outputs().copy()
-            move(0.0)
+            try:
+                move(step)
+                above = outputs().copy()
+                move(-step)
+                below = outputs().copy()
+            finally:
+                move(0.0)
             return np.asarray(above - below).ravel() / (2 * step)
 
         found = column(STEP * usual)

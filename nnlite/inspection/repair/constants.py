@@ -9,8 +9,6 @@ of the forward that results are taken. Where they are what backward gives, that 
 from __future__ import annotations
 
 import ast
-import inspect
-import textwrap
 import time
 import types
 from collections.abc import Callable
@@ -19,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from nnlite.inspection.causes.evidence import close
-from nnlite.inspection.repair.corrections import LONGEST, code
-from nnlite.inspection.repair.harmless import is_harmless
+from nnlite.inspection.repair.corrections import code, shortened
+from nnlite.inspection.repair.harmless import by_hand, is_harmless, source_of
 from nnlite.inspection.report import Diagnosis
 
-METHODS = ("forward", "function", "__call__")  # of a layer, of a loss
+FORWARDS = ("forward", "function", "__call__")  # of a layer, of a loss
 MOST = 60  # expressions that are held
 
 Slopes = Callable[[], dict[str, np.ndarray]]  # by differences of forward, by name
@@ -32,11 +30,14 @@ Slopes = Callable[[], dict[str, np.ndarray]]  # by differences of forward, by na
 class _Held:
     """An expression's values, in the order in which it is computed: noted once, then repeated."""
 
-    def __init__(self) -> None:
+    def __init__(self, end: float) -> None:
+        self.end = end
         self.values: list[Any] = []
         self.at: int | None = None  # None while they are noted
 
     def __call__(self, value: Any) -> Any:
+        if time.thread_time() > self.end:
+            raise TimeoutError
         if self.at is None:
             self.values.append(np.copy(value) if isinstance(value, np.ndarray) else value)
             return value
@@ -56,22 +57,19 @@ def taken_for_constant(
         given: what backward says they are.
         seconds: of computing.
     """
-    method = next((m for m in METHODS if isinstance(_own(part, m), types.FunctionType)), None)
-    if method is None:
+    own = by_hand(part, FORWARDS)
+    if own is None:
         return None
-    original = _own(part, method)
-    if original.__code__.co_freevars or not is_harmless(original, part):
-        return None
-    try:
-        function = ast.parse(textwrap.dedent(inspect.getsource(original))).body[0]
-    except (OSError, TypeError, SyntaxError):
-        return None
-    if not isinstance(function, ast.FunctionDef):
+    method, original = own
+    function = source_of(original)
+    if function is None or original.__code__.co_freevars:
         return None
     end = time.thread_time() + seconds
+    if not is_harmless(_compiled(function, original, _Held(end)), part):
+        return None
     for parent, field, at, line in _places(function)[:MOST]:
         node = getattr(parent, field) if at is None else getattr(parent, field)[at]
-        held = _Held()
+        held = _Held(end)
         call = ast.parse(f"_held({ast.unparse(node)})", mode="eval").body
         _put(parent, field, at, call)
         changed = _compiled(function, original, held)
@@ -87,26 +85,19 @@ def taken_for_constant(
                     way = "by the product rule"
                     if len(held.values) > 1:
                         way = "by a state that is carried from step to step"
-                    shown = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
                     return Diagnosis(
                         "constant",
-                        f"{code(node)} in forward's `{shown}` is treated as a constant, but it "
-                        "depends on what is differentiated: a term is missing, what comes through "
-                        f"it, as {way}",
+                        f"{code(node)} in forward's {code(shortened(text))} is treated as a "
+                        "constant, but it depends on what is differentiated: a term is missing, "
+                        f"what comes through it, as {way}",
                     )
+        except TimeoutError:
+            break
         except Exception:  # a forward that cannot be held there
             continue
         finally:
             del vars(part)[method]
-        if time.thread_time() > end:
-            break
     return None
-
-
-def _own(part: Any, name: str) -> Any:
-    """The method, unless it is nnlite's."""
-    method = getattr(type(part), name, None)
-    return None if str(getattr(method, "__module__", "")).startswith("nnlite.") else method
 
 
 def _places(function: ast.FunctionDef) -> list[tuple[ast.AST, str, int | None, ast.stmt]]:
@@ -142,9 +133,8 @@ def _compiled(
     function: ast.FunctionDef, original: types.FunctionType, held: _Held
 ) -> types.FunctionType:
     """The forward as its tree now is."""
-    space = {"_held": held}
     tree = ast.fix_missing_locations(ast.Module([function], []))
-    scope = {**original.__globals__, **space}
+    scope = {**original.__globals__, "_held": held}
     exec(compile(tree, "<held>", "exec"), scope)
     made: types.FunctionType = scope[function.name]
     return made

@@ -6,7 +6,7 @@ import ast
 import re
 from typing import NamedTuple
 
-from nnlite.inspection.repair.scope import Scope
+from nnlite.inspection.repair.scope import Scope, uses
 from nnlite.inspection.report import Diagnosis
 
 LONGEST = 60  # of a line of code that is shown, in characters
@@ -23,13 +23,39 @@ class Correction(NamedTuple):
 
     def diagnosis(self) -> Diagnosis:
         """The mistake in words, and the correction."""
-        shown = self.line if len(self.line) <= LONGEST else self.line[: LONGEST - 1] + "…"
-        text = f"in `{shown}` {self.told}"
+        text = f"in {code(shortened(self.line))} {self.told}"
         if self.new:
             text += f"; it is right with `{self.new}`"
             if self.old:
                 text += f" for `{self.old}`"
         return Diagnosis(self.kind, text)
+
+
+def shortened(line: str) -> str:
+    """As much of a line of code as is shown."""
+    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
+
+
+def named_by_forward(
+    correction: Correction, numbers: dict[str, float], forward: ast.AST | None
+) -> Correction:
+    """Of attributes that are equal by chance, the one that forward uses in such a place too.
+
+    Where forward does not tell, all of them are named.
+    """
+    old, new = (uses(ast.parse(text)) for text in (correction.old, correction.new))
+    known = uses(forward) if forward else {}
+    for name in [name for name in new if name in numbers and name not in old]:
+        equal = [name, *(q for q in numbers if q != name and numbers[q] == numbers[name])]
+        right, *others = [q for q in equal if new[name] & known.get(q, set())] or equal
+        told, changed = (
+            re.sub(rf"{re.escape(name)}\b", right, text)
+            for text in (correction.told, correction.new)
+        )
+        if others:
+            told += f" (or {' or '.join(map(code, others))}, the same number here)"
+        correction = correction._replace(told=told, new=changed)
+    return correction
 
 
 FORMS = {  # of derivatives, as they are usually written

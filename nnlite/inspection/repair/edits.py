@@ -48,18 +48,17 @@ def axis(node: ast.expr, scope: Scope) -> Corrections:
     what = {"sum": "the sum", "mean": "the mean"}.get(node.func.attr, f"{node.func.attr}")
     owner = ast.unparse(node.func)
     positional = [ast.unparse(a) for a in node.args]
-    named = {k.arg: ast.unparse(k.value) for k in node.keywords if k.arg}
+    options = {k.arg: ast.unparse(k.value) for k in node.keywords if k.arg}
     if positional and node.func.attr in REDUCTIONS and ast.unparse(node.func.value) != "np":
-        named["axis"] = positional.pop(0)
+        options["axis"] = positional.pop(0)
+    now, kept = options.get("axis", "all of them"), options.pop("keepdims", None)
     for new in AXES:
-        if new == named.get("axis"):
+        if new == now:
             continue
-        told = f"{what} is over the wrong axis ({named.get('axis', 'all of them')})"
-        for keep in [named.get("keepdims"), "True", None]:
-            options = {**named, "axis": new} | ({"keepdims": keep} if keep else {})
-            if keep is None:
-                options.pop("keepdims", None)
-            text = ", ".join([*positional, *(f"{k}={v}" for k, v in options.items())])
+        told = f"{what} is over the wrong axis ({now})"
+        for keep in dict.fromkeys((kept, "True", None)):
+            others = options | {"axis": new} | ({"keepdims": keep} if keep else {})
+            text = ", ".join([*positional, *(f"{k}={v}" for k, v in others.items())])
             yield f"{owner}({text})", told
 
 
@@ -150,7 +149,10 @@ def power(node: ast.expr, scope: Scope) -> Corrections:
 def sign(node: ast.expr, scope: Scope) -> Corrections:
     """A minus that is forgotten, or one too many."""
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        yield ast.unparse(node.operand), f"the sign of {code(node.operand)} is wrong, minus"
+        yield (
+            ast.unparse(node.operand),
+            f"the sign of {code(node.operand)} is wrong: its minus must go",
+        )
     elif not isinstance(node, ast.Constant):
         yield f"-({ast.unparse(node)})", f"the sign of {code(node)} is wrong: a minus is missing"
 
@@ -335,17 +337,17 @@ def stride(node: ast.expr, scope: Scope) -> Corrections:
             if not (isinstance(one, ast.Slice) and one.lower and one.upper):
                 continue
             low, high = ast.unparse(one.lower), ast.unparse(one.upper)
+            count = high.removeprefix(f"{low} + ")
+            if count == high:
+                count = f"({high} - ({low}))"
             for q in scope.counts:
                 new = [ast.unparse(i) for i in index]
-                new[at] = f"({low}) * {q}:({low}) * {q} + ({high}) - ({low})"
+                new[at] = f"({low}) * {q}:({low}) * {q} + {count}"
                 told = (
                     f"the stride {code(q)} is missing: the window at axis {at} is in another place"
                 )
                 yield f"{ast.unparse(node.value)}[{', '.join(new)}]", told
-                count = high.removeprefix(f"{low} + ")
-                if count == high:
-                    count = f"({high} - ({low}))"
-                new[at] = f"{low}:{low} + {count} * {q}:{q}"
+                new[at] = f"{low}:{low} + ({count}) * {q}:{q}"
                 told = f"the stride {code(q)} is missing: the window's places are so far apart"
                 yield f"{ast.unparse(node.value)}[{', '.join(new)}]", told
 

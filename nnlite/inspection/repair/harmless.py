@@ -1,9 +1,12 @@
-"""Whether a backward only computes, so that changed copies of it may be run."""
+"""Whether a backward (or a forward) only computes, so that changed copies of it may be run."""
 
 from __future__ import annotations
 
+import ast
 import builtins
 import dis
+import inspect
+import textwrap
 import types
 from collections.abc import Iterator
 from typing import Any
@@ -16,13 +19,46 @@ BUILTINS = (
     range, reversed, round, set, slice, sorted, str, sum, super, tuple, zip, ArithmeticError,
     AssertionError, Exception, IndexError, KeyError, RuntimeError, TypeError, ValueError,
 )  # fmt: skip
-EFFECTS = {  # names of functions and methods, of NumPy's and of files, that do more than compute
-    "DataSource", "close", "dump", "dumps", "exec", "fit", "flush", "fromfile", "genfromtxt",
-    "load", "loadtxt", "memmap", "open", "open_memmap", "popen", "random", "rename", "save",
-    "savetxt", "savez", "savez_compressed", "seed", "send", "set_printoptions", "setbufsize",
-    "setflags", "seterr", "seterrcall", "system", "test", "testing", "tofile", "unlink", "write",
+EFFECTS = {  # names in NumPy, nnlite and files that do more than compute
+    "DataSource", "close", "ctypeslib", "distutils", "dump", "dumps", "exec", "f2py", "fit",
+    "flush", "fromfile", "genfromtxt", "load", "load_model", "loadtxt", "memmap", "open",
+    "open_memmap", "os", "popen", "random", "rename", "save", "save_model", "savetxt", "savez",
+    "savez_compressed", "seed", "send", "set_engine", "set_printoptions", "setbufsize", "setflags",
+    "seterr", "seterrcall", "sys", "system", "test", "testing", "tofile", "unlink", "write",
     "writelines",
 }  # fmt: skip
+
+
+def by_hand(part: Any, names: tuple[str, ...]) -> tuple[str, types.FunctionType] | None:
+    """The first of these methods that is not nnlite's, with its name."""
+    for name in names:
+        method = getattr(type(part), name, None)
+        if isinstance(method, types.FunctionType) and not str(method.__module__).startswith(
+            "nnlite."
+        ):
+            return name, method
+    return None
+
+
+def source_of(function: types.FunctionType) -> ast.FunctionDef | None:
+    """Its source as a tree, without decorators and lines that print; None where it is not known.
+
+    It may have been changed since it was compiled: ask `is_harmless` of what the tree gives.
+    """
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
+    except (OSError, TypeError, SyntaxError):
+        return None
+    if not isinstance(tree, ast.FunctionDef):
+        return None
+    tree.decorator_list = []
+    for parent in ast.walk(tree):
+        for field in ("body", "orelse"):
+            body: Any = getattr(parent, field, None)
+            for at, line in enumerate(body if isinstance(body, list) else ()):
+                if ast.unparse(line).startswith("print("):
+                    body[at] = ast.copy_location(ast.Pass(), line)
+    return tree
 
 
 def is_harmless(function: types.FunctionType, part: Any) -> bool:
@@ -44,8 +80,6 @@ def is_harmless(function: types.FunctionType, part: Any) -> bool:
                 return False
             names = {name for kind, name in steps if kind in ("LOAD_GLOBAL", "LOAD_NAME")}
             for value in _read(names, set(code.co_names) - names, one, part):
-                if value is print and one is function:  # what it prints is left out
-                    continue
                 if isinstance(value, types.FunctionType):
                     queue.append(value)
                 elif not _is_plain(value, part):

@@ -22,7 +22,7 @@ class Scope(NamedTuple):
     Attributes:
         gradients: variables that grow with G, as expressions.
         factors: variables, parts of them, and parameters that do not.
-        numbers: attributes of the layer that are numbers, as expressions.
+        numbers: attributes of the layer that are numbers, by their expressions.
         made: the expressions that variables are made from, by name.
         masks: the variables that hold True and False.
         softmaxes: the variables that are probabilities, 1 in all along the last axis.
@@ -33,7 +33,7 @@ class Scope(NamedTuple):
 
     gradients: list[str]
     factors: list[str]
-    numbers: list[str]
+    numbers: dict[str, float]
     made: dict[str, str]
     masks: set[str]
     softmaxes: set[str]
@@ -67,12 +67,12 @@ def scope_of(
     factors = [text for text in found if grows.get(text.split("[")[0]) in (False, None)]
     own = function.args.args[0].arg  # self
     factors += [f"{own}.{k}.data" for k, v in vars(part).items() if isinstance(v, Parameter)]
-    numbers = [
-        f"{own}.{k}"
+    numbers = {
+        f"{own}.{k}": v
         for k, v in vars(part).items()
         if type(v) in (int, float) and not k.startswith("_") and k.isidentifier()
-    ]
-    whole = [number for number in numbers if type(getattr(part, number.split(".")[1])) is int]
+    }
+    whole = [name for name, v in numbers.items() if type(v) is int]
     made = {
         node.targets[0].id: ast.unparse(node.value)
         for node in ast.walk(function)
@@ -130,6 +130,17 @@ def neighbours(node: ast.Subscript) -> Iterator[tuple[int, str]]:
             new = [ast.unparse(i) for i in index]
             new[at] = re.sub(r" \+ 1 - 1$| - 1 \+ 1$", "", new[at] + shift)
             yield at, f"{ast.unparse(node.value)}[{', '.join(new)}]"
+
+
+def uses(tree: ast.AST) -> dict[str, set[type]]:
+    """What each attribute is part of, such as a product, a sum or a slice."""
+    found: dict[str, set[type]] = {}
+    for parent in ast.walk(tree):
+        for node in ast.iter_child_nodes(parent):
+            if isinstance(node, ast.Attribute):
+                what = type(getattr(parent, "op", parent))
+                found.setdefault(ast.unparse(node), set()).add(what)
+    return found
 
 
 def is_int(node: ast.expr) -> bool:

@@ -10,8 +10,6 @@ from __future__ import annotations
 import ast
 import contextlib
 import functools
-import inspect
-import textwrap
 import time
 import types
 import warnings
@@ -22,18 +20,19 @@ import numpy as np
 
 from nnlite.inspection.causes.evidence import close
 from nnlite.inspection.repair import additions, edits
-from nnlite.inspection.repair.corrections import Correction
-from nnlite.inspection.repair.harmless import is_harmless
+from nnlite.inspection.repair.constants import FORWARDS
+from nnlite.inspection.repair.corrections import Correction, named_by_forward
+from nnlite.inspection.repair.harmless import by_hand, is_harmless, source_of
 from nnlite.inspection.repair.lines import of_carried, of_lines, of_targets
 from nnlite.inspection.repair.scope import Scope, scope_of
 from nnlite.inspection.report import Diagnosis
 
 COMPREHENSIONS = ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp
 METHODS_OF_VALUES = {"T", "copy", "mean", "ravel", "reshape", "sum", "swapaxes", "transpose"}
-METHODS = ("backward", "derivative")  # the first of them that is not nnlite's is looked at
+BACKWARDS = ("backward", "derivative")  # the first of them that is not nnlite's is looked at
 
 Gradients = dict[str, np.ndarray]
-Backward = Callable[..., Any]
+Backward = types.FunctionType
 Tried = tuple[Callable[[], Correction], Backward]
 
 
@@ -58,8 +57,9 @@ class Runs(NamedTuple):
 
 
 def mend(runs: Runs, seconds: float) -> dict[str, Diagnosis]:
-    """The correction for each wrong gradient, where one is found in time; one that mends most.
+    """For each wrong gradient a correction that makes it right, where one is found in time.
 
+    Of two, the one that makes more gradients right is given.
     Nothing is looked for where backward does more than compute (`harmless.py`).
     """
     found: dict[str, Diagnosis] = {}
@@ -70,14 +70,15 @@ def mend(runs: Runs, seconds: float) -> dict[str, Diagnosis]:
         source = _Source.of(runs, end)
         if source is None:
             return {}
-        for correction, backward in source.corrections():
-            mended = source.mended(backward)
-            new = mended if len(mended) > len(best) else mended - found.keys()
-            if new:
-                found |= dict.fromkeys(new, correction().diagnosis())
-                best = max(best, mended, key=len)
-            if best == runs.wrong or time.thread_time() > end:
-                break
+        with contextlib.suppress(TimeoutError):
+            for correction, backward in source.corrections():
+                mended = source.mended(backward)
+                new = mended if len(mended) > len(best) else mended - found.keys()
+                if new:
+                    found |= dict.fromkeys(new, source.told(correction()))
+                    best = max(best, mended, key=len)
+                if best == runs.wrong:
+                    break
     return found
 
 
@@ -101,25 +102,19 @@ class _Source:
     @classmethod
     def of(cls, runs: Runs, end: float) -> _Source | None:
         """None where the source is not known, is nnlite's own, or does more than compute."""
-        by_hand = {
-            name: method
-            for name in METHODS
-            if isinstance(method := getattr(type(runs.part), name, None), types.FunctionType)
-            and not method.__module__.startswith("nnlite.")
-        }
-        if not by_hand:
+        found = by_hand(runs.part, BACKWARDS)
+        if found is None:
             return None
-        name, original = next(iter(by_hand.items()))
-        try:
-            tree = ast.parse(textwrap.dedent(inspect.getsource(original)))
-        except (OSError, TypeError, SyntaxError):
+        name, original = found
+        function = source_of(original)
+        if function is None:
             return None
-        function = tree.body[0]
-        if not isinstance(function, ast.FunctionDef) or not is_harmless(original, runs.part):
-            return None
-        function.name, function.decorator_list = name, []
-        _prepare(function)
-        return cls(runs, function, original, end)
+        function.name = name
+        for loop in ast.walk(function):
+            if isinstance(loop, ast.For | ast.While):
+                loop.body.insert(0, ast.parse("_tick()").body[0])
+        source = cls(runs, function, original, end)
+        return source if is_harmless(source.compiled(), runs.part) else None
 
     # -- running ---------------------------------------------------------------------------------
 
@@ -130,6 +125,7 @@ class _Source:
 
     def replies(self, backward: Backward, times: float = 1.0) -> Gradients:
         """The gradients with this backward."""
+        self._tick()
         for owner, state in zip(self.owners, self.states, strict=True):
             vars(owner).update(state)
         with self._put(backward):
@@ -179,7 +175,7 @@ class _Source:
         return made
 
     def _tick(self) -> None:
-        """Ends a loop that a changed backward might never leave."""
+        """Ends the search in time, also in a loop that a changed backward might never leave."""
         if time.thread_time() > self.end:
             raise TimeoutError
 
@@ -188,7 +184,8 @@ class _Source:
     def corrections(self) -> Iterator[Tried]:
         """Each correction, and the backward that has it, the simple and the usual ones first."""
         self.values = self._values(1.0)
-        scope = scope_of(self.function, self.runs.part, self.values, self._values(2.0))
+        doubled = self._values(2.0)
+        self.scope = scope = scope_of(self.function, self.runs.part, self.values, doubled)
         yield from self._of_lines(of_lines)
         yield from self._of_lines(functools.partial(of_carried, factors=scope.factors))
         for sites in self._ranked():
@@ -244,6 +241,12 @@ class _Source:
             site.put(site.node)
         return {name for name, value in now.items() if not np.array_equal(value, base[name])}
 
+    def told(self, correction: Correction) -> Diagnosis:
+        """The correction in words."""
+        found = by_hand(self.runs.part, FORWARDS)
+        forward = source_of(found[1]) if found else None
+        return named_by_forward(correction, self.scope.numbers, forward).diagnosis()
+
     def _of_lines(self, edit: Callable[[ast.FunctionDef], Iterator[Correction]]) -> Iterator[Tried]:
         for correction in edit(self.function):
             yield functools.partial(Correction, *correction), self.compiled()
@@ -255,6 +258,7 @@ class _Source:
         """
         for site in sites:
             for new, told in edit(site.node, scope):
+                self._tick()
                 try:
                     code = compile(new, "<correction>", "eval")
                 except SyntaxError:  # a part of an index
@@ -287,7 +291,8 @@ class _Source:
                     target.slice = other.slice if isinstance(other, ast.Subscript) else index
                     backward = self.compiled()
                     target.slice = index
-                    yield functools.partial(Correction, told, text, old, new), backward
+                    simple = ast.unparse(other)
+                    yield functools.partial(Correction, told, text, old, simple), backward
 
     def _senseless(self, site: _Site, code: types.CodeType, edit: edits.Edit) -> bool:
         """Whether it cannot be computed, or has another shape than a sum it stands for.
@@ -403,20 +408,6 @@ def _moved(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return type(value)(map(_moved, value))
     return 1.5 * value if isinstance(value, float) else value
-
-
-def _prepare(function: ast.FunctionDef) -> None:
-    """Let it print nothing, and every loop tick."""
-    for parent in ast.walk(function):
-        for field in ("body", "orelse"):
-            body = getattr(parent, field, None)
-            if not isinstance(body, list):
-                continue
-            for at, line in enumerate(body):
-                if ast.unparse(line).startswith("print("):
-                    body[at] = ast.copy_location(ast.Pass(), line)
-        if isinstance(parent, ast.For | ast.While):
-            parent.body.insert(0, ast.parse("_tick()").body[0])
 
 
 class _Site(NamedTuple):
