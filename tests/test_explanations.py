@@ -711,6 +711,36 @@ def test_mistakes_of_common_kinds_are_named(layer, x, words):
     assert words in str(nn.check_gradients(layer, x, raises=False))
 
 
+class GateOfSize(nn.Layer):
+    """(a, b) σ(|(a, b)| + bias), in which backward forgets to divide by |(a, b)|, twice."""
+
+    def __init__(self):
+        self.bias = nn.Parameter(np.array([0.3, -0.2]))
+
+    def forward(self, x):
+        a, b = x[:, :2], x[:, 2:]
+        size = np.sqrt(a**2 + b**2)
+        s = sigmoid(size + self.bias.data)
+        self.save_for_backward(a, b, size)
+        return np.concatenate([a * s, b * s], axis=1)
+
+    def backward(self, grad_output):
+        a, b, size = self.saved()
+        s = sigmoid(size + self.bias.data)
+        g_a, g_b = grad_output[:, :2], grad_output[:, 2:]
+        d_size = (g_a * a + g_b * b) * s * (1 - s)
+        self.bias.grad += d_size.sum(axis=0)
+        d_a = g_a * s + d_size * a
+        d_b = g_b * s + d_size * b
+        return np.concatenate([d_a, d_b], axis=1)
+
+
+def test_a_mistake_that_is_made_in_two_lines_is_mended_in_both():
+    text = str(nn.check_gradients(GateOfSize(), X[:, [0, 1, 2, 0]] + 0.1, raises=False))
+    assert "in `d_a = g_a * s + d_size * a` the division by `size` is missing" in text
+    assert "and likewise in `d_b = g_b * s + d_size * b`" in text
+
+
 class Wave(nn.Layer):
     def __init__(self):
         self.size, self.gain, self.scale = 1.7, 1.7, 1.7

@@ -13,13 +13,17 @@ LONGEST = 60  # of a line of code that is shown, in characters
 
 
 class Correction(NamedTuple):
-    """One way to change the source, as it is now: what is wrong, and the code before and after."""
+    """One way to change the source: what is wrong in a line, the code as it is and as it should be.
+
+    `also` are other lines in which the same must be changed.
+    """
 
     told: str
     line: str
     old: str = ""
     new: str = ""
     kind: str = "correction"
+    also: tuple[str, ...] = ()
 
     def diagnosis(self) -> Diagnosis:
         """The mistake in words, and the correction."""
@@ -28,6 +32,8 @@ class Correction(NamedTuple):
             text += f"; it is right with `{self.new}`"
             if self.old:
                 text += f" for `{self.old}`"
+        if self.also:
+            text += f", and likewise in {', '.join(code(shortened(line)) for line in self.also)}"
         return Diagnosis(self.kind, text)
 
 

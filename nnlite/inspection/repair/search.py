@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import functools
+import re
 import time
 import types
 import warnings
@@ -28,6 +29,7 @@ from nnlite.inspection.repair.scope import Scope, scope_of
 from nnlite.inspection.report import Diagnosis
 
 COMPREHENSIONS = ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp
+NAME = re.compile(r"[^\W\d][\w.]*")
 METHODS_OF_VALUES = {"T", "copy", "mean", "ravel", "reshape", "sum", "swapaxes", "transpose"}
 BACKWARDS = ("backward", "derivative")  # the first of them that is not nnlite's is looked at
 
@@ -188,7 +190,8 @@ class _Source:
         self.scope = scope = scope_of(self.function, self.runs.part, self.values, doubled)
         yield from self._of_lines(of_lines)
         yield from self._of_lines(functools.partial(of_carried, factors=scope.factors))
-        for sites in self._ranked():
+        ranked = self._ranked()
+        for sites in ranked:
             values = [site for site in sites if site.is_value]
             lines = [site for site in values if isinstance(site.parent, ast.stmt)]
             for edit in edits.EVERYWHERE:
@@ -207,6 +210,9 @@ class _Source:
             yield from self._of_lines(of_targets)
             for edit in edits.UNUSUAL:
                 yield from self._of_sites(sites, edit, scope)
+        for sites in ranked:
+            for edit in (*additions.OF_VALUES, *edits.EVERYWHERE):
+                yield from self._in_lines_alike(sites, edit, scope)
 
     def _ranked(self) -> tuple[list[_Site], list[_Site]]:
         """The places on which all depends that is wrong, and nothing else; those for a part of it.
@@ -344,6 +350,29 @@ class _Source:
                     backward = self._with(members)
                     yield self._shown(members, key[1], edit), backward
 
+    def _in_lines_alike(
+        self, sites: list[_Site], edit: edits.Edit, scope: Scope
+    ) -> Iterator[Tried]:
+        """The same correction in all lines that are alike but for their names."""
+        groups: dict[tuple[str, int], list[_Site]] = {}
+        places: dict[int, int] = {}
+        for site in sites:
+            place = places[id(site.line)] = places.get(id(site.line), -1) + 1
+            if site.is_value or edit in edits.EVERYWHERE:
+                groups.setdefault((NAME.sub("_", ast.unparse(site.line)), place), []).append(site)
+        for group in groups.values():
+            offers = [list(_valid(edit(site.node, scope))) for site in group]
+            if len(group) < 2 or len({len(each) for each in offers}) > 1:
+                continue
+            for same in zip(*offers, strict=True):
+                self._tick()
+                members = [(site, new) for site, (new, _) in zip(group, same, strict=True)]
+                new, told = same[0]
+                if not self._senseless(group[0], compile(new, "<correction>", "eval"), edit):
+                    with contextlib.suppress(SyntaxError, TypeError, ValueError):
+                        backward = self._with(members)
+                        yield self._shown(members, told, edit), backward
+
     def _with(self, members: list[tuple[_Site, str]]) -> Backward:
         """The backward with all of these corrections."""
         try:
@@ -357,17 +386,18 @@ class _Source:
     def _shown(
         self, members: list[tuple[_Site, str]], told: str, edit: edits.Edit
     ) -> Callable[[], Correction]:
-        """The first of the places that has to be corrected."""
+        """The places that have to be corrected, the first of them in full."""
 
         def correction() -> Correction:
             needed = list(members)
             mended = self.mended(self._with(needed))
             for one in members:
                 fewer = [other for other in needed if other is not one]
-                if fewer and self.mended(self._with(fewer)) >= mended:
+                if fewer and mended and self.mended(self._with(fewer)) >= mended:
                     needed = fewer
-            site, new = needed[0]
-            return site.correction(told, new, edit)
+            (site, new), *others = needed
+            lines = dict.fromkeys(other.code for other, _ in others if other.line is not site.line)
+            return site.correction(told, new, edit)._replace(also=tuple(lines))
 
         return correction
 
@@ -444,6 +474,11 @@ class _Site(NamedTuple):
             ".grad"
         )
 
+    @property
+    def code(self) -> str:
+        """The line, the first of several."""
+        return ast.unparse(self.line).split("\n")[0]
+
     def put(self, node: ast.expr) -> None:
         if self.at is None:
             setattr(self.parent, self.field, node)
@@ -452,9 +487,9 @@ class _Site(NamedTuple):
 
     def correction(self, told: str, new: str, edit: edits.Edit) -> Correction:
         """What is put here instead, in words."""
-        line, old = ast.unparse(self.line).split("\n")[0], ast.unparse(self.node)
         kind = "missing term" if edit in additions.TERMS else "correction"
-        return Correction(told, line, old, ast.unparse(ast.parse(new, mode="eval")), kind)
+        simple = ast.unparse(ast.parse(new, mode="eval"))
+        return Correction(told, self.code, ast.unparse(self.node), simple, kind)
 
 
 def _sites(function: ast.FunctionDef) -> Iterator[_Site]:
