@@ -5,6 +5,7 @@ import re
 import signal
 import sys
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -293,6 +294,16 @@ def test_a_parameter_that_is_not_finite_is_named():
     ):
         fit(trainer(net), x, y, callbacks=[At(1, spoil)])
     assert caught.type is nn.NonFiniteLossError
+
+
+def test_weights_that_overflow_end_in_the_error_without_numpys_warnings():
+    net = nn.Sequential(nn.Linear(5, 8), nn.Linear(8, 3))
+    net[0].weight.data = np.full((5, 8), np.inf)
+    x, y = problem(8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        with pytest.raises(nn.NonFiniteLossError, match=r"batch 1: parameter 0\.weight"):
+            fit(trainer(net), x, y)
 
 
 def test_batches_are_counted_where_several_make_an_update():

@@ -52,9 +52,8 @@ class ArrayDataset(NamedTuple):
 
         One sample is run through the model, and what it returns through the loss and copies of
         the metrics, beside the first targets, so that shapes, targets and weights are checked
-        against it: all that can be refused is
-        refused before the first update. Of sequences that load their rows, only the first one is;
-        the others are checked in their batches.
+        against it: all that can be refused is refused before the first update. Of sequences that
+        load their rows, only the first one is; the others are checked in their batches.
 
         Raises:
             TypeError: for what does not hold numbers.
@@ -65,7 +64,8 @@ class ArrayDataset(NamedTuple):
         x = each_input(f"{name}x", x, lambda n, values: as_source(n, values, dtype))
         y = each_target(loss, f"{name}y", y, as_source)
         check_same_rows(f"{name}x", x, f"{name}y", y)
-        with model.evaluation():
+        # numbers that overflow are the run's to tell, with epoch, batch and layer
+        with model.evaluation(), np.errstate(over="ignore", invalid="ignore"):
             with about(f"{name}x", x):
                 prediction = check_outputs(model, loss, model(rows_of(x, slice(1))))
             one = bare(prediction)
