@@ -27,8 +27,9 @@ Children = Sequence[tuple[str, Any]]  # each with the words that name its place
 @twin
 def forward_chain(container: Runner, children: Children, x: Any) -> Any:
     """The output of the last layer: xᵢ = fᵢ(xᵢ₋₁)."""
+    run = container.forward_child
     for place, layer in children:
-        x = container.forward_child(place, layer, x)
+        x = run(place, layer, x)
     return x
 
 
@@ -38,10 +39,11 @@ def backward_chain(container: Runner, children: Children, grad: Any, needed: boo
 
     It may be None, if it is not needed, or if the input was whole numbers.
     """
+    run = container.backward_child
     for place, layer in children[:0:-1]:
-        grad = container.backward_child(place, layer, grad)
+        grad = run(place, layer, grad)
         if grad is None:
             container.refuse_nothing(place, layer)
     for place, layer in children[:1]:
-        grad = container.backward_child(place, layer, grad, needed)
+        grad = run(place, layer, grad, needed)
     return grad

@@ -29,7 +29,15 @@ from nnlite.core.forms import ANYTHING, COUNT, Table, check_form
 from nnlite.core.kinds import NOT_NEGATIVE, Number
 from nnlite.core.parameter import Owner, Parameter
 from nnlite.ops.threads import over_parts
-from nnlite.optimizers.groups import Group, Options, Schedule, as_groups, members_of, options_now
+from nnlite.optimizers.groups import (
+    SCHEDULED,
+    Group,
+    Options,
+    Schedule,
+    as_groups,
+    members_of,
+    options_now,
+)
 from nnlite.optimizers.packing import (
     Chunk,
     Pack,
@@ -113,6 +121,7 @@ class Optimizer(OfOneModel):
         self.steps = 0
         self._lr_scale = 1.0
         self._taken = [list(group.values()) for group in self.groups]  # which were checked
+        self._constant: dict[int, Options] | None = None  # options now, while none is a schedule
         self.grad_norm: float | None = None
         self._members = members_of(self._name, self.groups)
         self._states: list[dict[str, Any]] = [{"steps": 0} for _ in self._members]
@@ -253,6 +262,7 @@ class Optimizer(OfOneModel):
     def lr_scale(self, value: float) -> None:
         check_form(f"{self._name}: lr_scale", value, SCALE)
         self._lr_scale = float(value)
+        self._constant = None
 
     def state_dict(self) -> dict[str, Any]:
         """What the rule remembers: per parameter, in the order of the groups, copied.
@@ -360,6 +370,7 @@ class Optimizer(OfOneModel):
             )
         group.update(self._checked(group))
         taken[:] = group.values()
+        self._constant = None
 
     def _checked(self, group: Options) -> Options:
         """The group's options, each checked as the constructor's argument of that name."""
@@ -421,7 +432,12 @@ class Optimizer(OfOneModel):
         for group, taken in zip(self.groups, self._taken, strict=True):
             if len(group) != len(taken) or not all(map(is_, group.values(), taken)):
                 self._take_options(group, taken)
-        return {id(group): options_now(name, group, k, scale) for group in self.groups}
+        if self._constant is not None:
+            return self._constant
+        now = {id(group): options_now(name, group, k, scale) for group in self.groups}
+        if not any(callable(group.get(option)) for group in self.groups for option in SCHEDULED):
+            self._constant = now
+        return now
 
     def _copied_states(self) -> list[dict[str, Any]]:
         """What the rule remembers of each parameter, in memory of its own."""
@@ -486,7 +502,7 @@ class Optimizer(OfOneModel):
     def __getstate__(self) -> dict[str, Any]:
         """A copy holds its state per parameter, and lays out vectors of its own when first used."""
         states = self._copied_states()
-        return {**vars(self), "_states": states, "_packs": [], "_owner": Owner()}
+        return {**vars(self), "_states": states, "_packs": [], "_owner": Owner(), "_constant": None}
 
     def __repr__(self) -> str:
         options = ", ".join(f"{name}={self.groups[0][name]!r}" for name in self.defaults)
