@@ -133,7 +133,12 @@ def against(revision: str, plan: Plan) -> dict[str, float]:
     rows = []
     with side_by_side(revision) as roots:
         for workload in plan.chosen:
-            found[workload.name] = one = compare(workload, roots, plan)
+            try:
+                one = compare(workload, roots, plan)
+            except RuntimeError as error:  # a layer of that revision may have other parameters
+                print(f"{workload.name}: {error}", flush=True)
+                continue
+            found[workload.name] = one
             low, high = one.between_pairs
             times = f"{one.ratio:.3f} ± {one.spread:.3f}"
             print(f"{workload.name}: {times}", flush=True)

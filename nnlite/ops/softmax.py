@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
 
 from nnlite.ops.engine import twin
 from nnlite.ops.products import sum_columns
+
+FEW = 1 << 14  # values of a batch that is small
 
 
 def softmax(x: np.ndarray, axis: int = -1, out: np.ndarray | None = None) -> np.ndarray:
@@ -57,12 +60,24 @@ def _places_of_largest(x: np.ndarray, axis: int) -> np.ndarray:
     """Where the (first) largest values along the axis stand, counted flat."""
     largest = x.argmax(axis=axis)
     if axis in (-1, x.ndim - 1):
-        places = np.arange(0, x.size, x.shape[-1])  # where each row begins
-        places += largest.ravel()
-        return places
+        return _row_starts(x) + largest.ravel()
     inner = math.prod(x.shape[axis:][1:])  # how far apart neighbours along the axis are
     places = np.arange(0, x.size, x.shape[axis] * inner)  # where each block begins
     return (places[:, None] + inner * largest.reshape(-1, inner) + np.arange(inner)).ravel()
+
+
+def _row_starts(x: np.ndarray) -> np.ndarray:
+    """Where each row of x (…, C) begins, counted flat; not to be written to.
+
+    Those of small batches are kept for the next one, 0.4 µs of a step of 80.
+    """
+    length = x.shape[-1]
+    return _few_starts(x.size, length) if x.size <= FEW else np.arange(0, x.size, length)
+
+
+@functools.lru_cache(maxsize=32)
+def _few_starts(size: int, length: int) -> np.ndarray:
+    return np.arange(0, size, length)
 
 
 def _at(places: np.ndarray, x: np.ndarray, axis: int) -> np.ndarray:
@@ -81,8 +96,7 @@ def _total(x: np.ndarray, axis: int) -> np.ndarray:
 
 def at_classes(x: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Of each row of x (…, C) the value at its class, and where these stand, counted flat."""
-    places = np.arange(0, x.size, x.shape[-1])  # where each row begins
-    places += classes.ravel().astype(np.intp, copy=False)
+    places = _row_starts(x) + classes.ravel().astype(np.intp, copy=False)
     return x.take(places).reshape(classes.shape), places
 
 
