@@ -37,6 +37,9 @@ RIGHT += [
     ("Adam", {"lr": nn.WarmupSchedule(nn.ConstantSchedule(0.1), 100, 0)}),
 ]  # fmt: skip
 RIGHT += [pytest.param(name, options, marks=SLOW) for name in OPTIONS for options in MORE]
+every_rule = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=SLOW if n % 3 else ()) for n, name in enumerate(OPTIONS)]
+)
 SEEDS = [0, pytest.param(1, marks=SLOW), pytest.param(2, marks=SLOW)]
 
 
@@ -47,7 +50,7 @@ def test_built_in_optimizers_are_right(name, options):
     assert nn.check_optimizer(getattr(nn, name), **options).ok
 
 
-@pytest.mark.parametrize("name", OPTIONS)
+@every_rule
 def test_built_in_optimizers_in_hand_are_right(name):
     for options in (OPTIONS[name][-1], MORE[0]):
         optimizer = getattr(nn, name)([nn.Parameter(np.ones(3))], **options)
@@ -55,7 +58,7 @@ def test_built_in_optimizers_in_hand_are_right(name):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("name", OPTIONS)
+@every_rule
 def test_no_false_alarm_from_other_numbers(name, seed, monkeypatch):
     monkeypatch.setattr(runs, "SEED", 1 + seed)
     for options in OPTIONS[name][:: 1 if seed == 1 else 3]:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from cases import LAYERS, LOSSES, layer_input, layer_of
+from cases import FIRST, LAYERS, LOSSES, SAMPLE, layer_input, layer_of
 from cases.kinds import all_of
 from cases.sequences import Ending
 from equation_parser import Sheet
@@ -59,13 +59,20 @@ def is_evaluated(name, case):
     )
 
 
-def rows(modes=(True, False)):
-    found = {}
-    for name, case in LAYERS.items():
-        for training in modes:
-            if is_evaluated(name, case):
-                found[f"{name}, {'train' if training else 'eval'}"] = (case, training)
-    return pytest.mark.parametrize(("case", "training"), found.values(), ids=found.keys())
+def rows(modes=(True, False), quick=SAMPLE):
+    return pytest.mark.parametrize(
+        ("case", "training"),
+        [
+            pytest.param(
+                *(case, training),
+                id=f"{name}, {'train' if training else 'eval'}",
+                marks=() if name in quick else pytest.mark.slow,
+            )
+            for name, case in LAYERS.items()
+            for training in modes
+            if is_evaluated(name, case)
+        ],
+    )
 
 
 def assert_close(found, actual, line):
@@ -157,7 +164,7 @@ CHANGES = [
 UNSEEN = re.compile(r",  .* = G|mean x² \+ ε|max_|= y")
 
 
-@rows(modes=(True,))
+@rows(modes=(True,), quick=FIRST)
 def test_a_changed_line_is_seen(case, training):
     _, lines = differing(case, training)
     for at in lines:

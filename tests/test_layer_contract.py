@@ -6,7 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
-from cases import LAYERS, MEMORY_ORDERS, layer_input, layer_of
+from cases import FIRST, LAYERS, MEMORY_ORDERS, SAMPLE, layer_input, layer_of
 from cases.attention import Attending
 from cases.convolution import LAYERS as CONVOLUTION
 from cases.core import LAYERS as CORE
@@ -18,16 +18,12 @@ from cases.sequences import Ending, Tokens
 import nnlite as nn
 from nnlite.layers.containers.base import Container
 
-# of each class the first row, and every third of the others; the slow run has the rest
-FIRST = {type(layer_of(case)): name for name, case in reversed(LAYERS.items())}
-SAMPLE = {*FIRST.values(), *list(LAYERS)[::3]}
 
-
-def layers(keep=lambda case: True):
+def layers(keep=lambda case: True, quick=SAMPLE):
     return pytest.mark.parametrize(
         "case",
         [
-            pytest.param(case, id=name, marks=() if name in SAMPLE else pytest.mark.slow)
+            pytest.param(case, id=name, marks=() if name in quick else pytest.mark.slow)
             for name, case in LAYERS.items()
             if keep(case)
         ],
@@ -70,17 +66,14 @@ def test_every_public_layer_has_a_row():
     assert set(PUBLIC) <= {name.split()[0] for name in LAYERS}
 
 
-by_difference = layers(lambda case: case.by_difference)
-
-
-@by_difference
+@layers(lambda case: case.by_difference, quick=FIRST)
 @pytest.mark.usefixtures("few_entries")
 def test_gradients_are_the_slopes(case):
     check_slopes(case)
 
 
 @pytest.mark.slow
-@by_difference
+@layers(lambda case: case.by_difference)
 def test_gradients_are_the_slopes_in_every_entry(case):
     check_slopes(case)
 

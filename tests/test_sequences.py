@@ -670,7 +670,10 @@ def test_an_audit_of_padded_sequences(capsys):
     trainer.fit(x, y, callbacks=[nn.GradientAudit()], verbose=False)
 
 
-@every_cell
+@pytest.mark.parametrize(
+    "cell",
+    [pytest.param(cell, marks=pytest.mark.slow if n else ()) for n, cell in enumerate(CELLS)],
+)
 @pytest.mark.usefixtures("few_entries")
 def test_a_gradient_check_of_a_layer_that_returns_its_state(cell):
     for layer in (of(cell, return_state=True), nn.Bidirectional(of(cell, return_state=True))):

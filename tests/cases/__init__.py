@@ -18,4 +18,18 @@ LAYERS: dict[str, LayerCase] = {
     **ATTENTION,
 }
 
-__all__ = ["LAYERS", "LOSSES", "MEMORY_ORDERS", "LayerCase", "LossCase", "layer_input", "layer_of"]
+# What runs by default; the slow run has every row.
+FIRST = set({type(layer_of(case)): name for name, case in reversed(LAYERS.items())}.values())
+SAMPLE = FIRST | set([*LAYERS][::3])  # of each class the first row, and every third of the others
+
+__all__ = [
+    "FIRST",
+    "LAYERS",
+    "LOSSES",
+    "MEMORY_ORDERS",
+    "SAMPLE",
+    "LayerCase",
+    "LossCase",
+    "layer_input",
+    "layer_of",
+]
