@@ -501,6 +501,11 @@ def _subjects() -> dict[str, Subject]:
     data = {
         **points,
         "batches": Subject(nn.data.batches, use=_walk, star=lambda: (rows,)),
+        "by_length": Subject(
+            nn.data.by_length,
+            lambda: {"x": nn.Padded(np.ones((4, 3, 2)), [3, 1, 2, 1])},
+            lambda stream: _walk(stream(np.random.default_rng(0))),
+        ),
         "k_fold": Subject(nn.data.k_fold, _given(rows=20)),
         "stratified_k_fold": Subject(
             nn.data.stratified_k_fold, _given(classes=np.arange(20) % 2)

@@ -5,6 +5,7 @@ from nnlite.data.batches import batches
 from nnlite.data.digits import load_digits
 from nnlite.data.folds import k_fold, stratified_k_fold
 from nnlite.data.idx import load_idx
+from nnlite.data.lengths import by_length
 from nnlite.data.prefetch import prefetch
 from nnlite.data.prepare import one_hot, standardize
 from nnlite.data.split import train_test_split
@@ -23,6 +24,7 @@ __all__ = [
     "augment",
     "batches",
     "blobs",
+    "by_length",
     "checkerboard",
     "circles",
     "k_fold",
