@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +14,8 @@ import numpy as np
 from nnlite.core.arguments import checked
 from nnlite.core.checks import check_place
 from nnlite.files.atomic import atomic_write
-from nnlite.inspection.equations import with_shapes
+from nnlite.inspection.component import shown as plain_name
+from nnlite.inspection.equations import Equation, Value, with_shapes
 from nnlite.inspection.picture import picture
 from nnlite.layers.base import Layer
 from nnlite.layers.structure import place_name
@@ -21,33 +23,15 @@ from nnlite.losses.base import Loss
 from nnlite.losses.penalties import Penalty
 
 SHOWN = 64  # arrays of up to so many values are printed whole
-PAGE = 2048  # values of an array that the page draws
+PAGE = 1024  # values of an array that the page draws
 
 
-class Value(NamedTuple):
-    """An array of the step, under the name that the formulas use.
+class Curve(NamedTuple):
+    """An activation and its slope, as the layer itself computes them, over its range."""
 
-    Attributes:
-        name: such as "G" or "dL/dW".
-        array: its values.
-        kernel: whether it belongs to a parameter, so that four axes are (kH, kW, I, O).
-    """
-
-    name: str
-    array: np.ndarray
-    kernel: bool = False
-
-    def statistics(self) -> dict[str, float]:
-        """Norm, smallest and largest value, and the share of zeros."""
-        a = self.array
-        if a.size == 0:
-            return {"norm": 0.0, "min": 0.0, "max": 0.0, "zeros": 0.0}
-        return {
-            "norm": float(np.sqrt(np.square(a, dtype=np.float64).sum())),
-            "min": float(a.min()),
-            "max": float(a.max()),
-            "zeros": float(np.mean(a == 0)),
-        }
+    x: np.ndarray
+    f: np.ndarray
+    slope: np.ndarray
 
 
 class TraceStep:
@@ -60,6 +44,8 @@ class TraceStep:
         inputs: G, or x in a forward; several arrays where a layer takes a tuple, and none for the
             loss gradient.
         results: what was computed; several arrays where a layer returns a tuple.
+        equations: with operands, in the order of computation; the last ones give the results.
+        curve: of an activation, f and f′ over the range of this layer's values; else None.
     """
 
     def __init__(
@@ -72,6 +58,8 @@ class TraceStep:
         inputs: list[Value],
         results: list[Value],
         symbols: Mapping[str, tuple[int, ...]],
+        equations: Callable[[], list[Equation]] = list,
+        curve: Callable[[], Curve | None] = lambda: None,
     ) -> None:
         self.number = number
         self.title = title
@@ -81,6 +69,18 @@ class TraceStep:
         self._source = source
         self._key = key
         self._symbols = symbols
+        self._equations = equations
+        self._curve = curve
+
+    @cached_property
+    def equations(self) -> list[Equation]:
+        """Found when first asked for: a step that nobody looks at costs nothing."""
+        return self._equations()
+
+    @cached_property
+    def curve(self) -> Curve | None:
+        """As `equations`, when first asked for."""
+        return self._curve()
 
     @property
     def incoming(self) -> Value | None:
@@ -122,7 +122,9 @@ class Trace:
         loss: the loss's repr; `loss_value` is the number, with all terms.
         terms: what layers and penalties have added to it, by name.
         forward: one `TraceStep` per layer, first to last.
+        loss_step: how the number came about.
         steps: the loss gradient, then the backward pass, last layer to first.
+        update: with an optimizer, one step for each parameter: step 6; else nothing.
         structure: (depth, place, name) of every layer, containers included.
     """
 
@@ -134,8 +136,12 @@ class Trace:
         forward: list[TraceStep],
         steps: list[TraceStep],
         terms: Mapping[str, float],
+        loss_step: TraceStep,
+        update: list[TraceStep],
     ) -> None:
         self.terms = dict(terms)
+        self.loss_step = loss_step
+        self.update = update
         self._layers = layers
         self._loss = loss
         self.loss_value = loss_value
@@ -294,47 +300,145 @@ def _rows(first: str, step: TraceStep) -> Iterator[str]:
 
 def as_dict(trace: Trace, size: int) -> dict[str, Any]:
     """Plain lists and numbers."""
+    table = _Table(size)
+    parts = {
+        "forward": trace.forward,
+        "loss_step": [trace.loss_step],
+        "steps": trace.steps,
+        "update": trace.update,
+    }
+    found = {
+        part: [table.step(step, part, number) for number, step in enumerate(steps)]
+        for part, steps in parts.items()
+    }
     return {
         "loss": trace.loss,
-        "loss_value": trace.loss_value,
+        "loss_value": _plain(trace.loss_value),
+        "terms": {name: _plain(value) for name, value in trace.terms.items()},
         "structure": [
             {"depth": depth, "place": place, "layer": name}
             for depth, place, name in trace.structure
         ],
-        "forward": [_step_dict(step, size) for step in trace.forward],
-        "steps": [_step_dict(step, size) for step in trace.steps],
+        "values": table.values,
+        **found,
+        "loss_step": found["loss_step"][0],
     }
 
 
-def _step_dict(step: TraceStep, size: int) -> dict[str, Any]:
-    return {
-        "number": step.number,
-        "title": step.title,
-        "place": list(step.place),
-        "layer": step.layer,
-        "formula": step.formula,
-        "shapes": step.shapes,
-        "incoming": step.incoming and _value_dict(step.incoming, size),
-        "result": _value_dict(step.result, size),
-        "more": [_value_dict(value, size) for value in [*step.inputs[1:], *step.results[1:]]],
-    }
+class _Table:
+    """The arrays of a trace, each once, and who computed them."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.values: list[dict[str, Any]] = []
+        self._ids: dict[tuple[Any, ...], int] = {}
+        self._sources: dict[int, dict[str, Any]] = {}
+
+    def id(self, name: str, array: np.ndarray, kernel: bool = False) -> int:
+        """The place of an array among the values."""
+        key = (array.__array_interface__["data"][0], array.shape, array.strides)
+        if key not in self._ids:
+            self._ids[key] = len(self.values)
+            self.values.append(_value_dict(Value(name, array, kernel), self.size))
+        return self._ids[key]
+
+    def ref(self, name: str, array: np.ndarray, whole: np.ndarray) -> dict[str, Any]:
+        """How an equation reads an array, and where that came from."""
+        number = self.id(name, whole)
+        source = self._sources.get(number)
+        return {
+            "name": plain_name(name),
+            "value": number,
+            "shape": list(array.shape),
+            "from": source,
+        }
+
+    def step(self, step: TraceStep, part: str, number: int) -> dict[str, Any]:
+        """One step with its equations."""
+        inputs = [self.id(*value) for value in step.inputs]
+        results = [self.id(*value) for value in step.results]
+        return {
+            "number": step.number,
+            "title": step.title,
+            "place": list(step.place),
+            "layer": step.layer,
+            "formula": step.formula,
+            "shapes": step.shapes,
+            "incoming": inputs,
+            "results": results,
+            "equations": [
+                self.equation(equation, {"part": part, "step": number, "equation": place})
+                for place, equation in enumerate(step.equations)
+            ],
+            "curve": step.curve
+            and {name: _plain_list(a) for name, a in step.curve._asdict().items()},
+        }
+
+    def equation(self, equation: Equation, here: dict[str, Any]) -> dict[str, Any]:
+        """One equation; from here on its result comes from it."""
+        rule = equation.rule
+        operands = [self.ref(*operand) for operand in equation.operands]
+        result = self.ref(equation.result.name, equation.seen, equation.result.array)
+        self._sources[result["value"]] = here
+        return {
+            "formula": equation.formula,
+            "heading": equation.heading,
+            "matrix": equation.matrix,
+            "component": rule and str(rule),
+            "result": {**result, "from": here},
+            "operands": operands,
+            "rule": rule and {"indices": rule.indices, "body": rule.body},
+            "example": rule and {"entry": list(equation.entry), "text": equation.example},
+        }
 
 
 def _value_dict(value: Value, size: int) -> dict[str, Any]:
-    drawn = picture(value.array, size, value.kernel)
+    array = value.array
+    corner = array[corner_of(array.shape, size, value.kernel)]
+    drawn = None if corner.size == array.size else picture(array, size, value.kernel)
     return {
         "name": value.name,
-        "shape": list(value.array.shape),
+        "shape": list(array.shape),
         **{key: _plain(number) for key, number in value.statistics().items()},
-        "block": list(drawn.block),
-        "tiles": drawn.tiles and drawn.tiles._asdict(),
-        "values": [[_plain(v) for v in row] for row in drawn.values.tolist()],
+        "corner": {"shape": list(corner.shape), "values": _plain_list(corner.ravel())},
+        "picture": drawn
+        and {
+            "block": list(drawn.block),
+            "tiles": drawn.tiles and drawn.tiles._asdict(),
+            "values": [_plain_list(row) for row in drawn.values],
+        },
     }
+
+
+def corner_of(shape: Sequence[int], size: int, kernel: bool = False) -> tuple[slice, ...]:
+    """The first entries along every axis, at most `size` in all.
+
+    Of samples fewer are kept before anything of one is cut off; of the rest the longest axes are
+    cut first.
+    """
+    kept = list(shape)
+
+    def count() -> int:
+        return int(np.prod(kept))
+
+    while count() > size and len(kept) > 1 and not kernel and kept[0] > 1:
+        kept[0] = max(1, min(kept[0] - 1, size * kept[0] // count()))
+    while count() > size:
+        longest = int(np.argmax(kept))
+        kept[longest] = -(-kept[longest] // 2)
+    return tuple(slice(0, length) for length in kept)
 
 
 def subscript(number: int) -> str:
     """Its digits below the line."""
     return str(number).translate(str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉"))
+
+
+def _plain_list(values: np.ndarray) -> list[float | str]:
+    """Numbers that JSON can hold; whole ones without a point."""
+    if values.dtype.kind in "iub":
+        return [int(v) for v in values.tolist()]
+    return [_plain(v) for v in values.tolist()]
 
 
 def _plain(number: float) -> float | str:
