@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ class Reading(NamedTuple):
         sizes: how far letters run that no array has an axis for, such as a kernel's.
         paths: of a container in which paths meet, by a child's words what the equations call its
             output and its share of dL/dx: {"branch": ("f(x)", "G J_f")}.
+        shapes: of parameters, by letter, where equations see them in another one.
     """
 
     values: Mapping[str, Any] = {}
@@ -30,26 +32,34 @@ class Reading(NamedTuple):
     axes: Mapping[str, int | tuple[int, ...]] = {}
     sizes: Mapping[str, int] = {}
     paths: Mapping[str, tuple[str, str]] = {}
+    shapes: Mapping[str, Shape] = {}
 
 
 def in_rows(shape: Shape) -> Shape:
     """All axes before the last as one: (N, …, D) as (N·…, D)."""
-    size = 1
-    for length in shape[:-1]:
-        size *= length
-    return size, shape[-1]
+    return math.prod(shape[:-1]), shape[-1]
+
+
+def in_places(shape: Shape) -> Shape:
+    """All axes between the first and the last as one: (N, H, W, C) as (N, H·W, C)."""
+    return shape[0], math.prod(shape[1:-1]), shape[-1]
 
 
 GREEK = {
     "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "eps": "ε", "theta": "θ", "lambd": "λ",
     "threshold": "θ", "scale": "λ", "rho": "ρ", "sigma": "σ", "momentum": "μ", "strength": "λ",
+    "negative_slope": "a", "value": "v", "min_val": "low", "max_val": "high", "l1": "λ₁", "l2": "λ₂",
 }  # fmt: skip
 
 
 def numbers_of(owner: Any) -> dict[str, float]:
     """The numbers among an object's attributes, by name and by the letter for it."""
     found = {}
-    for name, value in getattr(owner, "__dict__", {}).items():
+    every: dict[str, Any] = {}
+    for cls in reversed(type(owner).__mro__):
+        every |= vars(cls)
+    every |= getattr(owner, "__dict__", {})
+    for name, value in every.items():
         if isinstance(value, int | float) and not name.startswith("_"):
             found[name] = found[GREEK.get(name, name)] = float(value)
     return found

@@ -86,8 +86,8 @@ class Activation:
         if slope is None or slope.shape != self.g.array.shape:
             return self.page.equations("input", self.d_x)
         meaning = slope_of(self.page.lines.get("input", ""))
-        of_slope = Page(self.layer, {}, Reading())
-        of_slope.arrays = {**self.page.arrays, "f′(x)": (slope, slope)}
+        of_slope = Page(None, {}, Reading(values={"f′(x)": slope}))
+        of_slope.put("G", self.g.array)
         product = Equation(of_slope, "dL/dx = G ⊙ f′(x)", self.d_x)
         formula = f"f′(x) = {meaning}" if meaning else ""
         return [Slope(self.page, formula, Value("f′(x)", slope)), product]
@@ -187,20 +187,21 @@ class LossRecord:
         if elements is None:
             return Page(loss, loss.equations, Reading())
         prediction, target, returned = self._calls[-1]
-        page = Page(loss, loss.equations, loss.reading(*returned[1:]))
         several = prediction if isinstance(prediction, tuple) else (prediction,)
+        first, weight = several[0], self._weights[-1] if self._weights else None
+        reading = loss.reading(*returned[1:])
+        axis = first.shape[-1] if first.ndim else 1
+        reading = reading._replace(sizes={"j": axis, **reading.sizes})
+        page = Page(loss, loss.equations, reading)
         lines = [line for key, line in loss.equations.items() if key not in ("forward", "loss")]
         for array, line in zip(several, lines, strict=False):
             page.put(line.partition(" = ")[0].removeprefix("dL/d").strip("()"), array)
-        first, weight = several[0], self._weights[-1] if self._weights else None
         page.put("ℓ", elements)
+        page.numbers |= {"D": loss.denominator, "C": axis}
+        if weight is not None:
+            page.put("w", weight)
         if isinstance(target, np.ndarray):
             page.arrays["t"] = _beside(target, first), target
-        if weight is not None:
-            page.arrays["w"] = weight, weight
-        page.numbers["D"] = loss.denominator
-        page.letters["j"] = first.shape[-1] if first.ndim else 1
-        page.numbers.setdefault("C", page.letters["j"])
         return page
 
 
@@ -320,7 +321,7 @@ def _in_order(
         if name in after and last[name] == key:
             values = {each: array for each, array in arrays.items() if array is not None}
             page = Page(None, {}, Reading(values={**numbers, **values}))
-            page.definitions = {**definitions, **own}
+            page.definitions.update({**definitions, **own})
             result = Value(name, np.asarray(after[name]), True)
             reads_g = "g" in lines and re.search(r"(?<![A-Za-z])g(?![A-Za-z_])", sentence.right)
             printed = f"{line},  {lines['g']}" if reads_g else line

@@ -1,4 +1,4 @@
-"""From the formula of arrays to the rule for one entry: dL/dW = xᵀ G is dL/dW[i,j] = Σₙ x[n,i] G[n,j].
+"""From a formula of arrays to the rule for one entry: xᵀ G has the entries Σₙ x[n,i] G[n,j].
 
 A rule is a small tree that a page can evaluate too. Its nodes are numbers, letters of indices, and
 lists that begin with their kind:
@@ -138,16 +138,19 @@ class _Entries:
         self.sheet, self.sentence = sheet, sentence
         self.meanings = {**more, **sentence.definitions}
         self.meanings.pop(sentence.left, None)
-        self.cuts: dict[str, tuple[str, int, int]] = {}
+        self.cuts: dict[str, tuple[str, int, list[str]]] = {}
+        self.along = sheet.axes.get("cut", -1)
         for names in [name for name in self.meanings if name.startswith("[")]:
             each = names.strip("[]").split(", ")
             source = self.meanings.pop(names)
-            self.cuts.update({name: (source, i, len(each)) for i, name in enumerate(each)})
+            self.cuts.update({name: (source, i, each) for i, name in enumerate(each)})
         self.operands: list[Operand] = []
         self.letters: dict[str, int] = dict(sheet.given_sizes)
         self.names = {*sheet.arrays, *sheet.numbers, *self.meanings, *self.cuts}
         self.trees: dict[str, Tree] = {}
         self.opened: list[str] = []
+        self.bound: list[str] = []  # letters of the sums that we are inside of
+        self.renamed: dict[str, str] = {}
         self.left_over = list(LETTERS)
 
     def rule(self, result: str, shape: Shape) -> Rule:
@@ -213,7 +216,13 @@ class _Entries:
             raise ValueError("an entry among arrays")
         if kind == "join":
             shapes = [self.shape_of(each, result) for each in tree[1]]
-            return (*shapes[0][:-1], sum(shape[-1] for shape in shapes))
+            joined = list(
+                np.broadcast_shapes(*([*s[:-1], 1] for s in shapes))
+                if self.along == -1
+                else shapes[0]
+            )
+            joined[self.along] = sum(shape[self.along] for shape in shapes)
+            return tuple(joined)
         if kind == "holds":
             return np.broadcast_shapes(*(self.shape_of(each, result) for each in tree[2]))
         if kind == "call":
@@ -228,9 +237,10 @@ class _Entries:
         if name in self.sheet.numbers or name in ("e", "π"):
             return ()
         if name in self.cuts:
-            source, _, count = self.cuts[name]
-            shape = self.shape_of(tree_of(source, self.names), result)
-            return (*shape[:-1], shape[-1] // count)
+            source, part, names = self.cuts[name]
+            shape = list(self.shape_of(tree_of(source, self.names), result))
+            shape[self.along] = self._widths(names, shape)[part]
+            return tuple(shape)
         if f"{name}²" in self.meanings and name not in self.meanings:
             return self.shape_of(self.tree(f"{name}²"), result)
         if name in self.letters and name not in self.meanings:  # a letter as a value: its axis
@@ -313,7 +323,7 @@ class _Entries:
         sheet = self.sheet
         indexed = self.sentence.indices is not None
         if indexed and name in self.letters and name not in sheet.arrays:
-            return name
+            return self.renamed.get(name, name)
         if name in sheet.arrays:
             array, whole = sheet.arrays[name]
             if indexed and array.ndim:
@@ -328,10 +338,12 @@ class _Entries:
             assert isinstance(axis, int)
             return at[axis]
         if name in self.cuts:
-            source, part, count = self.cuts[name]
+            source, part, names = self.cuts[name]
             tree = tree_of(source, self.names)
-            size = self.shape_of(tree, result)[-1] // count
-            return self.entry(tree, [*at[:-1], _plus(at[-1], part * size)], result)
+            before = sum(self._widths(names, self.shape_of(tree, result))[:part])
+            there = list(at)
+            there[self.along] = _plus(there[self.along], before)
+            return self.entry(tree, there, result)
         if f"{name}²" in self.meanings and name not in self.meanings:
             return ["f", "sqrt", self._named(f"{name}²", at, result)]
         if name in self.opened:
@@ -340,6 +352,11 @@ class _Entries:
         found = self.entry(self.tree(name), at, result)
         self.opened.pop()
         return found
+
+    def _widths(self, names: Sequence[str], shape: Sequence[int]) -> list[int]:
+        """How wide the parts of a cut are; alike, unless they are told."""
+        alike = shape[self.along] // len(names)
+        return [self.sheet.given_sizes.get(name, alike) for name in names]
 
     def _operand(self, operand: Operand) -> int:
         for k, known in enumerate(self.operands):
@@ -391,12 +408,14 @@ class _Entries:
         parts = []
         for each in tree[1]:
             shape = self.shape_of(each, result)
-            parts.append((start, start + shape[-1], each, shape))
-            start += shape[-1]
+            parts.append((start, start + shape[self.along], each, shape))
+            start += shape[self.along]
+        letter = at[self.along]
         for begin, end, each, shape in parts:
-            index = [*at[:-1], _plus(at[-1], -begin)]
-            index = index[len(index) - len(shape) :]
-            inside = _all([["is", "≤", float(begin), at[-1]], ["is", "<", at[-1], float(end)]])
+            index = list(at)
+            index[self.along] = _plus(letter, -begin)
+            index = self._part_of(each, index[len(index) - len(shape) :], shape)
+            inside = _all([["is", "≤", float(begin), letter], ["is", "<", letter, float(end)]])
             term = ["*", inside, self.entry(each, index, result)]
             found = term if found is None else ["+", found, term]
         return found
@@ -464,8 +483,16 @@ class _Entries:
         kind, letters, inner = tree
         if letters is None:
             raise ValueError("Σ without letters among entries")
-        body = self.entry(inner, [])
         over = [[letter, self.letters[letter]] for letter in letters]
+        outer = dict(self.renamed)
+        for pair in over:  # a letter of a definition may be in use where it is put in
+            if pair[0] in self.bound:
+                self.renamed[pair[0]] = pair[0] = next(c for c in "qrsuvabdef" if c not in self.bound)
+            self.bound.append(pair[0])
+        body = self.entry(inner, [])
+        del self.bound[len(self.bound) - len(over) :]
+        self.renamed = outer
+        letters = [letter for letter, _ in over]
         if kind == "largest":
             return ["largest", over, body]
         for condition in _conditions(body):
@@ -732,8 +759,7 @@ def written(node: Node, operands: Sequence[Operand], letters: Mapping[str, int] 
 
 def subscript(letters: str) -> str:
     """Letters below the line, or behind a _ where there are none of that size."""
-    below = {"a": "ₐ", "e": "ₑ", "h": "ₕ", "i": "ᵢ", "j": "ⱼ", "k": "ₖ", "l": "ₗ", "m": "ₘ",
-             "n": "ₙ", "o": "ₒ", "p": "ₚ", "r": "ᵣ", "s": "ₛ", "t": "ₜ", "u": "ᵤ", "v": "ᵥ"}  # fmt: skip
+    below = dict(zip("aehijklmnoprstuv", "ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥ", strict=True))
     if all(letter in below for letter in letters):
         return "".join(below[letter] for letter in letters)
     return f"_{letters}"

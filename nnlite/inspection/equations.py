@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -50,49 +50,78 @@ class Page:
 
     Attributes:
         lines: the equations.
-        arrays: by name, (as equations see it, as the run had it).
-        numbers: by name.
-        letters: how far they run, where no array says it.
+        numbers: by name, those that the owner has as attributes and those that the run adds.
     """
 
-    def __init__(self, owner: Any, lines: Mapping[str, str], reading: Reading) -> None:
-        self.lines = {**lines, **reading.components}
-        self.reading = reading
-        self.arrays: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    def __init__(
+        self, owner: Any, lines: Mapping[str, str], reading: Reading | Callable[[], Reading]
+    ) -> None:
+        self.lines = dict(lines)
         self.numbers = numbers_of(owner)
-        self.letters = dict(reading.sizes)
-        self.definitions: dict[str, str] = {}
-        for line in self.lines.values():
-            self.definitions.update(Sentence(line).definitions)
-        for name, value in reading.values.items():
-            if isinstance(value, np.ndarray) and value.ndim:
-                self.arrays[name] = value, value
-            elif value is not None:
-                self.numbers[name] = float(value)
+        self._reading = reading
+        self._put: dict[str, tuple[np.ndarray, bool]] = {}
+
+    @cached_property
+    def reading(self) -> Reading:
+        """Asked for when the first equation is looked at, and not while the step runs."""
+        return self._reading if isinstance(self._reading, Reading) else self._reading()
 
     def put(self, name: str, array: np.ndarray, fold: bool = False) -> None:
-        """Let a name stand for an array; what the layer says of it itself goes before."""
-        if name in self.reading.values:
-            return
-        seen = array
-        if fold and self.reading.fold is not None and array.ndim:
-            seen = array.reshape(self.reading.fold(array.shape))
-        self.arrays[name] = seen, array
+        """Let a name stand for an array; what the layer says of it itself goes before.
+
+        Args:
+            name: in the equations.
+            array: as the run had it.
+            fold: whether it is one of x, y and G, that equations may see in another shape.
+        """
+        self._put[name] = array, fold
+
+    @cached_property
+    def arrays(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """By name, an array as equations see it, and as the run had it."""
+        reading, found = self.reading, {}
+        for name, (array, fold) in self._put.items():
+            seen = array
+            if name in reading.shapes:
+                seen = array.reshape(reading.shapes[name])
+            elif fold and reading.fold is not None and array.ndim:
+                seen = array.reshape(reading.fold(array.shape))
+            found[name] = seen, array
+        for name, value in reading.values.items():
+            if isinstance(value, np.ndarray) and value.ndim:
+                found[name] = value, value
+            elif value is not None:
+                self.numbers[name] = float(value)
+        return found
+
+    @cached_property
+    def letters(self) -> dict[str, int]:
+        """How far letters run that no array has an axis for."""
+        return dict(self.reading.sizes)
+
+    @cached_property
+    def definitions(self) -> dict[str, str]:
+        """What any line defines."""
+        found: dict[str, str] = {}
+        for line in [*self.lines.values(), *self.reading.components.values()]:
+            found.update(Sentence(line).definitions)
+        return found
 
     def equations(self, key: str, result: Value) -> list[Equation]:
         """Those of inner values on the way, in their order, and then that of the result."""
-        line = self.lines.get(key)
-        if line is None:
-            return [Equation(self, "", result)]
-        return [*self._inner(key, line), Equation(self, line, result)]
+        line, components = self.lines.get(key, ""), self.reading.components
+        read = components.get(result.name, components.get(key, line))
+        return [*self._inner(key, line), Equation(self, line, result, line=read)]
 
     def _inner(self, key: str, line: str) -> Iterator[Equation]:
         """What the line defines that the run has kept; of forward's values only forward tells."""
         told = {} if key == "forward" else Sentence(self.lines.get("forward", "")).definitions
-        kept = self.reading.values
+        kept, components = self.reading.values, self.reading.components
         for name, meaning in reversed(Sentence(line).definitions.items()):
             if name not in told and isinstance(kept.get(name), np.ndarray) and kept[name].ndim:
-                yield Equation(self, f"{name} = {meaning}", Value(name, kept[name]))
+                formula = f"{name} = {meaning}"
+                read = components.get(name, formula)
+                yield Equation(self, formula, Value(name, kept[name]), line=read)
 
 
 class Equation:
@@ -119,7 +148,7 @@ class Equation:
         """The result as the equation sees it."""
         array, reading, page = self.result.array, self.page.reading, self.page
         name = Sentence(self.line).left.removeprefix("dL/d") if self.line else ""
-        shaped = page.arrays.get(name)
+        shaped = page.arrays.get(name, page.arrays.get(name.rstrip(SUBSCRIPTS)))
         if shaped is not None and shaped[0].size == array.size:
             return array.reshape(shaped[0].shape)
         if name == "y" and reading.fold is not None and array.ndim:
@@ -132,7 +161,7 @@ class Equation:
         rule = self.unchecked
         try:
             return rule if rule is not None and self.agrees(rule) else None
-        except ArithmeticError:
+        except (ArithmeticError, ValueError):  # not finite, or 0 / 0
             return None
 
     @cached_property

@@ -192,7 +192,7 @@ class _Reader:
 
     def primary(self) -> Tree:
         if found := self.token(self.phrase):
-            return "name", found[0]
+            return self.with_indices(found[0])
         if found := self.token(re.compile(r"\d+(?:\.\d+)?(?:e[-−]?\d+)?|½|∞")):
             known = {"½": 0.5, "∞": float("inf")}
             return "number", known.get(found[0]) or float(found[0].replace("−", "-"))
@@ -249,7 +249,10 @@ class _Reader:
             given = self.arguments(")") if self.take("(") else [self.factor()]
             value: Tree = ("call", name, given)
             return ("^", value, self.power(raised[0])) if raised else value
-        name = self.base(name)
+        return self.with_indices(self.base(name))
+
+    def with_indices(self, name: str) -> Tree:
+        """A name, or an entry of what it stands for."""
         if self.text[self.place : self.place + 1] == "[":
             self.place += 1
             return "entry", ("name", name), self.arguments("]")

@@ -395,7 +395,8 @@ class _Table:
 def _value_dict(value: Value, size: int) -> dict[str, Any]:
     array = value.array
     corner = array[corner_of(array.shape, size, value.kernel)]
-    drawn = None if corner.size == array.size else picture(array, size, value.kernel)
+    whole = corner.size == array.size and array.ndim < 4  # images and kernels lie in tiles
+    drawn = None if whole else picture(array, size, value.kernel)
     return {
         "name": value.name,
         "shape": list(array.shape),

@@ -16,6 +16,7 @@ from nnlite.inspection.one_step import OneStep, batch_of, parts
 from nnlite.inspection.record import Trace, TraceStep, subscript
 from nnlite.inspection.surrogate import surrogates
 from nnlite.layers.base import Layer
+from nnlite.layers.containers.base import Container
 from nnlite.layers.structure import nested, sub_layers, watch
 from nnlite.losses.base import Loss
 from nnlite.losses.penalties import Penalized, Penalty
@@ -114,6 +115,7 @@ class _Recorder:
         named = layer.named_parameters()
         own = {name: p for name, p in named.items() if not inside or "." not in name}
         shapes = {symbol(layer, name): p.shape for name, p in own.items()}
+        paths = layer.reading().paths if isinstance(layer, Container) else {}
         pages: list[Page] = []  # of the last forward
         kept: list[Any] = []  # what that saved
 
@@ -135,7 +137,7 @@ class _Recorder:
         def put_paths(page: Page, backward: bool) -> None:
             """What the children returned, under the names that the equations have for it."""
             for words, child in children:
-                name = page.reading.paths.get(words)
+                name = paths.get(words)
                 returned = self._returned.get(id(child))
                 if name is not None and returned:
                     page.put(name[backward], returned[0].array)
@@ -143,7 +145,8 @@ class _Recorder:
         def forward(x: Any, y: Any) -> None:
             given, made = _values(layer, "x", x), _values(layer, "y", y)
             kept[:] = [vars(layer).get("_slot") or ()]
-            page = Page(layer, layer.equations, layer.reading(*kept[0]))
+            saved = kept[0]
+            page = Page(layer, layer.equations, lambda: layer.reading(*saved))
             pages[:] = [page]
             for value in [*given, *made]:
                 page.put(value.name, value.array, fold=True)
@@ -157,7 +160,7 @@ class _Recorder:
             self._returned[id(layer)] = made
             shapes.update({value.name: value.array.shape for value in [*given, *made]})
             shapes.update({value.name.replace("y", "G"): value.array.shape for value in made})
-            if not inside or page.reading.paths:
+            if not inside or paths:
                 self.forward.append(step(0, "forward", "forward", given, made))
 
         def backward(grad_output: Any, d_x: Any) -> None:

@@ -32,6 +32,7 @@ import numpy as np
 from nnlite.core.checks import BATCHED, layout_hint
 from nnlite.core.padded import ONE_FEATURE, Padded, data_and_lengths
 from nnlite.core.parameter import Buffer, Parameter
+from nnlite.core.reading import Reading
 from nnlite.layers.base import Layer
 from nnlite.ops.channels import (
     combine,
@@ -72,6 +73,28 @@ class ChannelNorm(Layer):
         learned |= {"bias": "dL/dβ = Σ G"} if shift else {}
         back = f"dL/dx = {through} {rstd}" + (",  D = G ⊙ γ" if affine else "")
         return {"forward": forward, **learned, "input": back}
+
+    def reading(
+        self, x: Any = None, mask: Any = None, mean: Any = None, rstd: Any = None, own: bool = True
+    ) -> Reading:
+        groups = 1 if mean is None else len(mean)
+        alike = self._channels // self._sets
+        rows = (groups, -1, self._sets, alike)
+        values: dict[str, Any] = {}
+        if mean is not None:  # (B, C), one for every channel
+            sizes = (groups, 1, self._sets, alike)
+            values = {"μ": mean.reshape(sizes), "√(σ² + ε)": (1 / rstd).reshape(sizes)}
+        return Reading(
+            values=values,
+            fold=lambda shape: rows,
+            axes={"mean": (1, 3) if self._sets < self._channels else 1},
+            shapes=dict.fromkeys("γβ", (self._sets, alike)),
+        )
+
+    @property
+    def _sets(self) -> int:
+        """In how many sets the channels share statistics."""
+        return self._channels
 
     def own_statistics(self) -> bool:
         """Whether μ and σ² are those of x, and so depend on it."""
@@ -370,6 +393,10 @@ class GroupNorm(ChannelNorm):
             )
         self.num_groups = num_groups
         self.num_channels = num_channels
+
+    @property
+    def _sets(self) -> int:
+        return self.num_groups
 
     def average(self, means: np.ndarray) -> np.ndarray:
         """Each channel's value is that of its group."""
