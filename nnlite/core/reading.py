@@ -23,6 +23,8 @@ class Reading(NamedTuple):
         sizes: how far letters run that no array has an axis for, such as a kernel's.
         paths: of a container in which paths meet, by a child's words what the equations call its
             output and its share of dL/dx: {"branch": ("f(x)", "G J_f")}.
+        between: in a layer with mathematics of its own between two children, the words of the child
+            that forward's equations come before, and of the one that backward's come before.
         shapes: of parameters, by letter, where equations see them in another one.
     """
 
@@ -32,6 +34,7 @@ class Reading(NamedTuple):
     axes: Mapping[str, int | tuple[int, ...]] = {}
     sizes: Mapping[str, int] = {}
     paths: Mapping[str, tuple[str, str]] = {}
+    between: tuple[str, str] | None = None
     shapes: Mapping[str, Shape] = {}
 
 
@@ -48,7 +51,8 @@ def in_places(shape: Shape) -> Shape:
 GREEK = {
     "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "eps": "ε", "theta": "θ", "lambd": "λ",
     "threshold": "θ", "scale": "λ", "rho": "ρ", "sigma": "σ", "momentum": "μ", "strength": "λ",
-    "negative_slope": "a", "value": "v", "min_val": "low", "max_val": "high", "l1": "λ₁", "l2": "λ₂",
+    "negative_slope": "a", "value": "v", "min_val": "low", "max_val": "high", "l1": "λ₁",
+    "l2": "λ₂",
 }  # fmt: skip
 
 

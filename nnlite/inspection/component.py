@@ -29,6 +29,7 @@ Node = Any
 Shape = tuple[int, ...]
 SAMPLES = ("x", "y", "G", "z", "p", "ℓ", "f′(x)")  # arrays whose first axis counts samples
 LETTERS = "ijklm"
+MORE = "qrsuvabdefgpwz"
 
 
 class Unreadable(Exception):
@@ -151,7 +152,7 @@ class _Entries:
         self.opened: list[str] = []
         self.bound: list[str] = []  # letters of the sums that we are inside of
         self.renamed: dict[str, str] = {}
-        self.left_over = list(LETTERS)
+        self.left_over = list(LETTERS + MORE)
 
     def rule(self, result: str, shape: Shape) -> Rule:
         tree = tree_of(self.sentence.right, self.names)
@@ -160,6 +161,7 @@ class _Entries:
             if len(letters) != len(shape):
                 raise ValueError(f"{letters} for {shape}")
             self.letters.update(zip(letters, shape, strict=True))
+            self.bound = list(letters)
             self._sizes_in(tree)
             for meaning in self.meanings.values():
                 self._sizes_in(tree_of(meaning, self.names))
@@ -175,14 +177,14 @@ class _Entries:
         name = result.removeprefix("dL/d")
         first = ["n"] if axes and name in SAMPLES else []
         found = [*first, *LETTERS[: axes - len(first)]]
-        self.left_over = [letter for letter in LETTERS if letter not in found]
+        self.left_over = [letter for letter in LETTERS + MORE if letter not in found]
         return found
 
     def _fresh(self, first: bool = False) -> str:
         """A letter for a sum; "n" where it runs over samples."""
         if first:
             return "n"
-        return self.left_over.pop(0) if self.left_over else "q"
+        return self.left_over.pop(0)
 
     # -- shapes ------------------------------------------------------------------------------------
 
@@ -243,8 +245,8 @@ class _Entries:
             return tuple(shape)
         if f"{name}²" in self.meanings and name not in self.meanings:
             return self.shape_of(self.tree(f"{name}²"), result)
-        if name in self.letters and name not in self.meanings:  # a letter as a value: its axis
-            axis = self.sheet.axes[name]
+        if name in self.letters and name not in {**self.meanings, **self.cuts}:
+            axis = self.sheet.axes[name]  # a letter as a value runs along its axis
             assert isinstance(axis, int)
             return (self.letters[name], *[1] * (-1 - axis))
         if name not in self.meanings:
@@ -333,7 +335,7 @@ class _Entries:
             return float(sheet.numbers[name])
         if name in ("e", "π"):
             return math.e if name == "e" else math.pi
-        if name in self.letters and name not in self.meanings:
+        if name in self.letters and name not in {**self.meanings, **self.cuts}:
             axis = sheet.axes[name]
             assert isinstance(axis, int)
             return at[axis]
@@ -487,7 +489,9 @@ class _Entries:
         outer = dict(self.renamed)
         for pair in over:  # a letter of a definition may be in use where it is put in
             if pair[0] in self.bound:
-                self.renamed[pair[0]] = pair[0] = next(c for c in "qrsuvabdef" if c not in self.bound)
+                self.renamed[pair[0]] = pair[0] = next(
+                    c for c in "qrsuvabdef" if c not in self.bound
+                )
             self.bound.append(pair[0])
         body = self.entry(inner, [])
         del self.bound[len(self.bound) - len(over) :]

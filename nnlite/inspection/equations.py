@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -112,6 +112,11 @@ class Page:
         line, components = self.lines.get(key, ""), self.reading.components
         read = components.get(result.name, components.get(key, line))
         return [*self._inner(key, line), Equation(self, line, result, line=read)]
+
+    def named(self, names: Sequence[str]) -> list[Equation]:
+        """Those of values that the layer tells of by name, in this order."""
+        lines = self.reading.components
+        return [Equation(self, lines[name], Value(name, self.arrays[name][1])) for name in names]
 
     def _inner(self, key: str, line: str) -> Iterator[Equation]:
         """What the line defines that the run has kept; of forward's values only forward tells."""

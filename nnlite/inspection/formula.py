@@ -105,7 +105,7 @@ class _Reader:
             "|".join(
                 re.escape(name)
                 for name in sorted(self.known, key=len, reverse=True)
-                if re.search(r"[ (]", name)
+                if re.search(r"[ (√]", name)
             )
             or "(?!)"
         )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from nnlite.core.arguments import checked
-from nnlite.core.parameter import Parameter
+from nnlite.core.parameter import Buffer, Computed, Parameter
 from nnlite.core.reading import Reading
 from nnlite.inspection.captured import Activation, LossRecord, Update
 from nnlite.inspection.equations import Page, Value, symbol
+from nnlite.inspection.formula import SUBSCRIPTS
 from nnlite.inspection.one_step import OneStep, batch_of, parts
 from nnlite.inspection.record import Trace, TraceStep, subscript
 from nnlite.inspection.surrogate import surrogates
@@ -105,6 +107,8 @@ class _Recorder:
         self.backward: list[TraceStep] = []
         self._so_far: dict[int, np.ndarray] = {}  # gradients of parameters used more than once
         self._shares: dict[int, np.ndarray] = {}  # of gradients, what the last backward added
+        self._between: list[tuple[str, ...]] = []  # layers with mathematics between children
+        self._incoming: dict[int, list[Value]] = {}  # by layer, the G of its last backward
         self._data: dict[int, np.ndarray] = {}  # parameters as they were before the update
         self._returned: dict[int, list[Value]] = {}  # by layer, what it returned last
 
@@ -115,11 +119,23 @@ class _Recorder:
         named = layer.named_parameters()
         own = {name: p for name, p in named.items() if not inside or "." not in name}
         shapes = {symbol(layer, name): p.shape for name, p in own.items()}
-        paths = layer.reading().paths if isinstance(layer, Container) else {}
+        known = layer.reading() if isinstance(layer, Container) else Reading()
+        paths, between = known.paths, known.between
+        # attention scales the queries where its child has left them
+        written = any(place[: len(above)] == above for above in self._between)
+        if between:
+            self._between.append(place)
         pages: list[Page] = []  # of the last forward
         kept: list[Any] = []  # what that saved
 
         reasons = surrogates(layer)
+
+        def owned() -> Iterator[tuple[str, Any]]:
+            """Parameters, weights that a container makes of others, and running statistics."""
+            yield from own.items()
+            for name, value in vars(layer).items():
+                if isinstance(value, Computed | Buffer):
+                    yield name, value
 
         def step(
             number: int, title: str, key: str, incoming: list[Value], result: list[Value],
@@ -144,6 +160,8 @@ class _Recorder:
 
         def forward(x: Any, y: Any) -> None:
             given, made = _values(layer, "x", x), _values(layer, "y", y)
+            if written:
+                made = [value._replace(array=value.array.copy()) for value in made]
             kept[:] = [vars(layer).get("_slot") or ()]
             saved = kept[0]
             page = Page(layer, layer.equations, lambda: layer.reading(*saved))
@@ -152,20 +170,32 @@ class _Recorder:
                 page.put(value.name, value.array, fold=True)
             if given and given[0].array.ndim:
                 page.numbers.setdefault("N", len(given[0].array))
-            for name, p in own.items():
+                if given[0].array.ndim > 2:
+                    page.numbers.setdefault("T", given[0].array.shape[1])
+            for name, p in owned():
                 data = self._before(p)
                 page.put(symbol(layer, name), data)
+                page.put(re.sub(rf"(_t|[{SUBSCRIPTS}])$", "", symbol(layer, name)), data)
                 page.put(name, data)
             put_paths(page, backward=False)
             self._returned[id(layer)] = made
             shapes.update({value.name: value.array.shape for value in [*given, *made]})
             shapes.update({value.name.replace("y", "G"): value.array.shape for value in made})
-            if not inside or paths:
+            if between:
+                own = page.named([name for name in page.reading.components if name in page.arrays])
+                inner = step(
+                    0, "forward", "forward", given, [e.result for e in own], equations=lambda: own
+                )
+                _insert(self.forward, inner, (*place, between[0]))
+            elif not inside or paths:
                 self.forward.append(step(0, "forward", "forward", given, made))
 
         def backward(grad_output: Any, d_x: Any) -> None:
             g, upstream = _values(layer, "G", grad_output), _values(layer, "dL/dx", d_x)
+            self._incoming[id(layer)] = g
             page = pages[-1]
+            if between:
+                self._back_between(layer, children, between, kept[0], step, place)
             for value in g:
                 page.put(value.name, value.array, fold=True)
             put_paths(page, backward=True)
@@ -174,7 +204,7 @@ class _Recorder:
                 gradient = Value(f"dL/d{symbol(layer, name)}", self._added(parameter), True)
                 number, title = 4 if name == "bias" else 3, f"compute the {name} gradient"
                 self.backward.append(step(number, title, name, g, [gradient]))
-            if upstream and layer.kind != "chain":  # its first layer said it
+            if upstream and layer.kind != "chain" and not between:  # its first layer said it
                 acts = _is_activation(layer, g, upstream) and not (own or inside)
                 number, title = (2, ACTIVATION) if acts else (5, UPSTREAM)
                 more: dict[str, Any] = {}
@@ -197,6 +227,20 @@ class _Recorder:
         if through_time is not None:
             vars(layer)["backward_step"] = back_one_step
 
+    def _back_between(
+        self, layer: Any, children: list[tuple[str, Layer]], between: tuple[str, str],
+        saved: tuple[Any, ...], step: Any, place: tuple[str, ...],
+    ) -> None:  # fmt: skip
+        """The equations of a layer between the backward of its last child and of its first."""
+        last, first = (dict(children)[words] for words in between)
+        d_out = self._returned[id(last)][0]
+        given = [value.array for value in self._incoming[id(first)]]
+        reading = layer.reading_back(d_out.array, given, *saved)
+        page = Page(layer, reading.components, reading)
+        own = page.named(list(reading.components))
+        found = step(5, UPSTREAM, "input", [d_out], [e.result for e in own], equations=lambda: own)
+        _insert(self.backward, found, (*place, between[1]))
+
     def _added(self, parameter: Parameter) -> np.ndarray:
         """What this backward added to the gradient."""
         before = self._so_far.get(id(parameter), 0)
@@ -210,9 +254,17 @@ class _Recorder:
         same = of_last is not None and np.array_equal(of_last, whole)
         return self._before(parameter), of_last if same and of_last is not None else whole.copy()
 
-    def _before(self, parameter: Parameter) -> np.ndarray:
+    def _before(self, parameter: Any) -> np.ndarray:
         """A parameter's values, in memory that the update does not write to."""
         return self._data.setdefault(id(parameter), parameter.data.copy())
+
+
+def _insert(steps: list[TraceStep], step: TraceStep, place: tuple[str, ...]) -> None:
+    """Put a step before those of a child's last pass, which have just been recorded."""
+    at = len(steps)
+    while at and steps[at - 1].place[: len(place)] == place:
+        at -= 1
+    steps.insert(at, step)
 
 
 def _is_activation(layer: Layer, g: list[Value], upstream: list[Value]) -> bool:

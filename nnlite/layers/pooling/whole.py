@@ -252,7 +252,9 @@ class AdaptiveMaxPool(Spatial):
         place = "h W + w" if self.spatial == 2 else "h"
         given = f"Σ_{out} [s{y} = {place}] G{y}"
         values = {"s": places, **sizes_of(shape)}
-        return Reading(values=values, components={"input": f"dL/dx{x} = {given}"})
+        at = f"⌊s{y}/W⌋, s{y} mod W" if self.spatial == 2 else f"s{y}"
+        components = {"forward": f"y{y} = x[n, {at}, c]", "input": f"dL/dx{x} = {given}"}
+        return Reading(values=values, components=components)
 
     def forward(self, x: np.ndarray) -> Any:
         check_channels_last(self, x, self.spatial)

@@ -43,7 +43,7 @@ class LastStep(_OverTime):
         return Reading(
             values={"T": ends},
             components={
-                "forward": "y[n,0,i] = x[n, T[n], i]",
+                "forward": "y[n,s,i] = x[n, T[n], i]",
                 "input": "dL/dx[n,t,i] = [t = T[n]] G[n,0,i]",
             },
             fold=lambda each: (*((each[:2]) if each == shape else (each[0], 1)), -1),
@@ -82,7 +82,7 @@ class MeanOverTime(_OverTime):
         return Reading(
             values={} if lengths is not None else {"L": shape[1]},
             components={
-                "forward": "y[n,0,i] = Σ_t x[n,t,i] / L",
+                "forward": "y[n,s,i] = Σ_t x[n,t,i] / L",
                 "input": "dL/dx[n,t,i] = G[n,0,i] / L",
             },
             fold=lambda each: (*((each[:2]) if each == shape else (each[0], 1)), -1),
