@@ -13,7 +13,7 @@ import numpy as np
 from nnlite.core.parameter import Parameter
 from nnlite.core.reading import Reading
 from nnlite.inspection.component import Rule
-from nnlite.inspection.equations import Equation, Page, Value
+from nnlite.inspection.equations import Equation, Page, Value, symbol
 from nnlite.inspection.formula import Sentence
 from nnlite.inspection.record import Curve, TraceStep, subscript
 from nnlite.layers.base import Layer
@@ -120,6 +120,80 @@ class Activation:
         if slope is None or f.shape != points.shape:
             return None
         return Curve(points.ravel(), f.ravel(), slope.ravel())
+
+
+# -- steps in time ---------------------------------------------------------------------------------
+
+
+def steps_of(layer: Any, run: Any) -> list[Page]:
+    """A page for each step of a recurrent layer's forward."""
+    pages = []
+    for t in range(len(run.gates)):
+        page = Page(layer, layer.equations, layer.reading_of_step(t, run))
+        for name, p in layer.named_parameters().items():
+            if "." not in name:
+                page.put(symbol(layer, name), p.data)
+        pages.append(page)
+    return pages
+
+
+def cell_equations(pages: list[Page]) -> list[Equation]:
+    """What each step computes, in time's order."""
+    found = []
+    for t, page in enumerate(pages):
+        meanings = Sentence(page.lines["forward"]).definitions
+        for name in page.reading.values:
+            if name in meanings:
+                value = Value(name, page.reading.values[name])
+                found.append(Equation(page, f"{name} = {meanings[name]}", value, f"time step {t}"))
+    return found
+
+
+class Cell:
+    """One step back through time, as the run went through it."""
+
+    def __init__(
+        self, layer: Any, whole: Page, page: Page, t: int, d_states: tuple[np.ndarray, ...],
+        before: tuple[np.ndarray, ...], d_a: np.ndarray, later: np.ndarray | None,
+    ) -> None:  # fmt: skip
+        self.layer, self.whole, self.page, self.t = layer, whole, page, t
+        # the caller goes on to write into some of these
+        self.d_states = tuple(d.copy() for d in d_states)
+        self.before, self.d_a = tuple(d.copy() for d in before), d_a.copy()
+        self.later = later
+
+    def equations(self) -> list[Equation]:
+        """δ_t, then A_t and its parts, then what goes on to the step before."""
+        layer, heading = self.layer, f"time step {self.t}"
+        g, later = self.from_outside(), self.later
+        if layer.above:  # what comes down from there is not the layer's own G
+            g = later = None
+        reading = layer.reading_of_step_back(
+            self.page.reading, g, self.d_states, self.before, self.d_a, later
+        )
+        page = Page(layer, layer.equations, reading)
+        page.take(self.page)
+        lines = {**page.definitions, **_of_states(layer.equations["state"])}
+        lines |= {name: Sentence(line).right for name, line in reading.components.items()}
+        new = [name for name in reading.values if name not in self.page.reading.values]
+        return [
+            Equation(page, f"{name} = {lines[name]}", Value(name, reading.values[name]), heading)
+            for name in new
+            if name in lines and reading.values[name] is not None
+        ]
+
+    def from_outside(self) -> np.ndarray | None:
+        """G_t; None where nothing arrives."""
+        g = self.whole.arrays["G"][1]
+        if self.layer.return_sequences:
+            return g[:, self.t]
+        return g if self.t == len(self.whole.arrays["h"][1][0]) - 2 else None
+
+
+def _of_states(line: str) -> dict[str, str]:
+    """The gradients of the states before a step, by name."""
+    sentence = Sentence(line)
+    return {sentence.left: sentence.right, **sentence.definitions}
 
 
 # -- the loss --------------------------------------------------------------------------------------

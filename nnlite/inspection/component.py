@@ -630,7 +630,7 @@ def _log(x: float) -> float:
 
 
 FUNCTIONS: dict[str, Callable[..., float]] = {
-    "log": _log, "exp": lambda x: math.exp(min(x, 709.0)), "tanh": math.tanh,
+    "log": _log, "exp": lambda x: math.exp(min(x, 700.0)), "tanh": math.tanh,
     "cosh": lambda x: math.cosh(min(abs(x), 700.0)), "sqrt": math.sqrt, "abs": abs,
     "max": max, "min": min, "floor": math.floor, "ceil": math.ceil,
     "sign": lambda x: float((x > 0) - (x < 0)), "clip": lambda x, low, high: min(max(x, low), high),

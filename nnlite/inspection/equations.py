@@ -76,6 +76,10 @@ class Page:
         """
         self._put[name] = array, fold
 
+    def take(self, other: Page) -> None:
+        """Let all names stand for what they stand for on another page."""
+        self._put.update(other._put)
+
     @cached_property
     def arrays(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """By name, an array as equations see it, and as the run had it."""

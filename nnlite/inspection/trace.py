@@ -11,7 +11,14 @@ import numpy as np
 from nnlite.core.arguments import checked
 from nnlite.core.parameter import Buffer, Computed, Parameter
 from nnlite.core.reading import Reading
-from nnlite.inspection.captured import Activation, LossRecord, Update
+from nnlite.inspection.captured import (
+    Activation,
+    Cell,
+    LossRecord,
+    Update,
+    cell_equations,
+    steps_of,
+)
 from nnlite.inspection.equations import Page, Value, symbol
 from nnlite.inspection.formula import SUBSCRIPTS
 from nnlite.inspection.one_step import OneStep, batch_of, parts
@@ -128,6 +135,7 @@ class _Recorder:
         pages: list[Page] = []  # of the last forward
         kept: list[Any] = []  # what that saved
 
+        cells: list[Page] = []  # of a recurrent layer's steps
         reasons = surrogates(layer)
 
         def owned() -> Iterator[tuple[str, Any]]:
@@ -144,9 +152,10 @@ class _Recorder:
             if key in reasons:
                 title += f", a surrogate: {reasons[key]}"
             page = pages[-1]
+            in_time = cell_equations(cells) if key == "forward" else []
             more.setdefault(
                 "equations",
-                lambda: [each for value in result for each in page.equations(key, value)],
+                lambda: [*in_time, *(e for value in result for e in page.equations(key, value))],
             )
             return TraceStep(number, title, place, layer, key, incoming, result, shapes, **more)
 
@@ -166,6 +175,9 @@ class _Recorder:
             saved = kept[0]
             page = Page(layer, layer.equations, lambda: layer.reading(*saved))
             pages[:] = [page]
+            if through_time is not None and saved:
+                cells[:] = steps_of(layer, saved[0])
+                later.clear()
             for value in [*given, *made]:
                 page.put(value.name, value.array, fold=True)
             if given and given[0].array.ndim:
@@ -214,13 +226,19 @@ class _Recorder:
                 self.backward.append(step(number, title, "input", g, upstream, **more))
 
         through_time: Any = getattr(layer, "backward_step", None)
+        later: list[np.ndarray] = []  # dL/dh from the step after
 
         def back_one_step(t: int, d_states: tuple[np.ndarray, ...], run: Any) -> Any:
             before, d_a = through_time(t, d_states, run)
             g, d_h = (
                 Value(name, d[0].T.copy()) for name, d in (("G", d_states), ("dL/dh", before))
             )
-            self.backward.append(step(5, f"{THROUGH_TIME}, step {t}", "state", [g], [d_h]))
+            cell = Cell(
+                layer, pages[-1], cells[t], t, d_states, before, d_a, later[-1] if later else None
+            )
+            later[:] = [d_h.array]
+            title = f"{THROUGH_TIME}, step {t}"
+            self.backward.append(step(5, title, "state", [g], [d_h], equations=cell.equations))
             return before, d_a
 
         watch(layer, forward, backward)
