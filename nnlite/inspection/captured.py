@@ -199,6 +199,11 @@ def _of_states(line: str) -> dict[str, str]:
 # -- the loss --------------------------------------------------------------------------------------
 
 
+LOSS_LETTERS = {
+    "label_smoothing": "ε", "weight": "c", "pos_weight": "c", "margin": "m", "smooth": "s", "q": "q",
+}  # fmt: skip
+
+
 class LossRecord:
     """What a loss computes in one call: its elements, then their mean."""
 
@@ -206,17 +211,23 @@ class LossRecord:
         self.loss = loss
         self._calls: list[tuple[Any, Any, Any]] = []
         self._weights: list[np.ndarray | None] = []
-        function, weigh = loss.function, loss.backward
+        function, check, weigh = loss.function, loss.check, loss.backward
+        given: list[Any] = []  # the target as it came; a loss may write it in another way
+
+        def checked(prediction: Any, target: Any) -> Any:
+            given[:] = [target]
+            return check(prediction, target)
 
         def watched(prediction: Any, target: Any) -> Any:
             returned = function(prediction, target)
-            self._calls.append((prediction, target, returned))
+            self._calls.append((prediction, given[0] if given else target, returned))
             return returned
 
         def backward(grad_output: Any = None) -> Any:
             self._weights.append((vars(loss).get("_slot") or (None,))[0])
             return weigh(grad_output)
 
+        vars(loss)["check"] = checked
         vars(loss)["function"] = watched
         vars(loss)["backward"] = backward
 
@@ -265,13 +276,20 @@ class LossRecord:
         first, weight = several[0], self._weights[-1] if self._weights else None
         reading = loss.reading(*returned[1:])
         axis = first.shape[-1] if first.ndim else 1
-        reading = reading._replace(sizes={"j": axis, **reading.sizes})
+        places = tuple(range(1, first.ndim - 1))
+        reading = reading._replace(sizes={"j": axis}, axes={"j": -1, "p": places})
         page = Page(loss, loss.equations, reading)
         lines = [line for key, line in loss.equations.items() if key not in ("forward", "loss")]
         for array, line in zip(several, lines, strict=False):
             page.put(line.partition(" = ")[0].removeprefix("dL/d").strip("()"), array)
         page.put("ℓ", elements)
         page.numbers |= {"D": loss.denominator, "C": axis}
+        for option, letter in LOSS_LETTERS.items():
+            value = getattr(loss, option, None)
+            if isinstance(value, int | float):
+                page.numbers[letter] = float(value)
+            elif value is not None and letter not in page.numbers:
+                page.put(letter, np.asarray(value, float))
         if weight is not None:
             page.put("w", weight)
         if isinstance(target, np.ndarray):
@@ -340,7 +358,9 @@ class Update:
         files = {letter: name for letter, name in optimizer.state_names().items() if name in old}
         before = {letter: old[name] for letter, name in files.items()}
         after = {letter: new[name] for letter, name in files.items()} | {"w": result.array}
-        numbers = letters_of(options) | {"k": optimizer.steps, "size": w.size, "Π": 1.0}
+        numbers = letters_of(options, float(np.finfo(w.dtype).eps))
+        numbers |= {"k": optimizer.steps, "size": w.size}
+        numbers |= optimizer.rule_numbers(options, optimizer.steps)
         if w.ndim == 2:
             numbers |= {"n": w.shape[0], "m": w.shape[1]}
         if optimizer.clip_norm is not None and optimizer.grad_norm is not None:
@@ -394,14 +414,16 @@ def _in_order(
         right = newest(sentence.right)
         if name in after and last[name] == key:
             values = {each: array for each, array in arrays.items() if array is not None}
-            page = Page(None, {}, Reading(values={**numbers, **values}))
+            reading = Reading(values={**numbers, **values}, axes={"i": 0, "j": 1})
+            page = Page(None, {}, reading)
             page.definitions.update({**definitions, **own})
             result = Value(name, np.asarray(after[name]), True)
             reads_g = "g" in lines and re.search(r"(?<![A-Za-z])g(?![A-Za-z_])", sentence.right)
             printed = f"{line},  {lines['g']}" if reads_g else line
             yield Equation(page, printed, result, line=f"{name} ← {right}")
         definitions |= own
-        version = f"{name}_{{{len(versions) + 1}}}"
+        letter, _, word = name.partition("_")
+        version = f"{letter}_{{{word},{len(versions) + 1}}}"
         if " times" in line:
             versions[name] = "what words say"
         elif name in after and last[name] == key:
@@ -423,14 +445,16 @@ PAIRS = {
 }  # fmt: skip
 
 
-def letters_of(options: Mapping[str, Any]) -> dict[str, float]:
-    """An optimizer's options under the letters of its equations, and under their own names."""
+def letters_of(options: Mapping[str, Any], precision: float) -> dict[str, float]:
+    """An optimizer's options under the letters of its equations, and under their own names.
+
+    One that is None stands for the floats' precision, as in Adafactor.
+    """
     found: dict[str, float] = {}
     for name, value in options.items():
         if isinstance(value, tuple):
-            found |= {
-                k: v for k, v in zip(PAIRS.get(name, ()), value, strict=False) if v is not None
-            }
+            pairs = zip(PAIRS.get(name, ()), value, strict=False)
+            found |= {letter: precision if v is None else v for letter, v in pairs}
         elif isinstance(value, int | float):
             found[name] = found[LETTERS.get(name, name)] = value
     return found

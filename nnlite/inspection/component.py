@@ -214,8 +214,9 @@ class _Entries:
             return tuple(1 if i in axes else size for i, size in enumerate(shape))
         if kind == "class":
             return (*self.shape_of(tree[1], result)[:-1], 1)
-        if kind == "entry":
-            raise ValueError("an entry among arrays")
+        if kind == "entry":  # those of an array at indices that are arrays themselves
+            at = np.broadcast_shapes(*(self.shape_of(each, result) for each in tree[2]))
+            return (*at, *self._shape_of_name(tree[1][1], result)[len(tree[2]) :])
         if kind == "join":
             shapes = [self.shape_of(each, result) for each in tree[1]]
             joined = list(
@@ -286,6 +287,11 @@ class _Entries:
             return self._product(tree, at, result)
         if kind in ("sum", "mean", "largest"):
             return self._over(tree, at, result)
+        if kind == "entry" and self.sentence.indices is None:
+            rest = len(self._shape_of_name(tree[1][1], result)) - len(tree[2])
+            first = at[: len(at) - rest]
+            index = [self.entry(each, self._part(each, first, result), result) for each in tree[2]]
+            return self.entry(tree[1], [*index, *at[len(at) - rest :]], result)
         if kind == "entry":
             return self._at(tree, result)
         if kind == "class":
@@ -829,4 +835,4 @@ def short(value: float) -> str:
 
 def shown(name: str) -> str:
     """A name without the number that tells its newer version from the older one."""
-    return re.sub(r"_\{\d+\}", "", name)
+    return re.sub(r"_\{(\w*),\d+\}", lambda m: f"_{m[1]}" if m[1] else "", name)

@@ -169,6 +169,10 @@ class Optimizer(OfOneModel):
         """
         return {}
 
+    def rule_numbers(self, options: Options, k: int) -> dict[str, float]:
+        """What `rule` names at step k beside w, g, the state and options (default: nothing)."""
+        return {}
+
     def check_options(self, options: Options) -> None:
         """Refuse options that do not go together; each by itself is in its range by then."""
 

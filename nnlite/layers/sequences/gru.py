@@ -123,9 +123,9 @@ class GRU(Recurrent):
             **known.values,
             "k": kept,
             "A_u": a[..., :both],
-            "A_n": a[..., both:],
+            "A_c": a[..., both:],
         }
-        of_n = "h[n,t,i] k" if self.reset_after else "k[n,t,i] A_n"
+        of_n = "h[n,t,i] k" if self.reset_after else "k[n,t,i] A_c"
         recurrent = f"Σ_tn h[n,t,i] A_u[n,t,j] + Σ_tn {of_n}[n,t, j−{both}]"
         lines = {
             **known.components,
