@@ -15,7 +15,7 @@ from nnlite.core.reading import Reading
 from nnlite.inspection.component import Rule
 from nnlite.inspection.equations import Equation, Page, Value, symbol
 from nnlite.inspection.formula import Sentence
-from nnlite.inspection.record import Curve, TraceStep, subscript
+from nnlite.inspection.record import Curve, Printed, TraceStep, subscript
 from nnlite.layers.base import Layer
 from nnlite.losses.base import Loss
 from nnlite.optimizers.base import Optimizer
@@ -31,6 +31,7 @@ class Slope(Equation):
 
     @cached_property
     def rule(self) -> Rule | None:
+        """The line's own, without G."""
         rule = Equation(self.page, self.page.lines.get("input", ""), self.result).unchecked
         if rule is None:
             return None
@@ -200,7 +201,8 @@ def _of_states(line: str) -> dict[str, str]:
 
 
 LOSS_LETTERS = {
-    "label_smoothing": "ε", "weight": "c", "pos_weight": "c", "margin": "m", "smooth": "s", "q": "q",
+    "label_smoothing": "ε", "weight": "c", "pos_weight": "c", "margin": "m", "smooth": "s",
+    "q": "q",
 }  # fmt: skip
 
 
@@ -378,17 +380,6 @@ class Update:
             6, "update the weights", (self.paths[id(p)],), rule, "w", inputs,
             [result, subtracted], {}, equations,
         )  # fmt: skip
-
-
-class Printed:
-    """An optimizer as far as a step shows it: its name and the lines of one parameter."""
-
-    def __init__(self, optimizer: Optimizer, equations: Mapping[str, str]) -> None:
-        self.optimizer = optimizer
-        self.equations = equations
-
-    def __repr__(self) -> str:
-        return repr(self.optimizer)
 
 
 def _in_order(

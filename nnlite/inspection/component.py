@@ -140,7 +140,9 @@ class _Entries:
         self.meanings = {**more, **sentence.definitions}
         self.meanings.pop(sentence.left, None)
         self.cuts: dict[str, tuple[str, int, list[str]]] = {}
-        self.along = sheet.axes.get("cut", -1)
+        along = sheet.axes.get("cut", -1)
+        assert isinstance(along, int)
+        self.along = along
         for names in [name for name in self.meanings if name.startswith("[")]:
             each = names.strip("[]").split(", ")
             source = self.meanings.pop(names)
@@ -219,11 +221,7 @@ class _Entries:
             return (*at, *self._shape_of_name(tree[1][1], result)[len(tree[2]) :])
         if kind == "join":
             shapes = [self.shape_of(each, result) for each in tree[1]]
-            joined = list(
-                np.broadcast_shapes(*([*s[:-1], 1] for s in shapes))
-                if self.along == -1
-                else shapes[0]
-            )
+            joined = list(max(shapes, key=len))
             joined[self.along] = sum(shape[self.along] for shape in shapes)
             return tuple(joined)
         if kind == "holds":
@@ -805,7 +803,8 @@ def in_numbers(node: Node, letters: dict[str, Any], operands: Sequence[Operand],
     def total(node: Node, letters: dict[str, Any], around: int) -> str:
         _, over, body = node
         names = [letter for letter, _ in over]
-        found, count = [], 0
+        found: list[str] = []
+        count = 0
         for values in itertools.product(*(range(size) for _, size in over)):
             inner = {**letters, **dict(zip(names, values, strict=True))}
             if len(over) > 1 and evaluate(body, inner, operands) == 0:

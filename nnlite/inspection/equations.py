@@ -195,7 +195,7 @@ class Equation:
             return False
         largest = float(np.abs(seen).max())
         if not math.isfinite(largest):
-            return True
+            return False
         places = np.unique(np.linspace(0, seen.size - 1, CHECKED).astype(int))
         precise = 1e-3 if seen.dtype.itemsize < 8 else 1e-6
         for place in [*places, int(np.abs(seen).argmax())]:

@@ -21,6 +21,7 @@ from nnlite.layers.base import Layer
 from nnlite.layers.structure import place_name
 from nnlite.losses.base import Loss
 from nnlite.losses.penalties import Penalty
+from nnlite.optimizers.base import Optimizer
 
 SHOWN = 64  # arrays of up to so many values are printed whole
 PAGE = 1024  # values of an array that the page draws
@@ -32,6 +33,17 @@ class Curve(NamedTuple):
     x: np.ndarray
     f: np.ndarray
     slope: np.ndarray
+
+
+class Printed:
+    """An optimizer as far as a step shows it: its name, and the lines of one parameter."""
+
+    def __init__(self, optimizer: Optimizer, equations: Mapping[str, str]) -> None:
+        self.optimizer = optimizer
+        self.equations = equations
+
+    def __repr__(self) -> str:
+        return repr(self.optimizer)
 
 
 class TraceStep:
@@ -53,7 +65,7 @@ class TraceStep:
         number: int,
         title: str,
         place: tuple[str, ...],
-        source: Layer | Loss | Penalty,
+        source: Layer | Loss | Penalty | Printed,
         key: str,
         inputs: list[Value],
         results: list[Value],

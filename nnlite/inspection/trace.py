@@ -95,7 +95,7 @@ def _of_penalties(penalized: Penalized) -> Iterator[TraceStep]:
         equations = page.equations("gradient", gradient)
         yield TraceStep(
             3, title, (path,), penalty, "gradient", [w], [gradient], {"w": p.shape},
-            lambda found=equations: found,
+            equations.copy,
         )  # fmt: skip
 
 

@@ -129,8 +129,8 @@ class GaussianSample(Layer):
         }
 
     def reading(
-        self, mean: Any = None, u: Any = None, s: Any = None, noise: Any = None, lengths: Any = None,
-        terms: Any = None,
+        self, mean: Any = None, u: Any = None, s: Any = None, noise: Any = None,
+        lengths: Any = None, terms: Any = None,
     ) -> Reading:  # fmt: skip
         c = 0.0 if terms is None else terms.grad
         return Reading(values={"μ": mean, "u": u, "s": s, "ε": noise, "c": c})

@@ -49,7 +49,8 @@ class Parallel(Container):
         return [(f"input {index}", layer) for index, layer in enumerate(self.layers)]
 
     def reading(self, *saved: Any) -> Reading:
-        paths, components = {}, {}
+        paths: dict[str, tuple[str, str]] = {}
+        components: dict[str, str] = {}
         for index, b in enumerate(map(subscript, range(1, 1 + len(self.layers)))):
             paths[f"input {index}"] = f"f{b}(x{b})", f"G{b} J{b}"
             components |= {f"y{b}": f"y{b} = f{b}(x{b})", f"dL/dx{b}": f"dL/dx{b} = G{b} J{b}"}

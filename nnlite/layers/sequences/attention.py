@@ -195,17 +195,12 @@ class MultiHeadAttention(Container, Continuing):
         if q is None:
             return Reading(between=between, paths=paths)
         b = self._added_to_scores(p, rows if count == 1 else None)
-        values = {name: split(a, p.shape[1]) for name, a in (("V", v), ("O", o))}
+        values: dict[str, Any] = {"d": self.d_model // p.shape[1], "P": p, "M": dropped, "B": b}
         values |= {
-            "Q/√d": split(q, p.shape[1]),
-            "K": split(k, p.shape[1]),
-            "P": p,
-            "M": dropped,
-            "B": b,
+            name: split(a, p.shape[1]) for name, a in (("Q/√d", q), ("K", k), ("V", v), ("O", o))
         }
         lines = {}
         if count == 1 and not self.more_keys:
-            values["d"] = o.shape[-1] // p.shape[1]
             cut = "x Wᵢ[n, t, d h + i{}]"
             size = o.shape[-1]
             if not self._turns:
@@ -226,7 +221,8 @@ class MultiHeadAttention(Container, Continuing):
         if rows is not None:
             hidden = np.where(rows, 0.0, -np.inf)[:, None, None]
             b = hidden if b is None else b + hidden
-        return None if b is None else np.maximum(self._with_first(b, 0), -1e9)
+        b = self._with_first(b, 0)
+        return None if b is None else np.maximum(b, -1e9)
 
     def reading_back(self, d_o: np.ndarray, d_qkv: Sequence[np.ndarray], *saved: Any) -> Reading:
         """The steps of backward in their order; dL/dP and dL/dS are only there in passing."""
@@ -252,10 +248,8 @@ class MultiHeadAttention(Container, Continuing):
             "dL/dQ": "dL/dQ = dL/dS K / √d" + ",  turned back" * self._turns,
             "dL/dK": self._of_keys("dL/dK", "dL/dS", "Q/√d", p) + ",  turned back" * self._turns,
         }
-        own = {"d": self.d_model // p.shape[1]}
-        return known._replace(
-            values={**known.values, **own, **values}, components=lines, axes={"s": -1}
-        )
+        values = {**known.values, **values}
+        return known._replace(values=values, components=lines, axes={"s": -1})
 
     def _of_keys(self, left: str, weights: str, right: str, p: np.ndarray) -> str:
         """weightsᵀ right, a sum over the queries; by entry where not every key has its own row."""
