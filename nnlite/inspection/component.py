@@ -221,7 +221,7 @@ class _Entries:
             return (*at, *self._shape_of_name(tree[1][1], result)[len(tree[2]) :])
         if kind == "join":
             shapes = [self.shape_of(each, result) for each in tree[1]]
-            joined = list(max(shapes, key=len))
+            joined = list(max(shapes, key=lambda shape: len(shape)))
             joined[self.along] = sum(shape[self.along] for shape in shapes)
             return tuple(joined)
         if kind == "holds":
@@ -402,7 +402,7 @@ class _Entries:
             return body
         total: Node = ["largest" if kind == "largest" else "sum", over, body]
         if kind == "mean":
-            total = ["/", total, float(math.prod(size for _, size in over))]
+            total = ["/", total, float(math.prod(shape[axis] for axis in axes))]
         return total
 
     def _part_of(self, tree: Tree, index: list[Node], shape: Shape) -> list[Node]:
@@ -756,6 +756,8 @@ def written(node: Node, operands: Sequence[Operand], letters: Mapping[str, int] 
         else:
             strength = BINDING[kind]
             right = strength + (kind in ("-", "/"))
+            if kind == "*" and around < strength:
+                right = BINDING["sum"]  # nothing follows that the sum could take in
             text = f"{show(node[1], strength)}{SIGNS[kind]}{show(node[2], right)}"
         return f"({text})" if BINDING[kind] < around else text
 

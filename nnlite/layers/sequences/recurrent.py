@@ -171,7 +171,9 @@ class Recurrent(Composite):
             for at, later in (("t", 1), ("{t−1}", 0))
         )
         gates = dict(zip(self.gate_letters, (gate.T.copy() for gate in run.gates[t]), strict=False))
-        return Reading(values={"x_t": run.x[:, t], **before, **gates, **now})
+        return Reading(
+            values={"x_t": run.x[:, t], **before, **gates, **dict(reversed(now.items()))}
+        )
 
     gate_letters: ClassVar[str] = ""  # of the gates, as equations call them
 
