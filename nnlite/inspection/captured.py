@@ -134,6 +134,7 @@ def steps_of(layer: Any, run: Any) -> list[Page]:
         for name, p in layer.named_parameters().items():
             if "." not in name:
                 page.put(symbol(layer, name), p.data)
+        page.padded = run.padding is not None
         pages.append(page)
     return pages
 
@@ -174,9 +175,11 @@ class Cell:
         )
         page = Page(layer, layer.equations, reading)
         page.take(self.page)
+        page.padded = self.page.padded
         lines = {**page.definitions, **_of_states(layer.equations["state"])}
         lines |= {name: Sentence(line).right for name, line in reading.components.items()}
-        new = [name for name in reading.values if name not in self.page.reading.values]
+        passed = layer.passed_letters[0] if layer.above else ""
+        new = [name for name in reading.values if name not in {*self.page.reading.values, passed}]
         return [
             Equation(page, f"{name} = {lines[name]}", Value(name, reading.values[name]), heading)
             for name in new

@@ -17,6 +17,7 @@ from nnlite.layers.base import Layer
 
 Shape = tuple[int, ...]
 CHECKED = 4  # entries of a result that a rule is tried on before it is shown
+PADDED = 150  # the same where sequences end: a rule may not hold beyond
 
 
 class Value(NamedTuple):
@@ -58,6 +59,7 @@ class Page:
     ) -> None:
         self.lines = dict(lines)
         self.numbers = numbers_of(owner)
+        self.padded = False  # whether sequences end before x does
         self._reading = reading
         self._put: dict[str, tuple[np.ndarray, bool]] = {}
 
@@ -196,7 +198,8 @@ class Equation:
         largest = float(np.abs(seen).max())
         if not math.isfinite(largest):
             return False
-        places = np.unique(np.linspace(0, seen.size - 1, CHECKED).astype(int))
+        tried = PADDED if self.page.padded else CHECKED
+        places = np.unique(np.linspace(0, seen.size - 1, tried).astype(int))
         precise = 1e-3 if seen.dtype.itemsize < 8 else 1e-6
         for place in [*places, int(np.abs(seen).argmax())]:
             entry = np.unravel_index(place, seen.shape)
@@ -208,8 +211,9 @@ class Equation:
     @property
     def operands(self) -> list[Operand]:
         """What the rule reads; without one, what the line names, and G or x at least."""
-        if self.rule is not None:
-            return self.rule.operands
+        rule = self.rule or self.unchecked
+        if rule is not None:
+            return rule.operands
         return [Operand(name, *self.page.arrays[name]) for name in self._named()]
 
     def _named(self) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nnlite.core.arguments import checked
+from nnlite.core.padded import Padded
 from nnlite.core.parameter import Buffer, Computed, Parameter
 from nnlite.core.reading import Reading
 from nnlite.inspection.captured import (
@@ -175,6 +176,7 @@ class _Recorder:
             saved = kept[0]
             page = Page(layer, layer.equations, lambda: layer.reading(*saved))
             pages[:] = [page]
+            page.padded = isinstance(x, Padded)
             if through_time is not None and saved:
                 cells[:] = steps_of(layer, saved[0])
                 later.clear()
