@@ -1,4 +1,4 @@
-"""What a trace says of each number: the rule of every equation, on the captured operands, gives it."""
+"""Every rule that a trace shows, on the operands that it captured, gives what the run computed."""
 
 import copy
 import json
@@ -155,7 +155,7 @@ def test_the_rule_of_every_update_gives_the_new_weights(name, options, done):
                 assert " X" in equation.formula
             else:
                 check(equation, name)
-        np.testing.assert_allclose(old - step.results[1].array, p.data, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(old - step.inputs[2].array, p.data, rtol=0, atol=1e-12)
 
 
 # -- the ways that lead from number to number -----------------------------------------------------
@@ -361,7 +361,7 @@ def test_large_arrays_keep_a_corner_and_an_example():
             assert value["picture"] is not None
             assert sum(map(len, value["picture"]["values"])) <= 512
     assert "(64 terms)" in data["steps"][1]["equations"][0]["example"]["text"]
-    assert len(json.dumps(data)) < 60_000
+    assert len(json.dumps(data)) < 100_000
 
 
 def test_an_optimizer_of_other_parameters_is_refused():

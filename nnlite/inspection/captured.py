@@ -358,7 +358,7 @@ class Update:
         optimizer, lines = self.optimizer, self.optimizer.printed(group)
         result = Value("w", p.data.copy(), True)
         subtracted = Value("Δw", w - result.array, True)
-        inputs = [Value("w", w, True), Value("dL/dw", g, True)]
+        inputs = [Value("w", w, True), Value("dL/dw", g, True), subtracted]
         rule = Printed(optimizer, lines)
         files = {letter: name for letter, name in optimizer.state_names().items() if name in old}
         before = {letter: old[name] for letter, name in files.items()}
@@ -375,19 +375,20 @@ class Update:
 
         def equations() -> list[Equation]:
             known = {"w": w, "dL/dw": g, **before}
-            own = list(_in_order(lines, known, after, numbers))
+            own = list(_in_order(lines, known, after, numbers, subtracted.array))
             page = Page(self, {}, Reading(values={"w": w, "Δw": subtracted.array}))
-            return [*own, Equation(page, "w ← w − Δw", result)]
+            shown = Equation(page, "w ← w − Δw", result, striking=subtracted.array)
+            return [*own, shown]
 
         return TraceStep(
             6, "update the weights", (self.paths[id(p)],), rule, "w", inputs,
-            [result, subtracted], {}, equations,
+            [result], {}, equations,
         )  # fmt: skip
 
 
 def _in_order(
     lines: Mapping[str, str], known: Mapping[str, Any], after: Mapping[str, Any],
-    numbers: Mapping[str, float],
+    numbers: Mapping[str, float], striking: np.ndarray,
 ) -> Iterator[Equation]:  # fmt: skip
     """The lines one after another: each reads the newest of what the ones before have made."""
     arrays = dict(known)
@@ -414,7 +415,8 @@ def _in_order(
             result = Value(name, np.asarray(after[name]), True)
             reads_g = "g" in lines and re.search(r"(?<![A-Za-z])g(?![A-Za-z_])", sentence.right)
             printed = f"{line},  {lines['g']}" if reads_g else line
-            yield Equation(page, printed, result, line=f"{name} ← {right}")
+            here = striking if name == "w" else None
+            yield Equation(page, printed, result, line=f"{name} ← {right}", striking=here)
         definitions |= own
         letter, _, word = name.partition("_")
         version = f"{letter}_{{{word},{len(versions) + 1}}}"

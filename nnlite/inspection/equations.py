@@ -143,16 +143,25 @@ class Equation:
         line: the same as it is read, where that differs: with names that tell new from old.
         result: what the run computed by it.
         heading: where among several of its kind it belongs, such as "time step 3".
+        striking: an array in which the entry of the largest size is the one that an example is
+            best of (default None: the result).
     """
 
     def __init__(
-        self, page: Page, formula: str, result: Value, heading: str = "", line: str | None = None
+        self,
+        page: Page,
+        formula: str,
+        result: Value,
+        heading: str = "",
+        line: str | None = None,
+        striking: np.ndarray | None = None,
     ) -> None:
         self.page = page
         self.formula = formula
         self.line = formula if line is None else line
         self.result = result
         self.heading = heading
+        self._striking = striking
 
     @property
     def seen(self) -> np.ndarray:
@@ -231,10 +240,11 @@ class Equation:
 
     @property
     def entry(self) -> tuple[int, ...]:
-        """The entry that an example is best of: that of the largest size."""
+        """The one that the example is of."""
         seen = self.seen
+        sizes = seen if self._striking is None else self._striking.reshape(seen.shape)
         with np.errstate(invalid="ignore"):
-            place = int(np.abs(seen).argmax()) if seen.size else 0
+            place = int(np.abs(sizes).argmax()) if seen.size else 0
         return tuple(int(i) for i in np.unravel_index(place, seen.shape)) if seen.ndim else ()
 
     @cached_property

@@ -14,6 +14,7 @@ import numpy as np
 from nnlite.core.arguments import checked
 from nnlite.core.checks import check_place
 from nnlite.files.atomic import atomic_write
+from nnlite.inspection.component import Operand
 from nnlite.inspection.component import shown as plain_name
 from nnlite.inspection.equations import Equation, Value, with_shapes
 from nnlite.inspection.picture import picture
@@ -24,6 +25,8 @@ from nnlite.losses.penalties import Penalty
 from nnlite.optimizers.base import Optimizer
 
 SHOWN = 64  # arrays of up to so many values are printed whole
+ONE_LINE = 72  # operands of up to so many characters stand behind their name
+INNER = 8  # inner equations of a step that are printed
 PAGE = 1024  # values of an array that the page draws
 
 
@@ -228,25 +231,60 @@ def text(trace: Trace) -> str:
         for depth, place, name in trace.structure
     ]
     lines += ["", "forward"]
-    for step in trace.forward:
-        lines += [f"  {heading(step)}", f"    {step.shapes}"]
-        for value in step.results:
-            lines += _indented(value_text(value), 4)
+    for step in [*trace.forward, trace.loss_step]:
+        lines += [f"  {heading(step)}", f"    {step.shapes}", *_indented(equations_text(step), 4)]
     lines += ["", "backward"]
-    for step in trace.steps:
+    for step in [*trace.steps, *trace.update]:
         lines += _indented(str(step), 2)
-    lines += ["  6. update the weights: after the last gradient is known, optimizer.step()"]
+    if not trace.update:
+        lines += ["  6. update the weights: after the last gradient is known, optimizer.step()"]
     return "\n".join(lines)
 
 
 def step_text(step: TraceStep) -> str:
-    """One step: what it is, its formula, the shapes, and what came out."""
+    """One step: what it is, its formula, the shapes, its operands, and what came of them."""
     lines = [f"{step.number}. {step.title}, {heading(step)}", f"   {step.formula}"]
     if step.shapes != step.formula:
         lines.append(f"   {step.shapes}")
-    for value in step.results:
-        lines += _indented(value_text(value), 3)
+    return "\n".join([*lines, *_indented(equations_text(step), 3)])
+
+
+def equations_text(step: TraceStep) -> str:
+    """Small operands, the results, and of each one entry with the numbers that made it."""
+    lines: list[str] = []
+    told: set[str] = set()
+    printed: list[np.ndarray] = []
+    inner = [equation for equation in step.equations if not _gives_result(equation, step)]
+    for equation in step.equations:
+        if equation in inner:
+            if len(inner) > INNER:
+                continue  # every step in time has several
+            lines.append(equation.formula)
+        for operand in equation.operands:
+            if operand.array.size <= SHOWN and operand.name not in told:
+                lines.append(f"with {operand_text(operand)}")
+                told.add(operand.name)
+        if not any(equation.result.array is array for array in printed):
+            lines.append(value_text(equation.result))
+            printed.append(equation.result.array)
+        told.add(equation.result.name)
+        if equation.example is not None and equation.result.array.size:
+            lines.append(equation.example)
     return "\n".join(lines)
+
+
+def _gives_result(equation: Equation, step: TraceStep) -> bool:
+    return any(equation.result.array is value.array for value in step.results)
+
+
+def operand_text(operand: Operand) -> str:
+    """An array and its values, in one line where they fit."""
+    name, shape = plain_name(operand.name), operand.array.shape
+    values = np.array2string(operand.array, precision=4, suppress_small=True, max_line_width=96)
+    one_line = " ".join(values.split())
+    if len(one_line) <= ONE_LINE:
+        return f"{name} {shape} = {one_line}"
+    return f"{name} {shape}:\n{values}"
 
 
 def heading(step: TraceStep) -> str:
@@ -256,6 +294,8 @@ def heading(step: TraceStep) -> str:
 
 def value_text(value: Value) -> str:
     """Statistics, and the values themselves where they are few."""
+    if value.array.ndim == 0:
+        return f"{value.name} = {value.array:.6g}"
     s = value.statistics()
     line = (
         f"{value.name} {value.array.shape}: norm {s['norm']:.4g}, "
@@ -284,11 +324,15 @@ def markdown(trace: Trace) -> str:
         "## Forward",
         "",
         *_table_head("layer", "formula"),
-        *(row for step in trace.forward for row in _rows(heading(step), step)),
+        *(
+            row
+            for step in [*trace.forward, trace.loss_step]
+            for row in _rows(heading(step), step)
+        ),
         "",
         "## Backward",
     ]  # fmt: skip
-    for name, steps in groupby(trace.steps, heading):
+    for name, steps in groupby([*trace.steps, *trace.update], heading):
         lines += ["", f"### {name}", "", *_table_head("step", "formula")]
         for step in steps:
             lines += _rows(f"{step.number}. {step.title}", step)
@@ -296,17 +340,22 @@ def markdown(trace: Trace) -> str:
 
 
 def _table_head(first: str, second: str) -> list[str]:
-    return [f"| {first} | {second} | norm | min | max | zeros |", "| - | - | -: | -: | -: | -: |"]
+    return [
+        f"| {first} | {second} | norm | min | max | zeros | one entry |",
+        "| - | - | -: | -: | -: | -: | - |",
+    ]
 
 
 def _rows(first: str, step: TraceStep) -> Iterator[str]:
     """One for each array that the step made."""
     formula = step.shapes.replace("|", "\\|")
+    examples = {id(e.result.array): e.example for e in step.equations if e.result.array.size}
     for value in step.results:
         s = value.statistics()
+        example = (examples.get(id(value.array)) or "").replace("|", "\\|")
         yield (
             f"| {first} | {formula} | {s['norm']:.4g} | {s['min']:.4g} | {s['max']:.4g} "
-            f"| {s['zeros']:.0%} |"
+            f"| {s['zeros']:.0%} | {example} |"
         )
 
 
