@@ -129,11 +129,12 @@ class Activation:
 def steps_of(layer: Any, run: Any) -> list[Page]:
     """A page for each step of a recurrent layer's forward."""
     pages = []
+    own = {name: p for name, p in layer.named_parameters().items() if "." not in name}
+    letters = {symbol(layer, name): p.data.copy() for name, p in own.items()}
     for t in range(len(run.gates)):
-        page = Page(layer, layer.equations, layer.reading_of_step(t, run))
-        for name, p in layer.named_parameters().items():
-            if "." not in name:
-                page.put(symbol(layer, name), p.data)
+        page = Page(layer, None, layer.reading_of_step(t, run))
+        for letter, data in letters.items():
+            page.put(letter, data)
         page.padded = run.padding is not None
         pages.append(page)
     return pages
@@ -173,7 +174,7 @@ class Cell:
         reading = layer.reading_of_step_back(
             self.page.reading, g, self.d_states, self.before, self.d_a, later
         )
-        page = Page(layer, layer.equations, reading)
+        page = Page(layer, None, reading)
         page.take(self.page)
         page.padded = self.page.padded
         lines = {**page.definitions, **_of_states(layer.equations["state"])}

@@ -706,11 +706,13 @@ def _inside(node: Node, letters: dict[str, Any], operands: Sequence[Operand]) ->
 
 
 def _place(array: np.ndarray, index: Sequence[float]) -> tuple[int, ...] | None:
-    place = tuple(int(i) for i in index)
-    fits = all(
-        i == j and 0 <= i < size for i, j, size in zip(place, index, array.shape, strict=True)
-    )
-    return place if fits else None
+    place = []
+    for at, size in zip(index, array.shape, strict=True):
+        whole = int(at)
+        if whole != at or not 0 <= whole < size:
+            return None
+        place.append(whole)
+    return tuple(place)
 
 
 def _entry(array: np.ndarray, index: Sequence[float]) -> float:

@@ -49,19 +49,35 @@ class Value(NamedTuple):
 class Page:
     """All that the equations of one layer, in one run, stand for.
 
-    Attributes:
-        lines: the equations.
-        numbers: by name, those that the owner has as attributes and those that the run adds.
+    Args:
+        owner: what they belong to.
+        lines: the equations (None: the owner's).
+        reading: what their letters stand for, or a function that tells.
     """
 
     def __init__(
-        self, owner: Any, lines: Mapping[str, str], reading: Reading | Callable[[], Reading]
+        self, owner: Any, lines: Mapping[str, str] | None, reading: Reading | Callable[[], Reading]
     ) -> None:
-        self.lines = dict(lines)
-        self.numbers = numbers_of(owner)
+        self._owner, self._lines = owner, lines
+        self._numbers: dict[str, float] = {}
         self.padded = False  # whether sequences end before x does
         self._reading = reading
         self._put: dict[str, tuple[np.ndarray, bool]] = {}
+
+    @cached_property
+    def lines(self) -> Mapping[str, str]:
+        """The equations; the owner's own unless others were given."""
+        found: Mapping[str, str] = self._owner.equations if self._lines is None else self._lines
+        return found
+
+    @cached_property
+    def numbers(self) -> dict[str, float]:
+        """By name, those that the owner has as attributes, and those that the run adds."""
+        return {**self._numbers, **numbers_of(self._owner)}
+
+    def count(self, name: str, number: float) -> None:
+        """Let a name stand for a number."""
+        self._numbers[name] = number
 
     @cached_property
     def reading(self) -> Reading:

@@ -26,6 +26,7 @@ from nnlite.optimizers.base import Optimizer
 
 SHOWN = 64  # arrays of up to so many values are printed whole
 ONE_LINE = 72  # operands of up to so many characters stand behind their name
+DIGITS, OF_MEANS = 6, 4  # of the values in a file, and of those that stand for several
 INNER = 8  # inner equations of a step that are printed
 PAGE = 1024  # values of an array that the page draws
 
@@ -457,7 +458,7 @@ def _value_dict(value: Value, size: int) -> dict[str, Any]:
     array = value.array
     corner = array[corner_of(array.shape, size, value.kernel)]
     whole = corner.size == array.size and array.ndim < 4  # images and kernels lie in tiles
-    drawn = None if whole else picture(array, size, value.kernel)
+    drawn = None if whole else picture(array, max(size // 2, 1), value.kernel)
     return {
         "name": value.name,
         "shape": list(array.shape),
@@ -467,7 +468,10 @@ def _value_dict(value: Value, size: int) -> dict[str, Any]:
         and {
             "block": list(drawn.block),
             "tiles": drawn.tiles and drawn.tiles._asdict(),
-            "values": [_plain_list(row) for row in drawn.values],
+            "values": [
+                _plain_list(row, DIGITS if drawn.block == (1, 1) else OF_MEANS)
+                for row in drawn.values
+            ],
         },
     }
 
@@ -496,13 +500,13 @@ def subscript(number: int) -> str:
     return str(number).translate(str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉"))
 
 
-def _plain_list(values: np.ndarray) -> list[float | str]:
+def _plain_list(values: np.ndarray, digits: int = DIGITS) -> list[float | str]:
     """Numbers that JSON can hold; whole ones without a point."""
     if values.dtype.kind in "iub":
         return [int(v) for v in values.tolist()]
-    return [_plain(v) for v in values.tolist()]
+    return [_plain(v, digits) for v in values.tolist()]
 
 
-def _plain(number: float) -> float | str:
-    """Six digits; JSON has no infinity and no NaN."""
-    return float(f"{number:.6g}") if np.isfinite(number) else str(number)
+def _plain(number: float, digits: int = DIGITS) -> float | str:
+    """So many digits; JSON has no infinity and no NaN."""
+    return float(f"{number:.{digits}g}") if np.isfinite(number) else str(number)

@@ -27,12 +27,13 @@ from nnlite.inspection.record import Trace, TraceStep, subscript
 from nnlite.inspection.surrogate import surrogates
 from nnlite.layers.base import Layer
 from nnlite.layers.containers.base import Container
-from nnlite.layers.structure import nested, sub_layers, watch
+from nnlite.layers.structure import nested, watch
 from nnlite.losses.base import Loss
 from nnlite.losses.penalties import Penalized, Penalty
 from nnlite.optimizers.base import Optimizer
 
 ACTIVATION = "go backward through the activation"
+ALONG = re.compile(rf"(_t|[{SUBSCRIPTS}])$")  # what only says along which axis a name runs
 UPSTREAM = "pass the gradient upstream"
 THROUGH_TIME = "go back through time"
 
@@ -73,8 +74,11 @@ def trace(
     if optimizer is not None:
         update = Update(optimizer, model, step.layer, recorder.captured)
     layers = list(nested(step.layer))
+    inside: dict[tuple[str, ...], list[tuple[str, Layer]]] = {}
+    for place, layer in layers[1:]:
+        inside.setdefault(place[:-1], []).append((place[-1], layer))
     for place, layer in layers:
-        recorder.attach(layer, place)
+        recorder.attach(layer, place, inside.get(place, []))
     of_loss = LossRecord(step.loss)
     ran = step.run(x, y)
     steps = [of_loss.gradient(ran.grad), *recorder.backward, *_of_penalties(step.penalized)]
@@ -120,13 +124,14 @@ class _Recorder:
         self._data: dict[int, np.ndarray] = {}  # parameters as they were before the update
         self._returned: dict[int, list[Value]] = {}  # by layer, what it returned last
 
-    def attach(self, layer: Layer, place: tuple[str, ...]) -> None:
-        """Record every forward and backward of this layer."""
-        children = sub_layers(layer)
+    def attach(
+        self, layer: Layer, place: tuple[str, ...], children: list[tuple[str, Layer]]
+    ) -> None:
+        """Record every forward and backward of this layer, which has these inside."""
         inside = bool(children)
-        named = layer.named_parameters()
-        own = {name: p for name, p in named.items() if not inside or "." not in name}
-        shapes = {symbol(layer, name): p.shape for name, p in own.items()}
+        own = _own_parameters(layer) if inside else layer.named_parameters()
+        letters = {name: symbol(layer, name) for name in own}
+        shapes = {letters[name]: p.shape for name, p in own.items()}
         known = layer.reading() if isinstance(layer, Container) else Reading()
         paths, between = known.paths, known.between
         # attention scales the queries where its child has left them
@@ -174,7 +179,7 @@ class _Recorder:
                 made = [value._replace(array=value.array.copy()) for value in made]
             kept[:] = [vars(layer).get("_slot") or ()]
             saved = kept[0]
-            page = Page(layer, layer.equations, lambda: layer.reading(*saved))
+            page = Page(layer, None, lambda: layer.reading(*saved))
             pages[:] = [page]
             page.padded = isinstance(x, Padded)
             if through_time is not None and saved:
@@ -183,14 +188,14 @@ class _Recorder:
             for value in [*given, *made]:
                 page.put(value.name, value.array, fold=True)
             if given and given[0].array.ndim:
-                page.numbers.setdefault("N", len(given[0].array))
+                page.count("N", len(given[0].array))
                 if given[0].array.ndim > 2:
-                    page.numbers.setdefault("T", given[0].array.shape[1])
+                    page.count("T", given[0].array.shape[1])
             for name, p in owned():
                 data = self._before(p)
-                page.put(symbol(layer, name), data)
-                page.put(re.sub(rf"(_t|[{SUBSCRIPTS}])$", "", symbol(layer, name)), data)
-                page.put(name, data)
+                for letter in (letters.get(name) or symbol(layer, name), name):
+                    page.put(letter, data)
+                    page.put(ALONG.sub("", letter), data)
             put_paths(page, backward=False)
             self._returned[id(layer)] = made
             shapes.update({value.name: value.array.shape for value in [*given, *made]})
@@ -215,7 +220,7 @@ class _Recorder:
             put_paths(page, backward=True)
             self._returned[id(layer)] = upstream
             for name, parameter in own.items():
-                gradient = Value(f"dL/d{symbol(layer, name)}", self._added(parameter), True)
+                gradient = Value(f"dL/d{letters[name]}", self._added(parameter), True)
                 number, title = 4 if name == "bias" else 3, f"compute the {name} gradient"
                 self.backward.append(step(number, title, name, g, [gradient]))
             if upstream and layer.kind != "chain" and not between:  # its first layer said it
@@ -263,9 +268,9 @@ class _Recorder:
 
     def _added(self, parameter: Parameter) -> np.ndarray:
         """What this backward added to the gradient."""
-        before = self._so_far.get(id(parameter), 0)
-        self._so_far[id(parameter)] = parameter.grad.copy()
-        share = self._shares[id(parameter)] = self._so_far[id(parameter)] - before
+        before, now = self._so_far.get(id(parameter)), parameter.grad.copy()
+        share = now if before is None else now - before
+        self._so_far[id(parameter)], self._shares[id(parameter)] = now, share
         return share
 
     def captured(self, parameter: Parameter) -> tuple[np.ndarray, np.ndarray]:
@@ -277,6 +282,15 @@ class _Recorder:
     def _before(self, parameter: Any) -> np.ndarray:
         """A parameter's values, in memory that the update does not write to."""
         return self._data.setdefault(id(parameter), parameter.data.copy())
+
+
+def _own_parameters(layer: Layer) -> dict[str, Parameter]:
+    """Those of a layer itself, and not of the layers inside."""
+    return {
+        name: part
+        for name, part in vars(layer).items()
+        if isinstance(part, Parameter) and not isinstance(part, Computed) and name[0] != "_"
+    }
 
 
 def _insert(steps: list[TraceStep], step: TraceStep, place: tuple[str, ...]) -> None:
