@@ -228,12 +228,15 @@ class Suite:
 
     def inspection(self) -> None:
         """What it costs to look inside."""
-        from benchmarks.inspection import cost_of_trace
+        from benchmarks.inspection import cost_of_trace, page_of_lenet
 
         costs = {w.name: cost_of_trace(w, self.rounds) for w in workloads.TABLE[:3]}
         for name, cost in costs.items():
             print(f"trace of {name}: {cost:.2f} times a plain step")
-        self.results["inspection"] = {"trace": costs}
+        size, seconds = page_of_lenet()
+        answers = "no Chromium here" if seconds is None else f"answers after {duration(seconds)}"
+        print(f"page of a LeNet on 4 digits: {size / 1e6:.2f} MB, {answers}")
+        self.results["inspection"] = {"trace": costs, "page": {"bytes": size, "seconds": seconds}}
 
     def checks(self) -> None:
         """What check_gradients costs, catches and tells."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -48,6 +50,37 @@ def cost_of_trace(workload: workloads.Workload, rounds: int) -> float:
         seconds(lambda: nn.trace(model, loss, x, y), 1) / seconds(plain, 5)
         for _ in range(4 * rounds)
     )
+
+
+def page_of_lenet() -> tuple[int, float | None]:
+    """Bytes of the page of a LeNet on 4 digits; seconds until it answers to keys in Chromium."""
+    sys.path.append(str(ROOT / "tests"))
+    from browser import CHROMIUM, Browser
+
+    nn.seed(0)
+    x, y = nn.data.load_digits()
+    model = nn.Sequential(
+        *(nn.Conv2d(1, 6, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(6, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()),
+        *(nn.Linear(64, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10)),
+    )
+    adam = nn.Adam(model.parameters())
+    images = x[:4].reshape(-1, 8, 8, 1)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "lenet.html"
+        nn.trace(model, nn.CrossEntropyLoss(), images, y[:4], optimizer=adam).to_html(path)
+        if CHROMIUM is None:
+            return path.stat().st_size, None
+        with Browser() as browser:
+            times = []
+            for _ in range(5):
+                browser.open(path)
+                times.append(
+                    browser.run(
+                        "performance.timing.domInteractive - performance.timing.navigationStart"
+                    )
+                )
+        return path.stat().st_size, statistics.median(times) / 1000
 
 
 def shares_of_corpora() -> dict[str, float]:

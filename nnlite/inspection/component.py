@@ -832,8 +832,8 @@ def signed(value: float, around: int = 0) -> str:
 
 
 def short(value: float) -> str:
-    """Four digits, with the minus of formulas; zero has no sign."""
-    return f"{value + 0.0:.4g}".replace("-", "−")
+    """Four digits, with the minus of formulas; zero has no sign, and e is e."""
+    return "e" if value == math.e else f"{value + 0.0:.4g}".replace("-", "−")
 
 
 def shown(name: str) -> str:

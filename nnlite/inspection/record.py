@@ -17,6 +17,7 @@ from nnlite.files.atomic import atomic_write
 from nnlite.inspection.component import Operand
 from nnlite.inspection.component import shown as plain_name
 from nnlite.inspection.equations import Equation, Value, with_shapes
+from nnlite.inspection.page import page
 from nnlite.inspection.picture import picture
 from nnlite.layers.base import Layer
 from nnlite.layers.structure import place_name
@@ -212,9 +213,7 @@ class Trace:
 
     def page(self) -> str:
         """The page as text."""
-        template = Path(__file__).with_name("trace.html").read_text(encoding="utf-8")
-        data = json.dumps(self.to_dict(PAGE), ensure_ascii=False).replace("</", "<\\/")
-        return template.replace("__TRACE__", data)
+        return page(self.to_dict(PAGE))
 
     def _repr_html_(self) -> str:
         """How a notebook shows it: the page, in a frame of its own."""

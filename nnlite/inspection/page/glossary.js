@@ -1,0 +1,105 @@
+// What the symbols of the step in hand mean, each once: [symbol, meaning, whose], where a letter
+// stands for different things in different layers.
+
+const SYMBOLS = [
+  ["L", "the loss, one number", /Loss/],
+  ["L", "how many time steps", /OverTime/],
+  ["ℓ", "the loss of one sample"],
+  ["G", "the gradient that came from above: dL/dy of this layer"],
+  ["dL/d", "how much the loss grows when this number grows by one"],
+  ["x", "what the layer was given"],
+  ["y", "what the layer returned"],
+  ["z", "the model's output: scores, also called logits", /Loss/],
+  ["t", "the target", /Loss/],
+  ["D", "the divisor: how many losses are averaged", /Loss/],
+  ["D", "G ⊙ γ: the gradient of x̂", /Norm/],
+  ["p", "probabilities"],
+  ["W", "weights"],
+  ["b", "bias"],
+  ["f′", "the slope of the activation, entry by entry"],
+  ["J", "the Jacobian: all partial derivatives of a branch"],
+  ["γ", "scale, learned"],
+  ["β", "shift, learned", /Norm/],
+  ["μ", "mean"],
+  ["σ", "standard deviation", /Norm/],
+  ["σ", "the sigmoid, 1 / (1 + e⁻ˣ)", /^(?!.*Norm)/],
+  ["x̂", "x with mean 0 and variance 1"],
+  ["ε", "a small number that keeps divisions safe"],
+  ["m", "the mask of dropout", /Dropout/],
+  ["Q", "queries"],
+  ["K", "keys"],
+  ["V", "values that attention averages"],
+  ["S", "scores: how well a query fits a key"],
+  ["P", "weights of attention: softmax(S)", /Attention/],
+  ["O", "what each query gets: P V", /Attention/],
+  ["d", "the width of one head", /Attention/],
+  ["h", "the hidden state", /LSTM|GRU|RNN/],
+  ["c", "the cell state", /LSTM/],
+  ["i", "the input gate", /LSTM/],
+  ["f", "the forget gate", /LSTM/],
+  ["g", "the candidate", /LSTM/],
+  ["o", "the output gate", /LSTM/],
+  ["A", "the gradient of what goes into the gates", /LSTM|GRU|RNN/],
+  ["δ", "the gradient of a state", /LSTM|GRU|RNN/],
+  ["w", "a parameter, every entry of it", /lr=/],
+  ["g", "its gradient", /lr=/],
+  ["lr", "the learning rate"],
+  ["m", "the running mean of the gradient", /lr=/],
+  ["v", "the running mean of its square", /lr=/],
+  ["m̂", "m, made up for its start at 0"],
+  ["v̂", "v, made up for its start at 0"],
+  ["β₁", "how slowly m forgets", /lr=/],
+  ["β₂", "how slowly v forgets", /lr=/],
+  ["k", "which update this is", /lr=/],
+  ["Δw", "what the optimizer subtracts"],
+  ["⊙", "entry by entry"],
+  ["ᵀ", "rows and columns exchanged"],
+  ["Σ", "the sum over the letters below it"],
+  ["⋆", "a window that slides over x, multiplied and summed"],
+  ["∗", "the same, with the window turned around"],
+  [
+    "[",
+    "in front of a condition: 1 where it holds, else 0; behind a name: an entry, counted from 0",
+  ],
+];
+
+const words = (text) =>
+  text.replace(
+    /(?<=\p{L}{2,})\p{L}+|\b(?:in|each|of|the|where|with|and|for|number|first|heads?)\b/gu,
+    " ",
+  );
+
+// Whether a symbol stands in a formula by itself, and not as a part of a word.
+function isIn(symbol, text) {
+  if (!/^\p{L}/u.test(symbol) || symbol === "ᵀ" || symbol === "dL/d") return text.includes(symbol);
+  const letter = symbol.replace(/[.*+?^$()|[\]\\]/g, "\\$&");
+  return new RegExp(`(?<![\\p{L}])${letter}(?![\\p{Lu}\\p{Ll}\\u0302′]|[₁₂])`, "u").test(
+    text.replace(/\bdL\/d/g, "").replace(/\[[^\]=<>≠]*\]/g, ""),
+  );
+}
+
+function explainSymbols(step) {
+  const equations = step.equations.map(
+    (each) => `${each.formula} ${[each.result, ...each.operands].map((ref) => ref.name).join(" ")}`,
+  );
+  const text = words([step.formula, ...equations].join("  "));
+  const shown = new Map();
+  for (const [symbol, meaning, whose] of SYMBOLS)
+    if (
+      !shown.has(symbol) &&
+      (!whose || whose.test(step.layer)) &&
+      isIn(
+        symbol,
+        symbol === "[" || symbol === "dL/d" ? [step.formula, ...equations].join(" ") : text,
+      )
+    )
+      shown.set(symbol, meaning);
+  const entry = ([symbol, meaning]) =>
+    element(
+      "div",
+      {},
+      element("dt", {}, symbol === "[" ? "[ ]" : symbol),
+      element("dd", {}, meaning),
+    );
+  byId("glossary").replaceChildren(element("dl", {}, [...shown].map(entry)));
+}

@@ -1,0 +1,468 @@
+// The network as a drawing: the trunk from x to the loss, values ahead on its upper line and
+// gradients back on its lower one, and a branch from each layer down to each of its parameters.
+//
+// Every part is first measured, then drawn: {width, up, down, draw(x, y)} with the trunk at y. It
+// takes the room that it needs; the page scrolls, and nothing is squeezed.
+
+const GAP = 34;
+const HIGH = 46;
+const BAR = 40;
+const lit = []; // [{node, at}]: drawn parts, and the step at which each is reached
+
+function reachedAt(node, at, index) {
+  if (index >= 0) lit.push({ node, at: index, as: at });
+  return node;
+}
+
+// The containers as a tree, from the flat list with depths.
+function treeOf(structure) {
+  const nodes = structure.map((own) => ({ ...own, children: [] }));
+  nodes.forEach((node, i) => {
+    const parent = nodes.slice(0, i).findLast((other) => other.depth < node.depth);
+    node.at = parent ? [...parent.at, node.place] : [];
+    parent?.children.push(node);
+  });
+  return nodes[0];
+}
+
+const within = (step, node) =>
+  node.at.every((part, i) => step.place[i] === part) &&
+  (step.place.length > 0 || node.at.length === 0);
+const lastStep = (node, phases) =>
+  trace.all.findLastIndex((step) => phases.includes(step.phase) && within(step, node));
+const forwardAt = (node) => (node ? lastStep(node, ["forward"]) : 0);
+const backwardAt = (node) =>
+  node ? lastStep(node, ["backward"]) : trace.all.findIndex((step) => step.phase === "backward");
+
+// -- lines --
+
+// One line of the trunk, with its arrow head in the middle of it.
+function line([x, y], [toX, toY], kind, at) {
+  const ahead = kind === "forward";
+  const shift = ahead ? -4 : 4;
+  const half = (x + toX) / 2;
+  const middle = (y + toY) / 2 + shift;
+  const way =
+    y === toY
+      ? `M${x} ${y + shift}H${toX}`
+      : `M${x} ${y + shift}C${half} ${y + shift} ${half} ${toY + shift} ${toX} ${toY + shift}`;
+  const head =
+    y === toY
+      ? `M${half - (ahead ? 3 : -3)} ${middle - 3.5}l${ahead ? 5 : -5} 3.5l${ahead ? -5 : 5} 3.5`
+      : "";
+  return reachedAt(drawn("path", { class: kind, d: way + head }), "done", at);
+}
+
+// Between two parts: what `from` made goes ahead, the gradient that `to` gave comes back.
+function trunk(from, to, ahead, back) {
+  return [line(from, to, "forward", ahead), line(from, to, "backward", back)];
+}
+
+// -- a layer --
+
+function normBar(node, x, top) {
+  const step = trace.all.findLast(
+    (each) =>
+      each.phase === "backward" &&
+      within(each, node) &&
+      each.results.length &&
+      trace.values[each.results[0]].name.startsWith("dL/dx"),
+  );
+  if (!step) return [];
+  const value = trace.values[step.results[0]];
+  const high = barHeight(value.norm);
+  const at = trace.all.indexOf(step);
+  return [
+    reachedAt(
+      drawn(
+        "rect",
+        { class: "norm", x: x - 7, y: top - 4 - high, width: 14, height: high, rx: 2 },
+        drawn("title", {}, `‖${value.name}‖ = ${number(value.norm)}`),
+      ),
+      "done",
+      at,
+    ),
+    drawn("text", { class: "small", x, y: top - 9 - high }, short(value.norm)),
+  ];
+}
+
+// Between the smallest and the largest norm of the page in equal steps of its logarithm.
+function barHeight(norm) {
+  const { low, high } = trace.norms;
+  if (!(norm > 0)) return 1;
+  return low === high
+    ? BAR / 2
+    : 5 + ((BAR - 5) * (Math.log(norm) - Math.log(low))) / (Math.log(high) - Math.log(low));
+}
+
+function chips(node, x, y) {
+  const found = trace.all
+    .map((step, at) => ({ step, at }))
+    .filter(
+      ({ step }) =>
+        step.phase === "backward" &&
+        [3, 4].includes(step.number) &&
+        String(step.place) === String(node.at) &&
+        step.results.length,
+    );
+  const names = [
+    ...new Set(found.map(({ step }) => trace.values[step.results[0]].name.replace("dL/d", ""))),
+  ];
+  const widths = names.map((name) => 16 + 8 * name.length);
+  const whole = widths.reduce((a, b) => a + b + 5, -5);
+  let left = x - whole / 2;
+  return names.flatMap((name, i) => {
+    const middle = left + widths[i] / 2;
+    const { at } = found.find(({ step }) => trace.values[step.results[0]].name === `dL/d${name}`);
+    const update = updateOf(trace.all[at]);
+    left += widths[i] + 5;
+    const box = link(
+      { class: "chip" },
+      () => show(update >= 0 && current >= update ? update : at),
+      `gradient of ${name}`,
+      drawn("rect", { x: middle - widths[i] / 2, y: y + 20, width: widths[i], height: 22, rx: 11 }),
+      drawn("text", { x: middle, y: y + 35 }, symbolText(name)),
+    );
+    box.dataset.at = at;
+    return [
+      reachedAt(drawn("path", { class: "branch", d: `M${middle} ${y}v20` }), "done", at),
+      reachedAt(reachedAt(box, "done", at), "new", update),
+    ];
+  });
+}
+
+// The update that subtracts what this step's gradient says.
+function updateOf(step) {
+  const number = trace.steps.indexOf(step);
+  const reads = (ref) => ref.from?.part === "steps" && ref.from.step === number;
+  return trace.all.findIndex(
+    (each) =>
+      each.phase === "update" && each.equations.some((equation) => equation.operands.some(reads)),
+  );
+}
+
+// W_ih with its index below the line.
+function symbolText(name) {
+  const [letter, index] = name.split("_");
+  return index ? [letter, drawn("tspan", { dy: 3, "font-size": "9px" }, index)] : [name];
+}
+
+function link(attributes, go, label, ...children) {
+  return drawn(
+    "g",
+    {
+      ...attributes,
+      role: "link",
+      tabindex: 0,
+      "aria-label": label,
+      onclick: go,
+      onkeydown: (event) => {
+        if (event.key === "Enter") go();
+      },
+    },
+    ...children,
+  );
+}
+
+// A click goes to the layer's steps: ahead on the way ahead, back on the way back.
+function visit(node) {
+  const phase = trace.all[current].phase;
+  const wanted = phase === "update" ? "backward" : phase;
+  const own = (phases) =>
+    trace.all.findIndex(
+      (step) =>
+        phases.includes(step.phase) &&
+        String(step.place) === String(node.at) &&
+        className(step.layer) === className(node.layer),
+    );
+  const at = own([wanted]) >= 0 ? own([wanted]) : own(["forward", "backward"]);
+  if (at >= 0) show(at);
+}
+
+function nameOf(layer) {
+  const whole = layer.replace(/, (bias|rng)=.*\)/, ")");
+  return whole.length <= 24 ? whole : className(layer);
+}
+
+function leaf(node, name = nameOf(node.layer), place = node.place) {
+  const small = className(node.layer) === "Identity" && node.place === "shortcut";
+  const hasParameters = trace.all.some(
+    (step) =>
+      step.phase === "backward" &&
+      [3, 4].includes(step.number) &&
+      String(step.place) === String(node.at),
+  );
+  const forward = trace.all.find(
+    (step) =>
+      step.phase === "forward" && String(step.place) === String(node.at) && step.results.length,
+  );
+  const shape = forward ? `y ${shapeText(trace.values[forward.results[0]].shape)}` : place;
+  const width = Math.max(small ? 60 : 96, 7.4 * name.length + 22, 6 * shape.length + 14);
+  const high = small ? 22 : HIGH;
+  return {
+    width,
+    up: high / 2 + (small ? 4 : BAR + 24),
+    down: high / 2 + (hasParameters ? 48 : 6),
+    draw(x, y) {
+      const middle = x + width / 2;
+      const box = link(
+        { class: "box" },
+        () => visit(node),
+        `${[...node.at, node.layer].join(", ")}`,
+        drawn("title", {}, [...node.at, node.layer].join(" › ")),
+        drawn("rect", { x, y: y - high / 2, width, height: high, rx: 8 }),
+        drawn("text", { x: middle, y: y + (small ? 4 : -2) }, small ? "x" : name),
+        small ? null : drawn("text", { class: "small", x: middle, y: y + 14 }, shape),
+      );
+      box.dataset.path = [...node.at, node.layer].join(" › ");
+      return [
+        reachedAt(reachedAt(box, "done", forwardAt(node)), "back", backwardAt(node)),
+        ...(small ? [] : normBar(node, middle, y - high / 2)),
+        ...chips(node, middle, y + high / 2),
+      ];
+    },
+  };
+}
+
+// -- containers --
+
+function row(nodes, parts) {
+  return {
+    width: parts.reduce((all, part) => all + part.width + GAP, -GAP),
+    up: Math.max(...parts.map((part) => part.up)),
+    down: Math.max(...parts.map((part) => part.down)),
+    draw(x, y) {
+      return parts.flatMap((part, i) => {
+        const begin = x;
+        const end = x + part.width;
+        x = end + GAP;
+        const next = nodes[i + 1];
+        return [
+          ...part.draw(begin, y),
+          ...(next ? trunk([end, y], [x, y], forwardAt(nodes[i]), backwardAt(next)) : []),
+        ];
+      });
+    },
+  };
+}
+
+// Where paths meet: ⊕ adds them, ⊞ puts them side by side.
+function meeting(node, sign, x, y) {
+  const box = link(
+    { class: "meet" },
+    () => visit(node),
+    `${[...node.at, node.layer].join(", ")}`,
+    drawn("title", {}, [...node.at, node.layer].join(" › ")),
+    drawn("circle", { cx: x, cy: y, r: 12 }),
+    drawn("text", { x, y: y + 5 }, sign),
+  );
+  box.dataset.path = [...node.at, node.layer].join(" › ");
+  return reachedAt(reachedAt(box, "done", forwardAt(node)), "back", backwardAt(node));
+}
+
+// Paths beside each other, from one split to one meeting.
+function lanes(node, parts, sign, straight) {
+  const wide = Math.max(...parts.map((part) => part.width));
+  const high = parts.reduce((all, part) => all + part.up + part.down, 0);
+  const side = 40;
+  const first = straight ? parts[0].up : high / 2; // a residual's branch stays on the trunk
+  const previous = () => forwardBefore(node);
+  return {
+    width: wide + 2 * side + 12,
+    up: first,
+    down: high - first,
+    draw(x, y) {
+      let top = y - first;
+      const meet = x + wide + 2 * side;
+      const inside = parts.flatMap((part, i) => {
+        const lane = top + part.up;
+        const begin = x + side + (wide - part.width) / 2;
+        const end = begin + part.width;
+        const child = node.children[i];
+        top += part.up + part.down;
+        const enter = [x + side, lane];
+        const leave = [x + side + wide, lane];
+        return [
+          ...trunk([x, y], enter, previous(), backwardAt(child)),
+          ...(begin > enter[0] ? trunk(enter, [begin, lane], previous(), backwardAt(child)) : []),
+          ...part.draw(begin, lane),
+          ...(leave[0] > end
+            ? trunk([end, lane], leave, forwardAt(child), gradientInto(node))
+            : []),
+          ...trunk(leave, [meet - 8, y], forwardAt(child), gradientInto(node)),
+        ];
+      });
+      return [...inside, meeting(node, sign, meet, y)];
+    },
+  };
+}
+
+// When the value that a container gets was made, and when the gradient that it gets was known.
+function forwardBefore(node) {
+  const first = trace.all.findIndex((step) => step.phase === "forward" && within(step, node));
+  return Math.max(first - 1, 0);
+}
+
+function gradientInto(node) {
+  const first = trace.all.findIndex((step) => step.phase === "backward" && within(step, node));
+  return first < 0 ? -1 : first - 1;
+}
+
+// A part with a name of its own, such as attention, inside its frame.
+function framed(node, part) {
+  const pad = 14;
+  return {
+    width: part.width + 2 * (pad + 10),
+    up: part.up + 22,
+    down: part.down + 8,
+    draw(x, y) {
+      const width = part.width + 2 * pad;
+      const left = x + 10;
+      const end = left + pad + part.width;
+      const label = link(
+        { class: "name" },
+        () => visit(node),
+        [...node.at, node.layer].join(", "),
+        drawn(
+          "text",
+          { class: "small", x: left + width / 2, y: y - part.up - 6 },
+          className(node.layer),
+        ),
+      );
+      return [
+        drawn("rect", {
+          class: "frame",
+          x: left,
+          y: y - part.up - 22,
+          width,
+          height: part.up + part.down + 30,
+          rx: 10,
+        }),
+        label,
+        ...trunk([x, y], [left + pad, y], forwardBefore(node), backwardAt(node)),
+        ...part.draw(left + pad, y),
+        ...trunk([end, y], [end + pad + 10, y], forwardAt(node), gradientInto(node)),
+      ];
+    },
+  };
+}
+
+function partOf(node, isRoot = false) {
+  const { children } = node;
+  const kind = className(node.layer);
+  if (!children.length) return leaf(node);
+  const parts = children.map((child) => partOf(child));
+  if (kind === "Residual") return lanes(node, parts, "⊕", true);
+  if (children.every((child) => child.place.startsWith("layer ")))
+    return isRoot || kind === "Sequential"
+      ? row(children, parts)
+      : framed(node, row(children, parts));
+  if (children.some((child) => child.place === "out") && children.length === 2) {
+    const own = { ...node, place: "softmax" }; // attention itself, between its projections
+    return framed(
+      node,
+      row(
+        [children[0], node, children[1]],
+        [parts[0], leaf(own, "P V", "softmax(Q Kᵀ/√d) V"), parts[1]],
+      ),
+    );
+  }
+  return children.length === 1
+    ? framed(node, parts[0])
+    : lanes(node, parts, kind === "Add" ? "⊕" : "⊞", false);
+}
+
+// -- the whole --
+
+function ending(text, under, path, go) {
+  const width = Math.max(70, 7 * text.length + 20, 6.2 * under.length + 24);
+  return {
+    width,
+    up: 24,
+    down: 24,
+    draw(x, y) {
+      const box = link(
+        { class: "box" },
+        go,
+        `${text} ${under}`,
+        drawn("rect", { x, y: y - 23, width, height: 46, rx: 23 }),
+        drawn("text", { x: x + width / 2, y: y - 2 }, text),
+        drawn("text", { class: "small", x: x + width / 2, y: y + 14 }, under),
+      );
+      if (path) box.dataset.path = path;
+      return [
+        path
+          ? reachedAt(reachedAt(box, "done", trace.lossAt), "back", trace.lossAt + 1)
+          : reachedAt(box, "done", 0),
+      ];
+    },
+  };
+}
+
+function drawNetwork() {
+  const root = treeOf(trace.structure);
+  const first = trace.forward[0];
+  const x = first && trace.values[first.incoming[0]];
+  const parts = [
+    ending("x", x ? shapeText(x.shape) : "", null, () => show(0)),
+    root ? partOf(root, true) : null,
+    ending(className(trace.loss), number(trace.loss_value), pathOf(trace.steps[0]), () =>
+      show(trace.lossAt),
+    ),
+  ].filter(Boolean);
+  const up = Math.max(...parts.map((part) => part.up)) + 6;
+  const down = Math.max(...parts.map((part) => part.down)) + 6;
+  const joins = [
+    [0, backwardAt(root)],
+    [trace.lossAt - 1, trace.lossAt + 1],
+  ];
+  let at = 8;
+  const inside = parts.flatMap((part, i) => {
+    const begin = at;
+    const end = at + part.width;
+    at = end + GAP;
+    return [
+      ...part.draw(begin, up),
+      ...(i + 1 < parts.length ? trunk([end, up], [at, up], ...joins[i]) : []),
+    ];
+  });
+  const width = at - GAP + 8;
+  const height = up + down;
+  const larger = Math.min(1.25, Math.max(1, byId("net").clientWidth / width));
+  byId("net").append(
+    drawn(
+      "svg",
+      {
+        width: width * larger,
+        height: height * larger,
+        viewBox: `0 0 ${width} ${height}`,
+        role: "group",
+      },
+      inside,
+    ),
+  );
+}
+
+// What has been reached by the step in hand, and where it is.
+function lightNetwork(index) {
+  lit.forEach(({ node, at, as }) => node.classList.toggle(as, at <= index));
+  const step = trace.all[index];
+  const path = pathOf(step);
+  let now = null;
+  byId("net")
+    .querySelectorAll("[data-path], .chip")
+    .forEach((box) => {
+      const own = box.dataset.path === path || box.dataset.at === String(index);
+      box.classList.toggle("now", own);
+      if (own && box.dataset.path) now = box;
+    });
+  if (now) bringSideways(now);
+}
+
+// Only sideways, and only inside its own frame.
+function bringSideways(box) {
+  const net = byId("net");
+  const frame = net.getBoundingClientRect();
+  const own = box.getBoundingClientRect();
+  net.scrollLeft += own.left + own.width / 2 - frame.left - frame.width / 2;
+}

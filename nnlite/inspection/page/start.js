@@ -1,0 +1,89 @@
+// Reads the trace, draws what stays, and shows the step that the address asks for.
+
+const trace = JSON.parse(byId("data").textContent);
+
+function prepare() {
+  const phased = (steps, phase) => steps.map((step) => Object.assign(step, { phase }));
+  trace.all = [
+    ...phased(trace.forward, "forward"),
+    ...phased([trace.loss_step], "loss"),
+    ...phased(trace.steps, "backward"),
+    ...phased(trace.update, "update"),
+  ];
+  trace.lossAt = trace.all.indexOf(trace.loss_step);
+  scales.largest = Math.max(0, ...trace.values.filter(isGradient).map(largestOf));
+  const gradients = trace.steps
+    .filter((step) => [3, 4].includes(step.number))
+    .flatMap((step) => step.results.map((id) => trace.values[id]));
+  trace.kernels = new Set(
+    gradients.map((value) => `${value.name.replace("dL/d", "")} ${value.shape}`),
+  );
+  const norms = trace.values
+    .filter((value) => value.name.startsWith("dL/dx") && value.norm > 0)
+    .map((value) => value.norm);
+  trace.norms = { low: Math.min(...norms), high: Math.max(...norms) };
+}
+
+const asked = () => Number(/^#(\d+)$/.exec(location.hash)?.[1] ?? 1) - 1;
+
+function listen() {
+  byId("slider").max = trace.all.length;
+  byId("slider").addEventListener("input", (event) => show(event.target.value - 1));
+  const buttons = {
+    first: () => show(0),
+    back: () => show(current - 1),
+    next: () => show(current + 1),
+    last: () => show(trace.all.length - 1),
+    play: togglePlay,
+  };
+  Object.entries(buttons).forEach(([id, go]) => byId(id).addEventListener("click", go));
+  byId("speed").addEventListener("change", () => {
+    if (playing) play(true);
+  });
+  byId("own").addEventListener("change", (event) => {
+    scales.own = event.target.checked;
+    show(current);
+  });
+  byId("matrix").addEventListener("change", (event) =>
+    document.body.classList.toggle("no-matrix", !event.target.checked),
+  );
+  byId("component").addEventListener("change", (event) =>
+    document.body.classList.toggle("no-component", !event.target.checked),
+  );
+  document.addEventListener("keydown", key);
+  window.addEventListener("hashchange", () => {
+    if (asked() !== current) show(asked());
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    readColours();
+    show(current);
+  });
+  window.addEventListener("beforeprint", printAll);
+  let width = window.innerWidth;
+  window.addEventListener("resize", () => {
+    if (width === window.innerWidth) return; // a telephone's bar that comes and goes
+    width = window.innerWidth;
+    show(current);
+  });
+}
+
+// On paper every step stands under the one before.
+function printAll() {
+  byId("all").replaceChildren(
+    ...trace.all.map((step) => element("article", {}, ...stepView(step, 700).parts)),
+  );
+}
+
+readColours();
+prepare();
+addJacobians();
+drawNetwork();
+byId("summary").textContent =
+  `${trace.loss} = ${number(trace.loss_value)}. Values go forward, gradients come back; ` +
+  "every number can be followed to where it came from.";
+if (Number.isFinite(trace.norms.low))
+  byId("scale").textContent =
+    `bars: ‖dL/dx‖ of each layer in log scale, ${short(trace.norms.low)} to ${short(trace.norms.high)}`;
+drawList();
+listen();
+show(asked());
