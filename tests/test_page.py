@@ -441,7 +441,7 @@ def test_each_symbol_is_explained_once(browser, pages):
         browser.open(pages(name))
         explained = browser.run(
             """trace.all.map((_, index) => { show(index);
-              return [...document.querySelectorAll("#glossary dt")].map((e) => e.textContent); })"""
+              return [...document.querySelectorAll(".glossary dt")].map((e) => e.textContent); })"""
         )
         for symbols in explained:
             assert symbols

@@ -2,6 +2,7 @@
 // is pointed at lights what made it, and stands below in numbers.
 
 const CELL = 55; // pixels across, where there is room
+const TRIED = 50; // entries, before one is shown whose numbers are not all here
 const TERMS = 12; // of a sum that are written out at once
 
 // Kernels and heads lie differently from images; the name or the layer tells.
@@ -14,11 +15,18 @@ function kindOf(value, step) {
   return /Attention/.test(step.layer) ? "heads" : null;
 }
 
-const largestEntry = (value) => {
-  const { shape, values } = value.corner;
-  const best = values.reduce((most, v, i) => (Math.abs(v) > Math.abs(values[most]) ? i : most), 0);
-  return indexOf(best, shape);
-};
+// The entry to begin with: the largest of those that the kept numbers can spell out.
+function entryToShow(equation, result) {
+  const { shape, values } = result.corner;
+  const size = (flat) => (Number.isFinite(values[flat]) ? Math.abs(values[flat]) : 0);
+  const largest = [...values.keys()].sort((one, other) => size(other) - size(one));
+  const known = (flat) => {
+    const at = reshaped(indexOf(flat, shape), result.shape, equation.result.shape);
+    return madeFrom(equation, trace.values, at) !== null;
+  };
+  const found = equation.rule && [...largest.slice(0, TRIED), 0].find(known);
+  return indexOf(found ?? largest[0], shape);
+}
 
 class EquationView {
   constructor(step, equation, wide) {
@@ -27,7 +35,7 @@ class EquationView {
     this.result = trace.values[equation.result.value];
     this.operands = equation.operands.map((ref) => trace.values[ref.value]);
     this.grids = this.operands.map(() => []);
-    this.pinned = this.result.corner.values.length ? largestEntry(this.result) : null;
+    this.pinned = this.result.corner.values.length ? entryToShow(equation, this.result) : null;
     this.box = element("div", { class: "component" });
     this.matrices = element("div", { class: "matrices" }, this.drawMatrices(wide));
     this.matrices.classList.toggle(

@@ -78,28 +78,20 @@ function isIn(symbol, text) {
   );
 }
 
-function explainSymbols(step) {
-  const equations = step.equations.map(
-    (each) => `${each.formula} ${[each.result, ...each.operands].map((ref) => ref.name).join(" ")}`,
-  );
-  const text = words([step.formula, ...equations].join("  "));
+function glossaryOf(step) {
+  const named = ({ result, operands }) => [result, ...operands].map((ref) => ref.name);
+  const lines = step.equations.map((each) => [each.formula, ...named(each)].join(" "));
+  const whole = [step.formula, ...lines].join("  ");
+  const letters = words(whole);
   const shown = new Map();
-  for (const [symbol, meaning, whose] of SYMBOLS)
-    if (
-      !shown.has(symbol) &&
-      (!whose || whose.test(step.layer)) &&
-      isIn(
-        symbol,
-        symbol === "[" || symbol === "dL/d" ? [step.formula, ...equations].join(" ") : text,
-      )
-    )
-      shown.set(symbol, meaning);
-  const entry = ([symbol, meaning]) =>
-    element(
-      "div",
-      {},
-      element("dt", {}, symbol === "[" ? "[ ]" : symbol),
-      element("dd", {}, meaning),
-    );
-  byId("glossary").replaceChildren(element("dl", {}, [...shown].map(entry)));
+  for (const [symbol, meaning, whose] of SYMBOLS) {
+    const text = symbol === "[" || symbol === "dL/d" ? whole : letters;
+    const isHere = (!whose || whose.test(step.layer)) && isIn(symbol, text);
+    if (isHere && !shown.has(symbol)) shown.set(symbol, meaning);
+  }
+  const name = (symbol) => (symbol === "[" ? "[ ]" : symbol);
+  const entries = [...shown].map(([symbol, meaning]) =>
+    element("div", {}, element("dt", {}, name(symbol)), element("dd", {}, meaning)),
+  );
+  return element("dl", { class: "glossary", "aria-label": "What the symbols mean" }, entries);
 }

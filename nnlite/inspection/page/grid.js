@@ -97,7 +97,7 @@ class Grid {
     const gaps = (count, size) => Math.max(0, Math.ceil(count / size) - 1);
     const across = Math.min(wide, 560) - 8 - 3 * gaps(columns, tile.columns);
     const down = 420 - 3 * gaps(rows, tile.rows);
-    this.side = Math.max(3, Math.min(20, Math.floor(Math.min(across / columns, down / rows))));
+    this.side = Math.max(6, Math.min(20, Math.floor(Math.min(across / columns, down / rows))));
     this.edge = (i, size) => i * this.side + Math.floor(i / size) * 3; // where row or column i begins
     const [width, height] = [
       this.edge(columns - 1, tile.columns) + this.side,

@@ -45,6 +45,8 @@ function stepView(step, wide) {
       : null,
     curvesOf(step),
     ...made.map((view) => view.element),
+    legend(valuesOf(step)),
+    glossaryOf(step),
   ];
   return { parts: parts.filter(Boolean), made };
 }
@@ -82,7 +84,6 @@ function show(index, goal = null) {
       "aria-label": "The numbers that were followed",
     }),
     ...parts,
-    legend(valuesOf(step)),
   );
   const view = goal && made.find((each) => each.equation === step.equations[goal.equation]);
   if (view) {
@@ -93,7 +94,6 @@ function show(index, goal = null) {
   }
   showTrail();
   showPlace(step);
-  explainSymbols(step);
 }
 
 function showPlace(step) {
