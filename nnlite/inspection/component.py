@@ -221,7 +221,7 @@ class _Entries:
             return (*at, *self._shape_of_name(tree[1][1], result)[len(tree[2]) :])
         if kind == "join":
             shapes = [self.shape_of(each, result) for each in tree[1]]
-            joined = list(max(shapes, key=lambda shape: len(shape)))
+            joined = list(sorted(shapes, key=len)[-1])
             joined[self.along] = sum(shape[self.along] for shape in shapes)
             return tuple(joined)
         if kind == "holds":

@@ -237,13 +237,11 @@ class _Recorder:
 
         def back_one_step(t: int, d_states: tuple[np.ndarray, ...], run: Any) -> Any:
             before, d_a = through_time(t, d_states, run)
-            g, d_h = (
-                Value(name, d[0].T.copy()) for name, d in (("G", d_states), ("dL/dh", before))
-            )
             cell = Cell(
                 layer, pages[-1], cells[t], t, d_states, before, d_a, later[-1] if later else None
             )
-            later[:] = [d_h.array]
+            later[:] = [cell.before[0].T]
+            g, d_h = Value("G", cell.d_states[0].T), Value("dL/dh", cell.before[0].T)
             title = f"{THROUGH_TIME}, step {t}"
             self.backward.append(step(5, title, "state", [g], [d_h], equations=cell.equations))
             return before, d_a
