@@ -363,7 +363,9 @@ def _rows(first: str, step: TraceStep) -> Iterator[str]:
 
 def as_dict(trace: Trace, size: int) -> dict[str, Any]:
     """Plain lists and numbers."""
-    table = _Table(size)
+    gradients = (value for step in trace.steps if step.number in (3, 4) for value in step.results)
+    kernels = {(v.name.removeprefix("dL/d"), v.array.shape) for v in gradients if v.kernel}
+    table = _Table(size, kernels)
     parts = {
         "forward": trace.forward,
         "loss_step": [trace.loss_step],
@@ -389,10 +391,16 @@ def as_dict(trace: Trace, size: int) -> dict[str, Any]:
 
 
 class _Table:
-    """The arrays of a trace, each once, and who computed them."""
+    """The arrays of a trace, each once, and who computed them.
 
-    def __init__(self, size: int) -> None:
+    Args:
+        size: how many values of an array are kept.
+        kernels: the parameters' letters and shapes; where an equation reads one, it says no more.
+    """
+
+    def __init__(self, size: int, kernels: set[tuple[str, tuple[int, ...]]]) -> None:
         self.size = size
+        self.kernels = kernels
         self.values: list[dict[str, Any]] = []
         self._ids: dict[tuple[Any, ...], int] = {}
         self._sources: dict[int, dict[str, Any]] = {}
@@ -403,6 +411,7 @@ class _Table:
         key = (array.__array_interface__["data"][0], array.shape, array.strides)
         if key not in self._ids:
             self._ids[key] = len(self.values)
+            kernel = kernel or (name, array.shape) in self.kernels
             self.values.append(_value_dict(Value(name, array, kernel), self.size))
         return self._ids[key]
 
@@ -493,6 +502,7 @@ def _value_dict(value: Value, size: int) -> dict[str, Any]:
     return {
         "name": value.name,
         "shape": list(array.shape),
+        "kernel": value.kernel,
         **{key: _plain(number) for key, number in value.statistics().items()},
         "corner": {"shape": list(corner.shape), "values": _plain_list(corner.ravel())},
         "picture": drawn

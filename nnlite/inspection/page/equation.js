@@ -5,13 +5,10 @@ const CELL = 55; // pixels across, where there is room
 const TRIED = 50; // entries, before one is shown whose numbers are not all here
 const TERMS = 12; // of a sum that are written out at once
 
-// Kernels and heads lie differently from images; the name or the layer tells.
+// Kernels and heads lie differently from images.
 function kindOf(value, step) {
-  if (
-    step.phase === "update" ||
-    trace.kernels.has(`${value.name.replace("dL/d", "")} ${value.shape}`)
-  )
-    return "kernel";
+  if (value.shape.length !== 4) return null;
+  if (value.kernel) return "kernel";
   return /Attention/.test(step.layer) ? "heads" : null;
 }
 

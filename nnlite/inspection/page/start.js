@@ -12,12 +12,6 @@ function prepare() {
   ];
   trace.lossAt = trace.all.indexOf(trace.loss_step);
   scales.largest = Math.max(0, ...trace.values.filter(isGradient).map(largestOf));
-  const gradients = trace.steps
-    .filter((step) => [3, 4].includes(step.number))
-    .flatMap((step) => step.results.map((id) => trace.values[id]));
-  trace.kernels = new Set(
-    gradients.map((value) => `${value.name.replace("dL/d", "")} ${value.shape}`),
-  );
   const norms = trace.values
     .filter((value) => value.name.startsWith("dL/dx") && value.norm > 0)
     .map((value) => value.norm);
