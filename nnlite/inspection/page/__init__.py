@@ -8,8 +8,8 @@ from typing import Any
 
 # in the order in which they read: small tools first, what uses them after
 SCRIPTS = (
-    "dom", "numbers", "values", "rules", "colours", "grid", "equation", "curves", "network",
-    "list", "glossary", "jacobian", "walk", "start",
+    "dom", "numbers", "values", "rules", "colours", "grid", "equation", "curves", "layer",
+    "network", "list", "glossary", "jacobian", "walk", "start",
 )  # fmt: skip
 
 

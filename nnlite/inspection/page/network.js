@@ -1,18 +1,8 @@
 // The network as a drawing: the trunk from x to the loss, values ahead on its upper line and
 // gradients back on its lower one, and a branch from each layer down to each of its parameters.
-//
-// Every part is first measured, then drawn: {width, up, down, draw(x, y)} with the trunk at y. It
-// takes the room that it needs; the page scrolls, and nothing is squeezed.
+// It takes the room that it needs; the page scrolls, and nothing is squeezed.
 
 const GAP = 34;
-const HIGH = 46;
-const BAR = 40;
-const lit = []; // [{node, at}]: drawn parts, and the step at which each is reached
-
-function reachedAt(node, at, index) {
-  if (index >= 0) lit.push({ node, at: index, as: at });
-  return node;
-}
 
 // The containers as a tree, from the flat list with depths.
 function treeOf(structure) {
@@ -33,196 +23,6 @@ const lastStep = (node, phases) =>
 const forwardAt = (node) => (node ? lastStep(node, ["forward"]) : 0);
 const backwardAt = (node) =>
   node ? lastStep(node, ["backward"]) : trace.all.findIndex((step) => step.phase === "backward");
-
-// -- lines --
-
-// One line of the trunk, with its arrow head in the middle of it.
-function line([x, y], [toX, toY], kind, at) {
-  const ahead = kind === "forward";
-  const shift = ahead ? -4 : 4;
-  const half = (x + toX) / 2;
-  const middle = (y + toY) / 2 + shift;
-  const way =
-    y === toY
-      ? `M${x} ${y + shift}H${toX}`
-      : `M${x} ${y + shift}C${half} ${y + shift} ${half} ${toY + shift} ${toX} ${toY + shift}`;
-  const head =
-    y === toY
-      ? `M${half - (ahead ? 3 : -3)} ${middle - 3.5}l${ahead ? 5 : -5} 3.5l${ahead ? -5 : 5} 3.5`
-      : "";
-  return reachedAt(drawn("path", { class: kind, d: way + head }), "done", at);
-}
-
-// Between two parts: what `from` made goes ahead, the gradient that `to` gave comes back.
-function trunk(from, to, ahead, back) {
-  return [line(from, to, "forward", ahead), line(from, to, "backward", back)];
-}
-
-// -- a layer --
-
-function normBar(node, x, top) {
-  const step = trace.all.findLast(
-    (each) =>
-      each.phase === "backward" &&
-      within(each, node) &&
-      each.results.length &&
-      trace.values[each.results[0]].name.startsWith("dL/dx"),
-  );
-  if (!step) return [];
-  const value = trace.values[step.results[0]];
-  const high = barHeight(value.norm);
-  const at = trace.all.indexOf(step);
-  return [
-    reachedAt(
-      drawn(
-        "rect",
-        { class: "norm", x: x - 7, y: top - 4 - high, width: 14, height: high, rx: 2 },
-        drawn("title", {}, `‖${value.name}‖ = ${number(value.norm)}`),
-      ),
-      "done",
-      at,
-    ),
-    drawn("text", { class: "small", x, y: top - 9 - high }, short(value.norm)),
-  ];
-}
-
-// Between the smallest and the largest norm of the page in equal steps of its logarithm.
-function barHeight(norm) {
-  const { low, high } = trace.norms;
-  if (!(norm > 0)) return 1;
-  return low === high
-    ? BAR / 2
-    : 5 + ((BAR - 5) * (Math.log(norm) - Math.log(low))) / (Math.log(high) - Math.log(low));
-}
-
-function chips(node, x, y) {
-  const found = trace.all
-    .map((step, at) => ({ step, at }))
-    .filter(
-      ({ step }) =>
-        step.phase === "backward" &&
-        [3, 4].includes(step.number) &&
-        String(step.place) === String(node.at) &&
-        step.results.length,
-    );
-  const names = [
-    ...new Set(found.map(({ step }) => trace.values[step.results[0]].name.replace("dL/d", ""))),
-  ];
-  const widths = names.map((name) => 16 + 8 * name.length);
-  const whole = widths.reduce((a, b) => a + b + 5, -5);
-  let left = x - whole / 2;
-  return names.flatMap((name, i) => {
-    const middle = left + widths[i] / 2;
-    const { at } = found.find(({ step }) => trace.values[step.results[0]].name === `dL/d${name}`);
-    const update = updateOf(trace.all[at]);
-    left += widths[i] + 5;
-    const box = link(
-      { class: "chip" },
-      () => show(update >= 0 && current >= update ? update : at),
-      `gradient of ${name}`,
-      drawn("rect", { x: middle - widths[i] / 2, y: y + 20, width: widths[i], height: 22, rx: 11 }),
-      drawn("text", { x: middle, y: y + 35 }, symbolText(name)),
-    );
-    box.dataset.at = at;
-    return [
-      reachedAt(drawn("path", { class: "branch", d: `M${middle} ${y}v20` }), "done", at),
-      reachedAt(reachedAt(box, "done", at), "new", update),
-    ];
-  });
-}
-
-// The update that subtracts what this step's gradient says.
-function updateOf(step) {
-  const number = trace.steps.indexOf(step);
-  const reads = (ref) => ref.from?.part === "steps" && ref.from.step === number;
-  return trace.all.findIndex(
-    (each) =>
-      each.phase === "update" && each.equations.some((equation) => equation.operands.some(reads)),
-  );
-}
-
-// W_ih with its index below the line.
-function symbolText(name) {
-  const [letter, index] = name.split("_");
-  return index ? [letter, drawn("tspan", { dy: 3, "font-size": "9px" }, index)] : [name];
-}
-
-function link(attributes, go, label, ...children) {
-  return drawn(
-    "g",
-    {
-      ...attributes,
-      role: "link",
-      tabindex: 0,
-      "aria-label": label,
-      onclick: go,
-      onkeydown: (event) => {
-        if (event.key === "Enter") go();
-      },
-    },
-    ...children,
-  );
-}
-
-// A click goes to the layer's steps: ahead on the way ahead, back on the way back.
-function visit(node) {
-  const phase = trace.all[current].phase;
-  const wanted = phase === "update" ? "backward" : phase;
-  const own = (phases) =>
-    trace.all.findIndex(
-      (step) =>
-        phases.includes(step.phase) &&
-        String(step.place) === String(node.at) &&
-        className(step.layer) === className(node.layer),
-    );
-  const at = own([wanted]) >= 0 ? own([wanted]) : own(["forward", "backward"]);
-  if (at >= 0) show(at);
-}
-
-function nameOf(layer) {
-  const whole = layer.replace(/, (bias|rng)=.*\)/, ")");
-  return whole.length <= 24 ? whole : className(layer);
-}
-
-function leaf(node, name = nameOf(node.layer), place = node.place) {
-  const small = className(node.layer) === "Identity" && node.place === "shortcut";
-  const hasParameters = trace.all.some(
-    (step) =>
-      step.phase === "backward" &&
-      [3, 4].includes(step.number) &&
-      String(step.place) === String(node.at),
-  );
-  const forward = trace.all.find(
-    (step) =>
-      step.phase === "forward" && String(step.place) === String(node.at) && step.results.length,
-  );
-  const shape = forward ? `y ${shapeText(trace.values[forward.results[0]].shape)}` : place;
-  const width = Math.max(small ? 60 : 96, 7.4 * name.length + 22, 6 * shape.length + 14);
-  const high = small ? 22 : HIGH;
-  return {
-    width,
-    up: high / 2 + (small ? 4 : BAR + 24),
-    down: high / 2 + (hasParameters ? 48 : 6),
-    draw(x, y) {
-      const middle = x + width / 2;
-      const box = link(
-        { class: "box" },
-        () => visit(node),
-        `${[...node.at, node.layer].join(", ")}`,
-        drawn("title", {}, [...node.at, node.layer].join(" › ")),
-        drawn("rect", { x, y: y - high / 2, width, height: high, rx: 8 }),
-        drawn("text", { x: middle, y: y + (small ? 4 : -2) }, small ? "x" : name),
-        small ? null : drawn("text", { class: "small", x: middle, y: y + 14 }, shape),
-      );
-      box.dataset.path = [...node.at, node.layer].join(" › ");
-      return [
-        reachedAt(reachedAt(box, "done", forwardAt(node)), "back", backwardAt(node)),
-        ...(small ? [] : normBar(node, middle, y - high / 2)),
-        ...chips(node, middle, y + high / 2),
-      ];
-    },
-  };
-}
 
 // -- containers --
 
@@ -309,12 +109,13 @@ function gradientInto(node) {
 }
 
 // A part with a name of its own, such as attention, inside its frame.
-function framed(node, part) {
+function framed(node, part, isInside = false) {
   const pad = 14;
+  const gradients = isInside ? [] : ownGradients(node);
   return {
     width: part.width + 2 * (pad + 10),
     up: part.up + 22,
-    down: part.down + 8,
+    down: part.down + (gradients.length ? 56 : 8),
     draw(x, y) {
       const width = part.width + 2 * pad;
       const left = x + 10;
@@ -342,34 +143,32 @@ function framed(node, part) {
         ...trunk([x, y], [left + pad, y], forwardBefore(node), backwardAt(node)),
         ...part.draw(left + pad, y),
         ...trunk([end, y], [end + pad + 10, y], forwardAt(node), gradientInto(node)),
+        ...chips(gradients, left + width / 2, y + part.down + 8),
       ];
     },
   };
 }
+
+const SIGNS_OF_MEETING = { Residual: "⊕", Add: "⊕", Parallel: "⋮" };
 
 function partOf(node, isRoot = false) {
   const { children } = node;
   const kind = className(node.layer);
   if (!children.length) return leaf(node);
   const parts = children.map((child) => partOf(child));
-  if (kind === "Residual") return lanes(node, parts, "⊕", true);
+  if (kind === "Residual") return lanes(node, parts, SIGNS_OF_MEETING[kind], true);
   if (children.every((child) => child.place.startsWith("layer ")))
     return isRoot || kind === "Sequential"
       ? row(children, parts)
       : framed(node, row(children, parts));
   if (children.some((child) => child.place === "out") && children.length === 2) {
-    const own = { ...node, place: "softmax" }; // attention itself, between its projections
-    return framed(
-      node,
-      row(
-        [children[0], node, children[1]],
-        [parts[0], leaf(own, "P V", "softmax(Q Kᵀ/√d) V"), parts[1]],
-      ),
-    );
+    const own = leaf({ ...node, place: "softmax" }, "P V", "softmax(Q Kᵀ/√d) V"); // attention itself
+    const inside = row([children[0], node, children[1]], [parts[0], own, parts[1]]);
+    return framed(node, inside, true);
   }
   return children.length === 1
     ? framed(node, parts[0])
-    : lanes(node, parts, kind === "Add" ? "⊕" : "⊞", false);
+    : lanes(node, parts, SIGNS_OF_MEETING[kind] ?? "⊞", false);
 }
 
 // -- the whole --
