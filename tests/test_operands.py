@@ -56,8 +56,19 @@ def excused(row, step, equation):
     )
 
 
+def bound_twice(node, letters):
+    """Whether a sum runs over a letter that has a meaning already, on paper hard to read."""
+    if not isinstance(node, list):
+        return False
+    if node[0] in ("sum", "largest"):
+        own = [letter for letter, _ in node[1]]
+        return bool({*own} & letters) or bound_twice(node[2], {*letters, *own})
+    return any(bound_twice(each, letters) for each in node[1:])
+
+
 def check(equation, row):
     """Compare what the rule says of some entries with what the run computed."""
+    assert not bound_twice(equation.rule.body, {*equation.rule.indices}), str(equation.rule)
     seen = equation.seen.astype(float)
     places = np.random.default_rng(0).permutation(seen.size)[:TRIED]
     scale = max(1e-6, float(np.abs(seen).max(initial=0)))

@@ -155,6 +155,7 @@ class _Entries:
         self.bound: list[str] = []  # letters of the sums that we are inside of
         self.renamed: dict[str, str] = {}
         self.left_over = list(LETTERS + MORE)
+        self.free_n = True  # whether no axis of the result is that of the samples
 
     def rule(self, result: str, shape: Shape) -> Rule:
         tree = tree_of(self.sentence.right, self.names)
@@ -180,11 +181,12 @@ class _Entries:
         first = ["n"] if axes and name in SAMPLES else []
         found = [*first, *LETTERS[: axes - len(first)]]
         self.left_over = [letter for letter in LETTERS + MORE if letter not in found]
+        self.free_n = "n" not in found
         return found
 
     def _fresh(self, first: bool = False) -> str:
         """A letter for a sum; "n" where it runs over samples."""
-        if first:
+        if first and self.free_n:
             return "n"
         return self.left_over.pop(0)
 

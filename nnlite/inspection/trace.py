@@ -132,7 +132,7 @@ class _Recorder:
         own = _own_parameters(layer) if inside else layer.named_parameters()
         letters = {name: symbol(layer, name) for name in own}
         shapes = {letters[name]: p.shape for name, p in own.items()}
-        known = layer.reading() if isinstance(layer, Container) else Reading()
+        known = type(layer).reading(layer) if isinstance(layer, Container) else Reading()
         paths, between = known.paths, known.between
         # attention scales the queries where its child has left them
         written = any(place[: len(above)] == above for above in self._between)
@@ -179,7 +179,7 @@ class _Recorder:
                 made = [value._replace(array=value.array.copy()) for value in made]
             kept[:] = [vars(layer).get("_slot") or ()]
             saved = kept[0]
-            page = Page(layer, None, lambda: layer.reading(*saved))
+            page = Page(layer, None, lambda: type(layer).reading(layer, *saved))
             pages[:] = [page]
             page.padded = isinstance(x, Padded)
             if through_time is not None and saved:

@@ -77,18 +77,23 @@ class ChannelNorm(Layer):
     def reading(
         self, x: Any = None, mask: Any = None, mean: Any = None, rstd: Any = None, own: bool = True
     ) -> Reading:
-        groups = 1 if mean is None else len(mean)
-        alike = self._channels // self._sets
-        rows = (groups, -1, self._sets, alike)
-        values: dict[str, Any] = {}
-        if mean is not None:  # (B, C), one for every channel
-            sizes = (groups, 1, self._sets, alike)
-            values = {"μ": mean.reshape(sizes), "√(σ² + ε)": (1 / rstd).reshape(sizes)}
+        """As rows of channels where the batch shares statistics; else each sample by itself."""
+        if mean is None or mask is not None:
+            return Reading()
+        groups, together = len(mean), self._channels // self._sets
+        learned: tuple[int, ...] = (self._channels,)
+        axes: Any = 0 if groups == 1 else 1
+        rows: tuple[int, ...] = (-1, *learned) if groups == 1 else (groups, -1, *learned)
+        if together > 1:
+            learned, axes = (self._sets, together), (1, 3)
+            rows = (groups, -1, *learned)
+        one_each = (1, *learned) if len(rows) == 2 else (groups, 1, *learned)
+        mu, r = mean.reshape(one_each), rstd.reshape(one_each)
         return Reading(
-            values=values,
+            values={"μ": mu, "√(σ² + ε)": 1 / r, "x̂": (x.reshape(rows) - mu) * r},
             fold=lambda shape: rows,
-            axes={"mean": (1, 3) if self._sets < self._channels else 1},
-            shapes=dict.fromkeys("γβ", (self._sets, alike)),
+            axes={"mean": axes},
+            shapes=dict.fromkeys(("γ", "β", "running_mean", "running_var"), learned),
         )
 
     @property
