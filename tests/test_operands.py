@@ -363,9 +363,14 @@ def follow(data, ref, entry):
     source, entry = ref["from"], list(entry)
     if "slices" in ref:
         source = ref["slices"]["from"][entry.pop(ref["slices"]["axis"])]
-    elif "slice" in ref:
-        source = ref["slice"]["from"]
-        entry.insert(ref["slice"]["axis"], ref["slice"]["index"])
+    elif "views" in ref:
+        offset = np.dot(entry, ref["views"]["strides"])
+        for part in ref["views"]["parts"]:
+            places = part["start"] + np.einsum(
+                "i,i...->...", part["strides"], np.indices(part["shape"])
+            )
+            if (places == offset).any():
+                source, entry = part["from"], [int(i) for i in np.argwhere(places == offset)[0]]
     if source is None:
         return None
     part = data[source["part"]]

@@ -461,3 +461,42 @@ def test_numbers_that_are_not_finite_are_shown_as_they_are(browser, tmp_path):
     browser.run("show(1)")
     assert "inf" in browser.run("byId('step').textContent")
     assert browser.errors() == []
+
+
+# The steps of the way back from which no walk over operands leads to the loss gradient; and how
+# many entries were compared with the result that they lead to, which must hold the same number.
+WALKS = """(() => {
+  const sourcesOf = ({ operands }) => operands.flatMap((ref) => {
+    const { corner, shape } = trace.values[ref.value];
+    return corner.values.map((v, flat) => [v, sourceOf(ref, indexOf(flat, corner.shape))])
+      .filter(([, source]) => source)
+      .map(([v, { from, index }]) => [v, trace.all[stepAt(from)].equations[from.equation], index]);
+  });
+  const loss = trace.steps[0].equations.at(-1);
+  const reached = new Map([[loss, true]]);
+  let compared = 0;
+  const reaches = (equation) => {
+    if (!reached.has(equation)) {
+      reached.set(equation, false);
+      let found = false;
+      for (const [v, there, index] of sourcesOf(equation)) {
+        compared += 1;
+        if (v !== entryOf(trace.values[there.result.value], index)) throw new Error("not the same");
+        found = reaches(there) || found;
+      }
+      reached.set(equation, found);
+    }
+    return reached.get(equation);
+  };
+  const last = ({ equations }) => equations.findLast((each) => !each.heading) ?? equations.at(-1);
+  return [trace.steps.filter((step) => !reaches(last(step))).map(pathOf), compared];
+})()"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODELS)
+def test_every_gradient_can_be_walked_up_to_the_loss(browser, pages, name):
+    browser.open(pages(name))
+    lost, compared = browser.run(WALKS)
+    assert lost == []
+    assert compared > 100

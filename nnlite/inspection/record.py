@@ -424,31 +424,35 @@ class _Table:
     def operand(self, operand: Operand, place: tuple[str, ...]) -> dict[str, Any]:
         """The same of an operand, whose entries may come from several equations, or from a part.
 
-        What all steps in time have made together came from each step's equation; what one step
-        reads is a slice of what came before.
+        What all steps in time have made together came from each step's equation; other operands
+        are cut from results, or put together of them, and lie in the same memory.
         """
         found = self.ref(*operand)
         each, later = STEPS_OF.get(operand.name, ("", 0))
         if made := self._in_time.get((place, each)):
             by_index = [made.get(t - later) for t in range(operand.array.shape[1])]
             return {**found, "slices": {"axis": 1, "from": by_index}}
-        if found["from"] is None and (cut := self._cut_from(operand.whole)):
-            return {**found, "slice": cut}
+        if found["from"] is None and (parts := self._overlapping(operand.whole)):
+            strides = [stride // operand.whole.itemsize for stride in operand.whole.strides]
+            return {**found, "views": {"strides": strides, "parts": parts}}
         return found
 
-    def _cut_from(self, array: np.ndarray) -> dict[str, Any] | None:
-        """Of which array this one is a slice, where in it, and where that came from."""
-        start = array.__array_interface__["data"][0]
-        for (first, shape, strides), number in self._ids.items():
-            for axis, stride in enumerate(strides):
-                others = tuple(
-                    (*of[:axis], *of[axis + 1 :]) == mine
-                    for of, mine in ((shape, array.shape), (strides, array.strides))
-                )
-                index, between = divmod(start - first, stride) if stride > 0 else (-1, 0)
-                if all(others) and not between and 0 <= index < shape[axis]:
-                    return {"axis": axis, "index": index, "from": self._sources.get(number)}
-        return None
+    def _overlapping(self, array: np.ndarray) -> list[dict[str, Any]]:
+        """The results that lie in this array's memory, or it in theirs, counted in its entries.
+
+        So one half of G leads to the G that was cut, heads to the array that was split into them,
+        and what was put together to its parts.
+        """
+        first, size = array.__array_interface__["data"][0], array.itemsize
+        low, high = _reach(first, array.shape, array.strides)
+        found = []
+        for (start, shape, strides), number in self._ids.items():
+            begin, end = _reach(start, shape, strides)
+            if begin <= high and low <= end and number in self._sources:
+                steps = [stride // size for stride in strides]
+                place = {"start": (start - first) // size, "strides": steps, "shape": list(shape)}
+                found.append({"from": self._sources[number], **place})
+        return found
 
     def step(self, step: TraceStep, part: str, number: int) -> dict[str, Any]:
         """One step with its equations."""
@@ -492,6 +496,12 @@ class _Table:
             "rule": rule and {"indices": rule.indices, "body": rule.body},
             "example": rule and {"entry": list(equation.entry), "text": equation.example},
         }
+
+
+def _reach(first: int, shape: Sequence[int], strides: Sequence[int]) -> tuple[int, int]:
+    """The addresses of an array's lowest and highest entry."""
+    spans = [(length - 1) * stride for length, stride in zip(shape, strides, strict=True)]
+    return first + sum(min(span, 0) for span in spans), first + sum(max(span, 0) for span in spans)
 
 
 def _value_dict(value: Value, size: int) -> dict[str, Any]:

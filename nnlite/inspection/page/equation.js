@@ -257,8 +257,9 @@ class EquationView {
         : `${fed.length} entries of ${equation.result.name}`;
     const goes = equation.rule ? ` goes into ${into}` : "";
     const text = `${entryName(ref, at)} = ${number(entryOf(value, index))}${goes}.`;
-    const where = ref.from
-      ? `Click or press Enter: where it was computed (step ${stepAt(ref.from) + 1}).`
+    const source = sourceOf(ref, index);
+    const where = source
+      ? `Click or press Enter: where it was computed (step ${stepAt(source.from) + 1}).`
       : "Nothing in this step computed it: it is data, a target, or what was there before.";
     this.box.replaceChildren(element("b", {}, text), element("div", { class: "soft" }, where));
     say(`${text} ${where}`);

@@ -43,12 +43,24 @@ function stepView(step, wide) {
           show(current);
         })
       : null,
+    timeAxis(step),
     curvesOf(step),
     ...made.map((view) => view.element),
     legend(valuesOf(step)),
     glossaryOf(step),
   ];
   return { parts: parts.filter(Boolean), made };
+}
+
+// Going back through time is one step for each step in time: they stand side by side, to walk along.
+function timeAxis(step) {
+  const numberOf = (each) => / step (\d+)$/.exec(each.title)?.[1];
+  if (numberOf(step) === undefined) return null;
+  const isBeside = (each) => numberOf(each) !== undefined && pathOf(each) === pathOf(step);
+  const beside = trace.steps.filter(isBeside).sort((a, b) => numberOf(a) - numberOf(b));
+  const names = beside.map((each) => `time step ${numberOf(each)}`);
+  const go = (name) => show(trace.all.indexOf(beside[names.indexOf(name)]));
+  return chooser(names, `time step ${numberOf(step)}`, go);
 }
 
 const isOneOfMany = (heading) => /^(time step|step|head|sample) \d+$/.test(heading);
@@ -118,12 +130,55 @@ const valuesOf = (step) =>
 
 // -- following numbers --
 
+// Which entry of which result an operand's entry is: {from, index}; null for what came from outside.
+function sourceOf(ref, index) {
+  const source = ref.from
+    ? { from: ref.from, index }
+    : (inTime(ref, index) ?? inMemory(ref, index));
+  if (!source) return null;
+  const { result } = trace.all[stepAt(source.from)].equations[source.from.equation];
+  return inside(source.index, trace.values[result.value].corner.shape) ? source : null;
+}
+
+// All steps in time together: each was made by itself.
+function inTime({ slices }, index) {
+  const from = slices?.from[index[slices.axis]];
+  return from ? { from, index: index.toSpliced(slices.axis, 1) } : null;
+}
+
+// A part of a result, or put together of several: told by its place in the run's memory.
+function inMemory({ views }, index) {
+  if (!views) return null;
+  const offset = index.reduce((all, i, axis) => all + i * views.strides[axis], 0);
+  for (const part of views.parts) {
+    const found = placedAt(offset - part.start, part);
+    if (found) return { from: part.from, index: found };
+  }
+  return null;
+}
+
+// The index of what lies so many entries behind an array's first one; null where it is not inside.
+function placedAt(offset, { shape, strides }) {
+  const index = new Array(shape.length).fill(0);
+  const backwards = strides.reduce((all, by, axis) => all + Math.min(0, by) * (shape[axis] - 1), 0);
+  let left = offset - backwards;
+  const axes = [...shape.keys()].sort((a, b) => Math.abs(strides[b]) - Math.abs(strides[a]));
+  for (const axis of axes.filter((each) => strides[each] !== 0)) {
+    const size = Math.abs(strides[axis]);
+    const steps = Math.min(Math.floor(left / size), shape[axis] - 1);
+    if (steps < 0) return null;
+    index[axis] = strides[axis] < 0 ? shape[axis] - 1 - steps : steps;
+    left -= steps * size;
+  }
+  return left === 0 ? index : null;
+}
+
 // From an operand's entry to the step in which it was the result.
 function follow(view, k, index) {
   const { equation, result } = view;
   const value = view.operands[k];
-  const { from } = equation.operands[k];
-  if (!from) return;
+  const source = sourceOf(equation.operands[k], index);
+  if (!source) return;
   const at = view.inRef(equation.operands[k], value, index);
   let entry = view.inRef(equation.result, result, view.pinned);
   let factor = null;
@@ -137,8 +192,9 @@ function follow(view, k, index) {
   const last = trail.at(-1);
   if (!last || last.name !== here.name || last.step !== here.step) trail = [here];
   trail.at(-1).factor = factor;
-  const there = trace.all[stepAt(from)].equations[from.equation];
-  trail.push(crumbOf(there, value, index, stepAt(from)));
+  const step = stepAt(source.from);
+  const there = trace.all[step].equations[source.from.equation];
+  trail.push(crumbOf(there, trace.values[there.result.value], source.index, step));
   goTo(trail.at(-1));
 }
 
