@@ -23,32 +23,34 @@ const drawn = (tag, attributes = {}, ...children) =>
 const BELOW = /_(\{[^}]*\}|[A-Za-z0-9]+)/;
 const ABOVE = /\^(\{[^}]*\}|\([^()]*\)|[A-Za-z0-9.]+(?:\[[^\]]*\])?)/;
 const FRACTION = /(?<![\p{L}(])dL\/d([^\s,;=)[\]⊙]+)/;
-const PIECES = new RegExp([BELOW, ABOVE, FRACTION].map((each) => each.source).join("|"), "gu");
+const anyOf = (...pieces) => new RegExp(pieces.map((each) => each.source).join("|"), "gu");
+const IN_LINE = anyOf(BELOW, ABOVE);
+const WITH_FRACTIONS = anyOf(BELOW, ABOVE, FRACTION);
 
 function typeset(text, fractions = false) {
   const parts = [];
   let from = 0;
-  for (const match of text.matchAll(PIECES)) {
+  for (const match of text.matchAll(fractions ? WITH_FRACTIONS : IN_LINE)) {
     const [whole, below, above, divisor] = match;
-    if (divisor && !fractions) continue;
-    parts.push(text.slice(from, match.index));
+    parts.push(
+      text.slice(from, match.index),
+      divisor ? fraction(whole, divisor) : script(below, above),
+    );
     from = match.index + whole.length;
-    if (divisor)
-      parts.push(
-        element(
-          "span",
-          { class: "fraction", "aria-label": whole },
-          element("span", {}, "dL"),
-          element("span", {}, "d", ...typeset(divisor)),
-        ),
-      );
-    else
-      parts.push(
-        element(below ? "sub" : "sup", {}, (below ?? above).replace(/^[{(](.*)[})]$/, "$1")),
-      );
   }
   return [...parts, text.slice(from)];
 }
+
+const script = (below, above) =>
+  element(below ? "sub" : "sup", {}, (below ?? above).replace(/^[{(](.*)[})]$/, "$1"));
+
+const fraction = (whole, divisor) =>
+  element(
+    "span",
+    { class: "fraction", "aria-label": whole },
+    element("span", {}, "dL"),
+    element("span", {}, "d", ...typeset(divisor)),
+  );
 
 const pathOf = (step) => [...step.place, step.layer].join(" › ");
 const className = (layer) => layer.split("(")[0];

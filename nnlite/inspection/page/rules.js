@@ -300,12 +300,9 @@ class Writer extends Reader {
   }
 
   isRuledOut(node, names) {
-    return (
-      Array.isArray(node) &&
-      node[0] === "*" &&
-      isCondition(node[1]) &&
-      this.read(node[1], names) === 0
-    );
+    if (!Array.isArray(node) || node[0] !== "*") return false;
+    const first = node[1];
+    return isCondition(first) ? this.read(first, names) === 0 : this.isRuledOut(first, names);
   }
 
   callText([name, ...args], names) {
