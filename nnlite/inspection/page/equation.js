@@ -29,6 +29,7 @@ class EquationView {
   constructor(step, equation, wide) {
     this.step = step;
     this.equation = equation;
+    this.sign = equation.formula.includes(" ← ") ? "←" : "="; // what takes the place of something
     this.result = trace.values[equation.result.value];
     this.operands = equation.operands.map((ref) => trace.values[ref.value]);
     this.grids = this.operands.map(() => []);
@@ -75,7 +76,7 @@ class EquationView {
     const from = others.length ? [this.operator(right.length ? "with" : "from"), ...others] : [];
     return [
       result,
-      ...(right.length || others.length ? [this.operator(right.length ? "=" : "")] : []),
+      ...(right.length || others.length ? [this.operator(right.length ? this.sign : "")] : []),
       ...right,
       ...from,
     ];
@@ -186,20 +187,21 @@ class EquationView {
       equation.component && equation.component !== equation.formula
         ? [element("div", { class: "soft" }, ...typeset(equation.component))]
         : [];
-    if (!equation.rule) return [...general, left, ` = ${number(v)}`];
-    if (made === null)
-      return [
-        ...general,
-        left,
-        ` = ${number(v)}`,
-        element(
-          "div",
-          { class: "soft" },
-          "Some of the numbers behind it are not on this page: of large arrays it has a corner. ",
-          equation.example ? `In full for one entry: ${equation.example.text}` : "",
-        ),
-      ];
-    return [...general, left, " = ", ...this.sumInNumbers(at), " = ", element("b", {}, number(v))];
+    const start = [...general, left, ` ${this.sign} `];
+    const end = element("b", {}, number(v));
+    if (!equation.rule) return [...start, end];
+    if (made === null) return [...start, end, this.cornerNote()];
+    const sum = this.sumInNumbers(at);
+    const isSame = sum.length === 1 && sum[0] === inBrackets(v);
+    return isSame ? [...start, end] : [...start, ...sum, " = ", end];
+  }
+
+  cornerNote() {
+    const { example } = this.equation;
+    const why =
+      "Some of the numbers behind it are not on this page, which has a corner of large arrays.";
+    const instead = example ? ` In full for one entry: ${example.text}` : "";
+    return element("div", { class: "soft" }, why, ...typeset(instead));
   }
 
   // Long sums begin with their first terms; the others are a click away.
