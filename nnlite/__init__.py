@@ -17,6 +17,7 @@ Where to begin:
 - all arguments of a training     help(nn.Trainer.fit)
 - what one step computed          nn.trace(model, loss, x, y)
 - what is unhealthy in a training nn.audit(model, loss, x, y)
+- pictures                        history.plot(), audit.plot(), nn.plot.filters(model)
 - data, shapes and costs          nn.data, nn.summary(model, 64)
 - files, and runs that resume     nn.save_model, nn.load_model, nn.Checkpoint
 - pipelines and grid searches     nnlite.interop.sklearn
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from nnlite.files import *  # noqa: F403
     from nnlite.inspection import *  # noqa: F403
     from nnlite.inspection.audit_callback import GradientAudit  # noqa: F401
+    from nnlite.interop.tensorboard import TensorBoardLogger  # noqa: F401
     from nnlite.training import *  # noqa: F403
 
 # These are imported when they are first asked for: a program that only runs a model, or looks
@@ -80,6 +82,7 @@ _PLACES = {
         "check_optimizer",
         "integrated_gradients",
         "jacobian",
+        "plot",
         "profile",
         "saliency",
         "smooth_grad",
@@ -87,6 +90,7 @@ _PLACES = {
         "trace",
     ],
     "nnlite.inspection.audit_callback": ["GradientAudit"],
+    "nnlite.interop.tensorboard": ["TensorBoardLogger"],
     "nnlite.training": [
         "CSVLogger",
         "Callback",
@@ -96,6 +100,7 @@ _PLACES = {
         "History",
         "JSONLogger",
         "LambdaCallback",
+        "LivePlot",
         "Lookahead",
         "NonFiniteLossError",
         "ReduceLROnPlateau",

@@ -1,0 +1,213 @@
+"""Runs in TensorBoard: curves, histograms, filters. `tensorboardX` writes the files."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnlite.core.checks import warn
+from nnlite.files.atomic import PathLike
+from nnlite.inspection.plot.images import filter_tiles, first_filters
+from nnlite.layers.structure import unwatch, watch
+from nnlite.plotting.tiles import colored, mosaic
+from nnlite.training.callbacks import Callback
+from nnlite.training.history import History
+from nnlite.training.state import Training
+
+PIXELS = 400  # about the width of an image: TensorBoard enlarges by blurring
+
+
+class TensorBoardLogger(Callback):
+    """Write a run for TensorBoard, which shows it while it goes on; needs the extra `tensorboard`.
+
+        trainer.fit(x, y, epochs=20, callbacks=[nn.TensorBoardLogger("runs/first")])
+        # in a shell: tensorboard --logdir runs
+
+    Steps are epochs, counted from 1 as in the history. There are
+
+    - scalars: every number of the history, under its own name (`loss`, `val_loss`, `lr`, …); the
+      custom scalars show training and validation in one chart,
+    - histograms: the weights at the end of an epoch, under their paths, `weights/0.weight`, and the
+      gradients of the epoch's first batch, `gradients/0.weight`,
+    - images: the filters of the first convolution, or of the first `Linear` that takes square
+      images; the matrices of the history, rows as shares.
+
+    A resumed run goes on where it was: what was written of later epochs, before the run was cut
+    short, is hidden. So is what an earlier run has left in the folder.
+
+    Args:
+        folder: of this run alone, made if it is not there; others go beside it, so that TensorBoard
+            compares them.
+        every_epochs: how often histograms and images are written (default 1).
+
+    Raises:
+        ImportError: at the beginning of `fit`, without the extra.
+        ValueError: then, too, when there can be no such folder.
+
+    Warns:
+        ModelWarning: once a run, when nothing can be written, as on a full disk; the training goes
+            on, and scalars that are missing are written as soon as there is room.
+
+    Other trackers need no class of their own:
+
+        nn.LambdaCallback(
+            on_epoch_end=lambda trainer: mlflow.log_metrics(trainer.results, step=trainer.epoch)
+        )
+        nn.LambdaCallback(on_epoch_end=lambda trainer: wandb.log(trainer.results))
+    """
+
+    def __init__(self, folder: PathLike, every_epochs: int = 1) -> None:
+        self.folder = folder
+        self.every_epochs = every_epochs
+
+    def check_run(self, trainer: Training, epochs: int, updates: int | None) -> None:
+        """Find a missing extra, or a folder that cannot be, now and not after an epoch."""
+        _check_extra()
+        problem = _no_folder(Path(self.folder))
+        if problem:
+            raise ValueError(f"{self!r}: {problem}")
+
+    def on_fit_begin(self, trainer: Training) -> None:
+        """Nothing is written yet."""
+        self._file: Any = None
+        self._failed = False
+        self._written: int | None = None  # epochs whose scalars are in the folder
+        self._gradients: dict[str, np.ndarray] = {}
+
+    def on_epoch_begin(self, trainer: Training) -> None:
+        """Listen for the gradients of the first batch."""
+        if self._written is None:
+            self._written = trainer.epoch
+        if self._is_due(trainer.epoch + 1):
+            model = trainer.model
+            parameters = model.named_parameters()
+
+            def note(grad_output: Any, d_x: Any) -> None:
+                self._gradients = {path: p.grad.copy() for path, p in parameters.items()}
+                unwatch(model)
+
+            watch(model, after_backward=note)
+
+    def on_epoch_end(self, trainer: Training) -> None:
+        """Write the epoch, and those before that could not be written."""
+        epoch = trainer.epoch
+        if self._written is None:  # resumed inside an epoch
+            self._written = epoch - 1
+        try:
+            if self._file is None:
+                self._open(self._written + 1, trainer.history)
+            for earlier in range(self._written + 1, epoch + 1):
+                for summary in _scalars(trainer.history, earlier):
+                    self._write(summary, earlier)
+            if self._is_due(epoch):
+                for summary in self._looks(trainer):
+                    self._write(summary, epoch)
+            self._file.flush()
+            self._written = epoch
+        except OSError as error:
+            self._file = None  # it may end in the middle of a record
+            if not self._failed:
+                warn(
+                    f"{self!r} could not write: {error.strerror or error}. The training goes on, "
+                    "and after each epoch the scalars that are missing are tried again"
+                )
+            self._failed = True
+
+    def on_fit_end(self, trainer: Training) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _is_due(self, epoch: int) -> bool:
+        return (epoch - 1) % self.every_epochs == 0
+
+    def _open(self, first: int, history: History) -> None:
+        """A new file, which hides what was written before of the epoch `first` and later ones."""
+        os.makedirs(self.folder, exist_ok=True)
+        proto = import_module("tensorboardX.proto.event_pb2")
+        prefix = os.path.join(os.fspath(self.folder), "events")
+        name = f".{time.time_ns() % 10**9:09}"  # no two of the same second are one
+        self._file = import_module("tensorboardX.event_file_writer").EventsWriter(prefix, name)
+        start = proto.SessionLog(status=proto.SessionLog.START)
+        now = time.time()
+        self._file.write_event(proto.Event(wall_time=now, step=first, session_log=start))
+        pairs = [name for name in history if f"val_{name}" in history]
+        if pairs:
+            layout = {"curves": {name: ["Multiline", [name, f"val_{name}"]] for name in pairs}}
+            self._write(_summaries().custom_scalars(layout), 0)
+
+    def _write(self, summary: Any, step: int) -> None:
+        event = import_module("tensorboardX.proto.event_pb2").Event
+        self._file.write_event(event(wall_time=time.time(), step=step, summary=summary))
+
+    def _looks(self, trainer: Training) -> Iterator[Any]:
+        """Histograms and images of this epoch."""
+        model = trainer.model
+        weights = {path: p.data for path, p in model.named_parameters().items()}
+        for kind, arrays in (("weights", weights), ("gradients", self._gradients)):
+            for path, values in arrays.items():
+                finite = values[np.isfinite(values)]
+                if finite.size:
+                    yield _summaries().histogram(f"{kind}/{path}", finite, "auto", max_bins=64)
+        try:
+            tiles, columns = filter_tiles(first_filters(model)[1])
+        except ValueError:  # none, or no images
+            pass
+        else:
+            yield _image("filters", mosaic(tiles, columns))
+        for name, column in trainer.history.items():
+            matrix = column[-1]
+            if isinstance(matrix, np.ndarray) and matrix.ndim == 2 and matrix.size:
+                sums = matrix.sum(axis=1, keepdims=True)
+                yield _image(name, matrix / np.where(sums == 0, 1, sums))
+
+
+def _check_extra() -> None:
+    """Refuse to begin without what writes.
+
+    Raises:
+        ImportError: says how to get it.
+    """
+    try:
+        import_module("tensorboardX")
+        import_module("PIL")
+    except ImportError as error:
+        raise ImportError(
+            'TensorBoardLogger needs an extra: python -m pip install "nnlite[tensorboard]"'
+        ) from error
+
+
+def _no_folder(folder: Path) -> str:
+    """Why there can be no such folder, or none to write to; empty where there can."""
+    above = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
+    if not above.is_dir():
+        return f"{above} is no folder; name another one"
+    if not os.access(above, os.W_OK | os.X_OK):
+        return f"you may not write into the folder {above}; name another one"
+    return ""
+
+
+def _scalars(history: History, epoch: int) -> Iterator[Any]:
+    """The numbers of one epoch, counted from 1."""
+    for name, values in history.items():
+        if isinstance(values[epoch - 1], float):
+            yield _summaries().scalar(name, values[epoch - 1])
+
+
+def _image(name: str, image: np.ndarray) -> Any:
+    """An image of values, enlarged so that its pixels can be seen."""
+    times = max(PIXELS // max(image.shape[:2]), 1)
+    pixels = colored(image).repeat(times, axis=0).repeat(times, axis=1)
+    return _summaries().image(name, pixels, dataformats="HWC")
+
+
+def _summaries() -> Any:
+    """What makes records of values."""
+    return import_module("tensorboardX.summary")
