@@ -63,8 +63,8 @@ class Audit:
             path: where to write the picture (default None: show it).
         """
         sizes = {
-            "output: standard deviation": [row.std for row in self.rows],
-            "gradient: root mean square": [row.gradient for row in self.rows],
+            "output (std)": [row.std for row in self.rows],
+            "gradient (rms)": [row.gradient for row in self.rows],
             "update / weight": [_ratio(row) for row in self.rows],
         }
         said = len(self.findings)

@@ -157,7 +157,7 @@ class TensorBoardLogger(Callback):
                 if finite.size:
                     yield _summaries().histogram(f"{kind}/{path}", finite, "auto", max_bins=64)
         try:
-            tiles, columns = filter_tiles(first_filters(model)[1])
+            tiles, columns = filter_tiles(first_filters(model))
         except ValueError:  # none, or no images
             pass
         else:

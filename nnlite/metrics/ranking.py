@@ -18,7 +18,7 @@ from nnlite.core.forms import Array
 from nnlite.metrics.classification import IGNORED
 from nnlite.metrics.probabilities import ProbabilityMetric
 from nnlite.ops.softmax import log_softmax
-from nnlite.plotting.canvas import GREY, PathLike, canvas, check_canvas, colors_taken
+from nnlite.plotting.canvas import COLORS, GREY, PathLike, canvas, check_canvas, colors_taken
 from nnlite.plotting.chart import Chart, Line
 
 NAMED = 12  # curves; more of them have no names
@@ -97,8 +97,8 @@ class RankingMetric(ProbabilityMetric):
         """x and y of the curve above that area, from what `passed` counts, neither of them none."""
         raise NotImplementedError
 
-    def chance(self, share: float) -> Line:
-        """The curve that chance reaches where such a share is there."""
+    def chance(self, share: float | None) -> list[Line]:
+        """The curve that chance reaches where such a share is there; None for several shares."""
         raise NotImplementedError
 
     @checked
@@ -129,23 +129,25 @@ class RankingMetric(ProbabilityMetric):
         else:
             arrays = [a.T for a in self._each_alone(actual, scores, weights)]
             each = [(f"{c}", *one) for c, one in enumerate(zip(*arrays, strict=True))]
-        lines = [self._line(label, *one) for one in each]
+        lines = [line for one in each if (line := self._line(label, *one)) is not None]
+        if not lines:
+            raise ValueError(
+                f"{type(self).__name__}.plot: there is no curve where a class is there in all "
+                "rows, or in none"
+            )
+        if len(lines) > NAMED:
+            lines = [line._replace(label="") for line in lines]
         with canvas(ax, path, (5.4, 4.6)) as axes:
             before = colors_taken(axes)
             drawn = [
-                line._replace(color=before + c, dash=("solid", "dashed")[c // 6 % 2])
-                for c, line in enumerate(filter(None, lines))
+                line._replace(color=before + c, dash=("solid", "dashed")[c // len(COLORS) % 2])
+                for c, line in enumerate(lines)
             ]
-            if not drawn:
-                raise ValueError(
-                    f"{type(self).__name__}.plot: there is no curve where a class is there in all "
-                    "rows, or in none"
-                )
-            if len(drawn) > NAMED:
-                drawn = [line._replace(label="") for line in drawn]
             if not before:
-                drawn.append(self.chance(float((weights * (actual > 0)).sum() / weights.sum())))
+                share = weights[actual > 0].sum() / weights.sum() if len(each) == 1 else None
+                drawn += self.chance(share)
             Chart("", *self.axis_labels, drawn).draw(axes)
+            axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.04))
 
     def _line(
         self, label: str | None, name: str, actual: np.ndarray, scores: np.ndarray, w: np.ndarray
@@ -258,8 +260,8 @@ class AUROC(RankingMetric):
     def curve(self, hits: np.ndarray, misses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return misses / misses[-1], hits / hits[-1]
 
-    def chance(self, share: float) -> Line:
-        return Line(np.array([0, 1]), np.array([0, 1]), "chance", GREY, "dotted")
+    def chance(self, share: float | None) -> list[Line]:
+        return [Line(np.array([0, 1]), np.array([0, 1]), "chance", GREY, "dotted")]
 
 
 class AveragePrecision(RankingMetric):
@@ -295,8 +297,10 @@ class AveragePrecision(RankingMetric):
         precision = hits[1:] / (hits[1:] + misses[1:])
         return np.repeat(hits / hits[-1], 2)[1:-1], np.repeat(precision, 2)
 
-    def chance(self, share: float) -> Line:
-        return Line(np.array([0, 1]), np.array([share, share]), "chance", GREY, "dotted")
+    def chance(self, share: float | None) -> list[Line]:
+        if share is None:
+            return []
+        return [Line(np.array([0, 1]), np.array([share, share]), "chance", GREY, "dotted")]
 
 
 def passed(

@@ -15,7 +15,8 @@ WIDTH, HEIGHT = 380, 250  # of an SVG, in pixels
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 42, 36  # what is around the axes
 LETTER = 6.2  # width of a letter of the legend
 MARGIN = 0.04  # around the lines, in units of what they span
-POINTS = 400  # of a line in an SVG: more would not be seen
+POINTS, MANY = 400, 4000  # of a line in an SVG, and on paper: more would not be seen
+INSIDE = 6  # names in a legend; more of them stand beside the axes
 FEW_DECADES = 1e3  # from which ratio on the ends of a logarithmic scale have ticks at 1 only
 DASHES = {"solid": "", "dashed": "6 4", "dotted": "1 4"}
 
@@ -69,9 +70,10 @@ class Chart(NamedTuple):
         """With matplotlib; what is on the axes already stays."""
         before = len(ax.lines)
         for line in self.lines:
+            seen = _seen(line, np.arange(len(line.x)), MANY)
             ax.plot(
-                line.x,
-                np.where(np.isfinite(line.y), line.y, np.nan),
+                line.x[seen],
+                np.where(np.isfinite(line.y), line.y, np.nan)[seen],
                 color=color_of(line.color),
                 linestyle=line.dash,
                 linewidth=1.8,
@@ -91,7 +93,10 @@ class Chart(NamedTuple):
         if self.x_label == "epoch":
             ax.xaxis.get_major_locator().set_params(integer=True)
         _scale(ax, self.log)
-        if ax.get_legend_handles_labels()[1]:
+        labels = ax.get_legend_handles_labels()[1]
+        if len(labels) > INSIDE:
+            ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+        elif labels:
             ax.legend(frameon=False)
 
     # -- SVG -------------------------------------------------------------------------------------
@@ -235,18 +240,23 @@ def _span(arrays: Sequence[np.ndarray], log: bool = False) -> tuple[float, float
 
 
 def _runs(line: Line) -> list[list[tuple[float, float]]]:
-    """The stretches between gaps, thinned out: of each bin the lowest and the highest point."""
+    """The stretches between gaps."""
     runs: list[list[tuple[float, float]]] = []
     finite = np.isfinite(line.y)
     for run in np.split(np.arange(len(line.x)), np.flatnonzero(np.diff(finite)) + 1):
         if not run.size or not finite[run[0]]:
             continue
-        if run.size > POINTS:
-            bins = np.array_split(run, POINTS // 2)
-            ends = [(bin[line.y[bin].argmin()], bin[line.y[bin].argmax()]) for bin in bins]
-            run = np.unique([run[0], *np.ravel(ends), run[-1]])
-        runs.append([(float(line.x[i]), float(line.y[i])) for i in run])
+        runs.append([(float(line.x[i]), float(line.y[i])) for i in _seen(line, run, POINTS)])
     return runs
+
+
+def _seen(line: Line, run: np.ndarray, points: int) -> np.ndarray:
+    """Which of a run of points to draw: of more than can be seen, each bin's lowest and highest."""
+    if run.size <= points:
+        return run
+    bins = np.array_split(run, points // 2)
+    ends = [(part[line.y[part].argmin()], part[line.y[part].argmax()]) for part in bins]
+    return np.unique([run[0], *np.ravel(ends), run[-1]])
 
 
 # -- elements --------------------------------------------------------------------------------------

@@ -202,7 +202,7 @@ def draw_sizes(
     ax.grid(alpha=0.25)
     ax.spines[["top", "right"]].set_visible(False)
     if ax.lines:
-        ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3)
+        ax.legend(fontsize=8)
 
 
 # -- points over a scale ---------------------------------------------------------------------------
@@ -217,9 +217,9 @@ def draw_lr_range(
     if suggestion is not None:
         label = f"suggestion: {suggestion:.2g}"
         ax.axvline(suggestion, color=COLORS[1], linestyle="dashed", label=label)
-    low, first = float(smoothed.min()), float(np.median(losses[: max(len(losses) // 10, 1)]))
+    low, first = float(losses.min()), float(np.median(losses[: max(len(losses) // 10, 1)]))
     if math.isfinite(low) and first > low:
-        ax.set_ylim(low - 0.15 * (first - low), first + 0.6 * (first - low))
+        ax.set_ylim(low - 0.1 * (first - low), first + 0.6 * (first - low))
     ax.set(xscale="log", xlabel="learning rate", ylabel="loss")
     ax.grid(alpha=0.25)
     ax.spines[["top", "right"]].set_visible(False)

@@ -14,7 +14,7 @@ from nnlite.core.foreign import as_array
 from nnlite.layers.base import Layer
 from nnlite.layers.convolution.base import Convolution
 from nnlite.layers.linear import Linear
-from nnlite.layers.structure import place_name, watch
+from nnlite.layers.structure import nested, place_name, watch
 from nnlite.plotting.canvas import PathLike, canvas, check_canvas
 from nnlite.plotting.drawings import draw_image, draw_strips
 from nnlite.plotting.tiles import mosaic
@@ -48,26 +48,25 @@ def filters(
         ValueError: when there is no such layer, or the inputs of a `Linear` are no such images.
     """
     check_canvas(ax, path)
-    place, layer = first_filters(model)
+    layer = first_filters(model)
     tiles, columns = filter_tiles(layer, shape)
     weight = layer.weight.data
     largest = float(np.abs(weight).max(initial=0))
-    title = f"{place_name((place,) if place else (), layer)}: up to {largest:.2g}"
+    title = f"{_names(model)[id(layer)]}: up to {largest:.2g}"
     with canvas(ax, path, (5.4, 4.6)) as axes:
         draw_image(axes, mosaic(tiles, columns), title)
 
 
-def first_filters(model: Layer) -> tuple[str, Any]:
-    """The first convolution, or where there is none the first Linear, with its path.
+def first_filters(model: Layer) -> Any:
+    """The first convolution, or where there is none the first Linear.
 
     Raises:
         ValueError: when there is neither.
     """
-    layers = model.named_layers()
     for kind in (Convolution, Linear):
-        for path, layer in layers.items():
+        for layer in model.named_layers().values():
             if isinstance(layer, kind):
-                return path, layer
+                return layer
     raise ValueError(f"filters: {model.label()} has no convolution and no Linear layer")
 
 
@@ -154,8 +153,14 @@ def feature_maps(
             f"feature_maps: none of {len(chosen)} layers gives images (N, H, W, C); choose others "
             "with layers=[…]"
         )
-    names = [place_name((name,) if name else (), chosen[name]) for name in maps]
+    places = _names(model)
+    names = [places[id(chosen[name])] for name in maps]
     strips = [y[0].transpose(2, 0, 1)[:MAPS] for y in maps.values()]  # (C, H, W) each
     widest = max(len(strip) for strip in strips)
     with canvas(ax, path, (2.2 + 0.62 * widest, 0.5 + 0.72 * len(strips))) as axes:
         draw_strips(axes, names, strips)
+
+
+def _names(model: Layer) -> dict[int, str]:
+    """Where each layer stands, and what it is, by its id."""
+    return {id(layer): place_name(place, layer) for place, layer in nested(model)}
