@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
+import struct
 import time
 from collections.abc import Iterator
 from importlib import import_module
@@ -20,6 +23,7 @@ from nnlite.training.callbacks import Callback
 from nnlite.training.history import History
 from nnlite.training.state import Training
 
+BINS = 64  # of a histogram
 PIXELS = 400  # about the width of an image: TensorBoard enlarges by blurring
 
 
@@ -34,7 +38,7 @@ class TensorBoardLogger(Callback):
     - scalars: every number of the history, under its own name (`loss`, `val_loss`, `lr`, …); the
       custom scalars show training and validation in one chart,
     - histograms: the weights at the end of an epoch, under their paths, `weights/0.weight`, and the
-      gradients of the epoch's first batch, `gradients/0.weight`,
+      gradients of the loss of the epoch's first batch, `gradients/0.weight`,
     - images: the filters of the first convolution, or of the first `Linear` that takes square
       images; the matrices of the history, rows as shares.
 
@@ -75,7 +79,7 @@ class TensorBoardLogger(Callback):
 
     def on_fit_begin(self, trainer: Training) -> None:
         """Nothing is written yet."""
-        self._file: Any = None
+        self._path = ""  # of this run's file, once there is one
         self._failed = False
         self._written: int | None = None  # epochs whose scalars are in the folder
         self._gradients: dict[str, np.ndarray] = {}
@@ -99,19 +103,17 @@ class TensorBoardLogger(Callback):
         epoch = trainer.epoch
         if self._written is None:  # resumed inside an epoch
             self._written = epoch - 1
+        records = [] if self._path else list(_beginning(self._written + 1, trainer.history))
+        for earlier in range(self._written + 1, epoch + 1):
+            records += [
+                _record(step=earlier, summary=s) for s in _scalars(trainer.history, earlier)
+            ]
+        if self._is_due(epoch):
+            records += [_record(step=epoch, summary=s) for s in self._looks(trainer)]
         try:
-            if self._file is None:
-                self._open(self._written + 1, trainer.history)
-            for earlier in range(self._written + 1, epoch + 1):
-                for summary in _scalars(trainer.history, earlier):
-                    self._write(summary, earlier)
-            if self._is_due(epoch):
-                for summary in self._looks(trainer):
-                    self._write(summary, epoch)
-            self._file.flush()
+            self._append(b"".join(records))
             self._written = epoch
         except OSError as error:
-            self._file = None  # it may end in the middle of a record
             if not self._failed:
                 warn(
                     f"{self!r} could not write: {error.strerror or error}. The training goes on, "
@@ -119,33 +121,24 @@ class TensorBoardLogger(Callback):
                 )
             self._failed = True
 
-    def on_fit_end(self, trainer: Training) -> None:
-        """Close the file."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+    def _append(self, records: bytes) -> None:
+        """Add whole records to the run's file, or nothing."""
+        path = self._path
+        if not path:
+            os.makedirs(self.folder, exist_ok=True)
+            now = time.time_ns()
+            name = f"events.out.tfevents.{now // 10**9}.{socket.gethostname()}.{now % 10**9:09}"
+            path = os.path.join(os.fspath(self.folder), name)
+        with open(path, "ab", buffering=0) as file:
+            size = file.tell()
+            if file.write(records) < len(records):  # of a full disk the last bytes
+                file.truncate(size)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(file.fileno())
+        self._path = path
 
     def _is_due(self, epoch: int) -> bool:
         return (epoch - 1) % self.every_epochs == 0
-
-    def _open(self, first: int, history: History) -> None:
-        """A new file, which hides what was written before of the epoch `first` and later ones."""
-        os.makedirs(self.folder, exist_ok=True)
-        proto = import_module("tensorboardX.proto.event_pb2")
-        prefix = os.path.join(os.fspath(self.folder), "events")
-        name = f".{time.time_ns() % 10**9:09}"  # no two of the same second are one
-        self._file = import_module("tensorboardX.event_file_writer").EventsWriter(prefix, name)
-        start = proto.SessionLog(status=proto.SessionLog.START)
-        now = time.time()
-        self._file.write_event(proto.Event(wall_time=now, step=first, session_log=start))
-        pairs = [name for name in history if f"val_{name}" in history]
-        if pairs:
-            layout = {"curves": {name: ["Multiline", [name, f"val_{name}"]] for name in pairs}}
-            self._write(_summaries().custom_scalars(layout), 0)
-
-    def _write(self, summary: Any, step: int) -> None:
-        event = import_module("tensorboardX.proto.event_pb2").Event
-        self._file.write_event(event(wall_time=time.time(), step=step, summary=summary))
 
     def _looks(self, trainer: Training) -> Iterator[Any]:
         """Histograms and images of this epoch."""
@@ -155,7 +148,7 @@ class TensorBoardLogger(Callback):
             for path, values in arrays.items():
                 finite = values[np.isfinite(values)]
                 if finite.size:
-                    yield _summaries().histogram(f"{kind}/{path}", finite, "auto", max_bins=64)
+                    yield _summaries().histogram(f"{kind}/{path}", finite, BINS)
         try:
             tiles, columns = filter_tiles(first_filters(model))
         except ValueError:  # none, or no images
@@ -194,6 +187,27 @@ def _no_folder(folder: Path) -> str:
     return ""
 
 
+def _beginning(first: int, history: History) -> Iterator[bytes]:
+    """What hides all that was written before of the epoch `first` and later ones; the charts."""
+    yield _record(file_version="brain.Event:2")
+    log = _events().SessionLog
+    yield _record(step=first, session_log=log(status=log.START))
+    pairs = [name for name in history if f"val_{name}" in history]
+    layout = {"curves": {name: ["Multiline", [name, f"val_{name}"]] for name in pairs}}
+    if pairs:
+        yield _record(summary=_summaries().custom_scalars(layout))
+
+
+def _record(**fields: Any) -> bytes:
+    """An event as it stands in a file: its length and its bytes, with a checksum behind each."""
+    checksum = import_module("tensorboardX.record_writer").masked_crc32c
+    data = _events().Event(wall_time=time.time(), **fields).SerializeToString()
+    size = struct.pack("<Q", len(data))
+    return b"".join(
+        part for each in (size, data) for part in (each, struct.pack("<I", checksum(each)))
+    )
+
+
 def _scalars(history: History, epoch: int) -> Iterator[Any]:
     """The numbers of one epoch, counted from 1."""
     for name, values in history.items():
@@ -206,6 +220,11 @@ def _image(name: str, image: np.ndarray) -> Any:
     times = max(PIXELS // max(image.shape[:2]), 1)
     pixels = colored(image).repeat(times, axis=0).repeat(times, axis=1)
     return _summaries().image(name, pixels, dataformats="HWC")
+
+
+def _events() -> Any:
+    """The records of a file."""
+    return import_module("tensorboardX.proto.event_pb2")
 
 
 def _summaries() -> Any:
