@@ -129,7 +129,7 @@ class History(dict[str, list[Any]]):
             return "History(no epochs)"
         table, best = html_table(cells, left=0), best_epoch(self)
         if self.epochs > SHOWN and best is not None:
-            few = html_table([cells[0], cells[best], cells[-1]], left=0)
+            few = html_table([cells[k] for k in dict.fromkeys([0, best, self.epochs])], left=0)
             table = (
                 f"best and last epoch{few}<details><summary>all epochs</summary>{table}</details>"
             )
