@@ -78,7 +78,13 @@ class TensorBoardLogger(Callback):
             raise ValueError(f"{self!r}: {problem}")
 
     def on_fit_begin(self, trainer: Training) -> None:
-        """Nothing is written yet."""
+        """Make the folder; nothing is written yet."""
+        try:
+            os.makedirs(self.folder, exist_ok=True)
+        except OSError as error:  # as below /proc
+            raise ValueError(
+                f"{self!r}: the folder cannot be made ({error.strerror or error}); name another one"
+            ) from error
         self._path = ""  # of this run's file, once there is one
         self._failed = False
         self._written: int | None = None  # epochs whose scalars are in the folder
@@ -125,7 +131,6 @@ class TensorBoardLogger(Callback):
         """Add whole records to the run's file, or nothing."""
         path = self._path
         if not path:
-            os.makedirs(self.folder, exist_ok=True)
             now = time.time_ns()
             name = f"events.out.tfevents.{now // 10**9}.{socket.gethostname()}.{now % 10**9:09}"
             path = os.path.join(os.fspath(self.folder), name)

@@ -47,7 +47,7 @@ def activation(
         y = _outputs(layer, x)
         if not np.array_equal(_outputs(layer, x.T), y.T, equal_nan=True):
             raise ValueError(
-                f"activation: {layer!r} does not treat each value by itself; "
+                f"activation: expected a layer that treats each value by itself, got {layer!r}; "
                 "nn.jacobian(layer, x).plot() draws how outputs depend on inputs"
             )
         layer.zero_grad()
@@ -70,12 +70,13 @@ def _outputs(layer: Layer, x: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: when the layer does not take x, or returns something else.
     """
+    wanted = "activation: expected a layer that treats each value by itself"
     try:
         with layer.evaluation():
             y = layer.forward(x)
     except (ValueError, TypeError, RuntimeError) as error:
-        raise ValueError(f"activation: {layer!r} is none: {error}") from error
+        raise ValueError(f"{wanted}; {error}") from error
     if not isinstance(y, np.ndarray) or y.shape != x.shape:
         got = getattr(y, "shape", type(y).__name__)
-        raise ValueError(f"activation: {layer!r} is none: it makes {got} of {x.shape}")
+        raise ValueError(f"{wanted}; {layer!r} makes {got} of {x.shape}")
     return y

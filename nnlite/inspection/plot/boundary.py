@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from nnlite.core.arguments import checked
-from nnlite.core.foreign import as_array
+from nnlite.core.foreign import as_array, number_hint
 from nnlite.layers.base import Layer
 from nnlite.ops.softmax import softmax
 from nnlite.plotting.canvas import PathLike, canvas, check_canvas
@@ -55,8 +55,13 @@ def decision_boundary(
             f"decision_boundary: x must be points of the plane (N, 2), got {x.shape}; of more "
             "features draw two principal components, with a model that was trained on them"
         )
+    if y.dtype.kind == "f" and np.array_equal(y, np.rint(y)):  # as BCELoss takes them
+        y = y.astype(int)
     if y.dtype.kind not in "iub":
-        raise TypeError(f"decision_boundary: y must hold classes as integers, got dtype {y.dtype}")
+        hint = number_hint("y", y) if y.dtype.kind != "f" else ""
+        raise TypeError(
+            f"decision_boundary: y must hold classes, whole numbers, got dtype {y.dtype}{hint}"
+        )
     if y.shape not in ((len(x),), (len(x), 1)):
         raise ValueError(
             f"decision_boundary: y must be ({len(x)},) as x is {x.shape}, got {y.shape}"
