@@ -86,7 +86,6 @@ from nnlite.core.padded import join
 from nnlite.core.parameter import DTYPE, FLAG, Buffer, Parameter
 from nnlite.core.rows import as_source, check_lengths, each_input, stream_of, walk
 from nnlite.core.slot import Slot, inference, open_contexts
-from nnlite.core.tables import html_table
 from nnlite.layers.structure import (
     Node,
     Part,
@@ -559,6 +558,8 @@ class Layer(Node, Slot, Constructed):
 
     def _repr_html_(self) -> str:
         """In a notebook: every layer, where it stands, and its parameters."""
+        from nnlite.core.tables import html_table  # here: a model that only runs needs none
+
         rows = [["layer", "parameters", "trainable"]]
         for place, layer in nested(self):
             parameters = layer.parameters()

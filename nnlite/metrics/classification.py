@@ -12,6 +12,7 @@ scores are a label and others are of classes, unless `multi_label=True`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
@@ -19,10 +20,7 @@ import numpy as np
 
 from nnlite.core.arguments import checked
 from nnlite.core.forms import SUM, Array, check_form
-from nnlite.core.tables import html_lines, html_table
 from nnlite.metrics.base import Mean, Metric, numbers, spread
-from nnlite.plotting.canvas import PathLike, canvas
-from nnlite.plotting.drawings import draw_counts
 
 IGNORED = -100  # as the default `ignore_index` of the losses
 
@@ -211,7 +209,7 @@ class ConfusionMatrix(ClassMetric):
     def plot(
         self,
         ax: Any = None,
-        path: PathLike | None = None,
+        path: str | os.PathLike[str] | None = None,
         class_names: Sequence[str] | None = None,
     ) -> None:
         """Draw the counts, coloured by the share of their row; needs matplotlib.
@@ -226,6 +224,9 @@ class ConfusionMatrix(ClassMetric):
         Raises:
             ValueError: when nothing was counted yet, or there is not a name for each class.
         """
+        from nnlite.plotting.canvas import canvas
+        from nnlite.plotting.drawings import draw_counts
+
         if not self._counts.size:
             raise ValueError(
                 "ConfusionMatrix.plot: nothing was counted yet; call "
@@ -241,6 +242,8 @@ class ConfusionMatrix(ClassMetric):
 
     def _repr_html_(self) -> str:
         """In a notebook: the counts, shaded by the share of their row."""
+        from nnlite.core.tables import html_lines, html_table
+
         if not self._counts.size:
             return html_lines([repr(self)])
         rows, columns, counts = self._laid_out(None)

@@ -9,6 +9,7 @@ so that rows of equal scores enter together, and their order does not matter.
 
 from __future__ import annotations
 
+import os
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -18,10 +19,6 @@ from nnlite.core.forms import Array
 from nnlite.metrics.classification import IGNORED
 from nnlite.metrics.probabilities import ProbabilityMetric
 from nnlite.ops.softmax import log_softmax
-from nnlite.plotting.canvas import COLORS, GREY, PathLike, canvas, check_canvas, colors_taken
-from nnlite.plotting.chart import Chart, Line
-
-NAMED = 12  # curves; more of them have no names
 
 Average = Literal["macro", "micro", "weighted"]
 
@@ -97,12 +94,17 @@ class RankingMetric(ProbabilityMetric):
         """x and y of the curve above that area, from what `passed` counts, neither of them none."""
         raise NotImplementedError
 
-    def chance(self, share: float | None) -> list[Line]:
-        """The curve that chance reaches where such a share is there; None for several shares."""
+    def chance(self, share: float | None) -> tuple[float, float] | None:
+        """The ends of the line that chance reaches where such a share is there, None for several.
+
+        None where there is no such line.
+        """
         raise NotImplementedError
 
     @checked
-    def plot(self, ax: Any = None, path: PathLike | None = None, label: str | None = None) -> None:
+    def plot(
+        self, ax: Any = None, path: str | os.PathLike[str] | None = None, label: str | None = None
+    ) -> None:
         """Draw the curve, or one for each class or label; needs matplotlib.
 
         Several models are compared on the same axes, each with a label of its own.
@@ -116,48 +118,34 @@ class RankingMetric(ProbabilityMetric):
             ValueError: when nothing was gathered yet, when a score is NaN, and when each class is
                 there in all rows or in none.
         """
+        from nnlite.plotting.canvas import canvas, check_canvas
+        from nnlite.plotting.drawings import draw_curves
+
         check_canvas(ax, path)
+        name = f"{type(self).__name__}.plot"
         scores, actual, weights = self._kept()
         if not scores.size or np.isnan(scores).any():
             what = "a score is NaN" if scores.size else "nothing was gathered yet"
-            raise ValueError(
-                f"{type(self).__name__}.plot: {what}; call update(model.predict(x), y) with scores "
-                "first"
-            )
+            raise ValueError(f"{name}: {what}; call update(model.predict(x), y) with scores first")
+        share = None
         if scores.ndim == 1:
             each = [("", actual, scores, weights)]
+            share = float(weights[actual > 0].sum() / weights.sum())
         else:
             arrays = [a.T for a in self._each_alone(actual, scores, weights)]
-            each = [(f"{c}", *one) for c, one in enumerate(zip(*arrays, strict=True))]
-        lines = [line for one in each if (line := self._line(label, *one)) is not None]
-        if not lines:
+            each = [(f"class {c}", *one) for c, one in enumerate(zip(*arrays, strict=True))]
+        curves = []
+        for subject, *one in each:
+            hits, misses = passed(*one)
+            if hits[-1] and misses[-1]:
+                words = [label, subject, f"({self.area(*one):.3f})"]
+                curves.append((*self.curve(hits, misses), " ".join(filter(None, words))))
+        if not curves:
             raise ValueError(
-                f"{type(self).__name__}.plot: there is no curve where a class is there in all "
-                "rows, or in none"
+                f"{name}: there is no curve where a class is there in all rows, or in none"
             )
-        if len(lines) > NAMED:
-            lines = [line._replace(label="") for line in lines]
         with canvas(ax, path, (5.4, 4.6)) as axes:
-            before = colors_taken(axes)
-            drawn = [
-                line._replace(color=before + c, dash=("solid", "dashed")[c // len(COLORS) % 2])
-                for c, line in enumerate(lines)
-            ]
-            if not before:
-                share = weights[actual > 0].sum() / weights.sum() if len(each) == 1 else None
-                drawn += self.chance(share)
-            Chart("", *self.axis_labels, drawn).draw(axes)
-            axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.04))
-
-    def _line(
-        self, label: str | None, name: str, actual: np.ndarray, scores: np.ndarray, w: np.ndarray
-    ) -> Line | None:
-        """The curve of one class or label; None where there is none."""
-        hits, misses = passed(actual, scores, w)
-        if not (hits[-1] and misses[-1]):
-            return None
-        names = [label, name and f"class {name}", f"({self.area(actual, scores, w):.3f})"]
-        return Line(*self.curve(hits, misses), " ".join(filter(None, names)))
+            draw_curves(axes, curves, self.chance(share), self.axis_labels)
 
     @staticmethod
     def _each_alone(
@@ -260,8 +248,8 @@ class AUROC(RankingMetric):
     def curve(self, hits: np.ndarray, misses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return misses / misses[-1], hits / hits[-1]
 
-    def chance(self, share: float | None) -> list[Line]:
-        return [Line(np.array([0, 1]), np.array([0, 1]), "chance", GREY, "dotted")]
+    def chance(self, share: float | None) -> tuple[float, float] | None:
+        return 0.0, 1.0
 
 
 class AveragePrecision(RankingMetric):
@@ -297,10 +285,8 @@ class AveragePrecision(RankingMetric):
         precision = hits[1:] / (hits[1:] + misses[1:])
         return np.repeat(hits / hits[-1], 2)[1:-1], np.repeat(precision, 2)
 
-    def chance(self, share: float | None) -> list[Line]:
-        if share is None:
-            return []
-        return [Line(np.array([0, 1]), np.array([share, share]), "chance", GREY, "dotted")]
+    def chance(self, share: float | None) -> tuple[float, float] | None:
+        return None if share is None else (share, share)
 
 
 def passed(

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from nnlite.plotting.canvas import COLORS, GREY, MARKERS, color_of
+from nnlite.plotting.canvas import COLORS, GREY, MARKERS, color_of, colors_taken
+from nnlite.plotting.chart import Chart, Line
 from nnlite.plotting.tiles import colored, mosaic
 
 LETTERS = 34  # of a layer's name beside an axis
+NAMED = 12  # curves; more of them have no names
 WRITTEN = 16  # classes, up to which counts are written into their cells
 DARK = 0.55  # share of a colour map, from which on text on it is white
 
@@ -203,6 +205,34 @@ def draw_sizes(
     ax.spines[["top", "right"]].set_visible(False)
     if ax.lines:
         ax.legend(fontsize=8)
+
+
+# -- curves ----------------------------------------------------------------------------------------
+
+
+def draw_curves(
+    ax: Any,
+    curves: Sequence[tuple[np.ndarray, np.ndarray, str]],
+    chance: tuple[float, float] | None,
+    labels: tuple[str, str],
+) -> None:
+    """Curves in the unit square, each x, y and a name; what is on the axes already stays.
+
+    Args:
+        ax: the axes.
+        curves: in order.
+        chance: the ends of a line to compare with, drawn once.
+        labels: of the x-axis, and of the y-axis.
+    """
+    before, named = colors_taken(ax), len(curves) <= NAMED
+    lines = [
+        Line(x, y, name if named else "", before + c, ("solid", "dashed")[c // len(COLORS) % 2])
+        for c, (x, y, name) in enumerate(curves)
+    ]
+    if chance is not None and not before:
+        lines.append(Line(np.array([0, 1]), np.array(chance), "chance", GREY, "dotted"))
+    Chart("", *labels, lines).draw(ax)
+    ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.04))
 
 
 # -- points over a scale ---------------------------------------------------------------------------
