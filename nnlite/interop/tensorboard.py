@@ -60,10 +60,11 @@ class TensorBoardLogger(Callback):
 
     Other trackers need no class of their own:
 
-        nn.LambdaCallback(
-            on_epoch_end=lambda trainer: mlflow.log_metrics(trainer.results, step=trainer.epoch)
-        )
-        nn.LambdaCallback(on_epoch_end=lambda trainer: wandb.log(trainer.results))
+        def numbers(trainer):
+            return {n: v for n, v in trainer.results.items() if isinstance(v, float)}
+
+        nn.LambdaCallback(on_epoch_end=lambda t: mlflow.log_metrics(numbers(t), step=t.epoch))
+        nn.LambdaCallback(on_epoch_end=lambda t: wandb.log(numbers(t), step=t.epoch))
     """
 
     def __init__(self, folder: PathLike, every_epochs: int = 1) -> None:

@@ -21,6 +21,8 @@ PathLike = str | os.PathLike[str]
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 GREY = "#7F7F7F"  # of what is there to compare with
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+ACROSS = 3  # panels in a row
+SMALLER = 0.75  # than a picture by itself
 DPI = 160  # of files: sharp in print, and a screen wide
 
 
@@ -103,26 +105,32 @@ def canvas(ax: Any, path: PathLike | None, size: tuple[float, float] = (6.0, 4.0
 def panels(
     ax: Any, path: PathLike | None, count: int, size: tuple[float, float] = (6.0, 4.0)
 ) -> Iterator[list[Any]]:
-    """The same for several panels side by side, each of this size in inches; one where ax is."""
+    """The same for several panels in rows of three, smaller ones; only one where ax is."""
     check_canvas(ax, path)
     if ax is not None:
         yield [ax]
         return
-    width, height = size[0] if count == 1 else 0.75 * size[0] * count, size[1]
+    columns = min(count, ACROSS)
+    rows = -(-count // columns)
+    part = 1 if count == 1 else SMALLER
+    figsize = part * size[0] * columns, part * size[1] * rows
     if path is not None:
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(width, height), layout="constrained")
-        yield list(figure.subplots(1, count, squeeze=False)[0])
+        figure = Figure(figsize=figsize, layout="constrained")
+        yield _axes(figure, rows, columns, count)
         figure.savefig(path, dpi=DPI)
         return
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(
-        1, count, squeeze=False, figsize=(width, height), layout="constrained"
-    )
+    figure = plt.figure(figsize=figsize, layout="constrained")
     try:
-        yield list(axes[0])
+        yield _axes(figure, rows, columns, count)
         plt.show()
     finally:
         plt.close(figure)
+
+
+def _axes(figure: Any, rows: int, columns: int, count: int) -> list[Any]:
+    """The first `count` places of a grid."""
+    return [figure.add_subplot(rows, columns, place + 1) for place in range(count)]

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nnlite.plotting.canvas import color_of
+from nnlite.plotting.canvas import ACROSS, color_of
 
 WIDTH, HEIGHT = 380, 250  # of an SVG, in pixels
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 42, 36  # what is around the axes
@@ -174,15 +174,16 @@ class Chart(NamedTuple):
 
 
 def svg_page(charts: Sequence[Chart]) -> str:
-    """A file of its own: the charts side by side, black on white."""
+    """A file of its own: the charts in rows of three, black on white."""
     moved = [
-        f'<g transform="translate({index * WIDTH} 0)">{chart.svg()}</g>'
-        for index, chart in enumerate(charts)
+        f'<g transform="translate({k % ACROSS * WIDTH} {k // ACROSS * HEIGHT})">{chart.svg()}</g>'
+        for k, chart in enumerate(charts)
     ]
-    width = max(len(charts), 1) * WIDTH
+    width = WIDTH * min(max(len(charts), 1), ACROSS)
+    height = HEIGHT * max(-(-len(charts) // ACROSS), 1)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {HEIGHT}" width="{width}" '
-        f'height="{HEIGHT}" color="#222"><rect width="100%" height="100%" fill="#fff"/>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
+        f'height="{height}" color="#222"><rect width="100%" height="100%" fill="#fff"/>'
         f"{''.join(moved)}</svg>\n"
     )
 
