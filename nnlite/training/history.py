@@ -92,7 +92,10 @@ class History(dict[str, list[Any]]):
             label: of this run in the legend (default None: training and validation have one each).
 
         Raises:
-            ValueError: when nothing was recorded, or nothing of that name.
+            TypeError: when ax are no axes.
+            ValueError: when nothing was recorded, or nothing of that name; when there is no place
+                for the picture.
+            ImportError: without matplotlib.
         """
         there = quantities(self)
         if not there:
@@ -100,6 +103,10 @@ class History(dict[str, list[Any]]):
         if name is not None and name not in there:
             raise ValueError(
                 f"History.plot: there is no curve of {name!r}; there are {', '.join(there)}"
+            )
+        if isinstance(ax, str) and ax in there:
+            raise TypeError(
+                f"History.plot: ax must be axes of matplotlib, got {ax!r}; a curve is name={ax!r}"
             )
         names = [name] if name else there[:1] if ax is not None else there
         with panels(ax, path, len(names)) as axes:
