@@ -20,6 +20,7 @@ from nnlite.inspection.plot.images import filter_tiles, first_filters
 from nnlite.layers.structure import unwatch, watch
 from nnlite.plotting.tiles import colored, mosaic
 from nnlite.training.callbacks import Callback
+from nnlite.training.curves import quantities
 from nnlite.training.history import History
 from nnlite.training.state import Training
 
@@ -198,10 +199,10 @@ def _beginning(first: int, history: History) -> Iterator[bytes]:
     yield _record(file_version="brain.Event:2")
     log = _events().SessionLog
     yield _record(step=first, session_log=log(status=log.START))
-    pairs = [name for name in history if f"val_{name}" in history]
-    layout = {"curves": {name: ["Multiline", [name, f"val_{name}"]] for name in pairs}}
+    pairs = [name for name in quantities(history) if {name, f"val_{name}"} <= history.keys()]
+    charts = {name: ["Multiline", [f"^(val_)?{name}$"]] for name in pairs}  # of tags that match
     if pairs:
-        yield _record(summary=_summaries().custom_scalars(layout))
+        yield _record(summary=_summaries().custom_scalars({"curves": charts}))
 
 
 def _record(**fields: Any) -> bytes:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import struct
 import sys
 
@@ -13,6 +14,7 @@ import nnlite as nn
 pytest.importorskip("tensorboardX")
 pytest.importorskip("PIL")
 from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.proto.layout_pb2 import Layout
 from tensorboardX.record_writer import masked_crc32c
 
 pytestmark = pytest.mark.slow
@@ -90,7 +92,11 @@ def test_every_number_of_the_history_is_there(tmp_path):
     assert_is(tmp_path / "runs" / "a", history)
     first = events(tmp_path / "runs" / "a")[0]
     assert first.file_version == "brain.Event:2"
-    assert "custom_scalars__config__" in seen(tmp_path / "runs" / "a")
+    layout = seen(tmp_path / "runs" / "a")["custom_scalars__config__"][0]
+    charts = Layout.FromString(layout.tensor.string_val[0]).category[0].chart
+    assert [chart.title for chart in charts] == ["loss", "accuracy"]  # matrices are no curves
+    tags = [name for name in history if re.search(charts[0].multiline.tag[0], name)]
+    assert tags == ["loss", "val_loss"]
 
 
 def test_histograms_are_of_weights_and_of_the_first_gradients(tmp_path):
