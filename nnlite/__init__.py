@@ -21,6 +21,7 @@ Where to begin:
 - data, shapes and costs          nn.data, nn.summary(model, 64)
 - files, and runs that resume     nn.save_model, nn.load_model, nn.Checkpoint
 - pipelines and grid searches     nnlite.interop.sklearn
+- weights of other libraries      nn.interop.load_torch, to_torch, load_keras, save_safetensors
 - losses, metrics, optimizers, schedules, initializers: the modules of these names
 
 Data is batch first and channels last: (N, D), (N, T, D), (N, H, W, C). Defaults are PyTorch's for
@@ -30,7 +31,7 @@ layers, losses and optimizers, and Keras's for `fit`.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from nnlite import data, initializers, losses, metrics, optimizers
+from nnlite import data, initializers, interop, losses, metrics, optimizers
 from nnlite.core import VERSION, random, runtime
 from nnlite.core.checks import ModelWarning
 from nnlite.core.construction import clone
@@ -140,6 +141,7 @@ __all__ = [
     "engine",
     "inference",
     "initializers",
+    "interop",
     "loss_terms",
     "losses",
     "metrics",

@@ -238,6 +238,7 @@ NAMES = [
     "inference",
     "initializers",
     "integrated_gradients",
+    "interop",
     "jacobian",
     "load_model",
     "loss_terms",
