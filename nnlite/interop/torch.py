@@ -443,7 +443,7 @@ def _from_file(path: PathLike) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # of pickle, of zip, of PyTorch's own
         text = str(error)
-        if "weights_only" in text.lower() or "WeightsUnpickler" in text:
+        if "Unsupported global" in text or "Unsupported class" in text:
             raise ValueError(
                 f"{WHERE}: {os.fspath(path)} holds more than arrays, and loading it would run "
                 "code from the file. Where it comes from somebody you trust, save its weights "

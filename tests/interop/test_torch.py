@@ -1,5 +1,11 @@
 """Weights from PyTorch, and models to it: equal outputs, and errors that say what does not fit."""
 
+import pickle
+import re
+import zipfile
+from importlib.util import find_spec
+from pathlib import Path
+
 import numpy as np
 import pytest
 from cases import LAYERS, layer_input, layer_of
@@ -8,6 +14,7 @@ from cases.core import Halves
 from cases.sequences import Ending, Tokens
 
 import nnlite as nn
+from interop.files import changed, net
 
 torch = pytest.importorskip("torch")
 load, to_torch = nn.interop.load_torch, nn.interop.to_torch
@@ -206,3 +213,194 @@ def test_a_net_written_in_pytorch(name):
     other = nn.clone(ours)
     load(other, back.state_dict())
     np.testing.assert_array_equal(other.predict(x), ours.predict(x))
+
+
+def test_gradients_are_those_of_pytorch():
+    theirs, ours, shape = images()
+    randomized(theirs).train()
+    theirs[8].p = 0.0
+    ours = nn.Sequential(*ours[:8], *ours[9:])
+    load(ours, theirs)
+    x = example(shape)
+    y, expected = ours(x), theirs(tensors(x).movedim(-1, 1))
+    g = np.random.default_rng(1).standard_normal(y.shape).astype(np.float32)
+    d_x = ours.backward(g)
+    first = tensors(x).movedim(-1, 1).requires_grad_()
+    theirs(first).backward(torch.from_numpy(g))
+    np.testing.assert_allclose(y, expected.detach().numpy(), rtol=2e-5, atol=2e-5)
+    np.testing.assert_allclose(d_x, first.grad.movedim(1, -1).numpy(), rtol=1e-4, atol=2e-5)
+    expected = theirs[10].weight.grad.numpy().reshape(6, 8, 4).swapaxes(1, 2).reshape(6, 32).T
+    np.testing.assert_allclose(ours[9].weight.grad, expected, rtol=1e-4, atol=2e-5)
+
+
+def test_modes_ties_frozen_parameters_and_randomness_are_kept():
+    model = nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.5), nn.Linear(4, 4), nn.BatchNorm1d(4))
+    model[2].weight = model[0].weight
+    model[0].freeze("bias")
+    model[3].eval()
+    before = torch.get_rng_state()
+    module = to_torch(model)
+    assert torch.equal(before, torch.get_rng_state())
+    assert module[0].weight is module[2].weight
+    assert [p.requires_grad for p in module[0].parameters()] == [True, False]
+    assert [each.training for each in module] == [True, True, True, False]
+    model[0].weight.data += 1  # the module's are copies
+    assert not np.array_equal(module[0].weight.detach().numpy().T, model[0].weight.data)
+    assert to_torch(nn.Linear(2, 2).astype(np.float64)).weight.dtype == torch.float64
+
+
+def test_a_layer_without_a_counterpart_is_named_by_its_place():
+    model = nn.Sequential(nn.Residual(nn.Sequential(nn.Lambda(np.tanh, lambda g, x: g))))
+    with pytest.raises(TypeError, match=r"^to_torch: layer 0 › branch › layer 0 › Lambda"):
+        to_torch(model)
+
+
+def test_a_flatten_in_front_keeps_the_order_of_what_it_gets():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(24, 2))
+    assert_equal_outputs(model, to_torch(model), example((3, 2, 4, 3)))
+
+
+# -- what does not fit -----------------------------------------------------------------------------
+
+
+def small():
+    t = torch.nn
+    return t.Sequential(t.Conv2d(1, 4, 3), t.BatchNorm2d(4), t.ReLU(), t.Flatten(), t.Linear(16, 3))
+
+
+def test_what_does_not_fit_is_named_with_both_shapes():
+    model = net(1)
+    message = (
+        "load_torch: 4, Linear(16, 3) expected, in the layout of PyTorch, weight (3, 16), bias "
+        "(3,); got 4 (weight (7, 16), bias (7,)). strict=False loads what fits"
+    )
+    with changed(model), pytest.raises(ValueError, match=re.escape(message)):
+        load(model, torch.nn.Sequential(*small()[:4], torch.nn.Linear(16, 7)))
+    with changed(model), pytest.raises(ValueError, match="the source ends before 4, Linear"):
+        load(model, torch.nn.Sequential(torch.nn.Identity(), *small()[:4]))
+    with changed(model), pytest.raises(ValueError, match=r"the model ends before 6 \(weight"):
+        load(model, torch.nn.Sequential(torch.nn.Identity(), *small(), torch.nn.Linear(3, 3)))
+    module = small()
+    module[1].eps = 1e-3
+    with changed(model), pytest.raises(ValueError, match=r"eps is 1e-05 here and 0.001 in PyTorch"):
+        load(model, module)
+    with pytest.raises(TypeError, match=r"expected a torch.nn.Module, .*got an int"):
+        load(model, 3)
+
+
+def test_a_new_head_is_left_alone():
+    theirs = torch.nn.ModuleDict({"features": small()[:2], "classifier": torch.nn.Linear(16, 1000)})
+    model = net(1)
+    norm = [f"1.{name}" for name in ("weight", "bias", "running_mean", "running_var")]
+    with changed(model, "0.weight", "0.bias", *norm):
+        report = load(model, theirs.state_dict(), strict=False)
+    assert report.missing == ["4.weight", "4.bias"]
+    assert report.left_over == ["classifier.weight", "classifier.bias"]
+    assert "0.weight (3, 3, 1, 4)  ←  features.0.weight (4, 1, 3, 3)" in repr(report)
+    assert "classifier.weight (1000, 16)" in repr(report)
+
+
+def test_tied_layers_have_to_agree_and_old_norms_are_known():
+    model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    model[1].weight = model[0].weight
+    module = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Linear(3, 3))
+    with changed(model), pytest.raises(ValueError, match=r"0.weight is tied to 1, Linear"):
+        load(model, module)
+    module[1].weight = module[0].weight
+    load(model, module)
+    np.testing.assert_array_equal(model[0].weight.data, module[1].weight.detach().numpy().T)
+    state = to_torch(nn.WeightNorm(nn.Linear(3, 2))).state_dict()
+    old = {f"fc.weight_{'gv'[int(n[-1])]}" if n[-1] in "01" else "fc.bias": v
+           for n, v in state.items()}  # fmt: skip
+    layer = nn.WeightNorm(nn.Linear(3, 2))
+    load(layer, old)
+    np.testing.assert_array_equal(layer.direction.data, old["fc.weight_v"].numpy().T)
+
+
+# -- files -----------------------------------------------------------------------------------------
+
+
+def test_files_of_state_dicts(tmp_path):
+    module = randomized(small())
+    state = module.state_dict()
+    torch.save(state, tmp_path / "net.pt")
+    torch.save(state, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    half = {n: v.bfloat16() if v.is_floating_point() else v for n, v in state.items()}
+    torch.save(half, tmp_path / "half.pt")
+    sources = ["net.pt", "old.pt", "half.pt"]
+    if find_spec("safetensors"):
+        from safetensors.torch import save_file
+
+        save_file(state, tmp_path / "net.safetensors", {"format": "pt"})
+        sources.append("net.safetensors")
+    for name in sources:
+        model = net(1)
+        assert not load(model, tmp_path / name).missing
+        expected = state["4.weight"].numpy().reshape(3, 4, 4).swapaxes(1, 2).reshape(3, 16).T
+        close = 1e-2 if name == "half.pt" else 0
+        np.testing.assert_allclose(model[4].weight.data, expected, atol=close)
+
+
+class Evil:
+    def __reduce__(self):
+        return Path.touch, (Path("touched"),)
+
+
+def compressed(path):
+    """A file of torch.save, packed."""
+    torch.save({"weight": torch.zeros(1000, 1000)}, path)
+    with zipfile.ZipFile(path) as archive:
+        members = {m.filename: archive.read(m) for m in archive.infolist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+
+
+HOSTILE = {
+    "code": (lambda p: torch.save({"weight": Evil()}, p), "would run code from the file"),
+    "pickle": (lambda p: p.write_bytes(pickle.dumps(Evil())), "would run code|or damaged"),
+    "whole module": (lambda p: torch.save(small(), p), r"torch.save\(module.state_dict\(\), path"),
+    "bytes": (lambda p: p.write_bytes(b"no zip at all"), "not a file of torch.save, or damaged"),
+    "empty": (lambda p: p.write_bytes(b""), "not a file of torch.save, or damaged"),
+    "compressed": (compressed, "has compressed parts"),
+    "absurd size": (
+        lambda p: torch.save({"weight": torch.zeros(1).expand(10**6, 10**6)}, p),
+        r"weight \(1000000, 1000000\) .* claims 4,000,000,000,000 bytes and has 4",
+    ),
+    "sparse": (lambda p: torch.save({"weight": torch.eye(2).to_sparse()}, p), "no ordinary tensor"),
+    "checkpoint": (
+        lambda p: torch.save({"epoch": 3, "model": {"weight": torch.eye(2)}}, p),
+        r"checkpoint with the parts 'epoch', 'model'; .*\['model'\]\)",
+    ),
+    "a number": (lambda p: torch.save({"weight": 3}, p), "weight of .* is no array but 3"),
+    "a list": (lambda p: torch.save([torch.eye(2)], p), "expected a state dict in .* got a list"),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_file_that_lies_is_refused(tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(tmp_path)
+    write, message = HOSTILE[kind]
+    write(tmp_path / "hostile.pt")
+    layer = nn.Linear(2, 2, bias=False)
+    with changed(layer), pytest.raises((ValueError, TypeError), match=message) as caught:
+        load(layer, tmp_path / "hostile.pt")
+    assert "hostile.pt" in str(caught.value)
+    assert not (tmp_path / "touched").exists()
+
+
+def test_what_is_no_file_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="there is no file"):
+        load(net(1), tmp_path / "none.pt")
+    with pytest.raises(ValueError, match="is no file; name one"):
+        load(net(1), tmp_path)
+
+
+def test_a_cut_file_is_refused(tmp_path):
+    torch.save(small().state_dict(), tmp_path / "cut.pt")
+    whole = (tmp_path / "cut.pt").read_bytes()
+    for size in (100, len(whole) // 2, len(whole) - 10):
+        (tmp_path / "cut.pt").write_bytes(whole[:size])
+        model = net(1)
+        with changed(model), pytest.raises(ValueError, match=r"cut.pt"):
+            load(model, tmp_path / "cut.pt")
