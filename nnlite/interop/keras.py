@@ -222,14 +222,12 @@ class Found(NamedTuple):
         place: where it was found.
         weights: by their full names, in Keras's order.
         settings: its constructor's arguments, where they are known.
-        group: layers of one group are in order; those of different groups may not be.
     """
 
     kind: str
     place: str
     weights: dict[str, Weight]
     settings: Mapping[str, Any] = {}
-    group: str = ""
 
 
 def _snake_case(name: str) -> str:
@@ -295,8 +293,8 @@ INNER = {  # the order of what is inside a layer, where it is not that of number
 DEEPEST = 32  # groups in groups
 
 
-def _of_file(path: str, own: list[Own], opened: ExitStack) -> list[Found]:
-    """The layers of a `.keras` or `.weights.h5` file, which stays open as long as `opened`."""
+def _of_file(path: str, opened: ExitStack) -> tuple[list[Found], bool]:
+    """The layers of a file, which stays open as long as `opened`, and whether they are in order."""
     h5py = extra("h5py", "keras", WHERE)
     check_file(WHERE, path)
     try:
@@ -318,7 +316,7 @@ def _of_file(path: str, own: list[Own], opened: ExitStack) -> list[Found]:
             f"{WHERE}: {path} has no layers with weights, or those of a class of your own, whose "
             "order no file tells; give the Keras model itself"
         )
-    return found if config is not None else _in_our_order(found, own, path)
+    return found, config is not None
 
 
 def _unpacked(path: str) -> tuple[Any, Any]:
@@ -391,7 +389,7 @@ class _Walk:
                 continue
             settings = given if isinstance(given, dict) else {}
             weights = self.leaf(member, kind)
-            yield from _parts(Found(kind, where, weights, settings, join(place, kind)))
+            yield from _parts(Found(kind, where, weights, settings))
 
     def _named(self, members: dict[str, Any], config: Any) -> Iterator[tuple[str, Any]]:
         """The names of layers in the file, each with its configuration."""
@@ -415,40 +413,8 @@ def _by_number(name: str) -> tuple[str, int]:
     return (kind, int(number)) if kind and number.isdigit() else (name, 0)
 
 
-def _in_our_order(found: list[Found], own: list[Own], path: str) -> list[Found]:
-    """The layers of a file that tells the order of each class alone, in the order of ours.
-
-    Raises:
-        ValueError: when two of them could be next.
-    """
-    waiting: dict[str, list[Found]] = {}
-    for each in found:
-        waiting.setdefault(each.group, []).append(each)
-    ordered: list[Found] = []
-    for unit in own:
-        shapes = [array.shape for array in unit.there().values()]
-        next_ones = [queue[0] for queue in waiting.values() if queue]
-        fitting = [f for f in next_ones if f.kind == _kind(unit) and _shapes(f) == sorted(shapes)]
-        if len(fitting) > 1:
-            raise ValueError(
-                f"{WHERE}: {unit} could be {' or '.join(f.place for f in fitting)} of {path}, "
-                "which does not tell the order of layers; load the .keras file, or give the model"
-            )
-        chosen = fitting or [f for f in next_ones if f.kind == _kind(unit)][:1]
-        ordered += chosen
-        for each in chosen:
-            waiting[each.group].pop(0)
-        if not fitting:
-            break
-    return ordered + [each for queue in waiting.values() for each in queue]
-
-
 def _kind(unit: Own) -> str:
     return unit.entries[0].names[0].partition(".")[0]
-
-
-def _shapes(found: Found) -> list[tuple[int, ...]]:
-    return sorted(weight.shape for weight in found.weights.values())
 
 
 # -- reading ---------------------------------------------------------------------------------------
@@ -499,9 +465,9 @@ def load_keras(model: Layer, source: Any, strict: bool = True) -> LoadReport:
         own = list(own_layers(model))
         if isinstance(source, str | os.PathLike):
             name = os.fspath(source)
-            found = _of_file(name, own, opened)
+            found, ordered = _of_file(name, opened)
         elif hasattr(source, "layers") and hasattr(source, "get_config"):
-            name, found = type(source).__name__, list(_of_model(source))
+            name, found, ordered = type(source).__name__, list(_of_model(source)), True
         else:
             raise TypeError(
                 f"{WHERE}: expected a Keras model, or the path of a .keras or .weights.h5 file, "
@@ -513,10 +479,10 @@ def load_keras(model: Layer, source: Any, strict: bool = True) -> LoadReport:
                 if each.kind == "group_normalization":
                     given["num_groups"] = given.pop("groups", None)
                 check_settings(WHERE, unit, given, "Keras")
-        return load(model, own, _source(name, found), strict)
+        return load(model, own, _source(name, found, ordered), strict)
 
 
-def _source(name: str, found: list[Found]) -> Source:
+def _source(name: str, found: list[Found], ordered: bool) -> Source:
     """The layers as what all loads read from."""
     weights = {full: weight for each in found for full, weight in each.weights.items()}
     layers = [
@@ -524,4 +490,12 @@ def _source(name: str, found: list[Found]) -> Source:
         for each in found
     ]
     shapes = {full: weight.shape for full, weight in weights.items()}
-    return Source(WHERE, "Keras", name, layers, shapes, lambda full: weights[full].read())
+    source = Source(WHERE, "Keras", name, layers, shapes, lambda full: weights[full].read())
+    if ordered:
+        return source
+    return source._replace(group=_by_class, remedy="give the .keras file, or the model itself")
+
+
+def _by_class(place: str) -> str:
+    """What layers of one class in one model have in common: "conv2d_1" and "conv2d"."""
+    return re.sub(r"_\d+$", "", place)

@@ -10,6 +10,7 @@ under the model's own paths; what PyTorch's programs write is for `load_torch`.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -91,9 +92,6 @@ def load_safetensors(model: Layer, path: PathLike, strict: bool = True) -> LoadR
             f"{where}: {os.fspath(path)} says that it is in the layout of another library "
             f"(format {metadata['format']!r}); for PyTorch's use load_torch(model, path)"
         )
-    for other, first in metadata.items():  # ties
-        if first in values:
-            values.setdefault(other, values[first])
     values = dict(completed(model, values))
     for first, *others in ties(model):
         given = {name: values[name] for name in (first, *others) if name in values}
@@ -114,7 +112,7 @@ def load_safetensors(model: Layer, path: PathLike, strict: bool = True) -> LoadR
 
 
 def read(where: str, path: PathLike) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """The arrays of a `.safetensors` file, by name, and its metadata.
+    """The arrays of a `.safetensors` file, sorted by name ("10" behind "9"), and its metadata.
 
     bfloat16, the upper half of a float32, becomes one.
 
@@ -137,7 +135,12 @@ def read(where: str, path: PathLike) -> tuple[dict[str, np.ndarray], dict[str, s
         raise ValueError(
             f"{where}: {os.fspath(path)} is no .safetensors file, or damaged: {error}"
         ) from None
-    return {name: _array(where, path, name, **told) for name, told in content}, metadata
+    content.sort(key=lambda each: re.sub(r"\d+", lambda number: number[0].zfill(9), each[0]))
+    values = {name: _array(where, path, name, **told) for name, told in content}
+    for other, first in metadata.items():  # ties, as PyTorch's save_model keeps them too
+        if first in values:
+            values.setdefault(other, values[first])
+    return values, metadata
 
 
 def _array(

@@ -355,7 +355,8 @@ def load_torch(model: Layer, source: Any, strict: bool = True) -> LoadReport:
 
     PyTorch's stacked or bidirectional RNNs are a stack or a `Sequential` of `Bidirectional`; its
     two biases become one, and a GRU's second one `bias_hn`. Of a module also the arguments that
-    change what is computed are compared (eps, stride, heads, …); a file does not have them.
+    change what is computed are compared (eps, stride, heads, …); a file does not have them. A
+    `.safetensors` file does not keep the order of layers either, but what their numbers say.
 
     Args:
         model: the model that gets the weights; optimizers go on with it.
@@ -402,6 +403,11 @@ def load_torch(model: Layer, source: Any, strict: bool = True) -> LoadReport:
         WHERE, "PyTorch", name, [each for each in layers if each.names],
         {n: tuple(t.shape) for n, t in state.items()}, lambda n: as_numpy(state[n], n),
     )  # fmt: skip
+    if name.endswith(".safetensors"):  # sorted by name
+        described = described._replace(
+            group=lambda place: re.sub(r"\d+$", "", place),
+            remedy="load it into the PyTorch module, and give that: load_torch(model, module)",
+        )
     if module is not None:
         _check_modules(own, described, module)
     return load(model, own, described, strict)

@@ -288,6 +288,9 @@ class Source(NamedTuple):
         layers: its layers, in order.
         shapes: by full name.
         take: the array of a full name.
+        group: of a source that does not keep the order of all layers, what those that are in order
+            have in common, by the place of one (default None: all are in order).
+        remedy: what to give instead, where the order cannot be found out.
     """
 
     where: str
@@ -296,6 +299,8 @@ class Source(NamedTuple):
     layers: list[Theirs]
     shapes: Mapping[str, tuple[int, ...]]
     take: Callable[[str], np.ndarray]
+    group: Callable[[str], str] | None = None
+    remedy: str = ""
 
 
 def load(
@@ -399,7 +404,8 @@ def _needed(names: Mapping[str, str]) -> set[str]:
 
 def _in_order(own: Sequence[Own], source: Source, strict: bool) -> list[tuple[Own, Theirs]]:
     pairs: list[tuple[Own, Theirs]] = []
-    for unit, theirs in zip_longest(own, source.layers):
+    layers = source.layers if source.group is None else _in_our_order(own, source, source.group)
+    for unit, theirs in zip_longest(own, layers):
         if unit is None:
             problem = f"the model ends before {_listed(theirs, source)}"
         elif theirs is None:
@@ -416,6 +422,34 @@ def _in_order(own: Sequence[Own], source: Source, strict: bool) -> list[tuple[Ow
             break
         pairs.append((unit, theirs))
     return pairs
+
+
+def _in_our_order(own: Sequence[Own], source: Source, group: Callable[[str], str]) -> list[Theirs]:
+    """The layers of a source that keeps the order within groups alone, in the order of ours.
+
+    Raises:
+        ValueError: when layers of two groups could be next.
+    """
+    waiting: dict[str, list[Theirs]] = {}
+    for theirs in source.layers:
+        waiting.setdefault(group(theirs.place), []).append(theirs)
+    ordered: list[Theirs] = []
+    for unit in own:
+        next_ones = [queue[0] for queue in waiting.values() if queue]
+        fitting = [theirs for theirs in next_ones if not _misfit(unit, theirs, source)]
+        if len(fitting) > 1:
+            raise ValueError(
+                f"{source.where}: {unit} could be {' or '.join(each.place for each in fitting)} of "
+                f"{source.name}, which does not keep the order of its layers; {source.remedy}"
+            )
+        alike = [theirs for theirs in next_ones if theirs.names.keys() == unit.full.keys()]
+        chosen = (fitting or alike)[:1]
+        ordered += chosen
+        for theirs in chosen:
+            waiting[group(theirs.place)].pop(0)
+        if not fitting:
+            break
+    return ordered + [theirs for queue in waiting.values() for theirs in queue]
 
 
 def _listed(theirs: Theirs, source: Source) -> str:
