@@ -27,6 +27,7 @@ PROMISED = {
     "14_variational_autoencoder": 2.0,  # nats
     "15_translate_dates": 0.99,
     "16_sklearn": 0.95,
+    "18_transfer": 0.04,
 }
 NEEDS = {"16_sklearn": "sklearn"}  # an extra, for which CI has a step of its own
 SHORT = {  # each reaches as much as in full length, which the slow run has
@@ -34,7 +35,7 @@ SHORT = {  # each reaches as much as in full length, which the slow run has
     "08_residual_net": {"epochs": 4},
     "11_tiny_transformer": {"samples": 9_000, "windows": 16},
 }
-LONG = {"15_translate_dates"}  # which the slow run has alone
+LONG = {"15_translate_dates", "18_transfer"}  # which the slow run has alone
 PARTS = {  # nor does the slow run take longer than a few seconds here
     "09_char_rnn": {"epochs": 1, "hidden": 64},
     "10_adding_problem": {"steps": 12, "updates": 400},

@@ -413,10 +413,14 @@ def _in_order(own: Sequence[Own], source: Source, strict: bool) -> list[tuple[Ow
         else:
             problem = _misfit(unit, theirs, source)
         if problem and strict:
+            hint = (
+                "those before it fit, and strict=False loads them alone"
+                if pairs
+                else ("where only the order differs, give the layers in the order of the model's")
+            )
             raise ValueError(
                 f"{source.where}: {problem}. {source.name} has {len(source.layers)} layers with "
-                f"weights, the model {len(own)}; the first {len(pairs)} fit. strict=False loads "
-                "those and reports the rest"
+                f"weights, the model {len(own)}; {hint}"
             )
         if problem:
             break
