@@ -17,16 +17,8 @@ from typing import Any
 import numpy as np
 
 from nnlite.files.atomic import PathLike, atomic_write
-from nnlite.interop.weights import (
-    LoadReport,
-    Own,
-    Source,
-    Theirs,
-    check_file,
-    extra,
-    load,
-    turned,
-)
+from nnlite.interop.layouts import Own, Theirs, turned
+from nnlite.interop.loading import LoadReport, Source, check_file, extra, load
 from nnlite.layers import Layer
 from nnlite.layers.base import completed
 from nnlite.layers.structure import arrays, ties

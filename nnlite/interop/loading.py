@@ -1,15 +1,14 @@
-"""Weights of other libraries: how their layers are found beside ours, read, and told about.
+"""Weights of other libraries: their layers are found beside ours, fitted, loaded and reported.
 
-A neighbour's file says how the arrays of a layer look there: a list of `Entry`. A layer here and
-what it would hold there is an `Own`; a layer of the source is a `Theirs`. `load` pairs them, by
-name where the names are the same and in order otherwise, computes all new values, and writes them
-only when everything fits.
+A layer here with what it would hold there is an `Own`, a layer of the source a `Theirs`. `load`
+pairs them, by name where the names are the same and in order otherwise, computes all new values,
+and writes them only when everything fits.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib import import_module
 from itertools import zip_longest
 from typing import Any, NamedTuple
@@ -17,227 +16,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nnlite.core.checks import warn
+from nnlite.interop.layouts import OPTIONAL, Own, Theirs
 from nnlite.layers import (
-    GLU,
-    Add,
-    BatchNorm2d,
-    Concat,
-    Flatten,
-    GlobalAvgPool1d,
-    GlobalAvgPool2d,
-    GlobalMaxPool1d,
-    GlobalMaxPool2d,
-    Identity,
     Layer,
-    Linear,
-    PReLU,
-    Residual,
-    Sequential,
-    TransformerLayer,
 )
-from nnlite.layers.containers.weights import ComputedWeight
-from nnlite.layers.convolution.base import Convolution
-from nnlite.layers.structure import arrays, named_parts, places, sub_layers
+from nnlite.layers.structure import arrays
 
-Arrays = Callable[..., tuple[np.ndarray, ...]]
 SHOWN = 8  # lines of each part of a report
-OPTIONAL = {"num_batches_tracked"}  # counts batches, and computes nothing where momentum is given
-
-
-def extra(package: str, name: str, where: str) -> Any:
-    """The package of an optional extra.
-
-    Raises:
-        ImportError: says how to install it.
-    """
-    try:
-        return import_module(package)
-    except ImportError as error:
-        raise ImportError(
-            f'{where} needs {package}: python -m pip install "nnlite[{name}]"'
-        ) from error
-
-
-# -- one layer, here and there ---------------------------------------------------------------------
-
-
-class Entry(NamedTuple):
-    """Arrays of the other library, and the ones here that they are made of.
-
-    Attributes:
-        names: theirs, within their layer.
-        own: paths here, within our layer.
-        there: from our arrays to theirs.
-        back: from theirs to ours.
-    """
-
-    names: tuple[str, ...]
-    own: tuple[str, ...]
-    there: Arrays
-    back: Arrays
-
-
-def turned(name: str, own: str, axes: Sequence[int] | None = None) -> Entry:
-    """The same array with its axes in another order: theirs has our axis axes[i] as axis i."""
-    if axes is None:
-        return Entry((name,), (own,), lambda a: (a,), lambda a: (a,))
-    back = tuple(int(i) for i in np.argsort(axes))
-    return Entry((name,), (own,), lambda a: (a.transpose(axes),), lambda a: (a.transpose(back),))
-
-
-def always(name: str, value: np.ndarray, why: str) -> Entry:
-    """An array that is not here, because it has this value.
-
-    Args:
-        name: theirs.
-        value: what it has to be.
-        why: what to do where it is something else.
-    """
-
-    def back(a: np.ndarray) -> tuple[np.ndarray, ...]:
-        if not np.array_equal(a, value):
-            raise ValueError(f"{name} is not {value.flat[0]:g}, and this layer has none: {why}")
-        return ()
-
-    return Entry((name,), (), lambda: (value,), back)
-
-
-class Own(NamedTuple):
-    """A layer here: its path, the layer, what stands for it there, and its full names there."""
-
-    place: str
-    layer: Layer
-    entries: list[Entry]
-    full: dict[str, str]
-
-    def parts(self, entry: Entry) -> list[Any]:
-        """The parameters and buffers of an entry."""
-        if not entry.own:
-            return []
-        found = {place.path: place.part for place in places(self.layer)}
-        return [found[path] for path in entry.own]
-
-    def there(self) -> dict[str, np.ndarray]:
-        """All arrays as the other library would hold them, by name."""
-        found: dict[str, np.ndarray] = {}
-        for entry in self.entries:
-            values = entry.there(*(part.data for part in self.parts(entry)))
-            found |= dict(zip(entry.names, values, strict=True))
-        return found
-
-    def __str__(self) -> str:
-        return f"{self.place or 'the model'}, {self.layer.label()}"
-
-
-class Theirs(NamedTuple):
-    """A layer of the source: its place there, and the full names of its arrays by local name."""
-
-    place: str
-    names: dict[str, str]
-
-
-def direct(layer: Layer) -> Iterator[tuple[str, Layer]]:
-    """The layers directly inside, by path."""
-    deeper: set[int] = set()
-    for path, inner in named_parts(layer, Layer):
-        if id(inner) not in deeper:
-            yield path, inner
-            deeper |= {id(below) for _, below in named_parts(inner, Layer)}
-
-
-def join(*names: str) -> str:
-    """Names as a path; empty ones are left out."""
-    return ".".join(filter(None, names))
-
-
-# -- images in rows --------------------------------------------------------------------------------
-
-# modules whose layers leave the channels on the last axis as they are
-KEEPING = tuple(
-    f"nnlite.layers.{room}" for room in ("activations", "pooling", "dropout", "normalization")
-)
-# those of them that do not
-GLOBAL = GLU | GlobalAvgPool1d | GlobalAvgPool2d | GlobalMaxPool1d | GlobalMaxPool2d
-
-
-def channels_in_rows(model: Layer) -> dict[int, int]:
-    """The channels of the images that a layer flattens or reads flattened, by the layer's id.
-
-    A row of values is (…, C) here and (C, …) where channels come first. Layers from a `Flatten`
-    behind images to the next `Linear` have arrays in that order. Where it is not known what goes
-    into a `Flatten`, as in front of all layers, its layer is not among those found.
-    """
-    found: dict[int, int] = {}
-    _follow(model, None, found)
-    return found
-
-
-def _follow(layer: Layer, before: Any, found: dict[int, int]) -> Any:
-    """What comes out: ("images" or "rows", C), or None where that is not known."""
-    if isinstance(layer, TransformerLayer):
-        return None
-    if isinstance(layer, Sequential):
-        for inner in layer.layers:
-            before = _follow(inner, before, found)
-        return before
-    if isinstance(layer, Residual | Add | Concat):
-        after = [_follow(branch, before, found) for _, branch in sub_layers(layer)]
-        if None in after or not isinstance(layer, Concat):
-            return after[0] if after.count(after[0]) == len(after) else None
-        kinds, channels = zip(*after, strict=True)
-        return ("images", sum(channels)) if set(kinds) == {"images"} else None
-    if isinstance(layer, ComputedWeight):
-        after = _follow(layer.layer, before, found)
-        found |= {id(layer): found[id(layer.layer)]} if id(layer.layer) in found else {}
-        return after
-    if isinstance(layer, Convolution):
-        return ("images", layer.out_channels)
-    if isinstance(layer, BatchNorm2d):
-        return ("images", layer.num_features)
-    if before is None:
-        return None
-    kind, channels = before
-    if isinstance(layer, Flatten):
-        found[id(layer)] = channels
-        return ("rows", channels)
-    if kind == "rows":
-        found[id(layer)] = channels
-    keeps = isinstance(layer, Identity) or type(layer).__module__.startswith(KEEPING)
-    return before if keeps and not isinstance(layer, GLOBAL) else None
-
-
-def in_rows(layer: Layer, entries: list[Entry], channels: int) -> list[Entry]:
-    """The entries of a layer that reads flattened images, with its rows in their order there."""
-
-    def there(a: np.ndarray) -> np.ndarray:  # (places · C, …) → (C · places, …)
-        return a.reshape(-1, channels, *a.shape[1:]).swapaxes(0, 1).reshape(a.shape)
-
-    def back(a: np.ndarray) -> np.ndarray:
-        return a.reshape(channels, -1, *a.shape[1:]).swapaxes(0, 1).reshape(a.shape)
-
-    def reordered(entry: Entry) -> Entry:
-        return entry._replace(
-            there=lambda *a: entry.there(*map(there, a)),
-            back=lambda *a: tuple(map(back, entry.back(*a))),
-        )
-
-    names = _by_row(layer)
-    return [reordered(entry) if names & set(entry.own) else entry for entry in entries]
-
-
-def _by_row(layer: Layer) -> set[str]:
-    """The arrays of a layer that have one entry for each value of a row, along the first axis."""
-    if isinstance(layer, Linear):
-        return {"weight"}
-    if isinstance(layer, ComputedWeight):
-        of_inputs = {"v"} if layer.axis % layer.computed.data.ndim else {"magnitude", "u"}
-        return {"direction", "original", *of_inputs}
-    if isinstance(layer, PReLU) and layer.num_parameters == 1:
-        return set()
-    return set(arrays(layer)) - OPTIONAL
-
-
-# -- the source and the model ----------------------------------------------------------------------
 
 
 class LoadReport(NamedTuple):
@@ -525,3 +310,17 @@ def check_names(where: str, names: Collection[Any]) -> None:
     for name in names:
         if not isinstance(name, str):
             raise TypeError(f"{where}: expected names of arrays as text, got {name!r}")
+
+
+def extra(package: str, name: str, where: str) -> Any:
+    """The package of an optional extra.
+
+    Raises:
+        ImportError: says how to install it.
+    """
+    try:
+        return import_module(package)
+    except ImportError as error:
+        raise ImportError(
+            f'{where} needs {package}: python -m pip install "nnlite[{name}]"'
+        ) from error
