@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -102,10 +102,17 @@ class Own(NamedTuple):
 
 
 class Theirs(NamedTuple):
-    """A layer of the source: its place there, and the full names of its arrays by local name."""
+    """A layer of the source.
+
+    Attributes:
+        place: its name there.
+        names: the full names of its arrays, by their names within the layer.
+        settings: its constructor's arguments, by our names of them, as far as they are known.
+    """
 
     place: str
     names: dict[str, str]
+    settings: Mapping[str, Any] = {}
 
 
 def direct(layer: Layer) -> Iterator[tuple[str, Layer]]:

@@ -17,9 +17,7 @@ import numpy as np
 
 from nnlite.core.checks import warn
 from nnlite.interop.layouts import OPTIONAL, Own, Theirs
-from nnlite.layers import (
-    Layer,
-)
+from nnlite.layers import Layer
 from nnlite.layers.structure import arrays
 
 SHOWN = 8  # lines of each part of a report
@@ -34,33 +32,33 @@ class LoadReport(NamedTuple):
             several has a pair for each.
         missing: paths of the model into which nothing was loaded.
         left_over: names of the source that went nowhere.
-        shapes: by path of the model, and by name of the source, what was there.
+        shapes: of the model's arrays, by path.
+        source_shapes: of the source's, by name.
     """
 
     source: str
     matched: list[tuple[str, str]]
     missing: list[str]
     left_over: list[str]
-    shapes: dict[str, tuple[int, ...]]
+    shapes: Mapping[str, tuple[int, ...]]
+    source_shapes: Mapping[str, tuple[int, ...]]
 
     def __repr__(self) -> str:
-        own = dict.fromkeys(path for path, _ in self.matched)
-        width = max((len(self._shaped(path)) for path in own), default=0)
-        pairs = [f"{self._shaped(p):{width}}  ←  {self._shaped(n, True)}" for p, n in self.matched]
-        total = len(own) + len(self.missing)
+        own = {path: f"{path} {self.shapes[path]}" for path in self.shapes}
+        theirs = {name: f"{name} {self.source_shapes[name]}" for name in self.source_shapes}
+        count = len(dict(self.matched))
+        width = max((len(own[path]) for path, _ in self.matched), default=0)
+        pairs = [f"{own[path]:{width}}  ←  {theirs[name]}" for path, name in self.matched]
         parts = [
-            (f"matched: {len(own)} of the model's {total} arrays", pairs),
-            ("missing: nothing was loaded into", [self._shaped(p) for p in self.missing]),
-            ("left over: nothing took", [self._shaped(n, True) for n in self.left_over]),
+            (f"matched: {count} of the model's {count + len(self.missing)} arrays", pairs),
+            ("missing: nothing was loaded into", [own[path] for path in self.missing]),
+            ("left over: nothing took", [theirs[name] for name in self.left_over]),
         ]
         lines = [f"weights from {self.source}"]
         for title, entries in parts:
             lines += [title, *(f"  {entry}" for entry in entries[:SHOWN])] if entries else []
             lines += [f"  … and {len(entries) - SHOWN} more"] if len(entries) > SHOWN else []
         return "\n".join(lines)
-
-    def _shaped(self, name: str, theirs: bool = False) -> str:
-        return f"{name} {self.shapes[f'←{name}' if theirs else name]}"
 
 
 class Source(NamedTuple):
@@ -111,6 +109,7 @@ def load(
     ours = arrays(model)
     paths = {id(part): path for path, part in ours.items()}
     for unit, theirs in pairs:
+        _check_settings(unit, theirs, source)
         for entry in unit.entries:
             names = [theirs.names[name] for name in entry.names if name in theirs.names]
             if not names:
@@ -131,9 +130,10 @@ def load(
     taken = {name for _, theirs in pairs for name in theirs.names.values()}
     left = [n for each in source.layers for n in each.names.values() if n not in taken]
     shapes = {path: part.shape for path, part in ours.items()}
-    shapes |= {f"←{name}": shape for name, shape in source.shapes.items()}
     missing = [path for path in ours if path not in values and path.split(".")[-1] not in OPTIONAL]
-    report = LoadReport(source.name, list(dict.fromkeys(matched)), missing, left, shapes)
+    report = LoadReport(
+        source.name, list(dict.fromkeys(matched)), missing, left, shapes, source.shapes
+    )
     if not values:
         warn(f"{source.where}: nothing was loaded: no layer fits.\n{report}")
         return report
@@ -154,7 +154,7 @@ def _paired(
     own: Sequence[Own], source: Source, strict: bool, ordered: bool
 ) -> list[tuple[Own, Theirs]]:
     """Which layer is loaded from which."""
-    places = {name: each.place for each in source.layers for name in each.names.values()}
+    holders = {name: each for each in source.layers for name in each.names.values()}
     every = {name for each in source.layers for name in _needed(each.names)}
     wanted = [_needed(unit.full) for unit in own]
     same = set().union(*wanted) == every if strict else any(names <= every for names in wanted)
@@ -165,8 +165,8 @@ def _paired(
         if not names <= every:
             problems.append(f"{', '.join(sorted(names - every))} is missing in {source.name}")
             continue
-        found = {local: name for local, name in unit.full.items() if name in places}
-        theirs = Theirs(places[min(names)], found)
+        found = {local: name for local, name in unit.full.items() if name in holders}
+        theirs = holders[min(names)]._replace(names=found)
         problem = _misfit(unit, theirs, source)
         if problem:
             problems.append(problem)
@@ -201,7 +201,7 @@ def _in_order(own: Sequence[Own], source: Source, strict: bool) -> list[tuple[Ow
             hint = (
                 "those before it fit, and strict=False loads them alone"
                 if pairs
-                else ("where only the order differs, give the layers in the order of the model's")
+                else "where only the order differs, give the layers in the order of the model's"
             )
             raise ValueError(
                 f"{source.where}: {problem}. {source.name} has {len(source.layers)} layers with "
@@ -260,31 +260,17 @@ def _misfit(unit: Own, theirs: Theirs, source: Source) -> str:
     )
 
 
-def check_settings(where: str, unit: Own, theirs: Mapping[str, Any], library: str) -> None:
-    """Refuse a layer whose weights fit but which computes something else.
-
-    Args:
-        where: the function, for errors.
-        unit: ours.
-        theirs: their values, by our arguments; None where they have none.
-        library: whose.
-
-    Raises:
-        ValueError: names the argument, with both values.
-    """
-    for name, other in theirs.items():
-        ours = getattr(unit.layer, name, None)
-        if (
-            ours is None
-            or other is None
-            or callable(ours)
-            or (isinstance(ours, str) != isinstance(other, str))
-        ):
+def _check_settings(unit: Own, theirs: Theirs, source: Source) -> None:
+    """Refuse a layer whose weights fit but which computes something else."""
+    for name, other in theirs.settings.items():
+        own = getattr(unit.layer, name, None)
+        if own is None or other is None or isinstance(own, str) != isinstance(other, str):
             continue
-        if not np.all(np.equal(ours, other) if not isinstance(ours, str) else ours == other):
+        if own != other if isinstance(own, str) else not np.all(np.equal(own, other)):
             raise ValueError(
-                f"{where}: {unit}: {name} is {ours!r} here and {other!r} in {library}, so that the "
-                f"outputs would differ; build the layer with {name}={other!r}"
+                f"{source.where}: {unit}: {name} is {own!r} here and {other!r} in "
+                f"{source.library}, so that the outputs would differ; build the layer with "
+                f"{name}={other!r}"
             )
 
 

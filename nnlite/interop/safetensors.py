@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from nnlite.core.arguments import checked
 from nnlite.files.atomic import PathLike, atomic_write
 from nnlite.interop.layouts import Own, Theirs, turned
 from nnlite.interop.loading import LoadReport, Source, check_file, extra, load
@@ -30,6 +31,7 @@ DTYPES = {
 }  # fmt: skip
 
 
+@checked
 def save_safetensors(model: Layer, path: PathLike) -> None:
     """Write a model's parameters and buffers to a `.safetensors` file.
 
@@ -55,6 +57,7 @@ def save_safetensors(model: Layer, path: PathLike) -> None:
         file.write(content)
 
 
+@checked
 def load_safetensors(model: Layer, path: PathLike, strict: bool = True) -> LoadReport:
     """Write the arrays of a file of `save_safetensors` into a model.
 

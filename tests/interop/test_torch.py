@@ -284,6 +284,28 @@ def test_what_does_not_fit_is_named_with_both_shapes():
     module[1].eps = 1e-3
     with changed(model), pytest.raises(ValueError, match=r"eps is 1e-05 here and 0.001 in PyTorch"):
         load(model, module)
+    t = torch.nn
+    for module, layer, message in [
+        (t.TransformerEncoderLayer(8, 2, 4), nn.TransformerLayer(8, 2, 4), "norm_first is True h"),
+        (
+            t.TransformerEncoderLayer(8, 2, 4, norm_first=True), nn.TransformerLayer(8, 2, 4),
+            "activation is 'gelu' here and 'relu'",
+        ),
+        (t.MultiheadAttention(8, 4), nn.MultiHeadAttention(8, 2), "num_heads is 2 here and 4"),
+        (t.RNN(2, 3, nonlinearity="relu"), nn.RNN(2, 3), "nonlinearity is 'tanh' here and 'relu'"),
+        (t.Conv2d(2, 3, 3, stride=2), nn.Conv2d(2, 3, 3), r"stride is 1 here and \(2, 2\)"),
+        (t.Conv1d(2, 3, 3, padding_mode="reflect"), nn.Conv1d(2, 3, 3), "padding_mode='reflect'"),
+        (t.LazyLinear(3), nn.Linear(2, 3), "has no shape yet; call the module once"),
+        (t.GroupNorm(1, 4), nn.GroupNorm(1, 4, bias=False), "build it with bias=True"),
+    ]:  # fmt: skip
+        if isinstance(module, t.GroupNorm):
+            randomized(module)
+        with changed(layer), pytest.raises(ValueError, match=message):
+            load(layer, module)
+    with pytest.raises(TypeError, match="load_torch: model must be a Layer, got 3"):
+        load(3, small())
+    with pytest.raises(ValueError, match=r"strict"):
+        load(model, small(), strict="no")
     with pytest.raises(TypeError, match=r"expected a torch.nn.Module, .*got an int"):
         load(model, 3)
 
@@ -298,6 +320,23 @@ def test_a_new_head_is_left_alone():
     assert report.left_over == ["classifier.weight", "classifier.bias"]
     assert "0.weight (3, 3, 1, 4)  ←  features.0.weight (4, 1, 3, 3)" in repr(report)
     assert "classifier.weight (1000, 16)" in repr(report)
+
+
+def test_a_layer_of_your_own_is_known_by_what_it_is():
+    class Scaled(nn.Linear):
+        def __init__(self, size):
+            super().__init__(size, size)
+            self.size = size
+
+    class Scale(nn.Layer):
+        def __init__(self):
+            self.gain = nn.Parameter(np.ones((2, 3)))
+
+    model = nn.Sequential(Scaled(3), Scale())
+    weight, gain = np.arange(9.0).reshape(3, 3), np.arange(6.0).reshape(2, 3)
+    load(model, {"fc.weight": weight, "fc.bias": np.zeros(3), "scale.gain": gain})
+    np.testing.assert_array_equal(model[0].weight.data, weight.T)
+    np.testing.assert_array_equal(model[1].gain.data, gain)
 
 
 def test_tied_layers_have_to_agree_and_old_norms_are_known():

@@ -53,7 +53,7 @@ ARRAYS = ("weight", "bias", "running_mean", "running_var")
 def entries_of(layer: Layer) -> list[Entry] | None:
     """How Keras holds the arrays of a layer, by kind and number; None where it has no such."""
     for cls, (kind, axes) in KINDS.items():
-        if type(layer) is cls:
+        if isinstance(layer, cls):
             names = [name for name in ARRAYS if getattr(layer, name, None) is not None]
             return [
                 turned(f"{kind}.{i}", name, axes if name == "weight" else None)
@@ -167,8 +167,3 @@ def own_layers(layer: Layer, place: str = "") -> Iterator[Own]:
         yield Own(place, layer, entries, {n: f"{place}/{n}" for e in entries for n in e.names})
         for level, above in enumerate(getattr(layer, "above", [])):
             yield from own_layers(above, join(place, "above", str(level)))
-
-
-def keras_kind(unit: Own) -> str:
-    """What Keras calls the layer."""
-    return unit.entries[0].names[0].partition(".")[0]

@@ -7,11 +7,12 @@ import re
 from contextlib import ExitStack
 from typing import Any
 
+from nnlite.core.arguments import checked
 from nnlite.core.foreign import kind_of
-from nnlite.interop.keras.layouts import WHERE, keras_kind, own_layers
+from nnlite.interop.keras.layouts import WHERE, own_layers
 from nnlite.interop.keras.source import Found, of_file, of_model
 from nnlite.interop.layouts import Theirs
-from nnlite.interop.loading import LoadReport, Source, check_settings, load
+from nnlite.interop.loading import LoadReport, Source, load
 from nnlite.layers import (
     Layer,
 )
@@ -21,8 +22,11 @@ SETTINGS = {
     "epsilon": "eps", "strides": "stride", "dilation_rate": "dilation", "groups": "groups",
     "num_heads": "num_heads", "reset_after": "reset_after",
 }  # fmt: skip
+# and what cannot be otherwise here
+FIXED = {"recurrent_activation": "sigmoid", "go_backwards": False, "merge_mode": "concat"}
 
 
+@checked
 def load_keras(model: Layer, source: Any, strict: bool = True) -> LoadReport:
     """Write the weights of a Keras model into a model with the same layers.
 
@@ -70,12 +74,6 @@ def load_keras(model: Layer, source: Any, strict: bool = True) -> LoadReport:
                 f"{WHERE}: expected a Keras model, or the path of a .keras or .weights.h5 file, "
                 f"got {kind_of(source)}"
             )
-        for unit, each in zip(own, found, strict=False):
-            if each.kind == keras_kind(unit):
-                given = {SETTINGS[n]: v for n, v in each.settings.items() if n in SETTINGS}
-                if each.kind == "group_normalization":
-                    given["num_groups"] = given.pop("groups", None)
-                check_settings(WHERE, unit, given, "Keras")
         return load(model, own, _source(name, found, ordered), strict)
 
 
@@ -83,7 +81,7 @@ def _source(name: str, found: list[Found], ordered: bool) -> Source:
     """The layers as what all loads read from."""
     weights = {full: weight for each in found for full, weight in each.weights.items()}
     layers = [
-        Theirs(each.place, {f"{each.kind}.{i}": n for i, n in enumerate(each.weights)})
+        Theirs(each.place, {f"{each.kind}.{i}": n for i, n in enumerate(each.weights)}, _ours(each))
         for each in found
     ]
     shapes = {full: weight.shape for full, weight in weights.items()}
@@ -91,6 +89,28 @@ def _source(name: str, found: list[Found], ordered: bool) -> Source:
     if ordered:
         return source
     return source._replace(group=_by_class, remedy="give the .keras file, or the model itself")
+
+
+def _ours(found: Found) -> dict[str, Any]:
+    """The arguments of Keras's layer, by our names.
+
+    Raises:
+        ValueError: for one that no layer here can have.
+    """
+    inner = found.settings.get("layer", {})  # of Bidirectional
+    given = {**(inner.get("config", {}) if isinstance(inner, dict) else {}), **found.settings}
+    fixed = {**FIXED, "activation": "tanh"} if found.kind in ("lstm", "gru") else FIXED
+    for name, value in fixed.items():
+        if name in given and given[name] != value:
+            raise ValueError(
+                f"{WHERE}: {found.place} has {name}={given[name]!r}; here it is always {value!r}"
+            )
+    settings = {ours: given[name] for name, ours in SETTINGS.items() if name in given}
+    if found.kind == "simple_rnn":
+        settings["nonlinearity"] = given.get("activation")
+    if found.kind == "group_normalization":
+        settings["num_groups"] = settings.pop("groups", None)
+    return settings
 
 
 def _by_class(place: str) -> str:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from nnlite import layers as ours
+from nnlite.core.parameter import Parameter
 from nnlite.interop.layouts import channels_in_rows, direct
 from nnlite.interop.torch import modules
 from nnlite.interop.torch.layouts import as_one, own_layers
@@ -66,6 +67,7 @@ SAME: dict[Any, tuple[Any, tuple[str, ...]]] = {
     ours.ChannelDropout: (modules.ChannelDropout, ("p",)),
     ours.GaussianNoise: (modules.GaussianNoise, ("std",)),
     ours.LocalResponseNorm: (modules.LocalResponseNorm, ("size", "alpha", "beta", "k")),
+    ours.PositionalEncoding: (modules.PositionalEncoding, ()),
     ours.Embedding: (nn.Embedding, ("num_embeddings", "embedding_dim", "padding_idx")),
     ours.LearnedPositionalEmbedding: (
         modules.LearnedPositionalEmbedding,
@@ -238,13 +240,6 @@ def _block(layer: Any) -> nn.Module:
     return module
 
 
-def _positions(layer: Any) -> nn.Module:
-    def add(x: Any) -> Any:
-        return x + torch.from_numpy(layer.rows(0, x.shape[1], np.dtype(np.float64)).copy()).to(x)
-
-    return modules.Function(repr(layer), add)
-
-
 def _moved(layer: Any) -> nn.Module:
     cls: Any = type(layer)
     functions: dict[type, Callable[[Any], Any]] = {
@@ -272,7 +267,6 @@ BUILDERS: list[tuple[Any, Callable[[Any], nn.Module]]] = [
     (ours.Bidirectional, _bidirectional),
     (ours.MultiHeadAttention, _attention),
     (ours.TransformerLayer | ours.TransformerDecoderLayer, _block),
-    (ours.PositionalEncoding, _positions),
     (
         ours.Reshape | ours.Permute | ours.LastStep | ours.MeanOverTime | ours.Join
         | ours.GlobalAvgPool1d | ours.GlobalAvgPool2d | ours.GlobalMaxPool1d
@@ -364,7 +358,7 @@ def converted(model: ours.Layer) -> nn.Module:
                 state[full].copy_(torch.from_numpy(np.array(array)))
                 if parts and not any(getattr(part, "trainable", True) for part in parts):
                     module.get_parameter(full).requires_grad_(False)
-                if len(parts) == len(arrays) == 1:
+                if len(parts) == len(arrays) == 1 and isinstance(parts[0], Parameter):
                     _tie(module, full, array, made.setdefault(id(parts[0]), []))
     return module
 

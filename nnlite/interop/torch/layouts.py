@@ -72,7 +72,7 @@ DECODER = {
 
 def entries_of(layer: Layer) -> list[Entry] | None:
     """How PyTorch holds the arrays of one layer; None for one that it knows nothing of."""
-    axes = next((AXES[cls] for cls in AXES if type(layer) is cls), None)
+    axes = _axes(layer)
     if axes is not None:
         return [turned("weight", "weight", axes), *_flat(layer, "bias")]
     if isinstance(layer, AS_THEY_ARE):
@@ -89,6 +89,11 @@ def entries_of(layer: Layer) -> list[Entry] | None:
     if isinstance(layer, WeightNorm | SpectralNorm):
         return _computed(layer)
     return None
+
+
+def _axes(layer: Layer) -> tuple[int, ...] | None:
+    """Where PyTorch's axes of the weight come from."""
+    return next((axes for cls, axes in AXES.items() if isinstance(layer, cls)), None)
 
 
 def _flat(layer: Layer, *names: str) -> list[Entry]:
@@ -186,7 +191,7 @@ def _inside(entry: Entry, own: str, theirs: str) -> Entry:
 
 def _computed(layer: WeightNorm | SpectralNorm) -> list[Entry] | None:
     """A weight that is computed from others: PyTorch's parametrizations of the layer inside."""
-    axes = AXES.get(type(layer.layer))
+    axes = _axes(layer.layer)
     if axes is None or layer.name != "weight":
         return None
     bias = [_inside(entry, "layer", "") for entry in _flat(layer.layer, "bias")]

@@ -10,30 +10,27 @@ from typing import Any
 
 import numpy as np
 
+from nnlite.core.arguments import checked
 from nnlite.core.foreign import kind_of
 from nnlite.core.kinds import shown
-from nnlite.interop.layouts import (
-    OPTIONAL,
-    Own,
-)
+from nnlite.interop.layouts import OPTIONAL, Theirs
 from nnlite.interop.loading import (
     LoadReport,
     Source,
     check_file,
     check_names,
-    check_settings,
     extra,
     load,
 )
 from nnlite.interop.torch.layouts import own_layers, their_layers
-from nnlite.layers import (
-    Layer,
-)
+from nnlite.layers import Layer
 
 WHERE = "load_torch"
 PathLike = str | os.PathLike[str]
+SAFE = (2, 6)  # the first PyTorch whose weights_only runs nothing, whatever the file
 
 
+@checked
 def load_torch(model: Layer, source: Any, strict: bool = True) -> LoadReport:
     """Write the weights of a PyTorch module into a model with the same layers.
 
@@ -50,6 +47,7 @@ def load_torch(model: Layer, source: Any, strict: bool = True) -> LoadReport:
     two biases become one, and a GRU's second one `bias_hn`. Of a module also the arguments that
     change what is computed are compared (eps, stride, heads, …); a file does not have them. A
     `.safetensors` file does not keep the order of layers either, but what their numbers say.
+    Parameters of a layer of your own are taken as they are.
 
     Args:
         model: the model that gets the weights; optimizers go on with it.
@@ -88,7 +86,7 @@ def load_torch(model: Layer, source: Any, strict: bool = True) -> LoadReport:
         )
     state = _tensors(state, name)
     own = own_layers(model)
-    layers = their_layers(list(state))
+    layers = [_with_settings(each, module) for each in their_layers(list(state))]
     counted = {n for unit in own for local, n in unit.full.items() if local in OPTIONAL}
     for each in [] if counted else layers:  # nothing here counts batches
         each.names.pop("num_batches_tracked", None)
@@ -101,27 +99,31 @@ def load_torch(model: Layer, source: Any, strict: bool = True) -> LoadReport:
             group=lambda place: re.sub(r"\d+$", "", place),
             remedy="load it into the PyTorch module, and give that: load_torch(model, module)",
         )
-    if module is not None:
-        _check_modules(own, described, module)
     return load(model, own, described, strict)
 
 
+# the arguments that change what a layer computes, and have the same name in both
 SETTINGS = ("eps", "stride", "dilation", "groups", "num_groups", "num_heads", "nonlinearity",
             "norm_first", "padding_idx")  # fmt: skip
 
 
-def _check_modules(own: list[Own], source: Source, module: Any) -> None:
-    """Compare the arguments of layers that will be paired in order."""
-    if len(own) != len(source.layers):
-        return
-    for unit, theirs in zip(own, source.layers, strict=True):
-        try:
-            inner = module.get_submodule(theirs.place)
-        except AttributeError:
-            continue
-        if unit.there().keys() == theirs.names.keys():
-            given = {name: getattr(inner, name, None) for name in SETTINGS}
-            check_settings(WHERE, unit, given, "PyTorch")
+def _with_settings(theirs: Theirs, module: Any) -> Theirs:
+    """The layer with its arguments, where there is a module to ask."""
+    try:
+        inner = None if module is None else module.get_submodule(theirs.place)
+    except AttributeError:  # a module that names its arrays in another way
+        inner = None
+    if inner is None:
+        return theirs
+    if getattr(inner, "padding_mode", "zeros") != "zeros":
+        raise ValueError(
+            f"{WHERE}: {theirs.place} has padding_mode={inner.padding_mode!r}; here, put a layer "
+            "such as ReflectionPad2d before a convolution without padding, and give its state dict"
+        )
+    settings = {name: getattr(inner, name, None) for name in SETTINGS}
+    settings["num_heads"] = getattr(getattr(inner, "self_attn", inner), "num_heads", None)
+    settings["activation"] = getattr(getattr(inner, "activation", None), "__name__", None)
+    return theirs._replace(settings=settings)
 
 
 def _from_file(path: PathLike) -> Any:
@@ -137,8 +139,10 @@ def _from_file(path: PathLike) -> Any:
             )
         return tensors
     torch = extra("torch", "torch", WHERE)
-    _check_archive(path)
+    if tuple(map(int, torch.__version__.split(".")[:2])) < SAFE:
+        raise ImportError(f"{WHERE}: before PyTorch 2.6 a file can run code: pip install -U torch")
     try:
+        _check_archive(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # of pickle, of zip, of PyTorch's own
         text = str(error)
@@ -164,8 +168,8 @@ def _check_archive(path: PathLike) -> None:
         sum(m.file_size for m in members) > os.path.getsize(path)
     ):
         raise ValueError(
-            f"{WHERE}: {os.fspath(path)} has compressed parts, which torch.save never writes: it "
-            "would take more memory than it has bytes"
+            "it has compressed parts, which torch.save never writes, and would take more memory "
+            "than it has bytes"
         )
 
 
@@ -182,6 +186,8 @@ def _tensors(state: Any, name: str) -> dict[str, Any]:
             f"[{inner[0]!r}])"
         )
     for key, value in state.items():
+        if type(value).__name__.startswith("Uninitialized"):
+            raise ValueError(f"{WHERE}: {key} of {name} has no shape yet; call the module once")
         if not hasattr(value, "shape") or not hasattr(value, "dtype"):
             raise TypeError(f"{WHERE}: {key} of {name} is no array but {shown(value)}")
         if hasattr(value, "untyped_storage") or hasattr(value, "layout"):

@@ -342,6 +342,17 @@ class TransformerDecoder(nn.Sequential):
         return y
 
 
+class PositionalEncoding(nn.Module):
+    """x plus sines and cosines of each time step."""
+
+    def forward(self, x: Any) -> Any:
+        steps, size = x.shape[1:]
+        rates = 10_000.0 ** (-torch.arange(0, size, 2, dtype=torch.float64) / size)
+        angles = torch.arange(steps)[:, None] * rates
+        table = torch.stack([angles.sin(), angles.cos()], -1).flatten(1)[:, :size]
+        return x + table.to(x)
+
+
 class LearnedPositionalEmbedding(nn.Embedding):
     """x plus one row for each time step."""
 

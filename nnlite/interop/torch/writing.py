@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from nnlite.core.arguments import checked
 from nnlite.interop.loading import (
     extra,
 )
-from nnlite.layers import (
-    Layer,
-)
+from nnlite.layers import Layer
 
 
+@checked
 def to_torch(model: Layer) -> Any:
     """A `torch.nn.Module` that computes what the model computes.
 
