@@ -8,6 +8,7 @@ and writes them only when everything fits.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib import import_module
 from itertools import zip_longest
@@ -71,9 +72,8 @@ class Source(NamedTuple):
         layers: its layers, in order.
         shapes: by full name.
         take: the array of a full name.
-        group: of a source that does not keep the order of all layers, what those that are in order
-            have in common, by the place of one (default None: all are in order).
-        remedy: what to give instead, where the order cannot be found out.
+        remedy: of a source that does not keep the order of its layers, but what the numbers in
+            their names say, what to give instead where that is not enough (default "": in order).
     """
 
     where: str
@@ -82,7 +82,6 @@ class Source(NamedTuple):
     layers: list[Theirs]
     shapes: Mapping[str, tuple[int, ...]]
     take: Callable[[str], np.ndarray]
-    group: Callable[[str], str] | None = None
     remedy: str = ""
 
 
@@ -189,7 +188,7 @@ def _needed(names: Mapping[str, str]) -> set[str]:
 
 def _in_order(own: Sequence[Own], source: Source, strict: bool) -> list[tuple[Own, Theirs]]:
     pairs: list[tuple[Own, Theirs]] = []
-    layers = source.layers if source.group is None else _in_our_order(own, source, source.group)
+    layers = _in_our_order(own, source) if source.remedy else source.layers
     for unit, theirs in zip_longest(own, layers):
         if unit is None:
             problem = f"the model ends before {_listed(theirs, source)}"
@@ -213,32 +212,50 @@ def _in_order(own: Sequence[Own], source: Source, strict: bool) -> list[tuple[Ow
     return pairs
 
 
-def _in_our_order(own: Sequence[Own], source: Source, group: Callable[[str], str]) -> list[Theirs]:
-    """The layers of a source that keeps the order within groups alone, in the order of ours.
+def _in_our_order(own: Sequence[Own], source: Source) -> list[Theirs]:
+    """The layers of a source that does not keep their order, in that of ours.
+
+    The next one is the one that fits among those before which no other has to come: "conv2" stands
+    behind "conv1", and all of "block.2" behind all of "block.1".
 
     Raises:
-        ValueError: when layers of two groups could be next.
+        ValueError: when several could be next.
     """
-    waiting: dict[str, list[Theirs]] = {}
-    for theirs in source.layers:
-        waiting.setdefault(group(theirs.place), []).append(theirs)
+    layers = dict(enumerate(source.layers))
+    keys = {i: [_numbered(part) for part in each.place.split(".")] for i, each in layers.items()}
+    waits_for = {
+        i: {j for j in keys if _stands_before(keys[j], keys[i]) or (j < i and keys[j] == keys[i])}
+        for i in keys
+    }
     ordered: list[Theirs] = []
     for unit in own:
-        next_ones = [queue[0] for queue in waiting.values() if queue]
-        fitting = [theirs for theirs in next_ones if not _misfit(unit, theirs, source)]
+        ready = [i for i in layers if not waits_for[i] & layers.keys()]
+        fitting = [i for i in ready if not _misfit(unit, layers[i], source)]
         if len(fitting) > 1:
+            places = " or ".join(layers[i].place for i in fitting)
             raise ValueError(
-                f"{source.where}: {unit} could be {' or '.join(each.place for each in fitting)} of "
-                f"{source.name}, which does not keep the order of its layers; {source.remedy}"
+                f"{source.where}: {unit} could be {places} of {source.name}, which does not keep "
+                f"the order of its layers; {source.remedy}"
             )
-        alike = [theirs for theirs in next_ones if theirs.names.keys() == unit.full.keys()]
-        chosen = (fitting or alike)[:1]
-        ordered += chosen
-        for theirs in chosen:
-            waiting[group(theirs.place)].pop(0)
+        alike = [i for i in ready if layers[i].names.keys() == unit.full.keys()]
+        ordered += [layers.pop(i) for i in (fitting or alike)[:1]]
         if not fitting:
             break
-    return ordered + [theirs for queue in waiting.values() for theirs in queue]
+    return [*ordered, *layers.values()]
+
+
+def _numbered(name: str) -> tuple[str, int]:
+    """A name and its number: "conv2d_1" is the second "conv2d"."""
+    stem, number = re.fullmatch(r"(.*?)_?(\d*)", name, re.DOTALL).groups()  # type: ignore[union-attr]
+    return stem, int(number or 0)
+
+
+def _stands_before(first: list[tuple[str, int]], second: list[tuple[str, int]]) -> bool:
+    """Whether a place comes before another, by the numbers where they begin to differ."""
+    for (stem, number), (other, later) in zip(first, second, strict=False):
+        if (stem, number) != (other, later):
+            return stem == other and number < later
+    return False
 
 
 def _listed(theirs: Theirs, source: Source) -> str:

@@ -380,6 +380,30 @@ def test_files_of_state_dicts(tmp_path):
         np.testing.assert_allclose(model[4].weight.data, expected, atol=close)
 
 
+def test_a_file_of_safetensors_has_the_order_of_its_numbers(tmp_path):
+    pytest.importorskip("safetensors")
+    from safetensors.torch import save_file
+
+    t = torch.nn
+    blocks = [t.ModuleDict({"up": t.Linear(3, 5), "norm": t.LayerNorm(5), "down": t.Linear(5, 3)})
+              for _ in range(12)]  # fmt: skip
+    module = t.ModuleDict({"blocks": t.ModuleList(blocks)})
+    save_file(module.state_dict(), tmp_path / "net.safetensors")
+    model = nn.Sequential(*[
+        layer for _ in blocks for layer in (nn.Linear(3, 5), nn.LayerNorm(5), nn.Linear(5, 3))
+    ])  # fmt: skip
+    load(model, tmp_path / "net.safetensors")
+    for i, block in enumerate(blocks):
+        expected = block["down"].weight.detach().numpy().T
+        np.testing.assert_array_equal(model[3 * i + 2].weight.data, expected)
+    module = t.ModuleDict({"up": t.Linear(3, 3), "down": t.Linear(3, 3)})
+    save_file(module.state_dict(), tmp_path / "two.safetensors")
+    model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    message = r"could be down or up of .*does not keep the order of its layers; load it into the"
+    with changed(model), pytest.raises(ValueError, match=message):
+        load(model, tmp_path / "two.safetensors")
+
+
 class Evil:
     def __reduce__(self):
         return Path.touch, (Path("touched"),)

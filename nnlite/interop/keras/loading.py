@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from contextlib import ExitStack
 from typing import Any
 
@@ -86,9 +85,7 @@ def _source(name: str, found: list[Found], ordered: bool) -> Source:
     ]
     shapes = {full: weight.shape for full, weight in weights.items()}
     source = Source(WHERE, "Keras", name, layers, shapes, lambda full: weights[full].read())
-    if ordered:
-        return source
-    return source._replace(group=_by_class, remedy="give the .keras file, or the model itself")
+    return source._replace(remedy="" if ordered else "give the .keras file, or the model itself")
 
 
 def _ours(found: Found) -> dict[str, Any]:
@@ -111,8 +108,3 @@ def _ours(found: Found) -> dict[str, Any]:
     if found.kind == "group_normalization":
         settings["num_groups"] = settings.pop("groups", None)
     return settings
-
-
-def _by_class(place: str) -> str:
-    """What layers of one class in one model have in common: "conv2d_1" and "conv2d"."""
-    return re.sub(r"_\d+$", "", place)

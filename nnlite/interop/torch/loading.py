@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import zipfile
 from collections.abc import Mapping
 from typing import Any
@@ -94,11 +93,9 @@ def load_torch(model: Layer, source: Any, strict: bool = True) -> LoadReport:
         WHERE, "PyTorch", name, [each for each in layers if each.names],
         {n: tuple(t.shape) for n, t in state.items()}, lambda n: as_numpy(state[n], n),
     )  # fmt: skip
-    if name.endswith(".safetensors"):  # sorted by name
-        described = described._replace(
-            group=lambda place: re.sub(r"\d+$", "", place),
-            remedy="load it into the PyTorch module, and give that: load_torch(model, module)",
-        )
+    if name.endswith(".safetensors"):  # which sorts them by name
+        remedy = "load it into the PyTorch module, and give that: load_torch(model, module)"
+        described = described._replace(remedy=remedy)
     return load(model, own, described, strict)
 
 
