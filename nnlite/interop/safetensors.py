@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -89,16 +90,13 @@ def load_safetensors(model: Layer, path: PathLike, strict: bool = True) -> LoadR
         )
     values = dict(completed(model, values))
     for first, *others in ties(model):
-        given = {name: values[name] for name in (first, *others) if name in values}
-        if len(given) > 1 and any(
-            not np.array_equal(a, next(iter(given.values()))) for a in given.values()
-        ):
+        given = [values.pop(name) for name in (first, *others) if name in values]
+        if any(not np.array_equal(a, b) for a, b in pairwise(given)):
             raise ValueError(
                 f"{where}: {' and '.join([first, *others])} are tied in the model, and "
                 f"{os.fspath(path)} has several values for them"
             )
-        for name in others:
-            values.pop(name, None)
+        values |= {first: given[0]} if given else {}
     own = [Own(name, model, [turned(name, name)], {name: name}) for name in arrays(model)]
     layers = [Theirs(name, {name: name}) for name in values]
     shapes = {name: array.shape for name, array in values.items()}

@@ -197,7 +197,8 @@ def linked(path):
 def circle(path):
     with h5py.File(path, "w") as file:
         layers = file.create_group("layers")
-        layers["sequential"] = file["/"]
+        for i in range(20):  # more ways through than there is time for
+            layers[f"sequential_{i}"] = file["/"]
 
 
 def softly(path):
@@ -237,7 +238,7 @@ HOSTILE = {
     "external data": (external, "claims 16 bytes|in another file"),
     "external link": (linked, "is a link to somewhere else"),
     "soft link": (softly, "is a link to somewhere else"),
-    "circle": (circle, "groups inside each other without an end"),
+    "circle": (circle, "/layers/sequential_0 is / again; Keras writes each once"),
     "absurd size": (absurd, "claims 4,000,000,000,000 bytes, and the file has 0 of it"),
     "compressed": (packed, "it is compressed, or its values are in another file"),
     "text": (text, "holds no numbers"),
@@ -249,9 +250,10 @@ HOSTILE = {
     ),
     "no layers": (lambda p: h5py.File(p, "w").close(), "has no layers with weights"),
     "zip of something": (archive("[1, 2"), "that can be read"),
+    "no model": (archive("[1, 2]"), "it describes no model"),
     "deep JSON": (archive("[" * 100_000), "that can be read"),
     "compressed zip": (archive("{}", zipfile.ZIP_DEFLATED), "has compressed parts"),
-    "no class": (archive(json.dumps({"layers": [{}]})), "that can be read"),
+    "no class": (archive(json.dumps({"layers": [{}]})), "it describes no model"),
 }
 
 

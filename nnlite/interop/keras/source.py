@@ -59,17 +59,17 @@ def _parts(found: Found) -> Iterator[Found]:
     if not names:
         return
     first = found.weights[names[0]]
-    *places, last = first.shape
-    if kind.startswith(("depthwise_", "separable_")):
+    shape = first.shape
+    if kind.startswith(("depthwise_", "separable_")) and len(shape) > 2:
         # one kernel a channel, (…, C, m), is (…, 1, C·m) in C groups
-        first = first.as_shape((*places[:-1], 1, places[-1] * last))
-    elif kind == "p_re_lu" and set(places) <= {1}:
-        first = first.as_shape((last,))
+        first = first.as_shape((*shape[:-2], 1, shape[-2] * shape[-1]))
+    elif kind == "p_re_lu" and set(shape[:-1]) <= {1}:
+        first = first.as_shape(shape[-1:])
     weights = {**found.weights, names[0]: first}
     if (
         kind == "batch_normalization"
         and found.settings.get("scale") is False
-        and (found.settings.get("center") is True)
+        and found.settings.get("center") is True
     ):  # γ is there in ours
         ones = Weight(first.shape, lambda: np.ones(first.shape, np.float32))
         weights = {f"{found.place} without scale": ones, **weights}
@@ -107,7 +107,6 @@ INNER = {  # the order of what is inside a layer, where it is not that of number
     "bidirectional": ("forward_layer", "backward_layer"),
     "multi_head_attention": ("query_dense", "key_dense", "value_dense", "output_dense"),
 }
-DEEPEST = 32  # groups in groups
 
 
 def of_file(path: str, opened: ExitStack) -> tuple[list[Found], bool]:
@@ -124,7 +123,8 @@ def of_file(path: str, opened: ExitStack) -> tuple[list[Found], bool]:
             )
         found = list(_Walk(h5py).layers(content, "", config))
     except Exception as error:  # of zip, JSON, HDF5, or of what somebody made up
-        text = str(error) or type(error).__name__
+        made_up = isinstance(error, KeyError | TypeError | AttributeError | IndexError)
+        text = "it describes no model" if made_up else str(error) or type(error).__name__
         raise ValueError(
             f"{WHERE}: {path} is not a .keras or .weights.h5 file that can be read: {text}"
         ) from None
@@ -152,12 +152,14 @@ class _Walk:
 
     def __init__(self, h5py: Any) -> None:
         self.h5py = h5py
+        self.names: dict[Any, str] = {}  # of the groups, by where they lie
 
     def members(self, group: Any) -> dict[str, Any]:
-        """What is in a group; refuses links, which may lead to other files."""
+        """What is in a group; refuses links, which may lead to other files or around in circles."""
         found = {}
-        if group.name.count("/") > DEEPEST:
-            raise ValueError("it has groups inside each other without an end")
+        there = self.h5py.h5o.get_info(group.id).addr
+        if self.names.setdefault(there, group.name) != group.name:
+            raise ValueError(f"{group.name} is {self.names[there]} again; Keras writes each once")
         for name in group:
             if not isinstance(group.get(name, getlink=True), self.h5py.HardLink):
                 raise ValueError(
@@ -211,8 +213,7 @@ class _Walk:
     def _named(self, members: dict[str, Any], config: Any) -> Iterator[tuple[str, Any]]:
         """The names of layers in the file, each with its configuration."""
         if config is None:
-            for name in sorted(members, key=_by_number):
-                yield name, None
+            yield from ((name, None) for name in members)
             return
         counts: dict[str, int] = {}
         config = config.get("config", config)
@@ -222,9 +223,3 @@ class _Walk:
             name = f"{kind}_{counts[kind]}" if counts[kind] else kind
             if name in members:
                 yield name, each["config"]
-
-
-def _by_number(name: str) -> tuple[str, int]:
-    """Sorts "conv2d_10" behind "conv2d_9"."""
-    kind, _, number = name.rpartition("_")
-    return (kind, int(number)) if kind and number.isdigit() else (name, 0)

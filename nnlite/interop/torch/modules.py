@@ -93,9 +93,9 @@ class LocalResponseNorm(nn.LocalResponseNorm):
     """Over the last axis."""
 
     def forward(self, x: Any) -> Any:
-        x = x.movedim(-1, 1) if x.ndim > 2 else x[..., None]  # PyTorch wants an axis of places
-        y = super().forward(x)
-        return y.movedim(1, -1) if y.ndim > 3 or x.shape[-1] > 1 else y.movedim(1, -1).squeeze(1)
+        if x.ndim == 2:  # PyTorch wants an axis of places
+            return super().forward(x[..., None])[..., 0]
+        return super().forward(x.movedim(-1, 1)).movedim(1, -1)
 
 
 class Function(nn.Module):
