@@ -7,11 +7,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nnlite.core.checks import warn
 from nnlite.layers import (
     GLU,
     Add,
     BatchNorm2d,
     Concat,
+    Elementwise,
     Flatten,
     GlobalAvgPool1d,
     GlobalAvgPool2d,
@@ -137,6 +139,7 @@ KEEPING = tuple(
 )
 # those of them that do not
 GLOBAL = GLU | GlobalAvgPool1d | GlobalAvgPool2d | GlobalMaxPool1d | GlobalMaxPool2d
+UNKNOWN = ("unknown", 0)  # what comes out of a layer that somebody wrote
 
 
 def channels_in_rows(model: Layer) -> dict[int, int]:
@@ -145,6 +148,9 @@ def channels_in_rows(model: Layer) -> dict[int, int]:
     A row of values is (…, C) here and (C, …) where channels come first. Layers from a `Flatten`
     behind images to the next `Linear` have arrays in that order. Where it is not known what goes
     into a `Flatten`, as in front of all layers, its layer is not among those found.
+
+    Warns:
+        ModelWarning: for a `Flatten` behind a layer that somebody wrote.
     """
     found: dict[int, int] = {}
     _follow(model, None, found)
@@ -152,7 +158,7 @@ def channels_in_rows(model: Layer) -> dict[int, int]:
 
 
 def _follow(layer: Layer, before: Any, found: dict[int, int]) -> Any:
-    """What comes out: ("images" or "rows", C), or None where that is not known."""
+    """What comes out: ("images" or "rows", C), None where it is neither, or UNKNOWN."""
     if isinstance(layer, TransformerLayer):
         return None
     if isinstance(layer, Sequential):
@@ -173,16 +179,29 @@ def _follow(layer: Layer, before: Any, found: dict[int, int]) -> Any:
         return ("images", layer.out_channels)
     if isinstance(layer, BatchNorm2d):
         return ("images", layer.num_features)
+    keeps = isinstance(layer, Identity | Elementwise) or _from(layer, KEEPING)
+    if not keeps and not _from(layer, "nnlite."):
+        return UNKNOWN
     if before is None:
         return None
     kind, channels = before
+    if isinstance(layer, Flatten) and before == UNKNOWN:
+        warn(
+            "what goes into a Flatten behind a layer of your own is not known: if that are images, "
+            "PyTorch's rows have their channels first; put Permute(3, 1, 2) before the Flatten"
+        )
+        return None
     if isinstance(layer, Flatten):
         found[id(layer)] = channels
         return ("rows", channels)
     if kind == "rows":
         found[id(layer)] = channels
-    keeps = isinstance(layer, Identity) or type(layer).__module__.startswith(KEEPING)
     return before if keeps and not isinstance(layer, GLOBAL) else None
+
+
+def _from(layer: Layer, rooms: str | tuple[str, ...]) -> bool:
+    """Whether the layer's class is from one of these modules."""
+    return type(layer).__module__.startswith(rooms)
 
 
 def in_rows(layer: Layer, entries: list[Entry], channels: int) -> list[Entry]:

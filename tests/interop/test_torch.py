@@ -257,7 +257,33 @@ def test_a_layer_without_a_counterpart_is_named_by_its_place():
 
 def test_a_flatten_in_front_keeps_the_order_of_what_it_gets():
     model = nn.Sequential(nn.Flatten(), nn.Linear(24, 2))
-    assert_equal_outputs(model, to_torch(model), example((3, 2, 4, 3)))
+    x = example((3, 2, 4, 3))
+    assert_equal_outputs(model, to_torch(model), x)
+    theirs = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(24, 2))
+    model = nn.Sequential(nn.Permute(3, 1, 2), *model)
+    load(model, theirs)
+    expected = theirs(tensors(x).movedim(-1, 1)).detach().numpy()
+    np.testing.assert_allclose(model(x), expected, rtol=2e-5, atol=2e-5)
+
+
+def test_a_flatten_behind_a_layer_of_your_own_is_not_guessed():
+    class Body(nn.Layer):
+        def __init__(self):
+            self.conv = nn.Conv2d(1, 2, 3)
+
+        def forward(self, x):
+            return self.conv(x)
+
+    model = nn.Sequential(Body(), nn.ReLU(), nn.Flatten(), nn.Linear(18, 3))
+    conv, linear = torch.nn.Conv2d(1, 2, 3), torch.nn.Linear(18, 3)
+    theirs = torch.nn.Sequential(conv, torch.nn.ReLU(), torch.nn.Flatten(), linear)
+    with pytest.warns(nn.ModelWarning, match=r"put Permute\(3, 1, 2\) before the Flatten"):
+        load(model, theirs)
+    model = nn.Sequential(*model[:2], nn.Permute(3, 1, 2), *model[2:])
+    load(model, theirs)
+    x = example((2, 5, 5, 1))
+    expected = theirs(tensors(x).movedim(-1, 1))
+    np.testing.assert_allclose(model(x), expected.detach().numpy(), rtol=2e-5, atol=2e-5)
 
 
 # -- what does not fit -----------------------------------------------------------------------------
