@@ -17,9 +17,11 @@ Where to begin:
 - all arguments of a training     help(nn.Trainer.fit)
 - what one step computed          nn.trace(model, loss, x, y)
 - what is unhealthy in a training nn.audit(model, loss, x, y)
+- pictures                        history.plot(), audit.plot(), nn.plot.filters(model)
 - data, shapes and costs          nn.data, nn.summary(model, 64)
 - files, and runs that resume     nn.save_model, nn.load_model, nn.Checkpoint
 - pipelines and grid searches     nnlite.interop.sklearn
+- weights of other libraries      nn.interop.load_torch, to_torch, load_keras, save_safetensors
 - losses, metrics, optimizers, schedules, initializers: the modules of these names
 
 Data is batch first and channels last: (N, D), (N, T, D), (N, H, W, C). Defaults are PyTorch's for
@@ -29,7 +31,7 @@ layers, losses and optimizers, and Keras's for `fit`.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from nnlite import data, initializers, losses, metrics, optimizers
+from nnlite import data, initializers, interop, losses, metrics, optimizers
 from nnlite.core import VERSION, random, runtime
 from nnlite.core.checks import ModelWarning
 from nnlite.core.construction import clone
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     from nnlite.files import *  # noqa: F403
     from nnlite.inspection import *  # noqa: F403
     from nnlite.inspection.audit_callback import GradientAudit  # noqa: F401
+    from nnlite.interop.tensorboard import TensorBoardLogger  # noqa: F401
     from nnlite.training import *  # noqa: F403
 
 # These are imported when they are first asked for: a program that only runs a model, or looks
@@ -80,6 +83,7 @@ _PLACES = {
         "check_optimizer",
         "integrated_gradients",
         "jacobian",
+        "plot",
         "profile",
         "saliency",
         "smooth_grad",
@@ -87,6 +91,7 @@ _PLACES = {
         "trace",
     ],
     "nnlite.inspection.audit_callback": ["GradientAudit"],
+    "nnlite.interop.tensorboard": ["TensorBoardLogger"],
     "nnlite.training": [
         "CSVLogger",
         "Callback",
@@ -96,6 +101,7 @@ _PLACES = {
         "History",
         "JSONLogger",
         "LambdaCallback",
+        "LivePlot",
         "Lookahead",
         "NonFiniteLossError",
         "ReduceLROnPlateau",
@@ -135,6 +141,7 @@ __all__ = [
     "engine",
     "inference",
     "initializers",
+    "interop",
     "loss_terms",
     "losses",
     "metrics",

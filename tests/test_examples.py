@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ PROMISED = {
     "14_variational_autoencoder": 2.0,  # nats
     "15_translate_dates": 0.99,
     "16_sklearn": 0.95,
+    "18_transfer": 0.04,
 }
 NEEDS = {"16_sklearn": "sklearn"}  # an extra, for which CI has a step of its own
 SHORT = {  # each reaches as much as in full length, which the slow run has
@@ -33,7 +35,7 @@ SHORT = {  # each reaches as much as in full length, which the slow run has
     "08_residual_net": {"epochs": 4},
     "11_tiny_transformer": {"samples": 9_000, "windows": 16},
 }
-LONG = {"15_translate_dates"}  # which the slow run has alone
+LONG = {"15_translate_dates", "18_transfer"}  # which the slow run has alone
 PARTS = {  # nor does the slow run take longer than a few seconds here
     "09_char_rnn": {"epochs": 1, "hidden": 64},
     "10_adding_problem": {"steps": 12, "updates": 400},
@@ -115,12 +117,13 @@ def test_plot(path, tmp_path, capsys):
     assert (tmp_path / "plot.png").stat().st_size > 10_000
 
 
+@pytest.mark.parametrize("name", PLOTS)
 @pytest.mark.parametrize("missing", ["folder", "matplotlib"])
-def test_digits_plot_fails_before_the_training(tmp_path, capsys, monkeypatch, missing):
-    digits = load(next(path for path in EXAMPLES if path.stem == "03_digits"))
-    path = tmp_path / "digits.png" if missing == "matplotlib" else tmp_path / "none" / "digits.png"
-    spec = None if missing == "matplotlib" else object()
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
-    with pytest.raises(SystemExit, match=f"--plot.*{missing}"):
-        digits.main(plot=str(path))
+def test_a_plot_fails_before_the_training(tmp_path, capsys, monkeypatch, missing, name):
+    lesson = load(next(path for path in EXAMPLES if path.stem == name))
+    if missing == "matplotlib":
+        monkeypatch.setitem(sys.modules, "matplotlib", None)
+    path = tmp_path / "x.png" if missing == "matplotlib" else tmp_path / "none" / "x.png"
+    with pytest.raises((ValueError, ImportError), match=missing):
+        lesson.main(plot=str(path))
     assert not capsys.readouterr().out

@@ -121,6 +121,7 @@ NAMES = [
     "LearnedPositionalEmbedding",
     "Linear",
     "Lion",
+    "LivePlot",
     "LocalResponseNorm",
     "LogCoshLoss",
     "LogLoss",
@@ -209,6 +210,7 @@ NAMES = [
     "StepSchedule",
     "Tanh",
     "Tanhshrink",
+    "TensorBoardLogger",
     "Threshold",
     "TimeLimit",
     "TopKAccuracy",
@@ -236,6 +238,7 @@ NAMES = [
     "inference",
     "initializers",
     "integrated_gradients",
+    "interop",
     "jacobian",
     "load_model",
     "loss_terms",
@@ -244,6 +247,7 @@ NAMES = [
     "metrics",
     "optimizers",
     "pad_sequences",
+    "plot",
     "profile",
     "random",
     "saliency",
@@ -300,6 +304,7 @@ def test_import_is_light():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
     heavy = {"matplotlib", "scipy", "torch", "pandas", "sklearn", "asyncio", "tqdm"}
+    heavy |= {"safetensors", "h5py", "keras"}
     assert not heavy & set(loaded)
 
 

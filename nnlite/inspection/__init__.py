@@ -1,5 +1,6 @@
 """Looking at layers from outside: are the gradients right, and what does a model do and cost?"""
 
+from nnlite.inspection import plot
 from nnlite.inspection.audit import Audit, audit
 from nnlite.inspection.check_optimizer import (
     OptimizerError,
@@ -31,6 +32,7 @@ __all__ = [
     "check_optimizer",
     "integrated_gradients",
     "jacobian",
+    "plot",
     "profile",
     "saliency",
     "smooth_grad",
