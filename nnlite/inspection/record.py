@@ -208,7 +208,11 @@ class Trace:
 
     @checked
     def to_html(self, path: str | Path) -> None:
-        """Write a page to step through: one file that needs no network."""
+        """Write a page to step through: one file that needs no network.
+
+        Each step is an equation drawn with its numbers. An entry that is pointed at lights what
+        made it, and a number that is clicked leads to the step that computed it.
+        """
         check_place("to_html", path)
         with atomic_write(path) as file:
             file.write(self.page().encode())
