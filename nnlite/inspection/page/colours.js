@@ -31,7 +31,7 @@ function colourOf(v, value) {
   const { zero, ink, [isGradient(value) ? "gradient" : "value"]: ends } = scales.ends;
   if (typeof v !== "number") return ink;
   const largest = scaleOf(value);
-  const t = largest > 0 ? Math.max(-1, Math.min(1, v / largest)) : 0;
+  const t = largest > 0 ? clamp(v / largest, -1, 1) : 0;
   const end = ends[t < 0 ? 0 : 1];
   const strength = Math.abs(t);
   return zero.map((from, i) => Math.round(from + strength * (end[i] - from)));

@@ -62,10 +62,7 @@ const SYMBOLS = [
   ["Σ", "the sum over the letters below it"],
   ["⋆", "a window that slides over x, multiplied and summed"],
   ["∗", "the same, with the window turned around"],
-  [
-    "[",
-    "in front of a condition: 1 where it holds, else 0; behind a name: an entry, counted from 0",
-  ],
+  ["[", "around a condition: 1 where it holds, else 0; around arrays: side by side"],
 ];
 
 const words = (text) =>

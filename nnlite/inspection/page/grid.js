@@ -5,9 +5,7 @@ const NUMBERS = 8; // up to so many rows and columns are always numbers
 
 function hasRoom(layout, wide) {
   if (layout.rows <= NUMBERS && layout.columns <= NUMBERS) return true;
-  return (
-    layout.rows <= (wide > 700 ? 16 : NUMBERS) && layout.columns <= (wide > 700 ? 12 : NUMBERS)
-  );
+  return wide > 700 && layout.rows <= 16 && layout.columns <= 12;
 }
 
 class Grid {
@@ -97,7 +95,7 @@ class Grid {
     const gaps = (count, size) => Math.max(0, Math.ceil(count / size) - 1);
     const across = Math.min(wide, 560) - 8 - 3 * gaps(columns, tile.columns);
     const down = 420 - 3 * gaps(rows, tile.rows);
-    this.side = Math.max(6, Math.min(20, Math.floor(Math.min(across / columns, down / rows))));
+    this.side = clamp(Math.floor(Math.min(across / columns, down / rows)), 6, 20);
     this.edge = (i, size) => i * this.side + Math.floor(i / size) * 3; // where row or column i begins
     const [width, height] = [
       this.edge(columns - 1, tile.columns) + this.side,
@@ -120,13 +118,8 @@ class Grid {
     const { rows, columns, tile } = this.layout;
     const find = (offset, count, size) => {
       const guess = Math.floor(offset / (size * this.side + 3)) * size; // the first one in its tile
-      return Math.max(
-        0,
-        Math.min(
-          count - 1,
-          guess + Math.min(size - 1, Math.floor((offset - this.edge(guess, size)) / this.side)),
-        ),
-      );
+      const inTile = Math.floor((offset - this.edge(guess, size)) / this.side);
+      return clamp(guess + Math.min(size - 1, inTile), 0, count - 1);
     };
     return [
       find(event.clientY - box.top, rows, tile.rows),
@@ -206,10 +199,7 @@ class Grid {
   move(down, across) {
     const { rows, columns } = this.layout;
     const [row, column] = this.at;
-    this.point([
-      Math.max(0, Math.min(rows - 1, row + down)),
-      Math.max(0, Math.min(columns - 1, column + across)),
-    ]);
+    this.point([clamp(row + down, 0, rows - 1), clamp(column + across, 0, columns - 1)]);
   }
 
   key(event) {

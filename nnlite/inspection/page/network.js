@@ -227,7 +227,7 @@ function drawNetwork() {
   });
   const width = at - GAP + 8;
   const height = up + down;
-  const larger = Math.min(1.25, Math.max(1, byId("net").clientWidth / width));
+  const larger = clamp(byId("net").clientWidth / width, 1, 1.25);
   byId("net").append(
     drawn(
       "svg",
@@ -244,7 +244,10 @@ function drawNetwork() {
 
 // What has been reached by the step in hand, and where it is.
 function lightNetwork(index) {
-  lit.forEach(({ node, at, as }) => node.classList.toggle(as, at <= index));
+  for (const { node, at, as } of lit) {
+    node.classList.toggle(as, at <= index);
+    if (node.tagName === "path") node.classList.toggle("now", at === index); // the line just reached
+  }
   const step = trace.all[index];
   const path = pathOf(step);
   let now = null;

@@ -1,5 +1,6 @@
 // How numbers and places are written.
 
+const clamp = (v, low, high) => Math.max(low, Math.min(high, v));
 const MINUS = "\u2212";
 
 // [from this size on, so many decimals]

@@ -17,7 +17,7 @@ const FUNCTIONS = {
   ceil: Math.ceil,
   max: Math.max,
   min: Math.min,
-  clip: (x, low, high) => Math.min(Math.max(x, low), high),
+  clip: clamp,
   sigma: (x) => 1 / (1 + Math.exp(-x)),
   phi: (x) => Math.exp((-x * x) / 2) / Math.sqrt(2 * Math.PI),
   Phi: (x) => (1 + erf(x / Math.SQRT2)) / 2,

@@ -82,7 +82,7 @@ function chooser(headings, heading, choose) {
 
 // `goal` is an equation of the step and an entry of its result, where a number was followed.
 function show(index, goal = null) {
-  current = Math.max(0, Math.min(trace.all.length - 1, index));
+  current = clamp(index, 0, trace.all.length - 1);
   const step = trace.all[current];
   const wide = byId("step").clientWidth;
   if (goal)
