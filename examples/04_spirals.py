@@ -1,4 +1,4 @@
-"""Lesson 2: a Sequential model and a Trainer do the loop of lesson 1.
+"""Lesson 4: a Sequential model and a Trainer do the loop of lesson 3.
 
 Three interleaved spirals: no straight line separates them, two hidden layers do.
 """

@@ -1,4 +1,4 @@
-"""Lesson 9: a character model that writes what it has read.
+"""Lesson 19: a character model that writes what it has read.
 
 The text is the docstrings of this package. The model reads it in rows that go on from batch to
 batch: a stateful LSTM starts where the last batch ended, and its gradients stop there.
