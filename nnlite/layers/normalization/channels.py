@@ -77,18 +77,22 @@ class ChannelNorm(Layer):
     def reading(
         self, x: Any = None, mask: Any = None, mean: Any = None, rstd: Any = None, own: bool = True
     ) -> Reading:
-        groups = 1 if mean is None else len(mean)
-        alike = self._channels // self._sets
-        rows = (groups, -1, self._sets, alike)
+        # (B, positions, sets, channels of a set), without B where it is 1, and without the last
+        # where each channel has statistics of its own
+        first = () if mean is None or len(mean) == 1 else (len(mean),)
+        sets = (self._sets,)
+        if self._sets < self._channels:
+            sets = (self._sets, self._channels // self._sets)
         values: dict[str, Any] = {}
         if mean is not None:  # (B, C), one for every channel
-            sizes = (groups, 1, self._sets, alike)
+            sizes = (*first, 1, *sets)
             values = {"μ": mean.reshape(sizes), "√(σ² + ε)": (1 / rstd).reshape(sizes)}
+        positions = len(first)
         return Reading(
             values=values,
-            fold=lambda shape: rows,
-            axes={"mean": (1, 3) if self._sets < self._channels else 1},
-            shapes=dict.fromkeys("γβ", (self._sets, alike)),
+            fold=lambda shape: (*first, -1, *sets),
+            axes={"mean": (positions, positions + 2)[: len(sets)]},
+            shapes=dict.fromkeys("γβ", sets),
         )
 
     @property
