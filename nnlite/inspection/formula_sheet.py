@@ -15,13 +15,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from nnlite import layers, losses, optimizers
 from nnlite.core import random
 from nnlite.core.arguments import checked
 from nnlite.core.checks import check_place
 from nnlite.files.atomic import atomic_write
 from nnlite.inspection.curves import Plot, of_activation, of_loss, of_penalty, svg
-from nnlite.inspection.specimens import specimen
+from nnlite.inspection.specimens import batch_for, specimen
+from nnlite.inspection.trace import trace
 from nnlite.losses.penalties import Penalty
 from nnlite.optimizers.base import Optimizer
 
@@ -49,6 +52,7 @@ FIRST = (
     "multilabel",
     "sgd",
 )
+LONGEST = 220  # a longer component form says less than the matrix form
 ACTIVATIONS = "nnlite.layers.activations"
 SYMBOLS = {
     "x, y": "what a layer is given and what it returns; rows are samples, n = 1 … N",
@@ -76,10 +80,13 @@ class Line(NamedTuple):
     Attributes:
         step: of the six-step loop; 0 for what is computed forward.
         formula: as the class gives it.
+        components: the same entry by entry, what is computed on the way before; of what a run
+            has shown.
     """
 
     step: int
     formula: str
+    components: tuple[str, ...] = ()
 
 
 class Entry(NamedTuple):
@@ -184,6 +191,7 @@ def _entry(cls: type) -> Entry:
     activation = _within(cls, ACTIVATIONS)
     variants, plots = {}, []
     if issubclass(cls, layers.Layer):
+        lines = _with_components(made, lines) if lines else []
         made.eval()
         variants = _changed(lines, {"in eval mode": _lines(cls, made.equations)})
         plots = [of_activation(made)] if activation and lines else []
@@ -214,9 +222,39 @@ def _lines(cls: type, equations: Mapping[str, str]) -> list[Line]:
     return [Line(steps.get(key, others), formula) for key, formula in equations.items()]
 
 
+def _with_components(layer: layers.Layer, lines: list[Line]) -> list[Line]:
+    """The lines with the component forms by which a trace of the layer has found its numbers."""
+    layer, x = layer.astype(np.float64), batch_for(layer)
+    y = layer.forward(x)
+    if isinstance(y, tuple):
+        loss: losses.Loss = losses.Losses(*(losses.MSELoss() for _ in y))
+    else:
+        loss = losses.MSELoss()
+    run = trace(layer, loss, x, y)
+    found: dict[str, list[str]] = {}
+    for step in [
+        *run.forward,
+        *run.steps,
+    ]:  # of steps in time the last one stays, the first in time
+        if not step.place:
+            rules = [str(each.rule) for each in step.equations if each.rule is not None]
+            found[step.formula] = [rule for rule in dict.fromkeys(rules) if len(rule) < LONGEST]
+
+    def news(formula: str) -> tuple[str, ...]:
+        """Those of entries that the formula does not name itself, as convolution's does."""
+        named = {clause.partition(" = ")[0] for clause in formula.split(",  ")}
+        return tuple(r for r in found.get(formula, ()) if r.partition(" = ")[0] not in named)
+
+    return [line._replace(components=news(line.formula)) for line in lines]
+
+
 def _changed(lines: list[Line], others: Mapping[str, list[Line]]) -> dict[str, list[Line]]:
     """Of each variant the lines that differ; none without."""
-    changed = {when: [x for x in those if x not in lines] for when, those in others.items()}
+    known = {line.formula for line in lines}
+    changed = {
+        when: [line for line in those if line.formula not in known]
+        for when, those in others.items()
+    }
     return {when: those for when, those in changed.items() if those}
 
 
@@ -303,7 +341,8 @@ def _entry_html(entry: Entry) -> str:
         lines += f"<p class='when'>{html.escape(when)}</p>" + "".join(map(_line_html, those))
     plots = "".join(_plot_html(plot, entry.name) for plot in entry.plots)
     why = f"<pre>{html.escape(entry.derivation)}</pre>" if entry.derivation else ""
-    both = f"<div class='both'><div class='lines'>{lines}</div><div>{plots}</div></div>"
+    plots = plots and f"<div>{plots}</div>"
+    both = f"<div class='both'><div class='lines'>{lines}</div>{plots}</div>"
     summary = f"<p>{html.escape(entry.summary)}</p>"
     return (
         f"<article id='{entry.name}'><h3>{entry.name}</h3>{summary}{example}{both}{why}</article>"
@@ -315,6 +354,7 @@ def _line_html(line: Line) -> str:
     step = f"<b>{line.step}</b>" if line.step else "<b></b>"
     rows = [f"<div class='formula'>{typeset(first)}</div>"]
     rows += [f"<div class='formula with'>{typeset(each)}</div>" for each in meanings]
+    rows += [f"<div class='formula component'>{typeset(each)}</div>" for each in line.components]
     return f"<div class='line'>{step}<div>{''.join(rows)}</div></div>"
 
 
@@ -330,7 +370,7 @@ def _plot_html(plot: Plot, title: str) -> str:
 BRACKETS = {"(": 1, ")": -1, "{": 1, "}": -1}
 LETTER = "A-Za-zα-ωΑ-Ωℓ"
 PIECES = re.compile(
-    r"\^(?P<exponent>\(|−?\w+)"
+    r"\^(?P<exponent>\(|−?\w+(?:\[[^\]]*\])?)"
     r"|_(?P<below>\{|\w+)"
     r"|(?P<slope>d(?=[LℓP]/d)|/d(?=[^\W\d_]|\())"  # of dL/dx
     r"|(?P<word>max(?=_)|[A-Za-z]{2,}[A-Za-z0-9_]*)"
@@ -384,7 +424,9 @@ def _entry_markdown(entry: Entry) -> Iterator[str]:
     if entry.example:
         yield from (f"`{entry.example}`", "")
     yield "```text"
-    yield from (line.formula for line in entry.lines)
+    for line in entry.lines:
+        yield line.formula
+        yield from (f"    {component}" for component in line.components)
     for when, those in entry.variants.items():
         yield f"{when}:"
         yield from (f"    {line.formula}" for line in those)

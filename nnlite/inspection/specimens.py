@@ -1,4 +1,4 @@
-"""One small instance of each public class, to show its formulas and to draw its curves."""
+"""One small instance of each public class, and a batch for it, to show its formulas and curves."""
 
 from __future__ import annotations
 
@@ -81,3 +81,46 @@ def specimen(cls: type, **options: Any) -> Any:
         if parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
     }
     return cls(**{**needed, **options})
+
+
+# Batches of other shapes than the layer's place in the package and its name tell.
+SHAPES: dict[str, tuple[int, ...]] = {
+    "BatchNorm1d": (5, 3),
+    "ChannelDropout": (2, 4, 3),
+    "Flatten": (2, 3, 4),
+    "GLU": (2, 4),
+    "GaussianSample": (2, 4),
+    "LocalResponseNorm": (2, 4),
+    "Permute": (2, 3, 4),
+    "Reshape": (2, 3, 4),
+}
+WIDTHS = ("in_features", "num_features", "input_size", "in_channels", "d_model", "num_channels")
+
+
+def batch_for(layer: layers.Layer) -> Any:
+    """Two samples or a few more, as the layer takes them."""
+    name, rng = type(layer).__name__, np.random.default_rng(0)
+    shape = SHAPES.get(name) or _usual_shape(layer)
+    x = rng.standard_normal(shape)
+    if name == "Embedding":
+        return rng.integers(0, layer.num_embeddings, (2, 3))
+    if name.startswith("MaxUnpool"):  # values, and where each was
+        pool = layers.MaxPool1d if name.endswith("1d") else layers.MaxPool2d
+        return pool(2, return_indices=True).forward(x)
+    if name in ("Join", "Parallel"):
+        return x, rng.standard_normal(shape)
+    if name.startswith("TransformerDecoder"):
+        return rng.standard_normal((2, 3, shape[-1])), x
+    return x
+
+
+def _usual_shape(layer: layers.Layer) -> tuple[int, ...]:
+    """(N, C), or with one or two axes between."""
+    name = type(layer).__name__
+    widths = [width for each in WIDTHS if isinstance(width := getattr(layer, each, None), int)]
+    between = 2 if name.endswith("2d") else 1 if name.endswith("1d") else 0
+    if type(layer).__module__.startswith("nnlite.layers.sequences"):
+        between = 1
+    if isinstance(layer, layers.TransformerDecoder):
+        return _usual_shape(layer.layers[0])
+    return (2, *[4] * between, *(widths[:1] or [3]))
