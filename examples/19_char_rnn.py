@@ -33,7 +33,7 @@ def write(
     return "".join(written)
 
 
-def main(epochs: int = 8, hidden: int = 128) -> float:
+def main(epochs: int = 4, hidden: int = 128) -> float:
     """Train, print samples on the way, and return bits saved for each character."""
     nn.seed(0)
     rng = np.random.default_rng(0)

@@ -88,5 +88,5 @@ def main(windows: int = 250, samples: int = 20_000) -> float:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--windows", type=int, default=4000, help="of text (default 4000)")
+    parser.add_argument("--windows", type=int, default=1000, help="of text (default 1000)")
     main(parser.parse_args().windows)
