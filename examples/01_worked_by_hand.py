@@ -83,9 +83,8 @@ def main(page: str | None = None) -> float:
     model = nn.Sequential(nn.Linear(2, 2), nn.Sigmoid(), nn.Linear(2, 1)).astype(np.float64)
     for parameter, values in zip(model.parameters(), (W, B, V, C), strict=True):
         parameter.data = np.reshape(values, parameter.shape)
-    optimizer = nn.SGD(model.parameters(), lr=LR)
-    x, t = np.array([X]), np.array([[TARGET]])
-    trace = nn.trace(model, nn.MSELoss(), x, t, optimizer=optimizer)
+    x, t, rule = np.array([X]), np.array([[TARGET]]), nn.SGD(model.parameters(), lr=LR)
+    trace = nn.trace(model, nn.MSELoss(), x, t, optimizer=rule)
     found = [step.result.array for step in trace if step.number in (3, 4)]  # last layer first
     same = all(map(np.allclose, found, (np.reshape(d_v, (2, 1)), d_c, d_w, d_b)))
     print(f"nnlite finds the same gradients: {same}")

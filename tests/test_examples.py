@@ -115,7 +115,7 @@ def test_find_the_bug_names_each_mistake(capsys):
 def test_example_is_a_lesson(path):
     lines = path.read_text().splitlines()
     assert lines[0].startswith(f'"""Lesson {int(path.stem[:2])}: ')
-    assert len(lines) <= 97
+    assert len(lines) <= 100
 
 
 @pytest.mark.parametrize(
