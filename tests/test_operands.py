@@ -278,9 +278,9 @@ class Gain(nn.Layer):
 def test_a_layer_of_a_users_has_rules_by_its_equations():
     trace = nn.trace(nn.Sequential(Gain()), nn.MSELoss(), X, np.zeros((3, 2)))
     forward, scale, back = (s.equations[0] for s in (trace.forward[0], *trace.steps[1:]))
-    assert str(forward.rule) == "y[n,i] = 3 s[i] x[n,i]"
-    assert str(scale.rule) == "dL/ds[i] = 3 Σₙ G[n,i] x[n,i]"
-    assert str(back.rule) == "dL/dx[n,i] = 3 G[n,i] s[i]"
+    assert str(forward.rule) == "y[n,i] = a s[i] x[n,i]"
+    assert str(scale.rule) == "dL/ds[i] = a Σₙ G[n,i] x[n,i]"
+    assert str(back.rule) == "dL/dx[n,i] = a G[n,i] s[i]"
     for equation in (forward, scale, back):
         check(equation, "Gain")
 

@@ -164,6 +164,8 @@ class _Entries:
         self.names = {*sheet.arrays, *sheet.numbers, *self.meanings, *self.cuts}
         self.trees: dict[str, Tree] = {}
         self.opened: list[str] = []
+        self.own: list[str] = []  # the result's letters
+        self.single: list[Node] = []  # letters that have no value but 0
         self.bound: list[str] = []  # letters of the sums that we are inside of
         self.renamed: dict[str, str] = {}
         self.left_over = list(LETTERS + MORE)
@@ -181,8 +183,9 @@ class _Entries:
                 self._sizes_in(tree_of(meaning, self.names))
             body = self.entry(tree, [])
         else:
-            letters = self._letters_for(result, len(shape))
+            letters = self.own = self._letters_for(result, len(shape))
             indices: list[Node] = list(letters)
+            self.single = [i for i, size in zip(letters, shape, strict=True) if size == 1]
             found = self.shape_of(tree, shape)
             body = self.entry(tree, _aligned(indices, shape, found), shape)
         return Rule(letters, body, self.operands, result)
@@ -196,7 +199,7 @@ class _Entries:
 
     def _fresh(self, first: bool = False) -> str:
         """A letter for a sum; "n" where it runs over samples."""
-        if first:
+        if first and "n" not in self.own:
             return "n"
         return self.left_over.pop(0)
 
@@ -332,7 +335,7 @@ class _Entries:
             return []
         shape = self.shape_of(tree, result)
         last = at[len(at) - len(shape) :] if shape else []
-        return [0 if size == 1 else index for size, index in zip(shape, last, strict=True)]
+        return self._part_of(tree, last, shape)
 
     def _of(self, tree: Tree, at: list[Node], whole: Sequence[int], result: Shape) -> list[Node]:
         return self._part(tree, at, result) if self.sentence.indices is None else []
@@ -391,6 +394,7 @@ class _Entries:
         if len(of_a) < 2 or len(of_b) < 2:
             return self.entry((" ", a, b), at, result)
         letter = self._fresh(a[0] == "transposed" and _base(a) in SAMPLES)
+        self.single += [letter] * (of_a[-1] == 1)
         left = [*at[:-1], letter][len(at) - len(of_a) :]
         right = [*at[:-2], letter, at[-1]][len(at) - len(of_b) :]
         product = ["*", self.entry(a, left, result), self.entry(b, right, result)]
@@ -409,6 +413,7 @@ class _Entries:
             letter = self._fresh(axis == 0 and "n" not in at and len(axes) == 1)
             over.append([letter, shape[axis]])
             index[axis] = letter
+            self.single += [letter] * (shape[axis] == 1)
         body = self.entry(inner, self._part_of(inner, index, shape), result)
         if not over:
             return body
@@ -418,7 +423,11 @@ class _Entries:
         return total
 
     def _part_of(self, tree: Tree, index: list[Node], shape: Shape) -> list[Node]:
-        return [0 if size == 1 else i for i, size in zip(index, shape, strict=True)]
+        """0 along axes of size 1, unless the letter has no other value either."""
+        return [
+            0 if size == 1 and i not in self.single else i
+            for i, size in zip(index, shape, strict=True)
+        ]
 
     def _joined(self, tree: Tree, at: list[Node], result: Shape) -> Node:
         found: Node = None
@@ -533,7 +542,10 @@ def _base(tree: Any) -> str:
 def _aligned(letters: list[Node], shape: Shape, found: Shape) -> list[Node]:
     """The indices of an expression of the result's values, whose axes of length 1 may differ."""
     if len(found) == len(shape) or not found:
-        return [0 if size == 1 else i for size, i in zip(found, letters, strict=False)]
+        return [
+            0 if size == 1 != whole else i
+            for size, whole, i in zip(found, shape, letters, strict=False)
+        ]
     wide = [letter for letter, size in zip(letters, shape, strict=True) if size > 1]
     if sum(size > 1 for size in found) == len(wide):
         rest = iter(wide)

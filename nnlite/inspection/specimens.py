@@ -97,8 +97,8 @@ SHAPES: dict[str, tuple[int, ...]] = {
 WIDTHS = ("in_features", "num_features", "input_size", "in_channels", "d_model", "num_channels")
 
 
-def batch_for(layer: layers.Layer) -> Any:
-    """Two samples or a few more, as the layer takes them."""
+def batch_for(layer: Any) -> Any:
+    """Two samples or a few more, as a layer takes them."""
     name, rng = type(layer).__name__, np.random.default_rng(0)
     shape = SHAPES.get(name) or _usual_shape(layer)
     x = rng.standard_normal(shape)
@@ -114,7 +114,7 @@ def batch_for(layer: layers.Layer) -> Any:
     return x
 
 
-def _usual_shape(layer: layers.Layer) -> tuple[int, ...]:
+def _usual_shape(layer: Any) -> tuple[int, ...]:
     """(N, C), or with one or two axes between."""
     name = type(layer).__name__
     widths = [width for each in WIDTHS if isinstance(width := getattr(layer, each, None), int)]

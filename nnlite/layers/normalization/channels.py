@@ -80,12 +80,12 @@ class ChannelNorm(Layer):
         # (B, positions, sets, channels of a set), without B where it is 1, and without the last
         # where each channel has statistics of its own
         first = () if mean is None or len(mean) == 1 else (len(mean),)
-        sets = (self._sets,)
+        sets: tuple[int, ...] = (self._sets,)
         if self._sets < self._channels:
             sets = (self._sets, self._channels // self._sets)
         values: dict[str, Any] = {}
         if mean is not None:  # (B, C), one for every channel
-            sizes = (*first, 1, *sets)
+            sizes = (*first, 1, *sets) if first else sets
             values = {"μ": mean.reshape(sizes), "√(σ² + ε)": (1 / rstd).reshape(sizes)}
         positions = len(first)
         return Reading(
