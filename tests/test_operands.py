@@ -255,11 +255,11 @@ def test_what_mixes_or_moves_values_is_no_activation(layer):
 class Gain(nn.Layer):
     """A layer of a user's, with equations that name an attribute."""
 
-    equations = {
+    equations = {  # noqa: RUF012
         "forward": "y = a s ⊙ x",
         "scale": "dL/ds = a Σₙ Gₙ ⊙ xₙ",
         "input": "dL/dx = a G ⊙ s",
-    }  # noqa: RUF012
+    }
 
     def __init__(self):
         self.a = 3.0
