@@ -80,8 +80,7 @@ class Line(NamedTuple):
     Attributes:
         step: of the six-step loop; 0 for what is computed forward.
         formula: as the class gives it.
-        components: the same entry by entry, what is computed on the way before; of what a run
-            has shown.
+        components: the same entry by entry, after what is computed on the way to it.
     """
 
     step: int
@@ -133,7 +132,7 @@ def formula_sheet(path: str | Path) -> None:
     Raises:
         ValueError: for another ending, or where no file can be written.
     """
-    writers = {".html": _page, ".htm": _page, ".md": _markdown}
+    writers = {".html": _page, ".md": _markdown}
     ending = Path(path).suffix.lower()
     if ending not in writers:
         raise ValueError(
@@ -232,11 +231,8 @@ def _with_components(layer: layers.Layer, lines: list[Line]) -> list[Line]:
         loss = losses.MSELoss()
     run = trace(layer, loss, x, y)
     found: dict[str, list[str]] = {}
-    for step in [
-        *run.forward,
-        *run.steps,
-    ]:  # of steps in time the last one stays, the first in time
-        if not step.place:
+    for step in [*run.forward, *run.steps]:
+        if not step.place:  # of a cell's steps back, alike in their formula, the last one stays
             rules = [str(each.rule) for each in step.equations if each.rule is not None]
             found[step.formula] = [rule for rule in dict.fromkeys(rules) if len(rule) < LONGEST]
 
