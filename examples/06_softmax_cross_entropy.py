@@ -9,6 +9,7 @@ beside each other.
 
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -18,11 +19,13 @@ X = np.array([[0.2, -1.0, 0.5], [1.5, 0.3, -0.4]])  # (N, features)
 CLASSES = np.array([2, 0])
 
 
-def logarithm() -> nn.Layer:
+class Log(nn.Lambda):
     """y = log x, whose slope is 1/x."""
-    layer = nn.Lambda(np.log, lambda grad_output, x: grad_output / x)
-    layer.equations = {"forward": "y = log x", "input": "dL/dx = G / x"}
-    return layer
+
+    equations: ClassVar = {"forward": "y = log x", "input": "dL/dx = G / x"}
+
+    def __init__(self) -> None:
+        super().__init__(np.log, lambda grad_output, x: grad_output / x)
 
 
 @np.printoptions(precision=4, suppress=True)
@@ -31,12 +34,7 @@ def main(page: str | None = None) -> bool:
     nn.seed(0)
     first = nn.Linear(3, 3).astype(np.float64)
     n, y = len(X), np.eye(3)[CLASSES]
-    softmax, log, nll, cross_entropy = (
-        nn.Softmax(),
-        logarithm(),
-        nn.NLLLoss(),
-        nn.CrossEntropyLoss(),
-    )
+    softmax, log, nll, cross_entropy = nn.Softmax(), Log(), nn.NLLLoss(), nn.CrossEntropyLoss()
 
     z = first(X)
     p = softmax(z)
@@ -77,10 +75,13 @@ both are (p − y)/N: the p_t below log's slope cancels with the p_t in front of
 
 def write(page: str, long_way: nn.Trace, short_way: nn.Trace) -> None:
     """Both traces on one page."""
-    titles = "Softmax, Log, NLLLoss: dL/dz leaves Softmax", "CrossEntropyLoss: dL/dz is step 1"
+    ways = {
+        "Softmax, Log, NLLLoss: Softmax's dL/dx = p ⊙ (G − Σⱼ Gⱼ pⱼ), G = −y/(N p)": long_way,
+        "CrossEntropyLoss: step 1, dL/dz = (softmax(z) − [j = t]) / D, D = N": short_way,
+    }
     columns = "".join(
-        f"<section><h2>{title}, and is (p − y)/N</h2>{trace._repr_html_()}</section>"
-        for title, trace in zip(titles, (long_way, short_way), strict=True)
+        f"<section><h3>{title}, which is (p − y)/N</h3>{trace._repr_html_()}</section>"
+        for title, trace in ways.items()
     )
     style = "body{display:flex;flex-wrap:wrap;gap:1em;font-family:sans-serif}section{flex:1 1 24em}"
     head = f"<!DOCTYPE html><meta charset=utf-8><title>Two ways</title><style>{style}</style>"
