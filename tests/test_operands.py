@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -55,8 +56,19 @@ def excused(row, step, equation):
     )
 
 
+def bound_twice(node, letters):
+    """Whether a sum runs over a letter that has a meaning already, on paper hard to read."""
+    if not isinstance(node, list):
+        return False
+    if node[0] in ("sum", "largest"):
+        own = [letter for letter, _ in node[1]]
+        return bool({*own} & letters) or bound_twice(node[2], {*letters, *own})
+    return any(bound_twice(each, letters) for each in node[1:])
+
+
 def check(equation, row):
     """Compare what the rule says of some entries with what the run computed."""
+    assert not bound_twice(equation.rule.body, {*equation.rule.indices}), str(equation.rule)
     seen = equation.seen.astype(float)
     places = np.random.default_rng(0).permutation(seen.size)[:TRIED]
     scale = max(1e-6, float(np.abs(seen).max(initial=0)))
@@ -255,7 +267,7 @@ def test_what_mixes_or_moves_values_is_no_activation(layer):
 class Gain(nn.Layer):
     """A layer of a user's, with equations that name an attribute."""
 
-    equations = {  # noqa: RUF012
+    equations: ClassVar = {
         "forward": "y = a s ⊙ x",
         "scale": "dL/ds = a Σₙ Gₙ ⊙ xₙ",
         "input": "dL/dx = a G ⊙ s",
@@ -286,11 +298,11 @@ def test_a_layer_of_a_users_has_rules_by_its_equations():
 
 
 class Silent(Gain):
-    equations = {}  # noqa: RUF012
+    equations: ClassVar = {}
 
 
 class Wrong(Gain):
-    equations = {**Gain.equations, "input": "dL/dx = G ⊙ s"}  # noqa: RUF012
+    equations: ClassVar = {**Gain.equations, "input": "dL/dx = G ⊙ s"}
 
 
 def test_a_layer_without_equations_shows_x_and_g():
@@ -344,6 +356,63 @@ def test_an_lstm_shows_each_step_in_time():
     back = [s for s in trace if "through time" in s.title]
     assert [e.result.name for e in back[0].equations][-2:] == ["dL/dh_{t−1}", "dL/dc_{t−1}"]
     assert {e.heading for e in back[0].equations} == {"time step 2"}
+
+
+def follow(data, ref, entry):
+    """(equation, entry) that an entry of an operand came from, as the page walks; or None."""
+    source, entry = ref["from"], list(entry)
+    if "slices" in ref:
+        source = ref["slices"]["from"][entry.pop(ref["slices"]["axis"])]
+    elif "slice" in ref:
+        source = ref["slice"]["from"]
+        entry.insert(ref["slice"]["axis"], ref["slice"]["index"])
+    if source is None:
+        return None
+    part = data[source["part"]]
+    step = part if source["part"] == "loss_step" else part[source["step"]]
+    return step["equations"][source["equation"]], entry
+
+
+def number_at(data, ref, entry):
+    return data["values"][ref["value"]]["corner"]["values"][
+        np.ravel_multi_index(entry, ref["shape"])
+    ]
+
+
+@pytest.mark.parametrize("cell", [nn.RNN, nn.LSTM, nn.GRU])
+def test_one_walks_from_step_to_step_through_a_recurrent_layer(cell):
+    x = np.random.default_rng(0).standard_normal((2, 4, 2))
+    model = nn.Sequential(nn.Linear(2, 3), cell(3, 2), nn.Linear(2, 1)).astype(np.float64)
+    data = nn.trace(model, nn.MSELoss(), x, np.zeros((2, 4, 1))).to_dict()
+    name = "dL/dW_ih"
+    here = next(
+        e for s in data["steps"] for e in s["equations"] if e["result"]["name"] == name
+    )  # fmt: skip
+    ref = next(o for o in here["operands"] if o["name"] == "A")
+    step, entry = follow(data, ref, (1, 0, 1))
+    assert step["heading"] == "time step 0"
+    assert step["result"]["name"] == "A_t"
+    assert number_at(data, step["result"], entry) == number_at(data, ref, (1, 0, 1))
+    # from the first step's δ to the second's, and from each to the loss
+    delta = next(
+        e for s in data["steps"] for e in s["equations"]
+        if e["heading"] == "time step 0" and e["formula"].startswith("δ")
+    )  # fmt: skip
+    g, later = delta["operands"]
+    equation, entry = follow(data, g, (1, 1))
+    assert equation["result"]["name"] == "dL/dx"
+    assert number_at(data, equation["result"], entry_of(equation, entry)) == number_at(
+        data, g, (1, 1)
+    )
+    equation, entry = follow(data, later, (1, 1))
+    assert (equation["heading"], equation["result"]["name"]) == ("time step 1", "dL/dh_{t−1}")
+    assert number_at(data, equation["result"], entry) == number_at(data, later, (1, 1))
+
+
+def entry_of(equation, entry):
+    """An entry of (N, T, D) where the equation sees N·T rows."""
+    shape = equation["result"]["shape"]
+    return entry if len(shape) == len(entry) else (entry[0] * 4 + entry[1], entry[2])
 
 
 # -- bounds and refusals ---------------------------------------------------------------------------

@@ -164,11 +164,11 @@ class _Entries:
         self.names = {*sheet.arrays, *sheet.numbers, *self.meanings, *self.cuts}
         self.trees: dict[str, Tree] = {}
         self.opened: list[str] = []
-        self.own: list[str] = []  # the result's letters
         self.single: list[Node] = []  # letters that have no value but 0
         self.bound: list[str] = []  # letters of the sums that we are inside of
         self.renamed: dict[str, str] = {}
         self.left_over = list(LETTERS + MORE)
+        self.free_n = True  # whether no axis of the result is that of the samples
 
     def rule(self, result: str, shape: Shape) -> Rule:
         tree = tree_of(self.sentence.right, self.names)
@@ -183,7 +183,7 @@ class _Entries:
                 self._sizes_in(tree_of(meaning, self.names))
             body = self.entry(tree, [])
         else:
-            letters = self.own = self._letters_for(result, len(shape))
+            letters = self._letters_for(result, len(shape))
             indices: list[Node] = list(letters)
             self.single = [i for i, size in zip(letters, shape, strict=True) if size == 1]
             found = self.shape_of(tree, shape)
@@ -195,11 +195,12 @@ class _Entries:
         first = ["n"] if axes and name in SAMPLES else []
         found = [*first, *LETTERS[: axes - len(first)]]
         self.left_over = [letter for letter in LETTERS + MORE if letter not in found]
+        self.free_n = "n" not in found
         return found
 
     def _fresh(self, first: bool = False) -> str:
         """A letter for a sum; "n" where it runs over samples."""
-        if first and "n" not in self.own:
+        if first and self.free_n:
             return "n"
         return self.left_over.pop(0)
 

@@ -26,6 +26,8 @@ from nnlite.optimizers.base import Optimizer
 
 SHOWN = 64  # arrays of up to so many values are printed whole
 ONE_LINE = 72  # operands of up to so many characters stand behind their name
+# of all steps in time, by name: what each one's equation calls it, and how many stand before
+STEPS_OF = {"A": ("A_t", 0), "h": ("h_t", 1)}
 DIGITS, OF_MEANS = 6, 4  # of the values in a file, and of those that stand for several
 INNER = 8  # inner equations of a step that are printed
 PAGE = 1024  # values of an array that the page draws
@@ -395,6 +397,7 @@ class _Table:
         self.values: list[dict[str, Any]] = []
         self._ids: dict[tuple[Any, ...], int] = {}
         self._sources: dict[int, dict[str, Any]] = {}
+        self._in_time: dict[tuple[Any, ...], dict[int, dict[str, Any]]] = {}
 
     def id(self, name: str, array: np.ndarray, kernel: bool = False) -> int:
         """The place of an array among the values."""
@@ -407,13 +410,37 @@ class _Table:
     def ref(self, name: str, array: np.ndarray, whole: np.ndarray) -> dict[str, Any]:
         """How an equation reads an array, and where that came from."""
         number = self.id(name, whole)
-        source = self._sources.get(number)
-        return {
-            "name": plain_name(name),
-            "value": number,
-            "shape": list(array.shape),
-            "from": source,
-        }
+        found = {"name": plain_name(name), "value": number, "shape": list(array.shape)}
+        return {**found, "from": self._sources.get(number)}
+
+    def operand(self, operand: Operand, place: tuple[str, ...]) -> dict[str, Any]:
+        """The same of an operand, whose entries may come from several equations, or from a part.
+
+        What all steps in time have made together came from each step's equation; what one step
+        reads is a slice of what came before.
+        """
+        found = self.ref(*operand)
+        each, later = STEPS_OF.get(operand.name, ("", 0))
+        if made := self._in_time.get((place, each)):
+            by_index = [made.get(t - later) for t in range(operand.array.shape[1])]
+            return {**found, "slices": {"axis": 1, "from": by_index}}
+        if found["from"] is None and (cut := self._cut_from(operand.whole)):
+            return {**found, "slice": cut}
+        return found
+
+    def _cut_from(self, array: np.ndarray) -> dict[str, Any] | None:
+        """Of which array this one is a slice, where in it, and where that came from."""
+        start = array.__array_interface__["data"][0]
+        for (first, shape, strides), number in self._ids.items():
+            for axis, stride in enumerate(strides):
+                others = tuple(
+                    (*of[:axis], *of[axis + 1 :]) == mine
+                    for of, mine in ((shape, array.shape), (strides, array.strides))
+                )
+                index, between = divmod(start - first, stride) if stride > 0 else (-1, 0)
+                if all(others) and not between and 0 <= index < shape[axis]:
+                    return {"axis": axis, "index": index, "from": self._sources.get(number)}
+        return None
 
     def step(self, step: TraceStep, part: str, number: int) -> dict[str, Any]:
         """One step with its equations."""
@@ -429,19 +456,24 @@ class _Table:
             "incoming": inputs,
             "results": results,
             "equations": [
-                self.equation(equation, {"part": part, "step": number, "equation": place})
-                for place, equation in enumerate(step.equations)
+                self.equation(equation, {"part": part, "step": number, "equation": k}, step.place)
+                for k, equation in enumerate(step.equations)
             ],
             "curve": step.curve
             and {name: _plain_list(a) for name, a in step.curve._asdict().items()},
         }
 
-    def equation(self, equation: Equation, here: dict[str, Any]) -> dict[str, Any]:
+    def equation(
+        self, equation: Equation, here: dict[str, Any], place: tuple[str, ...]
+    ) -> dict[str, Any]:
         """One equation; from here on its result comes from it."""
         rule = equation.rule
-        operands = [self.ref(*operand) for operand in equation.operands]
+        operands = [self.operand(operand, place) for operand in equation.operands]
         result = self.ref(equation.result.name, equation.seen, equation.result.array)
         self._sources[result["value"]] = here
+        if equation.heading:
+            steps = self._in_time.setdefault((place, equation.result.name), {})
+            steps[int(equation.heading.rpartition(" ")[2])] = here
         return {
             "formula": equation.formula,
             "heading": equation.heading,

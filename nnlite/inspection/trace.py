@@ -132,7 +132,7 @@ class _Recorder:
         own = _own_parameters(layer) if inside else layer.named_parameters()
         letters = {name: symbol(layer, name) for name in own}
         shapes = {letters[name]: p.shape for name, p in own.items()}
-        known = layer.reading() if isinstance(layer, Container) else Reading()
+        known = type(layer).reading(layer) if isinstance(layer, Container) else Reading()
         paths, between = known.paths, known.between
         # attention scales the queries where its child has left them
         written = any(place[: len(above)] == above for above in self._between)
@@ -179,7 +179,7 @@ class _Recorder:
                 made = [value._replace(array=value.array.copy()) for value in made]
             kept[:] = [vars(layer).get("_slot") or ()]
             saved = kept[0]
-            page = Page(layer, None, lambda: layer.reading(*saved))
+            page = Page(layer, None, lambda: type(layer).reading(layer, *saved))
             pages[:] = [page]
             page.padded = isinstance(x, Padded)
             if through_time is not None and saved:
@@ -237,13 +237,11 @@ class _Recorder:
 
         def back_one_step(t: int, d_states: tuple[np.ndarray, ...], run: Any) -> Any:
             before, d_a = through_time(t, d_states, run)
-            g, d_h = (
-                Value(name, d[0].T.copy()) for name, d in (("G", d_states), ("dL/dh", before))
-            )
             cell = Cell(
                 layer, pages[-1], cells[t], t, d_states, before, d_a, later[-1] if later else None
             )
-            later[:] = [d_h.array]
+            later[:] = [cell.before[0].T]
+            g, d_h = Value("G", cell.d_states[0].T), Value("dL/dh", cell.before[0].T)
             title = f"{THROUGH_TIME}, step {t}"
             self.backward.append(step(5, title, "state", [g], [d_h], equations=cell.equations))
             return before, d_a

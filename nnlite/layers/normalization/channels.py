@@ -77,22 +77,23 @@ class ChannelNorm(Layer):
     def reading(
         self, x: Any = None, mask: Any = None, mean: Any = None, rstd: Any = None, own: bool = True
     ) -> Reading:
-        # (B, positions, sets, channels of a set), without B where it is 1, and without the last
-        # where each channel has statistics of its own
-        first = () if mean is None or len(mean) == 1 else (len(mean),)
-        sets: tuple[int, ...] = (self._sets,)
-        if self._sets < self._channels:
-            sets = (self._sets, self._channels // self._sets)
-        values: dict[str, Any] = {}
-        if mean is not None:  # (B, C), one for every channel
-            sizes = (*first, 1, *sets) if first else sets
-            values = {"μ": mean.reshape(sizes), "√(σ² + ε)": (1 / rstd).reshape(sizes)}
-        positions = len(first)
+        """As rows of channels where the batch shares statistics; else each sample by itself."""
+        if mean is None or mask is not None:
+            return Reading()
+        groups, together = len(mean), self._channels // self._sets
+        learned: tuple[int, ...] = (self._channels,)
+        axes: Any = 0 if groups == 1 else 1
+        rows: tuple[int, ...] = (-1, *learned) if groups == 1 else (groups, -1, *learned)
+        if together > 1:
+            learned, axes = (self._sets, together), (1, 3)
+            rows = (groups, -1, *learned)
+        one_each = (1, *learned) if len(rows) == 2 else (groups, 1, *learned)
+        mu, r = mean.reshape(one_each), rstd.reshape(one_each)
         return Reading(
-            values=values,
-            fold=lambda shape: (*first, -1, *sets),
-            axes={"mean": (positions, positions + 2)[: len(sets)]},
-            shapes=dict.fromkeys("γβ", sets),
+            values={"μ": mu, "√(σ² + ε)": 1 / r, "x̂": (x.reshape(rows) - mu) * r},
+            fold=lambda shape: rows,
+            axes={"mean": axes},
+            shapes=dict.fromkeys(("γ", "β", "running_mean", "running_var"), learned),
         )
 
     @property
