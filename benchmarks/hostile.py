@@ -490,6 +490,8 @@ def _subjects() -> dict[str, Subject]:
         **{name: Subject(getattr(nn, name), _given(path=file), _fit) for name in (
             "CSVLogger", "JSONLogger", "Checkpoint",
         )},
+        "LivePlot": Subject(nn.LivePlot, _given(path=file.with_suffix(".svg")), _fit),
+        "TensorBoardLogger": Subject(nn.TensorBoardLogger, _given(folder=FOLDER)),
     }  # fmt: skip
     points = {
         name: Subject(getattr(nn.data, name), _given(n_samples=20))

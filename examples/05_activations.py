@@ -12,6 +12,7 @@ import argparse
 import numpy as np
 
 import nnlite as nn
+from nnlite.plotting.canvas import check_canvas
 
 NAMES = ("Sigmoid", "Tanh", "Softsign", "ReLU", "LeakyReLU", "ELU", "Softplus", "GELU", "SiLU")
 ACTIVATIONS = {name: getattr(nn, name)() for name in NAMES}
@@ -26,6 +27,8 @@ def slopes(activation: nn.Layer, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 
 def main(plot: str | None = None) -> float:
     """Print the slopes, and what is left of a gradient; returns how much more ReLU leaves."""
+    if plot:
+        check_canvas(None, plot)  # before all else
     x = np.array([-4.0, -2.0, 0.0, 2.0, 4.0])
     print("f′(x) at x =" + "".join(f"{each:>8g}" for each in x) + "   largest f′")
     line = np.linspace(-6, 6, 2401)

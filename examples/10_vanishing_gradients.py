@@ -12,6 +12,7 @@ import argparse
 import numpy as np
 
 import nnlite as nn
+from nnlite.plotting.canvas import check_canvas
 
 DEPTH, WIDTH, BATCH = 20, 64, 256
 ACTIVATIONS = {"sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "ReLU": nn.ReLU}
@@ -46,6 +47,8 @@ def gradients(activation: type[nn.Layer], weights: nn.initializers.Initializer) 
 
 def main(plot: str | None = None) -> float:
     """Print and compare all pairs; returns how evenly He's weights carry it through ReLUs."""
+    if plot:
+        check_canvas(None, plot)  # before all else
     print(f"|dL/dx| below the first and the last of {DEPTH} layers; a block is a factor of 10\n")
     found = {}
     for name, activation in ACTIVATIONS.items():

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 import nnlite as nn
+from nnlite.plotting.canvas import check_canvas
 
 FEW = 60
 CURES: dict[str, dict[str, Any]] = {
@@ -45,6 +46,8 @@ def train(
 
 def main(plot: str | None = None, epochs: int = 300) -> float:
     """Train with each cure; returns how many times smaller the best test loss is."""
+    if plot:
+        check_canvas(None, plot)  # before the training rather than after it
     nn.seed(0)
     x, y = nn.data.moons(n_samples=3000, noise=0.35)
     data, (x_test, y_test) = [x[:600], x[600:900], y[:600], y[600:900]], (x[900:], y[900:])

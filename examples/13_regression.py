@@ -12,6 +12,7 @@ import argparse
 import numpy as np
 
 import nnlite as nn
+from nnlite.plotting.canvas import check_canvas
 
 
 def fitted(loss: nn.Loss, x: np.ndarray, y: np.ndarray) -> nn.Sequential:
@@ -26,6 +27,8 @@ def fitted(loss: nn.Loss, x: np.ndarray, y: np.ndarray) -> nn.Sequential:
 
 def main(plot: str | None = None) -> float:
     """Fit with both losses, print how far each is from the clean curve, return Huber's R²."""
+    if plot:
+        check_canvas(None, plot)  # before the training rather than after it
     nn.seed(0)
     x, y = nn.data.sine(n_samples=400, noise=0.1)
     x_clean, y_clean = nn.data.sine(n_samples=200, noise=0.0)

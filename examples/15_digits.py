@@ -6,19 +6,18 @@
 """
 
 import argparse
-import importlib.util
 import time
-from pathlib import Path
 
 import numpy as np
 
 import nnlite as nn
+from nnlite.plotting.canvas import check_canvas
 
 
 def main(plot: str | None = None, epochs: int = 60) -> float:
     """Train on four fifths of the digits and return the accuracy on the last fifth."""
     if plot:
-        check_plot(plot)
+        check_canvas(None, plot)  # before the training rather than after it
     nn.seed(0)
     x, y = nn.data.load_digits()
     x_train, x_test, y_train, y_test = nn.data.train_test_split(x, y, test_size=0.2, stratify=y)
@@ -55,25 +54,13 @@ def main(plot: str | None = None, epochs: int = 60) -> float:
     return result["accuracy"]
 
 
-def check_plot(path: str) -> None:
-    """Fail before the training rather than after it."""
-    if importlib.util.find_spec("matplotlib") is None:
-        raise SystemExit('--plot needs matplotlib: python -m pip install -e ".[plot]"')
-    if not Path(path).parent.is_dir():
-        raise SystemExit(f"--plot: there is no folder {Path(path).parent}")
-
-
 def draw(path: str, history: nn.History, x: np.ndarray, y: np.ndarray, guess: np.ndarray) -> None:
     """The curves of training, and the first digits that were taken for others."""
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(2, 4, figsize=(10, 5), layout="constrained")
     for axis, name in zip(axes[:, 0], ("loss", "accuracy"), strict=True):
-        epochs = range(1, history.epochs + 1)
-        axis.plot(epochs, history[name], label="training")
-        axis.plot(epochs, history[f"val_{name}"], label="test")
-        axis.set(xlabel="epoch", ylabel=name)
-        axis.legend()
+        history.plot(axis, name=name)
     wrong = np.flatnonzero(guess != y)
     for axis in axes[:, 1:].flat:
         axis.axis("off")

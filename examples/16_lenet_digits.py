@@ -12,12 +12,15 @@ import argparse
 import numpy as np
 
 import nnlite as nn
+from nnlite.plotting.canvas import check_canvas
 
 BATCH_SIZE = 64
 
 
 def main(plot: str | None = None, epochs: int = 20) -> float:
     """Train on four fifths of the digits and return the accuracy on the last fifth."""
+    if plot:
+        check_canvas(None, plot)  # before the training rather than after it
     nn.seed(0)
     x, y = nn.data.load_digits()
     x = x.reshape(-1, 8, 8, 1)  # (N, H, W, C): images, channels last
@@ -56,22 +59,14 @@ def main(plot: str | None = None, epochs: int = 20) -> float:
 
 
 def draw(path: str, model: nn.Sequential, image: np.ndarray) -> None:
-    """The first layer's filters, and what each makes of one digit."""
+    """The first layer's filters, and what the first layers make of one digit."""
     import matplotlib.pyplot as plt
 
-    filters = model[0].weight.data  # (3, 3, 1, 16)
-    maps = model[:2].predict(image[None])[0]  # (8, 8, 16), after the ReLU
-    figure, axes = plt.subplots(4, 9, figsize=(10, 5), layout="constrained")
-    for axis in axes.flat:
-        axis.axis("off")
-    axes[0, 0].imshow(image[..., 0], cmap="gray_r")
-    axes[0, 0].set_title("digit")
-    largest = np.abs(filters).max()
-    for k in range(16):
-        row, column = 2 * (k // 8), 1 + k % 8
-        axes[row, column].imshow(filters[..., 0, k], cmap="RdBu", vmin=-largest, vmax=largest)
-        axes[row, column].set_title(f"filter {k}")
-        axes[row + 1, column].imshow(maps[..., k], cmap="gray_r")
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=(12, 4), width_ratios=(1, 2), layout="constrained"
+    )
+    nn.plot.filters(model, left)
+    nn.plot.feature_maps(model, image, right, layers=list(model)[:5])
     figure.savefig(path)
     plt.close(figure)
 

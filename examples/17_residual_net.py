@@ -9,9 +9,8 @@ one, and blocks nest. `--plot` draws what leaves each block; it needs matplotlib
 
 import argparse
 
-import numpy as np
-
 import nnlite as nn
+from nnlite.plotting.canvas import check_canvas
 
 BATCH_SIZE = 64
 
@@ -38,6 +37,8 @@ def block(channels_in: int, channels: int, stride: int = 1) -> nn.Sequential:
 
 def main(plot: str | None = None, epochs: int = 8) -> float:
     """Train on four fifths of the digits and return the accuracy on the last fifth."""
+    if plot:
+        check_canvas(None, plot)  # before the training rather than after it
     nn.seed(0)
     x, y = nn.data.load_digits()
     x = x.reshape(-1, 8, 8, 1)
@@ -61,24 +62,9 @@ def main(plot: str | None = None, epochs: int = 8) -> float:
     accuracy = trainer.evaluate(x_test, y_test)["accuracy"]
     print(f"\ntest accuracy {accuracy:.2%}")
     if plot:
-        draw(plot, model, x_test[0])
+        nn.plot.feature_maps(model, x_test[0], path=plot, layers=list(model)[:4])
         print(f"plot written to {plot}")
     return accuracy
-
-
-def draw(path: str, model: nn.Sequential, image: np.ndarray) -> None:
-    """The first eight channels of one digit after each block."""
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(4, 8, figsize=(9, 5), layout="constrained")
-    for depth, row in enumerate(axes):
-        maps = model[: depth + 1].predict(image[None])[0]  # (H, W, channels)
-        for channel, axis in enumerate(row):
-            axis.imshow(maps[..., channel], cmap="gray_r")
-            axis.set(xticks=[], yticks=[])
-        row[0].set_ylabel(f"block {depth}" if depth else "first layer")
-    figure.savefig(path)
-    plt.close(figure)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import argparse
 import numpy as np
 
 import nnlite as nn
+from nnlite.plotting.canvas import check_canvas
 
 
 def adding(count: int, steps: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -40,6 +41,8 @@ def gradient_norms(layer: nn.Layer, grad_output: np.ndarray) -> np.ndarray:
 
 def main(plot: str | None = None, steps: int = 40, updates: int = 1000) -> float:
     """Train both and return how many times smaller the LSTM's error is."""
+    if plot:
+        check_canvas(None, plot)  # before the training rather than after it
     errors, norms, loss = {}, {}, nn.MSELoss()
     for cell in (nn.RNN, nn.LSTM):
         nn.seed(0)

@@ -18,6 +18,7 @@ Where to begin:
 - what one step computed          nn.trace(model, loss, x, y)
 - all formulas on one page        nn.formula_sheet("formulas.html")
 - what is unhealthy in a training nn.audit(model, loss, x, y)
+- pictures                        history.plot(), audit.plot(), nn.plot.filters(model)
 - data, shapes and costs          nn.data, nn.summary(model, 64)
 - files, and runs that resume     nn.save_model, nn.load_model, nn.Checkpoint
 - pipelines and grid searches     nnlite.interop.sklearn
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from nnlite.files import *  # noqa: F403
     from nnlite.inspection import *  # noqa: F403
     from nnlite.inspection.audit_callback import GradientAudit  # noqa: F401
+    from nnlite.interop.tensorboard import TensorBoardLogger  # noqa: F401
     from nnlite.training import *  # noqa: F403
 
 # These are imported when they are first asked for: a program that only runs a model, or looks
@@ -82,6 +84,7 @@ _PLACES = {
         "formula_sheet",
         "integrated_gradients",
         "jacobian",
+        "plot",
         "profile",
         "saliency",
         "smooth_grad",
@@ -89,6 +92,7 @@ _PLACES = {
         "trace",
     ],
     "nnlite.inspection.audit_callback": ["GradientAudit"],
+    "nnlite.interop.tensorboard": ["TensorBoardLogger"],
     "nnlite.training": [
         "CSVLogger",
         "Callback",
@@ -98,6 +102,7 @@ _PLACES = {
         "History",
         "JSONLogger",
         "LambdaCallback",
+        "LivePlot",
         "Lookahead",
         "NonFiniteLossError",
         "ReduceLROnPlateau",

@@ -98,7 +98,9 @@ def test_the_sweep_sees_what_is_wrong(monkeypatch, argument, value, verdict):
 def test_ranges_without_an_argument_are_no_rows():
     names = {key.split(".")[-1] for key in RANGES}
     used = {n for s in hostile.SUBJECTS.values() for n in hostile.arguments(s).kinds}
-    assert names - used - {"channels", "gates", "widths"} == set()  # of what is not public
+    assert (
+        names - used - {"channels", "gates", "widths", "distance"} == set()
+    )  # of what is not public
 
 
 # -- the form of the errors --------------------------------------------------------------------

@@ -150,20 +150,6 @@ def test_bad_input():
         nn.jacobian(nn.Identity(), np.ones((100, 100)))
 
 
-def test_plot(tmp_path):
-    pytest.importorskip("matplotlib").use("Agg")
-    nn.jacobian(nn.Softmax(), X).plot(str(tmp_path / "jacobian.png"))
-    assert (tmp_path / "jacobian.png").stat().st_size > 3000
-
-
-def test_a_picture_in_no_known_format_is_refused(tmp_path):
-    pytest.importorskip("matplotlib").use("Agg")
-    found = nn.jacobian(nn.Tanh(), np.ones((1, 2)))
-    with pytest.raises(ValueError, match=r"plot: no picture can be written as \.xyz; .* png"):
-        found.plot(str(tmp_path / "plot.xyz"))
-    assert not list(tmp_path.iterdir())
-
-
 KINKS = np.array([[0.0, 1.0, -1.0, 0.0], [2.0, 0.0, 0.0, -3.0]])
 
 

@@ -101,6 +101,7 @@ RANGES: dict[str, Range | Kind] = {
     "num_heads": at_least(1),
     "max_length": at_least(1),
     "shape": at_least(-1),  # Reshape's, where −1 is found out
+    "filters.shape": at_least(1),
     "axes": at_least(-64, 63),  # an array has 64 axes at most
     "axis": at_least(-64, 63),
     "k": at_least(1),
@@ -131,6 +132,7 @@ RANGES: dict[str, Range | Kind] = {
     "steps": at_least(1),
     "OneCycleSchedule.steps": at_least(2),
     "lr_range_test.steps": at_least(10),
+    "loss_surface.steps": at_least(3, 1000),
     "step_size": at_least(1),
     "step_size_up": at_least(1),
     "step_size_down": at_least(1),
@@ -217,6 +219,7 @@ RANGES: dict[str, Range | Kind] = {
     "seconds": POSITIVE,
     "tol": POSITIVE,
     "noise": NOT_NEGATIVE,
+    "distance": POSITIVE,
     "test_size": POSITIVE,
     "validation_split": PART,
     # what the annotation does not tell
@@ -233,6 +236,7 @@ RANGES: dict[str, Range | Kind] = {
     "summary.dtype": Either([DType(), Several(DType())]),  # one for each input
     "path": Place(),
     "resume": Place(),
+    "folder": Place(),
 }
 
 

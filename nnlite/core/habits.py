@@ -20,6 +20,8 @@ IN_PACKAGE = {
     "init": "nn.initializers",
     "lr_scheduler": "nn.schedules",
     "utils": "nn.data for data; clip_norm= and clip_value= of an optimizer clip gradients",
+    "TensorBoard": "nn.TensorBoardLogger(folder)",
+    "SummaryWriter": "nn.TensorBoardLogger(folder)",
     "callbacks": "nn.EarlyStopping(…), nn.Checkpoint(…) and the like",
     "tensor": "a NumPy array",
     "Tensor": "a NumPy array",

@@ -1,5 +1,6 @@
 """Looking at layers from outside: are the gradients right, and what does a model do and cost?"""
 
+from nnlite.inspection import plot
 from nnlite.inspection.audit import Audit, audit
 from nnlite.inspection.check_optimizer import (
     OptimizerError,
@@ -33,6 +34,7 @@ __all__ = [
     "formula_sheet",
     "integrated_gradients",
     "jacobian",
+    "plot",
     "profile",
     "saliency",
     "smooth_grad",

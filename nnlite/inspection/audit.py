@@ -12,6 +12,7 @@ import numpy as np
 
 from nnlite.core.arguments import checked
 from nnlite.core.parameter import Parameter
+from nnlite.core.tables import html_lines, html_table, text_table
 from nnlite.inspection.findings import Finding, LayerView, ParameterView, StepView, explain, ranked
 from nnlite.inspection.one_step import OneStep, batch_of, parts
 from nnlite.inspection.surrogate import surrogates
@@ -19,7 +20,10 @@ from nnlite.layers.base import Layer
 from nnlite.layers.dropout import Dropout
 from nnlite.layers.structure import nested, place_name, sub_layers, unwatch, watch
 from nnlite.losses.base import Loss
+from nnlite.plotting.canvas import PathLike, canvas
+from nnlite.plotting.drawings import draw_sizes, tall
 
+HEALTHY = "nothing to worry about"
 MOST = 5  # findings: the ones that matter
 PASSING = 0.01  # of the gradient: an activation that passes less of it is flat there
 CERTAIN = 0.999  # a softmax's largest weight, from which on hardly any gradient passes
@@ -48,9 +52,42 @@ class Audit:
         """Put more findings in their places among the others."""
         self.ranked = ranked([*self.ranked, *findings])
 
+    @checked
+    def plot(self, ax: Any = None, path: PathLike | None = None) -> None:
+        """Draw how large outputs, gradients and updates are, layer by layer; needs matplotlib.
+
+        Where gradients vanish or explode, their line leans to one side.
+
+        Args:
+            ax: axes of matplotlib to draw on (default None: a new figure).
+            path: where to write the picture (default None: show it).
+        """
+        sizes = {
+            "output (std)": [row.std for row in self.rows],
+            "gradient (rms)": [row.gradient for row in self.rows],
+            "update / weight": [_ratio(row) for row in self.rows],
+        }
+        said = len(self.findings)
+        title = f"{said} finding{'s' if said > 1 else ''}" if said else HEALTHY
+        names = [row.name for row in self.rows]
+        with canvas(ax, path, tall(len(names))) as axes:
+            draw_sizes(axes, names, sizes, f"one step: {title}")
+
     def __repr__(self) -> str:
-        cells = [["layer", "mean", "std", "dead", "flat", "gradient", "update/weight"]]
-        cells += [
+        return "\n".join([*text_table(self._cells()), "", *self._words()])
+
+    def _repr_html_(self) -> str:
+        """In a notebook."""
+        return html_table(self._cells()) + html_lines(self._words())
+
+    def _words(self) -> list[str]:
+        """What stands below the table."""
+        return [f"• {text}" for text in self.findings] or [HEALTHY]
+
+    def _cells(self) -> list[list[str]]:
+        """The header, and a row for each layer."""
+        header = ["layer", "mean", "std", "dead", "flat", "gradient", "update/weight"]
+        return [header] + [
             [
                 row.name,
                 f"{row.mean:.3g}",
@@ -58,22 +95,15 @@ class Audit:
                 f"{row.dead:.0%}",
                 f"{row.flat:.0%}",
                 f"{row.gradient:.2g}",
-                _ratio_text(row),
+                "-" if math.isnan(_ratio(row)) else f"{_ratio(row):.1e}",
             ]
             for row in self.rows
         ]
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        lines = [
-            "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])])
-            for line in cells
-        ]
-        words = [f"• {text}" for text in self.findings] or ["nothing to worry about"]
-        return "\n".join([*lines, "", *words])
 
 
-def _ratio_text(row: LayerView) -> str:
-    ratios = [p.ratio for p in row.parameters if p.ratio]
-    return f"{max(ratios):.1e}" if ratios else "-"
+def _ratio(row: LayerView) -> float:
+    """The largest update of a parameter, in units of its weights; NaN where there was none."""
+    return max((p.ratio for p in row.parameters if p.ratio), default=math.nan)
 
 
 @checked

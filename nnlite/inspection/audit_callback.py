@@ -10,10 +10,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nnlite.core.arguments import checked
 from nnlite.inspection.audit import Audit, Recorder, norm
 from nnlite.inspection.findings import Finding, LayerView, StepView, explain, listed, ranked
 from nnlite.inspection.one_step import OneStep
 from nnlite.losses.base import Loss
+from nnlite.plotting.canvas import PathLike, canvas
+from nnlite.plotting.drawings import draw_flow, tall
 from nnlite.training.callbacks import Callback
 from nnlite.training.state import Training
 
@@ -83,6 +86,28 @@ class GradientAudit(Callback):
             for finding in audit.ranked:
                 first.setdefault(finding.kind, finding)
         return [finding.text for finding in ranked(first.values())]
+
+    @checked
+    def plot(self, ax: Any = None, path: PathLike | None = None) -> None:
+        """Draw the gradient of every layer over time, as colours; needs matplotlib.
+
+        Args:
+            ax: axes of matplotlib to draw on (default None: a new figure).
+            path: where to write the picture (default None: show it).
+
+        Raises:
+            ValueError: when no step was looked at yet.
+        """
+        if not self._audits:
+            raise ValueError(
+                "GradientAudit.plot: no step was looked at yet; give it to fit(..., callbacks=[…])"
+            )
+        names = list(dict.fromkeys(row.name for audit in self._audits for row in audit.rows))
+        seen = [{row.name: row.gradient for row in audit.rows} for audit in self._audits]
+        flow = np.array([[step.get(name, math.nan) for step in seen] for name in names])
+        epochs = 1 + self.every_epochs * np.arange(len(seen))
+        with canvas(ax, path, tall(len(names))) as axes:
+            draw_flow(axes, names, epochs, flow)
 
     def on_fit_begin(self, trainer: Training) -> None:
         """Forget the last run."""

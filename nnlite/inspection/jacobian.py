@@ -17,6 +17,8 @@ from nnlite.inspection.report import Diagnosis, GradientError, GradientReport, G
 from nnlite.inspection.surrogate import surrogates
 from nnlite.layers.base import Layer
 from nnlite.layers.structure import sub_layers
+from nnlite.plotting.canvas import PathLike, canvas
+from nnlite.plotting.drawings import draw_matrix
 
 LARGEST = 16_000_000  # entries
 
@@ -67,15 +69,15 @@ class Jacobian:
         return f"{head}\n{body}"
 
     @checked
-    def plot(self, path: str | None = None) -> None:
+    def plot(self, ax: Any = None, path: PathLike | None = None) -> None:
         """Draw the matrix, blue below zero and red above; needs matplotlib.
 
         Args:
+            ax: axes of matplotlib to draw on (default None: a new figure).
             path: where to write the picture (default None: show it).
         """
-        from nnlite.plotting import draw_matrix
-
-        draw_matrix(self.matrix, f"{self.layer}: {self.structure}", "input", "output", path)
+        with canvas(ax, path, (6, 5)) as axes:
+            draw_matrix(axes, self.matrix, f"{self.layer}: {self.structure}", "input", "output")
 
 
 @checked

@@ -24,11 +24,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nnlite.core.arguments import checked
+from nnlite.core.tables import html_lines, html_table, text_table
 from nnlite.inspection.one_step import OneStep, batch_of, flat, parts
 from nnlite.inspection.summary import format_bytes
 from nnlite.layers.base import Layer
 from nnlite.layers.structure import nested, place_name, sub_layers
 from nnlite.losses.base import Loss
+from nnlite.plotting.canvas import PathLike, canvas
+from nnlite.plotting.drawings import draw_bars, tall
 
 SECONDS = 0.5  # of measuring
 PRODUCT = 512  # side of the matrices whose product tells how fast this machine multiplies
@@ -104,14 +107,38 @@ class Profile:
             f"{costs[what] / row.seconds:.0%} of that is {what}"
         )
 
+    @checked
+    def plot(self, ax: Any = None, path: PathLike | None = None) -> None:
+        """Draw where the time goes, a bar for each layer; needs matplotlib.
+
+        Args:
+            ax: axes of matplotlib to draw on (default None: a new figure).
+            path: where to write the picture (default None: show it).
+        """
+        names = [row.name for row in self.rows]
+        parts = {
+            "calls": [1e6 * row.calls for row in self.rows],
+            "memory": [1e6 * row.memory for row in self.rows],
+            "products": [1e6 * row.products for row in self.rows],
+        }
+        with canvas(ax, path, tall(len(names))) as axes:
+            title = f"one step: {_microseconds(self.seconds)}"
+            draw_bars(axes, names, parts, title, "forward and backward, µs")
+
     def __repr__(self) -> str:
-        cells = [
-            [
-                "layer", "forward", "backward", "share", "calls", "memory", "products",
-                "multiply-adds", "GFLOP/s", "moved",
-            ]
+        return "\n".join([*text_table(self._cells()), "", *self._foot()])
+
+    def _repr_html_(self) -> str:
+        """In a notebook."""
+        return html_table(self._cells()) + html_lines(self._foot())
+
+    def _cells(self) -> list[list[str]]:
+        """The header, and a row for each layer and for the loss."""
+        header = [
+            "layer", "forward", "backward", "share", "calls", "memory", "products",
+            "multiply-adds", "GFLOP/s", "moved",
         ]  # fmt: skip
-        cells += [
+        return [header] + [
             [
                 row.name,
                 _microseconds(row.forward),
@@ -127,16 +154,14 @@ class Profile:
             ]
             for row in self.rows
         ]
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        lines = [
-            "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])])
-            for line in cells
-        ]
-        foot = (
+
+    def _foot(self) -> list[str]:
+        """What stands below the table."""
+        return [
             f"{_microseconds(self.seconds)} in all; the fastest matrix product seen here reaches "
-            f"{self.peak:.0f} GFLOP/s"
-        )
-        return "\n".join([*lines, "", foot, self.bottleneck])
+            f"{self.peak:.0f} GFLOP/s",
+            self.bottleneck,
+        ]
 
 
 def _microseconds(seconds: float) -> str:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nnlite.core.tables import html_lines, html_table, text_table
+
 VAGUE = ("unknown", "step")  # kinds not worth printing beside what is known more exactly
 
 
@@ -100,22 +102,10 @@ class GradientReport:
         return len(self.rows)
 
     def __repr__(self) -> str:
-        verdict = "all gradients are right" if self.ok else "something is wrong"
-        untold = [row.name for row in self.rows if not row.told]
-        if self.ok and untold:
-            verdict = f"nothing wrong was found, but {', '.join(untold)} could not be checked"
-        lines = [f"{self.subject}: {verdict}"]
+        lines = [self._verdict()]
         if self.rows:
-            lines += ["", *_table(self.rows)]
-        explained = bool(self.findings or self.parts) or any(
-            row.diagnosis and row.diagnosis.kind not in VAGUE for row in self.rows
-        )
-        wrong: dict[str, list[str]] = {}  # the gradients that have the same mistake, by its text
-        for row in self.rows:
-            if row.diagnosis and not (explained and row.diagnosis.kind in VAGUE):
-                wrong.setdefault(row.diagnosis.text, []).append(row.name)
-        texts = [f"{', '.join(names)}: {text}" for text, names in wrong.items()]
-        for text in [*texts, *(finding.text for finding in self.findings)]:
+            lines += ["", *text_table(_cells(self.rows), left=6)]
+        for text in self._mistakes():
             lines += ["", f"✗ {text}"]
         for part in self.parts:
             lines += ["", *str(part).splitlines()]
@@ -123,26 +113,55 @@ class GradientReport:
             lines += ["", *(f"note: {note}" for note in self.notes)]
         return "\n".join(lines)
 
+    def _repr_html_(self) -> str:
+        """In a notebook."""
+        table = html_table(_cells(self.rows), left=6) if self.rows else ""
+        below = [f"✗ {text}" for text in self._mistakes()]
+        inside = "".join(
+            f'<div style="margin-left:2em">{part._repr_html_()}</div>' for part in self.parts
+        )
+        notes = html_lines([f"note: {note}" for note in self.notes])
+        return html_lines([self._verdict()], "strong") + table + html_lines(below) + inside + notes
+
+    def _verdict(self) -> str:
+        """The result in a line."""
+        untold = [row.name for row in self.rows if not row.told]
+        if self.ok and untold:
+            return (
+                f"{self.subject}: nothing wrong was found, but {', '.join(untold)} could not be "
+                "checked"
+            )
+        verdict = "all gradients are right" if self.ok else "something is wrong"
+        return f"{self.subject}: {verdict}"
+
+    def _mistakes(self) -> list[str]:
+        """What is wrong, in words; gradients with the same mistake stand before it together."""
+        explained = bool(self.findings or self.parts) or any(
+            row.diagnosis and row.diagnosis.kind not in VAGUE for row in self.rows
+        )
+        wrong: dict[str, list[str]] = {}  # the names by the text
+        for row in self.rows:
+            if row.diagnosis and not (explained and row.diagnosis.kind in VAGUE):
+                wrong.setdefault(row.diagnosis.text, []).append(row.name)
+        texts = [f"{', '.join(names)}: {text}" for text, names in wrong.items()]
+        return [*texts, *(finding.text for finding in self.findings)]
+
 
 def _mark(row: GradientRow) -> str:
     return "WRONG" if not row.ok else "ok" if row.told else "not told"
 
 
-def _table(rows: list[GradientRow]) -> list[str]:
-    cells = [("gradient of", "worst at", "backward", "difference", "relative error", "")]
-    cells += [
-        (
+def _cells(rows: list[GradientRow]) -> list[list[str]]:
+    """The header, and a row for each gradient."""
+    header = ["gradient of", "worst at", "backward", "difference", "relative error", ""]
+    return [header] + [
+        [
             row.name,
             "a direction" if row.where is None else str(row.where),
             f"{row.analytic:.8g}",
             f"{row.numeric:.8g}" if np.isfinite(row.numeric) else "–",
             f"{row.error:.1e}" if np.isfinite(row.error) else "–",
             "surrogate" if row.surrogate else _mark(row),
-        )
+        ]
         for row in rows
-    ]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return [
-        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
-        for line in cells
     ]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from nnlite.core.arguments import checked
+from nnlite.core.tables import html_lines, html_table, text_table
 from nnlite.inspection.one_step import Replica, parts
 from nnlite.layers.base import Layer, floating_dtype
 from nnlite.layers.structure import nested, sub_layers, watch
@@ -45,8 +46,18 @@ class Summary:
         return self.rows[0]
 
     def __repr__(self) -> str:
+        lines = text_table(self._cells(), left=2)
+        rule = "─" * max(map(len, lines))
+        return "\n".join([lines[0], rule, *lines[1:], rule, self._foot()])
+
+    def _repr_html_(self) -> str:
+        """In a notebook."""
+        return html_table(self._cells(), left=2) + html_lines([self._foot()])
+
+    def _cells(self) -> list[list[str]]:
+        """The header, and a row for each layer."""
         header = ["layer", "output", "parameters", "trainable", "multiply-adds", "saved"]
-        body = [
+        return [header] + [
             [
                 "  " * row.depth + row.name,
                 str(row.output_shape),
@@ -57,16 +68,15 @@ class Summary:
             ]
             for row in self.rows
         ]
-        widths = [max(map(len, column)) for column in zip(header, *body, strict=True)]
-        lines = [_line(cells, widths) for cells in (header, *body)]
-        rule = "─" * max(map(len, lines))
+
+    def _foot(self) -> str:
+        """What stands below the table."""
         total = self.total
-        foot = (
+        return (
             f"input {self.input_shape}: {total.parameters:,} parameters "
             f"({total.trainable:,} trainable), {total.multiply_adds:,} multiply-adds forward, "
             f"{format_bytes(total.saved_bytes)} saved for backward"
         )
-        return "\n".join([lines[0], rule, *lines[1:], rule, foot])
 
 
 @checked
@@ -198,12 +208,6 @@ def _trainable(row: SummaryRow) -> str:
     if row.trainable in (0, row.parameters):
         return "yes" if row.trainable else "no"
     return f"{row.trainable:,}"
-
-
-def _line(cells: list[str], widths: list[int]) -> str:
-    left = [cell.ljust(width) for cell, width in zip(cells[:2], widths[:2], strict=True)]
-    right = [cell.rjust(width) for cell, width in zip(cells[2:], widths[2:], strict=True)]
-    return "  ".join(left + right)
 
 
 def format_bytes(size: float) -> str:

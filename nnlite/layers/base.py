@@ -87,7 +87,17 @@ from nnlite.core.parameter import DTYPE, FLAG, Buffer, Parameter
 from nnlite.core.reading import Reading
 from nnlite.core.rows import as_source, check_lengths, each_input, stream_of, walk
 from nnlite.core.slot import Slot, inference, open_contexts
-from nnlite.layers.structure import Node, Part, arrays, matching, named_parts, tie, ties
+from nnlite.layers.structure import (
+    Node,
+    Part,
+    arrays,
+    matching,
+    named_parts,
+    nested,
+    sub_layers,
+    tie,
+    ties,
+)
 
 Kind = Literal["map", "activation", "rectifier", "rearrangement", "chain"]
 
@@ -556,6 +566,21 @@ class Layer(Node, Slot, Constructed):
                 "layer with return_state on its own, inside evaluation()"
             )
         return y
+
+    def _repr_html_(self) -> str:
+        """In a notebook: every layer, where it stands, and its parameters."""
+        from nnlite.core.tables import html_table  # here: a model that only runs needs none
+
+        rows = [["layer", "parameters", "trainable"]]
+        for place, layer in nested(self):
+            parameters = layer.parameters()
+            free = sum(p.size for p in parameters if p.trainable)
+            size = sum(p.size for p in parameters)
+            label = layer.label() if sub_layers(layer) else repr(layer)
+            name = f"{place[-1]}: {label}" if place else label
+            trains = "" if not size else "yes" if free == size else f"{free:,}" if free else "no"
+            rows.append(["  " * len(place) + name, f"{size:,}" if size else "", trains])
+        return html_table(rows)
 
     # -- checks for subclasses -------------------------------------------------------------------
 

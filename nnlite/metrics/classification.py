@@ -12,14 +12,19 @@ scores are a label and others are of classes, unless `multi_label=True`.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from nnlite.core.arguments import checked
 from nnlite.core.forms import SUM, Array, check_form
 from nnlite.metrics.base import Mean, Metric, numbers, spread
 
 IGNORED = -100  # as the default `ignore_index` of the losses
+
+LABEL_COUNTS = ("rightly absent", "false alarm", "missed", "found")  # of (absent, there)²
 
 Read = tuple[np.ndarray, np.ndarray, np.ndarray | None]  # two that belong together, and weights
 
@@ -169,6 +174,12 @@ class ConfusionMatrix(ClassMetric):
 
     Args:
         threshold, multi_label, ignore_index: how to read, see `ClassMetric`.
+
+    `plot` draws them, and a notebook shows them:
+
+        matrix = nn.ConfusionMatrix()
+        matrix.update(model.predict(x_test), y_test)
+        matrix.plot()
     """
 
     remembers: ClassVar = {"_counts": Array("f", axes=(2, 3))}
@@ -193,6 +204,70 @@ class ConfusionMatrix(ClassMetric):
     def result(self) -> np.ndarray:
         """The counts (sums of weights, where weights were given)."""
         return self._counts.copy()
+
+    @checked
+    def plot(
+        self,
+        ax: Any = None,
+        path: str | os.PathLike[str] | None = None,
+        class_names: Sequence[str] | None = None,
+    ) -> None:
+        """Draw the counts, coloured by the share of their row; needs matplotlib.
+
+        Of labels there is a row for each, with what was rightly and wrongly said of it.
+
+        Args:
+            ax: axes of matplotlib to draw on (default None: a new figure).
+            path: where to write the picture (default None: show it).
+            class_names: of the classes or labels (default None: their numbers).
+
+        Raises:
+            ValueError: when nothing was counted yet, or there is not a name for each class.
+        """
+        from nnlite.plotting.canvas import canvas
+        from nnlite.plotting.drawings import draw_counts
+
+        if not self._counts.size:
+            raise ValueError(
+                "ConfusionMatrix.plot: nothing was counted yet; call "
+                "update(model.predict(x), y) first"
+            )
+        size = 4.2 + 0.22 * min(len(self._counts), 16)
+        rows, columns, counts = self._laid_out(class_names)
+        with canvas(ax, path, (size + 0.6, size)) as axes:
+            if self._counts.ndim == 2:
+                draw_counts(axes, counts, rows, columns, ("predicted class", "actual class"))
+            else:
+                draw_counts(axes, counts, rows, columns, ("", "label"))
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the counts, shaded by the share of their row."""
+        from nnlite.core.tables import html_lines, html_table
+
+        if not self._counts.size:
+            return html_lines([repr(self)])
+        rows, columns, counts = self._laid_out(None)
+        cells = [[f"{count:.4g}" for count in row] for row in counts]
+        table = [
+            ["actual", *columns],
+            *([name, *row] for name, row in zip(rows, cells, strict=True)),
+        ]
+        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1e-300)
+        return html_lines([repr(self)], "strong") + html_table(table, shades=shares.tolist())
+
+    def _laid_out(
+        self, class_names: Sequence[str] | None
+    ) -> tuple[Sequence[str], Sequence[str], np.ndarray]:
+        """The names of rows and columns, and the counts: (C, C), or (C, 4) of C labels."""
+        counts = self._counts
+        names = [str(c) for c in range(len(counts))] if class_names is None else class_names
+        if len(names) != len(counts):
+            raise ValueError(
+                f"ConfusionMatrix.plot: class_names must be {len(counts)} names, got {len(names)}"
+            )
+        if counts.ndim == 2:
+            return names, names, counts
+        return names, LABEL_COUNTS, counts.reshape(len(counts), 4)
 
 
 class _PerClass(ClassMetric):

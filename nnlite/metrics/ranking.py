@@ -9,10 +9,12 @@ so that rows of equal scores enter together, and their order does not matter.
 
 from __future__ import annotations
 
+import os
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from nnlite.core.arguments import checked
 from nnlite.core.forms import Array
 from nnlite.metrics.classification import IGNORED
 from nnlite.metrics.probabilities import ProbabilityMetric
@@ -32,6 +34,7 @@ class RankingMetric(ProbabilityMetric):
         from_logits, multi_label, ignore_index: how to read, see `ProbabilityMetric`.
     """
 
+    axis_labels: ClassVar[tuple[str, str]]  # of the plot
     remembers: ClassVar = {
         "_scores": Array("f", axes=(1, 2)),
         "_actual": Array("iub", axes=(1, 2)),
@@ -87,6 +90,73 @@ class RankingMetric(ProbabilityMetric):
         """The area of one label, all of shape (R,)."""
         raise NotImplementedError
 
+    def curve(self, hits: np.ndarray, misses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """x and y of the curve above that area, from what `passed` counts, neither of them none."""
+        raise NotImplementedError
+
+    def chance(self, share: float | None) -> tuple[float, float] | None:
+        """The ends of the line that chance reaches where such a share is there, None for several.
+
+        None where there is no such line.
+        """
+        raise NotImplementedError
+
+    @checked
+    def plot(
+        self, ax: Any = None, path: str | os.PathLike[str] | None = None, label: str | None = None
+    ) -> None:
+        """Draw the curve, or one for each class or label; needs matplotlib.
+
+        Several models are compared on the same axes, each with a label of its own.
+
+        Args:
+            ax: axes of matplotlib to draw on (default None: a new figure).
+            path: where to write the picture (default None: show it).
+            label: of the model in the legend (default None: the area alone).
+
+        Raises:
+            ValueError: when nothing was gathered yet, when a score is NaN, and when each class is
+                there in all rows or in none.
+        """
+        from nnlite.plotting.canvas import canvas, check_canvas
+        from nnlite.plotting.drawings import draw_curves
+
+        check_canvas(ax, path)
+        name = f"{type(self).__name__}.plot"
+        scores, actual, weights = self._kept()
+        if not scores.size or np.isnan(scores).any():
+            what = "a score is NaN" if scores.size else "nothing was gathered yet"
+            raise ValueError(f"{name}: {what}; call update(model.predict(x), y) with scores first")
+        share = None
+        if scores.ndim == 1:
+            each = [("", actual, scores, weights)]
+            share = float(weights[actual > 0].sum() / weights.sum())
+        else:
+            arrays = [a.T for a in self._each_alone(actual, scores, weights)]
+            each = [(f"class {c}", *one) for c, one in enumerate(zip(*arrays, strict=True))]
+        curves = []
+        for subject, *one in each:
+            hits, misses = passed(*one)
+            if hits[-1] and misses[-1]:
+                words = [label, subject, f"({self.area(*one):.3f})"]
+                curves.append((*self.curve(hits, misses), " ".join(filter(None, words))))
+        if not curves:
+            raise ValueError(
+                f"{name}: there is no curve where a class is there in all rows, or in none"
+            )
+        with canvas(ax, path, (5.4, 4.6)) as axes:
+            draw_curves(axes, curves, self.chance(share), self.axis_labels)
+
+    @staticmethod
+    def _each_alone(
+        actual: np.ndarray, scores: np.ndarray, weights: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """All three as (R, C): of classes, each against the others."""
+        if actual.ndim == 1:
+            actual = actual[:, None] == np.arange(scores.shape[1])
+            weights = np.broadcast_to(weights[:, None], scores.shape)
+        return actual, scores, weights
+
     def result(self) -> float:
         """The average of the areas; NaN as long as nothing counts, and where a score is NaN."""
         scores, actual, weights = self._kept()
@@ -94,9 +164,7 @@ class RankingMetric(ProbabilityMetric):
             return float("nan")
         if scores.ndim == 1:
             return self.area(actual, scores, weights)
-        if actual.ndim == 1:  # each class against the others
-            actual = actual[:, None] == np.arange(scores.shape[1])
-            weights = np.broadcast_to(weights[:, None], scores.shape)
+        actual, scores, weights = self._each_alone(actual, scores, weights)
         if self.average == "micro":
             return self.area(actual.ravel(), scores.ravel(), weights.ravel())
         there = (weights * actual).sum(axis=0)
@@ -163,8 +231,12 @@ class AUROC(RankingMetric):
     `result` is NaN where all that counts is there, or nothing is: then no pair can be ranked. With
     "macro" one such class is enough, as in scikit-learn; "weighted" leaves out what is never there.
 
+    `plot` draws the curve.
+
     Source: Hanley & McNeil 1982; ties as in Fawcett 2006, "An introduction to ROC analysis".
     """
+
+    axis_labels = ("false positive rate", "true positive rate")
 
     def area(self, actual: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> float:
         hits, misses = passed(actual, scores, weights)
@@ -172,6 +244,12 @@ class AUROC(RankingMetric):
         if not pairs:
             return float("nan")
         return float((np.diff(misses) * (hits[1:] + hits[:-1])).sum() / (2 * pairs))
+
+    def curve(self, hits: np.ndarray, misses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return misses / misses[-1], hits / hits[-1]
+
+    def chance(self, share: float | None) -> tuple[float, float] | None:
+        return 0.0, 1.0
 
 
 class AveragePrecision(RankingMetric):
@@ -189,8 +267,12 @@ class AveragePrecision(RankingMetric):
     Args:
         average, from_logits, multi_label, ignore_index: see `AUROC`.
 
+    `plot` draws the curve, its steps included.
+
     Source: Davis & Goadrich 2006, "The relationship between precision-recall and ROC curves".
     """
+
+    axis_labels = ("recall", "precision")
 
     def area(self, actual: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> float:
         hits, misses = passed(actual, scores, weights)
@@ -198,6 +280,13 @@ class AveragePrecision(RankingMetric):
             return 0.0
         precision = hits[1:] / (hits[1:] + misses[1:])
         return float((np.diff(hits) * precision).sum() / hits[-1])
+
+    def curve(self, hits: np.ndarray, misses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        precision = hits[1:] / (hits[1:] + misses[1:])
+        return np.repeat(hits / hits[-1], 2)[1:-1], np.repeat(precision, 2)
+
+    def chance(self, share: float | None) -> tuple[float, float] | None:
+        return None if share is None else (share, share)
 
 
 def passed(

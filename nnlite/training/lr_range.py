@@ -15,6 +15,8 @@ from nnlite.core.arguments import checked
 from nnlite.core.padded import masked
 from nnlite.core.terms import loss_terms
 from nnlite.losses.penalties import Penalized
+from nnlite.plotting.canvas import PathLike, canvas
+from nnlite.plotting.drawings import draw_lr_range
 from nnlite.training.feeding import Batch, Dataset, as_dataset
 from nnlite.training.state import Training
 
@@ -91,19 +93,21 @@ class LRRange:
         return rate
 
     @checked
-    def plot(self, path: str | None = None) -> None:
+    def plot(self, ax: Any = None, path: PathLike | None = None) -> None:
         """Draw the losses over the learning rates; needs matplotlib.
 
+        Losses far above the first one, where training diverges, are cut off.
+
         Args:
+            ax: axes of matplotlib to draw on (default None: a new figure).
             path: where to write the picture (default None: show it).
         """
-        from nnlite.plotting import draw_lr_range
-
         try:
             suggestion: float | None = self.suggestion
         except ValueError:  # nothing fell, as the picture shows
             suggestion = None
-        draw_lr_range(self.lrs, self.losses, self.smoothed, suggestion, path)
+        with canvas(ax, path) as axes:
+            draw_lr_range(axes, self.lrs, self.losses, self.smoothed, suggestion)
 
 
 @checked

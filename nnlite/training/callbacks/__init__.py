@@ -2,6 +2,7 @@
 
 from nnlite.training.callbacks.averaging import EMA, SWA, Lookahead
 from nnlite.training.callbacks.base import Callback
+from nnlite.training.callbacks.live import LivePlot
 from nnlite.training.callbacks.logging import CSVLogger, JSONLogger
 from nnlite.training.callbacks.monitor import EarlyStopping, ReduceLROnPlateau
 from nnlite.training.callbacks.saving import Checkpoint
@@ -16,6 +17,7 @@ __all__ = [
     "EarlyStopping",
     "JSONLogger",
     "LambdaCallback",
+    "LivePlot",
     "Lookahead",
     "ReduceLROnPlateau",
     "TimeLimit",

@@ -130,7 +130,7 @@ class CallbackList:
             callback.check_run(trainer, epochs, updates)
             if isinstance(callback, Monitor) and callback.watches:
                 self._check_monitor(callback, measured, validated)
-            if isinstance(callback, Checkpoint | Logger):
+            if isinstance(callback, Checkpoint | Logger) and callback.path is not None:
                 other = files.setdefault(os.path.realpath(callback.path), callback)
                 if other is not callback:
                     raise ValueError(f"fit: {other!r} and {callback!r} write to the same file")

@@ -1,0 +1,1 @@
+"""Pictures of arrays: with matplotlib, an optional extra, or as SVG, which needs nothing."""
