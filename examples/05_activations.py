@@ -57,15 +57,10 @@ def draw(path: str) -> None:
     """Each activation with its slope."""
     import matplotlib.pyplot as plt
 
-    x = np.linspace(-4, 4, 401)
-    figure, axes = plt.subplots(3, 3, figsize=(9, 7), sharex=True, layout="constrained")
-    for axis, (name, activation) in zip(axes.flat, ACTIVATIONS.items(), strict=True):
-        y, slope = slopes(activation, x)
-        axis.plot(x, y, label="f")
-        axis.plot(x, slope, "--", label="f′")
-        axis.set(title=name, ylim=(-1.3, 2.3))
-        axis.grid(alpha=0.3)
-    axes[0, 0].legend()
+    figure, axes = plt.subplots(3, 3, figsize=(9, 8), sharex=True, layout="constrained")
+    for axis, activation in zip(axes.flat, ACTIVATIONS.values(), strict=True):
+        nn.plot.activation(activation, ax=axis)
+        axis.set(ylim=(-1.3, 2.3))
     figure.savefig(path)
     plt.close(figure)
 

@@ -69,13 +69,9 @@ def draw(path: str, trainers: dict[str, nn.Trainer], x: np.ndarray, y: np.ndarra
     """What each net says of every place, and the few points."""
     import matplotlib.pyplot as plt
 
-    across, up = np.meshgrid(np.linspace(-2, 3, 120), np.linspace(-1.7, 2.2, 120))
-    places = np.column_stack([across.ravel(), up.ravel()]).astype(np.float32)
     figure, axes = plt.subplots(2, 3, figsize=(11, 6.5), layout="constrained")
     for axis, (name, trainer) in zip(axes.flat, trainers.items(), strict=True):
-        p = nn.Softmax()(trainer.model.predict(places))[:, 1].reshape(across.shape)
-        axis.contourf(across, up, p, levels=np.linspace(0, 1, 11), cmap="RdBu", alpha=0.8)
-        axis.scatter(*x.T, c=y, cmap="RdBu", edgecolors="black")
+        nn.plot.decision_boundary(trainer.model, x, y, ax=axis)
         axis.set(title=name, xticks=[], yticks=[])
     figure.savefig(path)
     plt.close(figure)

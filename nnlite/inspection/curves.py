@@ -1,9 +1,7 @@
-"""Curves of one variable: what a class computes, sampled, and drawn as SVG."""
+"""Curves of one variable: what a class computes, sampled, and as a chart."""
 
 from __future__ import annotations
 
-import html
-import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -12,8 +10,12 @@ import numpy as np
 from nnlite.layers.base import Layer
 from nnlite.losses.base import Loss
 from nnlite.losses.penalties import Penalty
+from nnlite.plotting.chart import Chart, Line
 
-POINTS = 321  # odd, so that the middle of a range is one of them
+POINTS = 361  # odd, so that the middle of a range is one of them
+FAR = 3.6  # on both sides of 0: as far as ticks 2 apart have room
+LARGEST = 4.0  # what is above it is not drawn
+FAINT = "#8888"  # axes through 0
 STEEP = 20  # more than this between two points, per unit of x, is a jump
 
 
@@ -50,7 +52,7 @@ IN_A_ROW = {"GLU": (1, 1.0), "LogSoftmax": (0, 0.0), "Softmax": (0, 0.0), "Softm
 
 def of_activation(layer: Layer) -> Plot:
     """f and f′ as forward and backward give them, the latter for G = 1."""
-    x = np.linspace(-4, 4, POINTS)
+    x = np.linspace(-FAR, FAR, POINTS)
     layer.eval()
     slope: Any
     if type(layer).__name__ not in IN_A_ROW:
@@ -112,10 +114,10 @@ def _of(targets: tuple[float, ...], low: float, high: float) -> list[View]:
     return [View(f"t = {_number(t)}", low, high, _itself, _all(t)) for t in targets]
 
 
-_SCORES = View("scores (z, 0), the class is the first", -4, 4, _row, _first_class)
+_SCORES = View("scores (z, 0), the class is the first", -FAR, FAR, _row, _first_class)
 VIEWS: dict[str, list[View]] = {
     "BCELoss": _of((1, 0), 0.02, 0.98),
-    "BCEWithLogitsLoss": _of((1, 0), -4, 4),
+    "BCEWithLogitsLoss": _of((1, 0), -FAR, FAR),
     "CrossEntropyLoss": [_SCORES],
     "FocalLoss": [_SCORES],
     "GaussianNLLLoss": [View("t = 0, σ² = 1", -3, 3, _beside(1), _all(0))],
@@ -128,7 +130,7 @@ VIEWS: dict[str, list[View]] = {
     "MSELoss": _of((0,), -3, 3),
     "MarginRankingLoss": [View("b = 0, t = 1", -3, 3, _beside(0), _all(1))],
     "MultiLabelMarginLoss": [View("scores (x, 0), the label is the first", -3, 3, _row, _labels)],
-    "MultiLabelSoftMarginLoss": [View("scores (z, 0), labels (1, 0)", -4, 4, _row, _hot)],
+    "MultiLabelSoftMarginLoss": [View("scores (z, 0), labels (1, 0)", -FAR, FAR, _row, _hot)],
     "MultiMarginLoss": [
         View("scores (x, 0), the class is the first", -3, 3, _row, _first_class)
     ],
@@ -164,54 +166,18 @@ def of_penalty(penalty: Penalty) -> Plot:
 
 # -- drawing -------------------------------------------------------------------------------------
 
-WIDTH, HEIGHT, EDGE = 260, 170, 22
 
-
-def svg(plot: Plot, title: str) -> str:
-    """The plot as an SVG element; colours are the page's, --first and --second."""
-    low, high = plot.x[0], plot.x[-1]
-    bottom, top = _range(plot)
-
-    def across(x: float) -> float:
-        return EDGE + (x - low) / (high - low) * (WIDTH - 2 * EDGE)
-
-    def up(y: float) -> float:
-        return HEIGHT - EDGE - (y - bottom) / (top - bottom) * (HEIGHT - 2 * EDGE)
-
-    gap = STEEP * (high - low) / (len(plot.x) - 1)
-    parts = []
-    for y in _ticks(bottom, top):
-        strong = " class='zero'" if y == 0 else ""
-        parts.append(f"<path{strong} d='M{EDGE} {up(y):.1f}H{WIDTH - EDGE}'/>")
-        parts.append(f"<text x='{EDGE - 4}' y='{up(y) + 3:.1f}' class='y'>{_number(y)}</text>")
-    for x in _ticks(low, high):
-        strong = " class='zero'" if x == 0 else ""
-        parts.append(f"<path{strong} d='M{across(x):.1f} {EDGE}V{HEIGHT - EDGE}'/>")
-        parts.append(f"<text x='{across(x):.1f}' y='{HEIGHT - 8}'>{_number(x)}</text>")
-    for kind, values in zip(("first", "second"), plot.curves.values(), strict=True):
-        shown = (bottom <= values) & (values <= top)
-        joined = shown & np.roll(shown, 1) & (np.abs(np.diff(values, prepend=np.inf)) < gap)
-        path = "".join(
-            f"{'L' if goes_on else 'M'}{across(a):.1f} {up(b):.1f}"
-            for a, b, goes_on in zip(plot.x[shown], values[shown], joined[shown], strict=True)
-        )
-        parts.append(f"<path class='{kind}' d='{path}'/>")
-    names = " and ".join(plot.curves)
-    label = html.escape(f"{title}: {names} for {plot.variable} from {low:g} to {high:g}")
-    head = f"<svg viewBox='0 0 {WIDTH} {HEIGHT}' role='img' aria-label='{label}'>"
-    return f"{head}{''.join(parts)}</svg>"
-
-
-def _range(plot: Plot) -> tuple[float, float]:
-    """From the smallest to the largest value, outward to whole numbers, from −4 to 4 at most."""
-    every = np.concatenate(list(plot.curves.values()))
-    bottom, top = math.floor(every.min() + 0.1), math.ceil(every.max() - 0.1)
-    bottom, top = max(bottom, -4), min(top, 4)
-    return bottom - 0.15, max(top, bottom + 1) + 0.15
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    """Whole numbers, or halves where there are few of them, at most nine."""
-    span = high - low
-    step = 0.5 if span <= 1.5 else 1 if span <= 5 else 2
-    return [step * k for k in range(math.ceil(low / step), math.floor(high / step) + 1)]
+def chart(plot: Plot, title: str) -> Chart:
+    """The plot with both axes through 0, cut at ±LARGEST; a jump is a gap."""
+    values = np.concatenate([*plot.curves.values()])
+    bottom, top = max(values.min(), -LARGEST), min(values.max(), LARGEST)
+    across, up = (np.array(ends) for ends in ((plot.x[0], plot.x[-1]), (bottom, top)))
+    zero = np.zeros(2)
+    lines = [Line(across, zero, color=FAINT)]
+    if plot.x[0] < 0 < plot.x[-1]:
+        lines.append(Line(zero, up, color=FAINT))
+    gap = STEEP * (plot.x[1] - plot.x[0])
+    for i, (name, y) in enumerate(plot.curves.items()):
+        shown = (abs(y) <= LARGEST) & (abs(np.diff(y, prepend=y[0])) <= gap)
+        lines.append(Line(plot.x, np.where(shown, y, np.nan), name, i, ("solid", "dashed")[i]))
+    return Chart(f"{title}: {plot.says}" if plot.says else title, plot.variable, "", lines)

@@ -22,7 +22,7 @@ from nnlite.core import random
 from nnlite.core.arguments import checked
 from nnlite.core.checks import check_place
 from nnlite.files.atomic import atomic_write
-from nnlite.inspection.curves import Plot, of_activation, of_loss, of_penalty, svg
+from nnlite.inspection.curves import Plot, chart, of_activation, of_loss, of_penalty
 from nnlite.inspection.specimens import batch_for, specimen
 from nnlite.inspection.trace import trace
 from nnlite.losses.penalties import Penalty
@@ -335,7 +335,7 @@ def _entry_html(entry: Entry) -> str:
     lines = "".join(map(_line_html, entry.lines))
     for when, those in entry.variants.items():
         lines += f"<p class='when'>{html.escape(when)}</p>" + "".join(map(_line_html, those))
-    plots = "".join(_plot_html(plot, entry.name) for plot in entry.plots)
+    plots = "".join(chart(plot, entry.name).svg() for plot in entry.plots)
     why = f"<pre>{html.escape(entry.derivation)}</pre>" if entry.derivation else ""
     plots = plots and f"<div>{plots}</div>"
     both = f"<div class='both'><div class='lines'>{lines}</div>{plots}</div>"
@@ -352,15 +352,6 @@ def _line_html(line: Line) -> str:
     rows += [f"<div class='formula with'>{typeset(each)}</div>" for each in meanings]
     rows += [f"<div class='formula component'>{typeset(each)}</div>" for each in line.components]
     return f"<div class='line'>{step}<div>{''.join(rows)}</div></div>"
-
-
-def _plot_html(plot: Plot, title: str) -> str:
-    names = "".join(
-        f"<span class='{kind}'>{typeset(name)}</span>"
-        for kind, name in zip(("first", "second"), plot.curves, strict=True)
-    )
-    over = f" over {typeset(plot.variable)}" + (f"; {html.escape(plot.says)}" if plot.says else "")
-    return f"<figure>{svg(plot, title)}<figcaption>{names}{over}</figcaption></figure>"
 
 
 BRACKETS = {"(": 1, ")": -1, "{": 1, "}": -1}
@@ -428,7 +419,8 @@ def _entry_markdown(entry: Entry) -> Iterator[str]:
         yield from (f"    {line.formula}" for line in those)
     yield "```"
     for plot in entry.plots:
-        columns = plot.x[:: (len(plot.x) - 1) // 8]
+        whole = np.arange(np.ceil(plot.x[0]), plot.x[-1])
+        columns = whole if len(whole) > 3 else plot.x[:: (len(plot.x) - 1) // 8]
         yield from ("", plot.says, "") if plot.says else ("",)
         yield f"| {plot.variable} | " + " | ".join(f"{x:g}" for x in columns) + " |"
         yield "| --- |" + " --- |" * len(columns)
