@@ -319,6 +319,50 @@ def test_a_formula_that_gives_other_numbers_is_no_rule():
     assert trace.steps[1].equations[0].rule is not None
 
 
+MARKS = "ᵀΣₙⱼ+−·⊙/^()[]|⌊⌋√{},=≤x̂GWab12 ²₁_σe"
+
+
+class Scribbled(nn.Layer):
+    """A linear layer whose equations someone has typed with errors."""
+
+    def __init__(self, equations):
+        self.printed = equations
+        self.weight = nn.Parameter(np.ones((2, 2)), dtype=np.float64)
+
+    @property
+    def equations(self):
+        return self.printed
+
+    def forward(self, x):
+        self.save_for_backward(x)
+        return x @ self.weight.data
+
+    def backward(self, grad_output):
+        (x,) = self.saved()
+        self.weight.add_grad(x.T @ grad_output)
+        return grad_output @ self.weight.data.T
+
+
+@pytest.mark.slow
+def test_no_scribble_in_an_equation_breaks_the_trace():
+    rng = np.random.default_rng(0)
+    printed = sorted({line for case in LAYERS.values() for line in case.make().equations.values()})
+
+    def scribble(line):
+        signs = list(line)
+        for _ in range(rng.integers(4)):
+            at = rng.integers(len(signs))
+            signs[at : at + rng.integers(2)] = rng.choice([*MARKS, ""])
+        return "".join(signs)
+
+    for _ in range(120):
+        keys = ("forward", "input", "weight")
+        lines = {key: scribble(printed[rng.integers(len(printed))]) for key in keys}
+        trace = nn.trace(Scribbled(lines), nn.MSELoss(), X, X)
+        assert json.loads(trace.to_json())["steps"]
+        assert "one training step" in str(trace)
+
+
 def test_ties_in_a_window_go_to_the_first():
     x = np.zeros((1, 4, 4, 1), np.float32)
     trace = nn.trace(

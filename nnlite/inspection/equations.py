@@ -11,11 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nnlite.core.reading import Reading, numbers_of
-from nnlite.inspection.component import Operand, Rule, Sheet, Unreadable, shown
+from nnlite.inspection.component import Operand, Rule, shown
+from nnlite.inspection.entries import Sheet, Unreadable
 from nnlite.inspection.formula import SUBSCRIPTS, Sentence
 from nnlite.layers.base import Layer
 
 Shape = tuple[int, ...]
+# not finite, 0 / 0, a root of less than 0, or a function of a user's line with too few arguments
+NO_NUMBER = (ArithmeticError, ValueError, TypeError)
 CHECKED = 4  # entries of a result that a rule is tried on before it is shown
 PADDED = 150  # the same where sequences end: a rule may not hold beyond
 
@@ -197,7 +200,7 @@ class Equation:
         rule = self.unchecked
         try:
             return rule if rule is not None and self.agrees(rule) else None
-        except (ArithmeticError, ValueError):  # not finite, or 0 / 0
+        except NO_NUMBER:
             return None
 
     @cached_property
@@ -268,7 +271,10 @@ class Equation:
     @cached_property
     def example(self) -> str | None:
         """The component form of one entry, with its numbers."""
-        return None if self.rule is None else self.rule.with_numbers(self.entry)
+        try:
+            return None if self.rule is None else self.rule.with_numbers(self.entry)
+        except NO_NUMBER:
+            return None
 
     @property
     def matrix(self) -> list[str | dict[str, Any]]:

@@ -46,7 +46,7 @@ class Sentence:
         indexed = None
         left, _, right = re.sub(" ← ", " = ", first).partition(" = ")
         for other in others:
-            if found := re.fullmatch(r"where (\w) is (\S+) outside", other):
+            if found := re.fullmatch(r"where (\w) is (−?[\d.]+) outside", other):
                 self.outside[found[1]] = float(found[2].replace("−", "-"))
                 continue
             name, defines, meaning = other.partition(" = ")

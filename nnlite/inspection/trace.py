@@ -12,14 +12,10 @@ from nnlite.core.arguments import checked
 from nnlite.core.padded import Padded
 from nnlite.core.parameter import Buffer, Computed, Parameter
 from nnlite.core.reading import Reading
-from nnlite.inspection.captured import (
-    Activation,
-    Cell,
-    LossRecord,
-    Update,
-    cell_equations,
-    steps_of,
-)
+from nnlite.inspection.captured.activation import Activation
+from nnlite.inspection.captured.in_time import Cell, cell_equations, steps_of
+from nnlite.inspection.captured.loss import LossRecord
+from nnlite.inspection.captured.update import Update
 from nnlite.inspection.equations import Page, Value, symbol
 from nnlite.inspection.formula import SUBSCRIPTS
 from nnlite.inspection.one_step import OneStep, batch_of, parts
