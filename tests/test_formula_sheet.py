@@ -136,7 +136,7 @@ def test_a_jump_is_not_joined_and_what_is_too_large_is_left_out():
     assert [(line.x[0], line.y[0]) for line in axes] == [(-4, 0), (0, 0)]
     assert [line.label for line in (f, slope)] == ["f", "f′"]
     assert list(x[np.isnan(f.y)]) == [x[x > 0][0]]
-    np.testing.assert_array_equal(np.isnan(slope.y), x**2 > 4)
+    np.testing.assert_array_equal(np.isnan(slope.y), x**2 > 3.6)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,7 @@ from nnlite.losses.penalties import Penalty
 from nnlite.plotting.chart import Chart, Line
 
 POINTS = 361  # odd, so that the middle of a range is one of them
-FAR = 3.6  # on both sides of 0: as far as ticks 2 apart have room
-LARGEST = 4.0  # what is above it is not drawn
+FAR = 3.6  # what is drawn on both sides of 0: there ticks 2 apart have room
 FAINT = "#8888"  # axes through 0
 STEEP = 20  # more than this between two points, per unit of x, is a jump
 
@@ -168,9 +167,9 @@ def of_penalty(penalty: Penalty) -> Plot:
 
 
 def chart(plot: Plot, title: str) -> Chart:
-    """The plot with both axes through 0, cut at ±LARGEST; a jump is a gap."""
+    """The plot with both axes through 0, cut at ±3.6; a jump is a gap."""
     values = np.concatenate([*plot.curves.values()])
-    bottom, top = max(values.min(), -LARGEST), min(values.max(), LARGEST)
+    bottom, top = max(values.min(), -FAR), min(values.max(), FAR)
     across, up = (np.array(ends) for ends in ((plot.x[0], plot.x[-1]), (bottom, top)))
     zero = np.zeros(2)
     lines = [Line(across, zero, color=FAINT)]
@@ -178,6 +177,6 @@ def chart(plot: Plot, title: str) -> Chart:
         lines.append(Line(zero, up, color=FAINT))
     gap = STEEP * (plot.x[1] - plot.x[0])
     for i, (name, y) in enumerate(plot.curves.items()):
-        shown = (abs(y) <= LARGEST) & (abs(np.diff(y, prepend=y[0])) <= gap)
+        shown = (abs(y) <= FAR) & (abs(np.diff(y, prepend=y[0])) <= gap)
         lines.append(Line(plot.x, np.where(shown, y, np.nan), name, i, ("solid", "dashed")[i]))
     return Chart(f"{title}: {plot.says}" if plot.says else title, plot.variable, "", lines)
