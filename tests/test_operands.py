@@ -290,9 +290,9 @@ class Gain(nn.Layer):
 def test_a_layer_of_a_users_has_rules_by_its_equations():
     trace = nn.trace(nn.Sequential(Gain()), nn.MSELoss(), X, np.zeros((3, 2)))
     forward, scale, back = (s.equations[0] for s in (trace.forward[0], *trace.steps[1:]))
-    assert str(forward.rule) == "y[n,i] = 3 s[i] x[n,i]"
-    assert str(scale.rule) == "dL/ds[i] = 3 Σₙ G[n,i] x[n,i]"
-    assert str(back.rule) == "dL/dx[n,i] = 3 G[n,i] s[i]"
+    assert str(forward.rule) == "y[n,i] = a s[i] x[n,i]"
+    assert str(scale.rule) == "dL/ds[i] = a Σₙ G[n,i] x[n,i]"
+    assert str(back.rule) == "dL/dx[n,i] = a G[n,i] s[i]"
     for equation in (forward, scale, back):
         check(equation, "Gain")
 
@@ -510,3 +510,18 @@ def test_frozen_parameters_are_not_updated():
         optimizer=nn.SGD(model.parameters(), lr=0.1),
     )  # fmt: skip
     assert [step.place for step in trace.update] == [("2.weight",), ("2.bias",)]
+
+
+def test_a_batch_of_one_keeps_its_letter_and_axes_of_one_value_have_none():
+    x = np.array([[1.0, -2.0]])
+    trace = nn.trace(nn.Linear(2, 2), nn.MSELoss(), x, np.zeros((1, 2)))
+    rules = [str(step.equations[0].rule) for step in (trace.forward[0], *trace.steps[1:])]
+    assert rules == [
+        "y[n,i] = Σⱼ x[n,j] W[j,i] + b[i]",
+        "dL/dW[i,j] = Σₙ x[n,i] G[n,j]",
+        "dL/db[i] = Σₙ G[n,i]",
+        "dL/dx[n,i] = Σⱼ G[n,j] W[i,j]",
+    ]
+    norm = nn.trace(nn.LayerNorm(2), nn.MSELoss(), np.eye(2), np.zeros((2, 2))).forward[0]
+    x_hat = "x̂[i,j] = (x[i,j] − (Σₖ x[i,k]) / 2) / √(σ² + ε)[i]"
+    assert str(norm.equations[0].rule) == x_hat

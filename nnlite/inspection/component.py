@@ -26,6 +26,18 @@ import numpy as np
 Node = Any
 
 
+class Known(float):
+    """A number that has a letter, which is shown in the place of its digits."""
+
+    letter: str
+
+    def __new__(cls, letter: str, value: float) -> Known:
+        """The number, and its letter."""
+        made = super().__new__(cls, value)
+        made.letter = letter
+        return made
+
+
 class Operand(NamedTuple):
     """An array that a rule reads.
 
@@ -191,11 +203,15 @@ def written(node: Node, operands: Sequence[Operand], letters: Mapping[str, int] 
         if isinstance(node, str):
             return str(letters.get(node, node))
         if not isinstance(node, list):
-            return short(node)
+            return node.letter if isinstance(node, Known) else short(node)
         kind = node[0]
         if kind == "at":
-            name = shown(operands[node[1]].name)
-            return f"{name}[{','.join(index(i) for i in node[2])}]" if node[2] else name
+            name, sizes = shown(operands[node[1]].name), operands[node[1]].array.shape
+            # an axis of size 1 says nothing
+            places = [
+                index(i) for i, size in zip(node[2], sizes, strict=True) if i != 0 or size > 1
+            ]
+            return f"{name}[{','.join(places)}]" if places else name
         if kind in ("sum", "largest"):
             names = "".join(letter for letter, _ in node[1])
             below = subscript(names)

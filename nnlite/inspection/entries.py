@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nnlite.inspection.component import Node, Operand, Rule
+from nnlite.inspection.component import Known, Node, Operand, Rule
 from nnlite.inspection.formula import Sentence, Tree, tree_of
 
 Shape = tuple[int, ...]
@@ -83,6 +83,7 @@ class _Entries:
         self.names = {*sheet.arrays, *sheet.numbers, *self.meanings, *self.cuts}
         self.trees: dict[str, Tree] = {}
         self.opened: list[str] = []
+        self.single: list[Node] = []  # letters that have no value but 0
         self.bound: list[str] = []  # letters of the sums that we are inside of
         self.renamed: dict[str, str] = {}
         self.left_over = list(LETTERS + MORE)
@@ -103,6 +104,7 @@ class _Entries:
         else:
             letters = self._letters_for(result, len(shape))
             indices: list[Node] = list(letters)
+            self.single = [i for i, size in zip(letters, shape, strict=True) if size == 1]
             found = self.shape_of(tree, shape)
             body = self.entry(tree, _aligned(indices, shape, found), shape)
         return Rule(letters, body, self.operands, result)
@@ -250,7 +252,7 @@ class _Entries:
             return []
         shape = self.shape_of(tree, result)
         last = at[len(at) - len(shape) :] if shape else []
-        return [0 if size == 1 else index for size, index in zip(shape, last, strict=True)]
+        return self._part_of(tree, last, shape)
 
     def _named(self, name: str, at: list[Node], result: Shape) -> Node:
         sheet = self.sheet
@@ -263,9 +265,9 @@ class _Entries:
                 raise ValueError(f"{name} without indices")
             return ["at", self._operand(Operand(name, array, whole)), at]
         if name in sheet.numbers:
-            return float(sheet.numbers[name])
+            return Known(name, sheet.numbers[name])
         if name in ("e", "π"):
-            return math.e if name == "e" else math.pi
+            return Known(name, math.e if name == "e" else math.pi)
         if name in self.letters and name not in {**self.meanings, **self.cuts}:
             return at[self._axis(name)]
         if name in self.cuts:
@@ -310,6 +312,7 @@ class _Entries:
         if len(of_a) < 2 or len(of_b) < 2:
             return self.entry((" ", a, b), at, result)
         letter = self._fresh(a[0] == "transposed" and _base(a) in SAMPLES)
+        self.single += [letter] * (of_a[-1] == 1)
         left = [*at[:-1], letter][len(at) - len(of_a) :]
         right = [*at[:-2], letter, at[-1]][len(at) - len(of_b) :]
         product = ["*", self.entry(a, left, result), self.entry(b, right, result)]
@@ -328,6 +331,7 @@ class _Entries:
             letter = self._fresh(axis == 0 and "n" not in at and len(axes) == 1)
             over.append([letter, shape[axis]])
             index[axis] = letter
+            self.single += [letter] * (shape[axis] == 1)
         body = self.entry(inner, self._part_of(inner, index, shape), result)
         if not over:
             return body
@@ -337,7 +341,11 @@ class _Entries:
         return total
 
     def _part_of(self, tree: Tree, index: list[Node], shape: Shape) -> list[Node]:
-        return [0 if size == 1 else i for i, size in zip(index, shape, strict=True)]
+        """0 along axes of size 1, unless the letter has no other value either."""
+        return [
+            0 if size == 1 and i not in self.single else i
+            for i, size in zip(index, shape, strict=True)
+        ]
 
     def _joined(self, tree: Tree, at: list[Node], result: Shape) -> Node:
         found: Node = None
@@ -452,7 +460,10 @@ def _base(tree: Any) -> str:
 def _aligned(letters: list[Node], shape: Shape, found: Shape) -> list[Node]:
     """The indices of an expression of the result's values, whose axes of length 1 may differ."""
     if len(found) == len(shape) or not found:
-        return [0 if size == 1 else i for size, i in zip(found, letters, strict=False)]
+        return [
+            0 if size == 1 != whole else i
+            for size, whole, i in zip(found, shape, letters, strict=False)
+        ]
     wide = [letter for letter, size in zip(letters, shape, strict=True) if size > 1]
     if sum(size > 1 for size in found) == len(wide):
         rest = iter(wide)
