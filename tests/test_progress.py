@@ -275,6 +275,9 @@ def test_a_notebook_has_one_output_for_the_bar_of_all_epochs(capsys, monkeypatch
         return Handle()
 
     monkeypatch.setitem(sys.modules, "ipykernel", types.ModuleType("ipykernel"))
+    kernel = types.SimpleNamespace(kernel="a kernel")
+    shell = types.SimpleNamespace(get_ipython=lambda: kernel)
+    monkeypatch.setitem(sys.modules, "IPython", shell)
     monkeypatch.setitem(sys.modules, "IPython.display", types.SimpleNamespace(display=display))
     fit()
     assert [text[:9] for text in shown] == 2 * ["epoch 1/2"] + 2 * ["epoch 2/2"] + ["2 of 2 ep"]
@@ -283,3 +286,7 @@ def test_a_notebook_has_one_output_for_the_bar_of_all_epochs(capsys, monkeypatch
     captured = capsys.readouterr()
     assert len(captured.out.splitlines()) == 2
     assert captured.err == ""
+    monkeypatch.setattr(kernel, "kernel", None)  # ipykernel is imported, and no kernel runs
+    fit()
+    assert shown[-1] == "2 of 2 epochs in 00:00"
+    assert len(shown) == 5

@@ -232,7 +232,10 @@ def progress(verbose: bool, epochs: int, samples: int, done: int = 0, lr: float 
 
 def in_notebook() -> bool:
     """Whether a Jupyter kernel runs this."""
-    return "ipykernel" in sys.modules
+    if "ipykernel" not in sys.modules:
+        return False
+    shell = import_module("IPython").get_ipython()
+    return getattr(shell, "kernel", None) is not None
 
 
 def in_terminal(stream: TextIO | None) -> bool:
