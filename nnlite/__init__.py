@@ -120,8 +120,7 @@ def __getattr__(name: str) -> Any:
     if name not in _LATER:
         from nnlite.core.habits import in_package
 
-        hint = in_package(name, {own.replace("_", "").lower(): own for own in __all__})
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{in_package(name)}")
     value = globals()[name] = getattr(import_module(_LATER[name]), name)
     return value
 

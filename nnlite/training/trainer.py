@@ -16,6 +16,7 @@ import numpy as np
 from nnlite.core.alone import alone, in_this_thread, training_thread
 from nnlite.core.arguments import checked
 from nnlite.core.construction import Constructed
+from nnlite.core.habits import Elsewhere
 from nnlite.core.kinds import check_method
 from nnlite.core.padded import masked
 from nnlite.core.parameter import FLAG
@@ -109,6 +110,10 @@ class Trainer(Constructed):
     stop_training: bool = _of_the_run("stop_training")
     interrupted: bool = _of_the_run("interrupted")
     best_restored: bool = _of_the_run("best_restored")
+
+    predict = Elsewhere("trainer.model.predict(x)")
+    train = Elsewhere("trainer.fit(x, y)")
+    score = Elsewhere("trainer.evaluate(x, y)")
 
     def __init__(
         self,
