@@ -823,7 +823,7 @@ def test_a_folder_that_is_not_there(name, tmp_path):
     error, write = files()[name]
     gone = tmp_path / "gone"
     text = message(error, lambda: write(str(gone / "file.npz")))
-    assert text.endswith(f"there is no folder {gone}; make it first: mkdir -p {gone}")
+    assert text.endswith(f"there is no folder {gone}; make it first: os.makedirs({str(gone)!r})")
     assert message(error, lambda: write(tmp_path)).endswith("is a folder; name a file in it")
     if name != "plot":  # None shows it
         assert "must be a path, a string or an os.PathLike, got None" in message(
@@ -861,7 +861,8 @@ def test_what_is_there_and_is_no_file_that_may_be_replaced(name, tmp_path, monke
     words = {
         tmp_path / "pipe": "pipe is not a regular file; name another one",
         os.devnull: "null is not a regular file; name another one",
-        fixed: f"{fixed} is read-only; name another file, or make it writable: chmod u+w {fixed}",
+        fixed: f"{fixed} is read-only; name another file, or make it writable: "
+        f"os.chmod({str(fixed)!r}, 0o644)",
         fixed / "x.npz": f"{fixed} is no folder",
         f"{tmp_path}/new/": "new is a folder; name a file in it",
         "~/x.npz": "only a shell knows ~: write Path('~/x.npz').expanduser()",

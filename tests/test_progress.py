@@ -1,13 +1,10 @@
 """What `fit` shows, in pseudo-terminals of given widths, in a log, and in a notebook."""
 
-import fcntl
 import os
-import pty
 import re
 import signal
 import struct
 import sys
-import termios
 import threading
 import types
 
@@ -16,6 +13,8 @@ import pytest
 
 import nnlite as nn
 from nnlite.training import progress
+
+fcntl, pty, termios = map(pytest.importorskip, ("fcntl", "pty", "termios"))  # not on Windows
 
 X = np.random.default_rng(0).standard_normal((64, 5)).astype(np.float32)
 Y = (X[:, 0] > 0).astype(np.int64)

@@ -246,7 +246,9 @@ def no_place(path: str | os.PathLike[str]) -> str:
     if place.parts[0].startswith("~") and not os.path.isdir(place.parent):
         return f"only a shell knows {place.parts[0]}: write Path({text!r}).expanduser()"
     if not os.path.isdir(place.parent):
-        return f"there is no folder {place.parent}; make it first: mkdir -p {place.parent}"
+        return (
+            f"there is no folder {place.parent}; make it first: os.makedirs({str(place.parent)!r})"
+        )
     folder = Path(os.path.realpath(place)).parent  # where a symbolic link leads
     if not folder.is_dir():
         return f"{place} is a link into {folder}, which is no folder; make it, or name another file"
@@ -261,7 +263,8 @@ def no_place(path: str | os.PathLike[str]) -> str:
     if not stat.S_ISREG(mode):
         return f"{place} is not a regular file; name another one"
     if not mode & 0o222:
-        return f"{place} is read-only; name another file, or make it writable: chmod u+w {place}"
+        writable = f"os.chmod({str(place)!r}, 0o644)"
+        return f"{place} is read-only; name another file, or make it writable: {writable}"
     return ""
 
 

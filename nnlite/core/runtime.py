@@ -93,7 +93,9 @@ def let_idle_threads_sleep() -> None:
     """
     functions, found, (name, value) = thread_functions(), library(), SPIN
     restart: list[Any] = [getattr(found, each, None) for each in RESTART]
-    if functions is None or None in restart or name in os.environ or len(sys._current_frames()) > 1:
+    if sys.platform == "win32" or functions is None or None in restart:  # there they sleep anyway
+        return
+    if name in os.environ or len(sys._current_frames()) > 1:
         return
     read, write = functions
     threads = read()
