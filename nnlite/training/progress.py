@@ -118,7 +118,7 @@ class Lines(Progress):
     def _status(self, loss: float | None) -> list[str]:
         """How much is done, the loss, the time it took and will take, and the rate."""
         seconds = time.perf_counter() - self._start
-        done, clock = f"{self._seen:,}", format_time(seconds)
+        done, clock = f"{self._seen:,} samples", format_time(seconds)
         if self._total:
             done = f"{self._seen / self._total:4.0%}"
             new, left = self._seen - self._before, self._total - self._seen
