@@ -63,6 +63,7 @@ class Lines(Progress):
     def __init__(self, epochs: int, samples: int, done: int = 0, lr: float = 0.0) -> None:
         super().__init__(epochs, samples, done, lr)
         self._lr_changes = False
+        self._interval = SILENCE
 
     def begin_epoch(self, epoch: int) -> None:
         """Starts the clock."""
@@ -86,7 +87,7 @@ class Lines(Progress):
         """Counts, and shows how far it is when it is time to."""
         self._seen += samples
         now = time.perf_counter()
-        if now - self._shown > self._interval():
+        if now - self._shown > self._interval:
             self._shown = now
             self._show(loss())
 
@@ -104,9 +105,6 @@ class Lines(Progress):
             kept = fitting(first, columns(sys.stdout) - len(self._epoch))
             shown = [text for text in shown if text in kept]
         self._print("".join([self._epoch, *shown]))
-
-    def _interval(self) -> float:
-        return SILENCE
 
     def _show(self, loss: float | None) -> None:
         """Show how far it is; the loss is None before the first batch."""
@@ -143,13 +141,11 @@ class Bar(Lines):
         super().__init__(epochs, samples, done, lr)
         # Imported here: tqdm would add a third to the time of `import nnlite`.
         self._meter = import_module("tqdm").tqdm.format_meter
+        self._interval = REFRESH
 
     def _begin(self, name: str, total: int, done: int) -> None:
         super()._begin(name, total, done)
         self._show(None)
-
-    def _interval(self) -> float:
-        return REFRESH
 
     def _show(self, loss: float | None) -> None:
         done, value, *texts = self._status(loss)
