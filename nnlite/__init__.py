@@ -31,8 +31,10 @@ layers, losses and optimizers, and Keras's for `fit`.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from nnlite.core import runtime  # noqa: F401  # isort: skip  # before anything imports NumPy
+
 from nnlite import data, initializers, interop, losses, metrics, optimizers
-from nnlite.core import VERSION, random, runtime
+from nnlite.core import VERSION, random
 from nnlite.core.checks import ModelWarning
 from nnlite.core.construction import clone
 from nnlite.core.padded import Padded, pad_sequences
@@ -54,7 +56,6 @@ from nnlite.optimizers.schedules import *  # noqa: F403
 from nnlite.optimizers.schedules import __all__ as _schedules
 
 __version__ = VERSION
-runtime.set_up()
 
 if TYPE_CHECKING:
     from nnlite.files import *  # noqa: F403
