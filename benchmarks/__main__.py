@@ -218,7 +218,7 @@ class Suite:
         self.results["hostile"] = found
 
     def digits(self) -> None:
-        """The main job: accuracy and time of examples/03_digits.py."""
+        """The main job: accuracy and time of examples/15_digits.py."""
         from benchmarks.digits import run
 
         for attempt in range(2):

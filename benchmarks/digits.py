@@ -11,8 +11,8 @@ from benchmarks.turns import ROOT
 
 
 def run() -> tuple[float, float]:
-    """(test accuracy, seconds of training) of examples/03_digits.py."""
-    lesson = runpy.run_path(str(ROOT / "examples" / "03_digits.py"))
+    """(test accuracy, seconds of training) of examples/15_digits.py."""
+    lesson = runpy.run_path(str(ROOT / "examples" / "15_digits.py"))
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         accuracy = lesson["main"]()

@@ -545,6 +545,7 @@ def _subjects() -> dict[str, Subject]:
         "integrated_gradients": Subject(
             nn.integrated_gradients, lambda: {"model": _model(), "x": rows, "steps": 2}
         ),
+        "formula_sheet": Subject(nn.formula_sheet, lambda: {"path": file.with_suffix(".md")}),
         "summary": Subject(nn.summary, lambda: {"model": _model(), "input_shape": 4}, str),
         "clone": Subject(nn.clone, lambda: {"model": _model()}),
         "decoding": Subject(nn.decoding, lambda: {"model": _model()}, _with),

@@ -16,6 +16,7 @@ Where to begin:
 - an optimizer of one's own       help(nn.Optimizer), then nn.check_optimizer(rule)
 - all arguments of a training     help(nn.Trainer.fit)
 - what one step computed          nn.trace(model, loss, x, y)
+- all formulas on one page        nn.formula_sheet("formulas.html")
 - what is unhealthy in a training nn.audit(model, loss, x, y)
 - pictures                        history.plot(), audit.plot(), nn.plot.filters(model)
 - data, shapes and costs          nn.data, nn.summary(model, 64)
@@ -82,6 +83,7 @@ _PLACES = {
         "audit",
         "check_gradients",
         "check_optimizer",
+        "formula_sheet",
         "integrated_gradients",
         "jacobian",
         "plot",

@@ -9,7 +9,7 @@ from nnlite.training.fingerprint import environment
 BEGIN = """\
 begin with        python -c "import nnlite; help(nnlite)"
 the gradients     help(nnlite.Layer), nnlite.check_gradients, nnlite.trace
-a first training  python examples/03_digits.py, of the repository"""
+a first training  python examples/15_digits.py, of the repository"""
 
 
 def main() -> None:

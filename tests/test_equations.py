@@ -623,7 +623,7 @@ def test_equations_of_optimizers(name, options):
     values |= {"n": 3, "m": 4, "size": 12} if optimizer.whole else {}
     values |= {"clip_norm": optimizer.clip_norm, "clip_value": optimizer.clip_value, "Π": 1.0}
     state = optimizer.first_state(p, group)
-    for letter, kept in optimizer._state_names().items():
+    for letter, kept in optimizer.state_names().items():
         if kept in state:
             values[letter] = state[kept].copy()
     values["w"] = p.data.copy()

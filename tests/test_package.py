@@ -235,6 +235,7 @@ NAMES = [
     "decoding",
     "engine",
     "fit_lbfgs",
+    "formula_sheet",
     "inference",
     "initializers",
     "integrated_gradients",

@@ -7,6 +7,7 @@ from nnlite.inspection.check_optimizer import (
     OptimizerReport,
     check_optimizer,
 )
+from nnlite.inspection.formula_sheet import formula_sheet
 from nnlite.inspection.gradcheck import check_gradients
 from nnlite.inspection.jacobian import Jacobian, jacobian
 from nnlite.inspection.profile import Profile, ProfileRow, profile
@@ -30,6 +31,7 @@ __all__ = [
     "audit",
     "check_gradients",
     "check_optimizer",
+    "formula_sheet",
     "integrated_gradients",
     "jacobian",
     "plot",

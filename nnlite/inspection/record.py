@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,41 +14,42 @@ import numpy as np
 from nnlite.core.arguments import checked
 from nnlite.core.checks import check_place
 from nnlite.files.atomic import atomic_write
-from nnlite.inspection.equations import with_shapes
+from nnlite.inspection.component import Operand
+from nnlite.inspection.component import shown as plain_name
+from nnlite.inspection.equations import Equation, Value, with_shapes
 from nnlite.inspection.picture import picture
 from nnlite.layers.base import Layer
 from nnlite.layers.structure import place_name
 from nnlite.losses.base import Loss
 from nnlite.losses.penalties import Penalty
+from nnlite.optimizers.base import Optimizer
 
 SHOWN = 64  # arrays of up to so many values are printed whole
-PAGE = 2048  # values of an array that the page draws
+ONE_LINE = 72  # operands of up to so many characters stand behind their name
+# of all steps in time, by name: what each one's equation calls it, and how many stand before
+STEPS_OF = {"A": ("A_t", 0), "h": ("h_t", 1)}
+DIGITS, OF_MEANS = 6, 4  # of the values in a file, and of those that stand for several
+INNER = 8  # inner equations of a step that are printed
+PAGE = 1024  # values of an array that the page draws
 
 
-class Value(NamedTuple):
-    """An array of the step, under the name that the formulas use.
+class Curve(NamedTuple):
+    """An activation and its slope, as the layer itself computes them, over its range."""
 
-    Attributes:
-        name: such as "G" or "dL/dW".
-        array: its values.
-        kernel: whether it belongs to a parameter, so that four axes are (kH, kW, I, O).
-    """
+    x: np.ndarray
+    f: np.ndarray
+    slope: np.ndarray
 
-    name: str
-    array: np.ndarray
-    kernel: bool = False
 
-    def statistics(self) -> dict[str, float]:
-        """Norm, smallest and largest value, and the share of zeros."""
-        a = self.array
-        if a.size == 0:
-            return {"norm": 0.0, "min": 0.0, "max": 0.0, "zeros": 0.0}
-        return {
-            "norm": float(np.sqrt(np.square(a, dtype=np.float64).sum())),
-            "min": float(a.min()),
-            "max": float(a.max()),
-            "zeros": float(np.mean(a == 0)),
-        }
+class Printed:
+    """An optimizer as far as a step shows it: its name, and the lines of one parameter."""
+
+    def __init__(self, optimizer: Optimizer, equations: Mapping[str, str]) -> None:
+        self.optimizer = optimizer
+        self.equations = equations
+
+    def __repr__(self) -> str:
+        return repr(self.optimizer)
 
 
 class TraceStep:
@@ -60,6 +62,8 @@ class TraceStep:
         inputs: G, or x in a forward; several arrays where a layer takes a tuple, and none for the
             loss gradient.
         results: what was computed; several arrays where a layer returns a tuple.
+        equations: with operands, in the order of computation; the last ones give the results.
+        curve: of an activation, f and f′ over the range of this layer's values; else None.
     """
 
     def __init__(
@@ -67,11 +71,13 @@ class TraceStep:
         number: int,
         title: str,
         place: tuple[str, ...],
-        source: Layer | Loss | Penalty,
+        source: Layer | Loss | Penalty | Printed,
         key: str,
         inputs: list[Value],
         results: list[Value],
         symbols: Mapping[str, tuple[int, ...]],
+        equations: Callable[[], list[Equation]] = list,
+        curve: Callable[[], Curve | None] = lambda: None,
     ) -> None:
         self.number = number
         self.title = title
@@ -81,6 +87,18 @@ class TraceStep:
         self._source = source
         self._key = key
         self._symbols = symbols
+        self._equations = equations
+        self._curve = curve
+
+    @cached_property
+    def equations(self) -> list[Equation]:
+        """Found when first asked for: a step that nobody looks at costs nothing."""
+        return self._equations()
+
+    @cached_property
+    def curve(self) -> Curve | None:
+        """As `equations`, when first asked for."""
+        return self._curve()
 
     @property
     def incoming(self) -> Value | None:
@@ -122,7 +140,9 @@ class Trace:
         loss: the loss's repr; `loss_value` is the number, with all terms.
         terms: what layers and penalties have added to it, by name.
         forward: one `TraceStep` per layer, first to last.
+        loss_step: how the number came about.
         steps: the loss gradient, then the backward pass, last layer to first.
+        update: with an optimizer, one step for each parameter: step 6; else nothing.
         structure: (depth, place, name) of every layer, containers included.
     """
 
@@ -134,8 +154,12 @@ class Trace:
         forward: list[TraceStep],
         steps: list[TraceStep],
         terms: Mapping[str, float],
+        loss_step: TraceStep,
+        update: list[TraceStep],
     ) -> None:
         self.terms = dict(terms)
+        self.loss_step = loss_step
+        self.update = update
         self._layers = layers
         self._loss = loss
         self.loss_value = loss_value
@@ -210,25 +234,60 @@ def text(trace: Trace) -> str:
         for depth, place, name in trace.structure
     ]
     lines += ["", "forward"]
-    for step in trace.forward:
-        lines += [f"  {heading(step)}", f"    {step.shapes}"]
-        for value in step.results:
-            lines += _indented(value_text(value), 4)
+    for step in [*trace.forward, trace.loss_step]:
+        lines += [f"  {heading(step)}", f"    {step.shapes}", *_indented(equations_text(step), 4)]
     lines += ["", "backward"]
-    for step in trace.steps:
+    for step in [*trace.steps, *trace.update]:
         lines += _indented(str(step), 2)
-    lines += ["  6. update the weights: after the last gradient is known, optimizer.step()"]
+    if not trace.update:
+        lines += ["  6. update the weights: after the last gradient is known, optimizer.step()"]
     return "\n".join(lines)
 
 
 def step_text(step: TraceStep) -> str:
-    """One step: what it is, its formula, the shapes, and what came out."""
+    """One step: what it is, its formula, the shapes, its operands, and what came of them."""
     lines = [f"{step.number}. {step.title}, {heading(step)}", f"   {step.formula}"]
     if step.shapes != step.formula:
         lines.append(f"   {step.shapes}")
-    for value in step.results:
-        lines += _indented(value_text(value), 3)
+    return "\n".join([*lines, *_indented(equations_text(step), 3)])
+
+
+def equations_text(step: TraceStep) -> str:
+    """Small operands, the results, and of each one entry with the numbers that made it."""
+    lines: list[str] = []
+    told: set[str] = set()
+    printed: list[np.ndarray] = []
+    inner = [equation for equation in step.equations if not _gives_result(equation, step)]
+    for equation in step.equations:
+        if equation in inner:
+            if len(inner) > INNER:
+                continue  # every step in time has several
+            lines.append(equation.formula)
+        for operand in equation.operands:
+            if operand.array.size <= SHOWN and operand.name not in told:
+                lines.append(f"with {operand_text(operand)}")
+                told.add(operand.name)
+        if not any(equation.result.array is array for array in printed):
+            lines.append(value_text(equation.result))
+            printed.append(equation.result.array)
+        told.add(equation.result.name)
+        if equation.example is not None and equation.result.array.size:
+            lines.append(equation.example)
     return "\n".join(lines)
+
+
+def _gives_result(equation: Equation, step: TraceStep) -> bool:
+    return any(equation.result.array is value.array for value in step.results)
+
+
+def operand_text(operand: Operand) -> str:
+    """An array and its values, in one line where they fit."""
+    name, shape = plain_name(operand.name), operand.array.shape
+    values = np.array2string(operand.array, precision=4, suppress_small=True, max_line_width=96)
+    one_line = " ".join(values.split())
+    if len(one_line) <= ONE_LINE:
+        return f"{name} {shape} = {one_line}"
+    return f"{name} {shape}:\n{values}"
 
 
 def heading(step: TraceStep) -> str:
@@ -238,6 +297,8 @@ def heading(step: TraceStep) -> str:
 
 def value_text(value: Value) -> str:
     """Statistics, and the values themselves where they are few."""
+    if value.array.ndim == 0:
+        return f"{value.name} = {value.array:.6g}"
     s = value.statistics()
     line = (
         f"{value.name} {value.array.shape}: norm {s['norm']:.4g}, "
@@ -266,11 +327,15 @@ def markdown(trace: Trace) -> str:
         "## Forward",
         "",
         *_table_head("layer", "formula"),
-        *(row for step in trace.forward for row in _rows(heading(step), step)),
+        *(
+            row
+            for step in [*trace.forward, trace.loss_step]
+            for row in _rows(heading(step), step)
+        ),
         "",
         "## Backward",
     ]  # fmt: skip
-    for name, steps in groupby(trace.steps, heading):
+    for name, steps in groupby([*trace.steps, *trace.update], heading):
         lines += ["", f"### {name}", "", *_table_head("step", "formula")]
         for step in steps:
             lines += _rows(f"{step.number}. {step.title}", step)
@@ -278,58 +343,188 @@ def markdown(trace: Trace) -> str:
 
 
 def _table_head(first: str, second: str) -> list[str]:
-    return [f"| {first} | {second} | norm | min | max | zeros |", "| - | - | -: | -: | -: | -: |"]
+    return [
+        f"| {first} | {second} | norm | min | max | zeros | one entry |",
+        "| - | - | -: | -: | -: | -: | - |",
+    ]
 
 
 def _rows(first: str, step: TraceStep) -> Iterator[str]:
     """One for each array that the step made."""
     formula = step.shapes.replace("|", "\\|")
+    examples = {id(e.result.array): e.example for e in step.equations if e.result.array.size}
     for value in step.results:
         s = value.statistics()
+        example = (examples.get(id(value.array)) or "").replace("|", "\\|")
         yield (
             f"| {first} | {formula} | {s['norm']:.4g} | {s['min']:.4g} | {s['max']:.4g} "
-            f"| {s['zeros']:.0%} |"
+            f"| {s['zeros']:.0%} | {example} |"
         )
 
 
 def as_dict(trace: Trace, size: int) -> dict[str, Any]:
     """Plain lists and numbers."""
+    table = _Table(size)
+    parts = {
+        "forward": trace.forward,
+        "loss_step": [trace.loss_step],
+        "steps": trace.steps,
+        "update": trace.update,
+    }
+    found = {
+        part: [table.step(step, part, number) for number, step in enumerate(steps)]
+        for part, steps in parts.items()
+    }
     return {
         "loss": trace.loss,
-        "loss_value": trace.loss_value,
+        "loss_value": _plain(trace.loss_value),
+        "terms": {name: _plain(value) for name, value in trace.terms.items()},
         "structure": [
             {"depth": depth, "place": place, "layer": name}
             for depth, place, name in trace.structure
         ],
-        "forward": [_step_dict(step, size) for step in trace.forward],
-        "steps": [_step_dict(step, size) for step in trace.steps],
+        "values": table.values,
+        **found,
+        "loss_step": found["loss_step"][0],
     }
 
 
-def _step_dict(step: TraceStep, size: int) -> dict[str, Any]:
-    return {
-        "number": step.number,
-        "title": step.title,
-        "place": list(step.place),
-        "layer": step.layer,
-        "formula": step.formula,
-        "shapes": step.shapes,
-        "incoming": step.incoming and _value_dict(step.incoming, size),
-        "result": _value_dict(step.result, size),
-        "more": [_value_dict(value, size) for value in [*step.inputs[1:], *step.results[1:]]],
-    }
+class _Table:
+    """The arrays of a trace, each once, and who computed them."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.values: list[dict[str, Any]] = []
+        self._ids: dict[tuple[Any, ...], int] = {}
+        self._sources: dict[int, dict[str, Any]] = {}
+        self._in_time: dict[tuple[Any, ...], dict[int, dict[str, Any]]] = {}
+
+    def id(self, name: str, array: np.ndarray, kernel: bool = False) -> int:
+        """The place of an array among the values."""
+        key = (array.__array_interface__["data"][0], array.shape, array.strides)
+        if key not in self._ids:
+            self._ids[key] = len(self.values)
+            self.values.append(_value_dict(Value(name, array, kernel), self.size))
+        return self._ids[key]
+
+    def ref(self, name: str, array: np.ndarray, whole: np.ndarray) -> dict[str, Any]:
+        """How an equation reads an array, and where that came from."""
+        number = self.id(name, whole)
+        found = {"name": plain_name(name), "value": number, "shape": list(array.shape)}
+        return {**found, "from": self._sources.get(number)}
+
+    def operand(self, operand: Operand, place: tuple[str, ...]) -> dict[str, Any]:
+        """The same of an operand, whose entries may come from several equations, or from a part.
+
+        What all steps in time have made together came from each step's equation; what one step
+        reads is a slice of what came before.
+        """
+        found = self.ref(*operand)
+        each, later = STEPS_OF.get(operand.name, ("", 0))
+        if made := self._in_time.get((place, each)):
+            by_index = [made.get(t - later) for t in range(operand.array.shape[1])]
+            return {**found, "slices": {"axis": 1, "from": by_index}}
+        if found["from"] is None and (cut := self._cut_from(operand.whole)):
+            return {**found, "slice": cut}
+        return found
+
+    def _cut_from(self, array: np.ndarray) -> dict[str, Any] | None:
+        """Of which array this one is a slice, where in it, and where that came from."""
+        start = array.__array_interface__["data"][0]
+        for (first, shape, strides), number in self._ids.items():
+            for axis, stride in enumerate(strides):
+                others = tuple(
+                    (*of[:axis], *of[axis + 1 :]) == mine
+                    for of, mine in ((shape, array.shape), (strides, array.strides))
+                )
+                index, between = divmod(start - first, stride) if stride > 0 else (-1, 0)
+                if all(others) and not between and 0 <= index < shape[axis]:
+                    return {"axis": axis, "index": index, "from": self._sources.get(number)}
+        return None
+
+    def step(self, step: TraceStep, part: str, number: int) -> dict[str, Any]:
+        """One step with its equations."""
+        inputs = [self.id(*value) for value in step.inputs]
+        results = [self.id(*value) for value in step.results]
+        return {
+            "number": step.number,
+            "title": step.title,
+            "place": list(step.place),
+            "layer": step.layer,
+            "formula": step.formula,
+            "shapes": step.shapes,
+            "incoming": inputs,
+            "results": results,
+            "equations": [
+                self.equation(equation, {"part": part, "step": number, "equation": k}, step.place)
+                for k, equation in enumerate(step.equations)
+            ],
+            "curve": step.curve
+            and {name: _plain_list(a) for name, a in step.curve._asdict().items()},
+        }
+
+    def equation(
+        self, equation: Equation, here: dict[str, Any], place: tuple[str, ...]
+    ) -> dict[str, Any]:
+        """One equation; from here on its result comes from it."""
+        rule = equation.rule
+        operands = [self.operand(operand, place) for operand in equation.operands]
+        result = self.ref(equation.result.name, equation.seen, equation.result.array)
+        self._sources[result["value"]] = here
+        if equation.heading:
+            steps = self._in_time.setdefault((place, equation.result.name), {})
+            steps[int(equation.heading.rpartition(" ")[2])] = here
+        return {
+            "formula": equation.formula,
+            "heading": equation.heading,
+            "matrix": equation.matrix,
+            "component": rule and str(rule),
+            "result": {**result, "from": here},
+            "operands": operands,
+            "rule": rule and {"indices": rule.indices, "body": rule.body},
+            "example": rule and {"entry": list(equation.entry), "text": equation.example},
+        }
 
 
 def _value_dict(value: Value, size: int) -> dict[str, Any]:
-    drawn = picture(value.array, size, value.kernel)
+    array = value.array
+    corner = array[corner_of(array.shape, size, value.kernel)]
+    whole = corner.size == array.size and array.ndim < 4  # images and kernels lie in tiles
+    drawn = None if whole else picture(array, max(size // 2, 1), value.kernel)
     return {
         "name": value.name,
-        "shape": list(value.array.shape),
+        "shape": list(array.shape),
         **{key: _plain(number) for key, number in value.statistics().items()},
-        "block": list(drawn.block),
-        "tiles": drawn.tiles and drawn.tiles._asdict(),
-        "values": [[_plain(v) for v in row] for row in drawn.values.tolist()],
+        "corner": {"shape": list(corner.shape), "values": _plain_list(corner.ravel())},
+        "picture": drawn
+        and {
+            "block": list(drawn.block),
+            "tiles": drawn.tiles and drawn.tiles._asdict(),
+            "values": [
+                _plain_list(row, DIGITS if drawn.block == (1, 1) else OF_MEANS)
+                for row in drawn.values
+            ],
+        },
     }
+
+
+def corner_of(shape: Sequence[int], size: int, kernel: bool = False) -> tuple[slice, ...]:
+    """The first entries along every axis, at most `size` in all.
+
+    Of samples fewer are kept before anything of one is cut off; of the rest the longest axes are
+    cut first.
+    """
+    kept = list(shape)
+
+    def count() -> int:
+        return int(np.prod(kept))
+
+    while count() > size and len(kept) > 1 and not kernel and kept[0] > 1:
+        kept[0] = max(1, min(kept[0] - 1, size * kept[0] // count()))
+    while count() > size:
+        longest = int(np.argmax(kept))
+        kept[longest] = -(-kept[longest] // 2)
+    return tuple(slice(0, length) for length in kept)
 
 
 def subscript(number: int) -> str:
@@ -337,6 +532,13 @@ def subscript(number: int) -> str:
     return str(number).translate(str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉"))
 
 
-def _plain(number: float) -> float | str:
-    """Six digits; JSON has no infinity and no NaN."""
-    return float(f"{number:.6g}") if np.isfinite(number) else str(number)
+def _plain_list(values: np.ndarray, digits: int = DIGITS) -> list[float | str]:
+    """Numbers that JSON can hold; whole ones without a point."""
+    if values.dtype.kind in "iub":
+        return [int(v) for v in values.tolist()]
+    return [_plain(v, digits) for v in values.tolist()]
+
+
+def _plain(number: float, digits: int = DIGITS) -> float | str:
+    """So many digits; JSON has no infinity and no NaN."""
+    return float(f"{number:.{digits}g}") if np.isfinite(number) else str(number)

@@ -85,6 +85,7 @@ from nnlite.core.inputs import as_input
 from nnlite.core.kinds import REFUSED, shown
 from nnlite.core.padded import join
 from nnlite.core.parameter import DTYPE, FLAG, Buffer, Parameter
+from nnlite.core.reading import Reading
 from nnlite.core.rows import as_source, check_lengths, each_input, stream_of, walk
 from nnlite.core.slot import Slot, inference, open_contexts
 from nnlite.layers.structure import (
@@ -249,6 +250,16 @@ class Layer(Node, Slot, Constructed):
                 f"its place; assign to {name}.data to change its values"
             )
         super().__setattr__(name, value)
+
+    def reading(self, *saved: Any) -> Reading:
+        """What the letters of `equations` stand for, beside x, y, G, parameters and attributes.
+
+        The trace asks after each forward, to show where every number comes from.
+
+        Args:
+            saved: what forward saved.
+        """
+        return Reading()
 
     def multiply_adds(self, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> int:
         """Multiplications (with the addition that follows) of one forward; 0 unless overridden."""

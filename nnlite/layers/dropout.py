@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from nnlite.core.random import Rng, as_generator
+from nnlite.core.reading import Reading
 from nnlite.layers.base import Layer
 from nnlite.ops.dropout import dropout, mask_of_bits, random_bits, threshold
 
@@ -35,6 +36,9 @@ class Dropout(Layer):
         if self._drops():
             return {"forward": "y = x ⊙ m", "input": "dL/dx = G ⊙ m"}
         return {"forward": "y = x", "input": "dL/dx = G"}
+
+    def reading(self, shape: tuple[int, ...] = (), mask: np.ndarray | None = None) -> Reading:
+        return Reading(values={"m": mask})
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         self.check_floating(x)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from nnlite.core.parameter import Parameter
 from nnlite.core.random import Rng
+from nnlite.core.reading import Reading, in_rows
 from nnlite.initializers import Initializer, Normal, first_values
 from nnlite.layers.base import Layer
 from nnlite.ops.scatter import add_rows
@@ -66,6 +69,17 @@ class Embedding(Layer):
     def constant_entries(self) -> dict[str, int]:  # type: ignore[override]
         """The padding vector."""
         return {} if self.padding_idx is None else {"weight": self.padding_idx}
+
+    def reading(self, x: Any = None) -> Reading:
+        learned = "" if self.padding_idx is None else f" [v ≠ {self.padding_idx}]"
+        return Reading(
+            values={"x": None if x is None else x.reshape(-1)},
+            components={
+                "forward": "y[n,i] = W[x[n], i]",
+                "weight": f"dL/dW[v,i] = Σ_n [x[n] = v]{learned} G[n,i]",
+            },
+            fold=in_rows,
+        )
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         self.check_array(x, "int64")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
 from nnlite.core.parameter import Parameter
 from nnlite.core.random import Rng, as_generator
+from nnlite.core.reading import Reading, in_rows
 from nnlite.initializers import Initializer, Uniform, first_values
 from nnlite.layers.base import Layer
 from nnlite.ops.products import sum_rows, times, times_transposed
@@ -63,6 +65,9 @@ class Linear(Layer):
             return {"forward": "y = x W", "weight": weight, "input": back}
         bias = "dL/db = Σₙ Gₙ"
         return {"forward": "y = x W + b", "weight": weight, "bias": bias, "input": back}
+
+    def reading(self, *saved: Any) -> Reading:
+        return Reading(fold=in_rows)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         self.check_floating(x)

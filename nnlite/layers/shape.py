@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
+from nnlite.core.reading import Reading
 from nnlite.layers.base import Layer
 
 
@@ -57,6 +58,10 @@ class Reshape(Layer):
     def equations(self) -> dict[str, str]:  # type: ignore[override]
         sizes = ", ".join(map(str, self.shape)).replace("-", "−")
         return {"forward": f"y = x in the shape (N, {sizes})", "input": "dL/dx = G in x's shape"}
+
+    def reading(self, *saved: Any) -> Reading:
+        components = {"forward": "y = x", "input": "dL/dx = G"}
+        return Reading(components=components, fold=lambda shape: (shape[0], math.prod(shape[1:])))
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         self.check_array(x)
@@ -122,6 +127,11 @@ class Permute(Layer):
             "forward": f"y = x with its axes in the order {there}",
             "input": f"dL/dx = G with its axes in the order {back}",
         }
+
+    def reading(self, *saved: Any) -> Reading:
+        letters = "nijklm"[: len(self.axes) + 1]
+        x, y = (f"[{','.join(each)}]" for each in (letters, [letters[a] for a in (0, *self.axes)]))
+        return Reading(components={"forward": f"y{y} = x{x}", "input": f"dL/dx{x} = G{y}"})
 
     @property
     def mixed_axes(self) -> tuple[int, ...]:  # type: ignore[override]  # follows from an argument

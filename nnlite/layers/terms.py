@@ -11,6 +11,7 @@ import numpy as np
 
 from nnlite.core.padded import Padded, data_and_lengths, ended, within
 from nnlite.core.random import Rng, as_generator
+from nnlite.core.reading import Reading
 from nnlite.core.terms import loss_terms
 from nnlite.layers.base import Layer
 
@@ -47,6 +48,9 @@ class ActivityRegularization(Layer):
         slopes = ["λ₁ sign x"] * (self.l1 > 0) + ["2 λ₂ x"] * (self.l2 > 0)
         term = f" + c ({' + '.join(slopes)}) / N,  c = dL/dP" if slopes else ""
         return {"forward": "y = x", "input": f"dL/dx = G{term}"}
+
+    def reading(self, x: Any = None, lengths: Any = None, terms: Any = None) -> Reading:
+        return Reading(values={"c": 0.0 if terms is None else terms.grad})
 
     def forward(self, x: np.ndarray | Padded) -> Any:
         data, lengths = data_and_lengths(x)
@@ -123,6 +127,13 @@ class GaussianSample(Layer):
             "forward": "y = μ,  [μ, u] = x",
             "input": f"dL/dx = [G{term_mean}, 0 G{term_u}],  c = dL/dP",
         }
+
+    def reading(
+        self, mean: Any = None, u: Any = None, s: Any = None, noise: Any = None,
+        lengths: Any = None, terms: Any = None,
+    ) -> Reading:  # fmt: skip
+        c = 0.0 if terms is None else terms.grad
+        return Reading(values={"μ": mean, "u": u, "s": s, "ε": noise, "c": c})
 
     def forward(self, x: np.ndarray | Padded) -> Any:
         data, lengths = data_and_lengths(x)

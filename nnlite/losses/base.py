@@ -40,6 +40,7 @@ import numpy as np
 from nnlite.core.construction import Constructed
 from nnlite.core.foreign import as_array, number_hint
 from nnlite.core.padded import Padded, masked
+from nnlite.core.reading import Reading
 from nnlite.core.slot import Slot
 
 Reduction = Literal["mean", "sum", "none"]
@@ -149,6 +150,14 @@ class Loss(Slot, Constructed):
     def printed_count(self) -> str:
         """What v is, an element's count, in the equations; empty where all elements count 1."""
         return ""
+
+    def reading(self, *saved: Any) -> Reading:
+        """What the letters of `equations` stand for, beside the prediction, t, w and D.
+
+        Args:
+            saved: what `function` returned after ℓ.
+        """
+        return Reading()
 
     # -- the number and its gradient -------------------------------------------------------------
 

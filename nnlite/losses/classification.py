@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from nnlite.core.reading import Reading
 from nnlite.losses.base import Loss, Reduction, one_per_sample
 from nnlite.ops.softmax import at_classes, log_softmax, log_softmax_at, softmax_minus_one
 
@@ -208,9 +209,10 @@ class CrossEntropyLoss(_ClassLoss):
     def derivation(self) -> dict[str, str]:  # type: ignore[override]
         v, meaning = self.times_count()
         if not (self._soft or self.label_smoothing):
+            p = ",  p = softmax(z)"
             return {
-                "forward": f"ℓ = −{v}log softmax(z)_t{meaning}",
-                "prediction": f"dℓ/dz = {v}(softmax(z) − [j = t]){meaning}",
+                "forward": f"ℓ = −{v}log p_t{p}{meaning}",
+                "prediction": f"dℓ/dz = {v}(p − [j = t]){p}{meaning}",
             }
         q = "t" if self._soft else "[j = t]"
         if self.label_smoothing:
@@ -224,6 +226,9 @@ class CrossEntropyLoss(_ClassLoss):
             "forward": f"ℓ = −Σⱼ qⱼ log pⱼ{meanings}",
             "prediction": f"dℓ/dz = (p Σⱼ qⱼ − q){meanings}",
         }
+
+    def reading(self, log_p: np.ndarray, *rest: Any) -> Reading:
+        return Reading(values={"p": np.exp(log_p)})
 
     def check(self, prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
         """Integer classes, or rows of probabilities."""

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from nnlite.core.reading import Reading
 from nnlite.losses.base import Loss, Reduction
 from nnlite.losses.binary import check_signs
 
@@ -181,6 +182,9 @@ class TripletMarginLoss(Loss):
         self.p = p
         self.eps = eps
         self.swap = swap
+
+    def reading(self, *saved: Any) -> Reading:
+        return Reading(values={"q": self.p})
 
     @property
     def derivation(self) -> dict[str, str]:  # type: ignore[override]

@@ -214,6 +214,10 @@ class NAdam(Optimizer):
             rate_g=lr * (1 - mu) / (1 - product), rate_m=lr * mu_next / (1 - product * mu_next),
         )  # fmt: skip
 
+    def rule_numbers(self, options: Options, k: int) -> dict[str, float]:
+        """Π before the step."""
+        return {"Π": self._product(options["betas"][0], options["momentum_decay"], k - 1)}
+
     def _product(self, beta1: float, psi: float, k: int) -> float:
         """Πₖ; the last one is kept, so that each step adds one factor."""
         done, product = self._products.get((beta1, psi), (0, 1.0))

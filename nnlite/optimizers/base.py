@@ -133,7 +133,7 @@ class Optimizer(OfOneModel):
         self._owner = Owner()
         self._named = self._checked_names()
         self._work_arrays = 1 + max(1, len(self.scratch))  # L2 decay needs one besides g
-        now = self._options_now()  # may raise: before any claim
+        now = self.options_now()  # may raise: before any claim
         self._ready()
         self.current_lr = now[id(self.groups[0])]["lr"]
 
@@ -173,6 +173,10 @@ class Optimizer(OfOneModel):
         """
         return {}
 
+    def rule_numbers(self, options: Options, k: int) -> dict[str, float]:
+        """What `rule` names at step k beside w, g, the state and options (default: nothing)."""
+        return {}
+
     def check_options(self, options: Options) -> None:
         """Refuse options that do not go together; each by itself is in its range by then."""
 
@@ -192,7 +196,7 @@ class Optimizer(OfOneModel):
                 changed then.
         """
         self._ready()
-        now = self._options_now()
+        now = self.options_now()
         for pack in self._packs:
             for parameter in pack.parameters:
                 parameter.settle()
@@ -231,7 +235,7 @@ class Optimizer(OfOneModel):
 
         Groups for which another formula holds have lines of their own, "group 0: w" and so on.
         """
-        sheets = [self._printed(group) for group in self.groups]
+        sheets = [self.printed(group) for group in self.groups]
         if all(sheet == sheets[0] for sheet in sheets):
             return sheets[0]
         return {
@@ -354,7 +358,7 @@ class Optimizer(OfOneModel):
             for parameter, _ in self._members:
                 parameter.claim(owner)
             self._packs = pack_parameters(
-                self._members, self._states, self.first_state, self._state_names(), self.whole
+                self._members, self._states, self.first_state, self.state_names(), self.whole
             )
             owner.stale = False
 
@@ -387,7 +391,7 @@ class Optimizer(OfOneModel):
         self.check_options(options)
         return options
 
-    def _state_names(self) -> dict[str, str]:
+    def state_names(self) -> dict[str, str]:
         """All that the rule may keep: the names in `update`, and in files."""
         conditional = (pair for more in self.state_if.values() for pair in more.items())
         return {**self.state, **dict(conditional)}
@@ -399,7 +403,7 @@ class Optimizer(OfOneModel):
             TypeError: when it names what is not there, or not all of its state.
         """
         rule: Any = type(self)
-        named, state = _names(rule), self._state_names()
+        named, state = _names(rule), self.state_names()
         there = ["w", "g", *state, *self.scratch, *self.defaults, "k"]
         where = f"{self._name}.update(self, {', '.join(named)})"
         if named and named[:2] != ["w", "g"]:
@@ -412,8 +416,8 @@ class Optimizer(OfOneModel):
                 raise TypeError(f"{where} does not name {name!r}, which is in its state")
         return named[2:]
 
-    def _printed(self, group: Options) -> dict[str, str]:
-        """The equations of one group."""
+    def printed(self, group: Options) -> dict[str, str]:
+        """The equations of one group; see `equations`."""
         rule = self.rule(group)
         if not rule:
             return {}
@@ -430,7 +434,7 @@ class Optimizer(OfOneModel):
             g += " + λ w"
         return {"g": f"g = {g}{meaning}", **rule}
 
-    def _options_now(self) -> dict[int, Options]:
+    def options_now(self) -> dict[int, Options]:
         """Each group's options as numbers, by the group's id."""
         name, k, scale = self._name, self.steps, self._lr_scale
         for group, taken in zip(self.groups, self._taken, strict=True):

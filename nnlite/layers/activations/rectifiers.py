@@ -5,12 +5,13 @@ At a kink, where the derivative does not exist, each uses the same one-sided val
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from nnlite.core.parameter import Parameter
 from nnlite.core.random import Rng, as_generator
+from nnlite.core.reading import Reading
 from nnlite.layers.activations.elementwise import Elementwise
 from nnlite.layers.base import Layer
 from nnlite.ops.special import expm1_negative, relu
@@ -139,6 +140,9 @@ class RReLU(Elementwise):
         self.lower = lower
         self.upper = upper
         self.rng = as_generator(rng)
+
+    def reading(self, shape: tuple[int, ...] = (), slope: Any = None) -> Reading:
+        return Reading(values={"a": slope})
 
     def function(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
         slope = np.where(x > 0, x.dtype.type(1), self._slopes(x))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from nnlite.core.checks import check_axis
+from nnlite.core.reading import Reading
 from nnlite.layers.activations.elementwise import Elementwise
 from nnlite.layers.base import Layer
 from nnlite.ops.special import (
@@ -293,6 +294,9 @@ class GLU(Layer):
 
     def __init__(self, axis: int = -1) -> None:
         self.axis = axis
+
+    def reading(self, a: Any = None, s: Any = None, rest: Any = None) -> Reading:
+        return Reading(values={"a": a, "s": s}, axes={"cut": self.axis})
 
     @property
     def mixed_axes(self) -> tuple[int, ...]:  # type: ignore[override]  # follows from an argument

@@ -8,6 +8,7 @@ import numpy as np
 
 from nnlite.core.checks import check_axis
 from nnlite.core.padded import Padded, data_and_lengths, ended, within
+from nnlite.core.reading import Reading
 from nnlite.layers.base import Layer
 from nnlite.ops.softmax import at_largest, log_softmax, softmax
 
@@ -60,6 +61,9 @@ class Softmax(_AlongAxis):
     """
 
     equations: ClassVar = {"forward": "p = eˣ / Σⱼ e^xⱼ", "input": "dL/dx = p ⊙ (G − Σⱼ Gⱼ pⱼ)"}
+
+    def reading(self, p: Any = None, lengths: Any = None) -> Reading:
+        return Reading(values={"p": p}, axes={"j": self.axis})
 
     def forward(self, x: np.ndarray | Padded) -> Any:
         scores, lengths = self.scores(x)
@@ -119,6 +123,9 @@ class LogSoftmax(_AlongAxis):
     """
 
     equations: ClassVar = {"forward": "y = x − log Σⱼ e^xⱼ", "input": "dL/dx = G − e^y Σⱼ Gⱼ"}
+
+    def reading(self, *saved: Any) -> Reading:
+        return Reading(axes={"j": self.axis})
 
     def forward(self, x: np.ndarray | Padded) -> Any:
         scores, lengths = self.scores(x)

@@ -8,6 +8,7 @@ import numpy as np
 
 from nnlite.core.formulas import subscript
 from nnlite.core.padded import plain
+from nnlite.core.reading import Reading
 from nnlite.layers.base import Layer
 from nnlite.layers.containers.base import Container, whole_or_nothing
 from nnlite.layers.containers.joining import ends_of, joined_padding
@@ -84,6 +85,12 @@ class Concat(_Branches):
         cut = ", ".join(f"G{b}" for b in branches)
         return {"forward": f"y = [{y}]", "input": f"dL/dx = {back},  [{cut}] = G"}
 
+    def reading(self, ends: Any = ()) -> Reading:
+        branches = [subscript(b) for b in range(1, 1 + len(self.branches))]
+        back = "G J{0}" if len(branches) == 1 else "G{0} J{0}"
+        paths = {f"branch {i}": (f"f{b}(x)", back.format(b)) for i, b in enumerate(branches)}
+        return Reading(paths=paths)
+
     def combine(self, outputs: list[np.ndarray]) -> np.ndarray:
         self.save_for_backward(ends_of(outputs, f"{type(self).__name__}: branches"))
         return np.concatenate(outputs, axis=-1)
@@ -110,6 +117,10 @@ class Add(_Branches):
         branches = [subscript(b) for b in range(1, 1 + len(self.branches))]
         y, back = (" + ".join(form.format(b) for b in branches) for form in ("f{}(x)", "G J{}"))
         return {"forward": f"y = {y}", "input": f"dL/dx = {back}"}
+
+    def reading(self, *saved: Any) -> Reading:
+        branches = enumerate(map(subscript, range(1, 1 + len(self.branches))))
+        return Reading(paths={f"branch {i}": (f"f{b}(x)", f"G J{b}") for i, b in branches})
 
     def combine(self, outputs: list[np.ndarray]) -> np.ndarray:
         shapes = [output.shape for output in outputs]
@@ -153,6 +164,12 @@ class Residual(Add):
         if self.shortcut is None:
             return {"forward": "y = f(x) + x", "input": "dL/dx = G J_f + G"}
         return {"forward": "y = f(x) + s(x)", "input": "dL/dx = G J_f + G J_s"}
+
+    def reading(self, *saved: Any) -> Reading:
+        paths = {"branch": ("f(x)", "G J_f")}
+        if self.shortcut is not None:
+            paths["shortcut"] = "s(x)", "G J_s"
+        return Reading(paths=paths)
 
     def children(self) -> list[tuple[str, Layer]]:
         shortcut = self._identity if self.shortcut is None else self.shortcut

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
+from nnlite.core.formulas import subscript
 from nnlite.core.padded import plain
+from nnlite.core.reading import Reading
 from nnlite.layers.base import Layer
 from nnlite.layers.containers.base import Container, whole_or_nothing
 from nnlite.layers.containers.joining import ends_of, joined_padding
@@ -44,6 +47,14 @@ class Parallel(Container):
 
     def children(self) -> list[tuple[str, Layer]]:
         return [(f"input {index}", layer) for index, layer in enumerate(self.layers)]
+
+    def reading(self, *saved: Any) -> Reading:
+        paths: dict[str, tuple[str, str]] = {}
+        components: dict[str, str] = {}
+        for index, b in enumerate(map(subscript, range(1, 1 + len(self.layers)))):
+            paths[f"input {index}"] = f"f{b}(x{b})", f"G{b} J{b}"
+            components |= {f"y{b}": f"y{b} = f{b}(x{b})", f"dL/dx{b}": f"dL/dx{b} = G{b} J{b}"}
+        return Reading(components=components, paths=paths)
 
     @whole_or_nothing
     def forward(self, x: Any) -> Any:
@@ -91,6 +102,19 @@ class Join(Layer):
     """
 
     equations: ClassVar = {"forward": "y = [x₁, x₂, …]", "input": "dL/dxᵢ = Gᵢ"}
+
+    def reading(self, ends: Sequence[int] = ()) -> Reading:
+        parts = [subscript(b) for b in range(1, 2 + len(ends))]
+        gradients = ", ".join(f"G{b}" for b in parts)
+        cut = f",  [{gradients}] = G"
+        sizes = {f"G{b}": int(size) for b, size in zip(parts, np.diff([0, *ends]), strict=False)}
+        return Reading(
+            components={
+                "forward": f"y = [{', '.join(f'x{b}' for b in parts)}]",
+                **{f"dL/dx{b}": f"dL/dx{b} = G{b}{cut}" for b in parts},
+            },
+            sizes=sizes,
+        )
 
     def forward(self, x: Any) -> Any:
         if not isinstance(x, tuple) or not x:

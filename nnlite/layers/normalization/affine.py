@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from nnlite.core.checks import BATCHED, layout_hint
 from nnlite.core.parameter import Parameter
+from nnlite.core.reading import Reading, in_rows
 from nnlite.layers.base import Layer
 from nnlite.ops.products import sum_rows
 
@@ -42,6 +45,9 @@ class Affine(Layer):
             return {"forward": "y = γ ⊙ x", **learned, "input": "dL/dx = G ⊙ γ"}
         learned["bias"] = "dL/dβ = Σₙ G"
         return {"forward": "y = γ ⊙ x + β", **learned, "input": "dL/dx = G ⊙ γ"}
+
+    def reading(self, *saved: Any) -> Reading:
+        return Reading(fold=in_rows)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         self.check_floating(x)

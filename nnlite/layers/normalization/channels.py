@@ -32,6 +32,7 @@ import numpy as np
 from nnlite.core.checks import BATCHED, layout_hint
 from nnlite.core.padded import ONE_FEATURE, Padded, data_and_lengths
 from nnlite.core.parameter import Buffer, Parameter
+from nnlite.core.reading import Reading
 from nnlite.layers.base import Layer
 from nnlite.ops.channels import (
     combine,
@@ -72,6 +73,33 @@ class ChannelNorm(Layer):
         learned |= {"bias": "dL/dβ = Σ G"} if shift else {}
         back = f"dL/dx = {through} {rstd}" + (",  D = G ⊙ γ" if affine else "")
         return {"forward": forward, **learned, "input": back}
+
+    def reading(
+        self, x: Any = None, mask: Any = None, mean: Any = None, rstd: Any = None, own: bool = True
+    ) -> Reading:
+        """As rows of channels where the batch shares statistics; else each sample by itself."""
+        if mean is None or mask is not None:
+            return Reading()
+        groups, together = len(mean), self._channels // self._sets
+        learned: tuple[int, ...] = (self._channels,)
+        axes: Any = 0 if groups == 1 else 1
+        rows: tuple[int, ...] = (-1, *learned) if groups == 1 else (groups, -1, *learned)
+        if together > 1:
+            learned, axes = (self._sets, together), (1, 3)
+            rows = (groups, -1, *learned)
+        one_each = (1, *learned) if len(rows) == 2 else (groups, 1, *learned)
+        mu, r = mean.reshape(one_each), rstd.reshape(one_each)
+        return Reading(
+            values={"μ": mu, "√(σ² + ε)": 1 / r, "x̂": (x.reshape(rows) - mu) * r},
+            fold=lambda shape: rows,
+            axes={"mean": axes},
+            shapes=dict.fromkeys(("γ", "β", "running_mean", "running_var"), learned),
+        )
+
+    @property
+    def _sets(self) -> int:
+        """In how many sets the channels share statistics."""
+        return self._channels
 
     def own_statistics(self) -> bool:
         """Whether μ and σ² are those of x, and so depend on it."""
@@ -370,6 +398,10 @@ class GroupNorm(ChannelNorm):
             )
         self.num_groups = num_groups
         self.num_channels = num_channels
+
+    @property
+    def _sets(self) -> int:
+        return self.num_groups
 
     def average(self, means: np.ndarray) -> np.ndarray:
         """Each channel's value is that of its group."""

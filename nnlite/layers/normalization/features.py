@@ -6,11 +6,13 @@ Several axes are normalized as one, of all their features.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
 from nnlite.core.checks import BATCHED, check_sizes, layout_hint
 from nnlite.core.parameter import Parameter
+from nnlite.core.reading import Reading
 from nnlite.layers.base import Layer
 from nnlite.ops.features import normalized, normalized_backward
 from nnlite.ops.products import sum_rows
@@ -44,6 +46,14 @@ class FeatureNorm(Layer):
     def mixed_axes(self) -> tuple[int, ...]:  # type: ignore[override]  # follows from an argument
         """Those of the features."""
         return tuple(range(-len(self._shape), 0))
+
+    def reading(self, shape: Any = (), x_hat: Any = None, rstd: Any = None) -> Reading:
+        size = "√(σ² + ε)" if self.centre else "√(mean x² + ε)"
+        return Reading(
+            values={"x̂": x_hat, size: None if rstd is None else 1 / rstd},
+            fold=lambda whole: (math.prod(whole) // self._size, self._size),
+            shapes={"γ": (self._size,), "β": (self._size,)},
+        )
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         self.check_floating(x)

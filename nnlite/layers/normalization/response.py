@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
+from nnlite.core.reading import Reading, in_rows
 from nnlite.layers.base import Layer
 from nnlite.ops.windows import Windows, spread_windows, sum_windows
 
@@ -48,6 +50,9 @@ class LocalResponseNorm(Layer):
             "input": f"dL/dx[n,j] = G[n,j] d[n,j]^(−β) − 2 β {share} x[n,j] Σ_c {near} "
             "G[n,c] y[n,c] / d[n,c]",
         }
+
+    def reading(self, *saved: Any) -> Reading:
+        return Reading(fold=in_rows)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         self.check_floating(x)

@@ -8,6 +8,7 @@ import numpy as np
 
 from nnlite.core.checks import check_sizes, sample_hint
 from nnlite.core.padded import filling
+from nnlite.core.reading import Reading
 from nnlite.layers.pooling.windows import Spatial
 
 
@@ -33,6 +34,11 @@ class Border(Spatial):
             expected = "(N, L, C)" if self.spatial == 1 else "(N, H, W, C)"
             hint = sample_hint(x.shape, (self.spatial + 2,))
             raise ValueError(f"{self!r}: expected {expected}, got {x.shape}{hint}")
+
+    def reading(self, *saved: Any) -> Reading:
+        shape = next((each for each in saved if isinstance(each, tuple)), ())
+        inner = (n - sum(side) for n, side in zip(shape[1:-1], self._sides, strict=False))
+        return Reading(values=dict(zip("HW", inner, strict=False)))
 
     def places(self) -> list[str]:
         """Where, along each axis, value i (j) of y lies in x."""

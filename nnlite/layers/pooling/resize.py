@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from nnlite.core.checks import check_sizes
+from nnlite.core.reading import Reading
 from nnlite.layers.pooling.windows import Size, Spatial, check_channels_last
 from nnlite.ops.windows import Windows, spread_windows, sum_windows
 
@@ -28,6 +29,23 @@ class AxisMaps(Spatial):
     def axis_map(self, axis: int, size: int) -> np.ndarray:
         """A of one axis, (output, size)."""
         raise NotImplementedError
+
+    def reading(self, maps: Any = (), shape: Any = ()) -> Reading:
+        if self.spatial == 1:
+            return Reading(
+                values=dict(zip(["A"], maps, strict=False)),
+                components={
+                    "forward": "y[n,i,c] = Σ_h A[i,h] x[n,h,c]",
+                    "input": "dL/dx[n,h,c] = Σ_i A[i,h] G[n,i,c]",
+                },
+            )
+        return Reading(
+            values=dict(zip(["A_H", "A_W"], maps, strict=False)),
+            components={
+                "forward": "y[n,i,j,c] = Σ_hw A_H[i,h] x[n,h,w,c] A_W[j,w]",
+                "input": "dL/dx[n,h,w,c] = Σ_ij A_H[i,h] G[n,i,j,c] A_W[j,w]",
+            },
+        )
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         check_channels_last(self, x, self.spatial)
@@ -141,6 +159,9 @@ class Upsample(AxisMaps):
         for at, weight in taps:  # beyond the edges, the last values go on
             a[i, np.clip(at, 0, size - 1).astype(np.intp)] += weight
         return a
+
+    def reading(self, maps: Any = (), shape: Any = ()) -> Reading:
+        return Reading() if self._repeats else super().reading(maps, shape)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         if not self._repeats:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nnlite.core.checks import check_sides, check_sizes
+from nnlite.core.reading import Reading, in_places
 from nnlite.layers.base import Layer
 from nnlite.layers.pooling.windows import Padding, Size, check_channels_last
 
@@ -40,6 +41,18 @@ class MaxUnpool(Layer):
         self._output = None
         if output_size is not None:
             self._output = check_sizes(f"{name}: output_size", output_size, axes)
+
+    def reading(self, places: Any = None, stays: Any = None, *shapes: Any) -> Reading:
+        if places is None:
+            return Reading()
+        return Reading(
+            values={"index": places, "m": stays.astype(float)},
+            components={
+                "forward": "y[n,p,c] = Σ_q [index[n,q,c] = p] m[n,q,c] x₁[n,q,c]",
+                "input": "dL/dx₁[n,q,c] = m[n,q,c] G[n, index[n,q,c], c]",
+            },
+            fold=in_places,
+        )
 
     def sizes(self, pooled: tuple[int, ...]) -> tuple[int, ...]:
         """Those of y, given x's: the smallest that give these when pooled, if not told."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
 from nnlite.core.checks import check_sizes
 from nnlite.core.padded import Padded, data_and_lengths, within
+from nnlite.core.reading import Reading, in_places
 from nnlite.layers.base import Layer
 from nnlite.layers.pooling.resize import AxisMaps
-from nnlite.layers.pooling.windows import Size, Spatial, check_channels_last, of_values
+from nnlite.layers.pooling.windows import Size, Spatial, check_channels_last, of_values, sizes_of
 from nnlite.ops.products import sum_rows
 
 
@@ -20,6 +22,19 @@ class GlobalPool(Layer):
 
     accepts_padded = True
     spatial: ClassVar[int]
+
+    def reading(self, *saved: Any) -> Reading:
+        first = saved[0] if self._by_place and saved else None
+        shape = next((each for each in saved if isinstance(each, tuple)), (1, 1, 1))
+        return Reading(
+            values={"P": math.prod(shape[1:-1]), "s": first},
+            components=self._components,
+            fold=lambda s: (s[0], 1, s[1]) if len(s) == 2 else in_places(s),
+            axes={"p": 1},
+        )
+
+    _by_place: ClassVar[bool] = False  # whether the place of the largest was saved
+    _components: ClassVar[Mapping[str, str]] = {}
 
     def positions(
         self, x: np.ndarray | Padded, beyond: float
@@ -57,6 +72,9 @@ class GlobalAvgPool(GlobalPool):
 
 class GlobalMaxPool(GlobalPool):
     """What `GlobalMaxPool1d` and `GlobalMaxPool2d` share."""
+
+    _by_place = True
+    _components: ClassVar = {"input": "dL/dx[n,p,c] = [s[n,0,c] = p] G[n,0,c]"}
 
     equations: ClassVar = {
         "forward": "y = max_p x",
@@ -227,6 +245,16 @@ class AdaptiveMaxPool(Spatial):
             "forward": f"y{y} = max_{inside} x{x} over {met}",
             "input": f"dL/dx{x} = Σ_{out} {met} [x{x} = y{y}] G{y},  for the first of equal x",
         }
+
+    def reading(self, places: Any = None, shape: Any = ()) -> Reading:
+        out, inside = self.letters()
+        y, x = (f"[n,{','.join(letters)},c]" for letters in (out, inside))
+        place = "h W + w" if self.spatial == 2 else "h"
+        given = f"Σ_{out} [s{y} = {place}] G{y}"
+        values = {"s": places, **sizes_of(shape)}
+        at = f"⌊s{y}/W⌋, s{y} mod W" if self.spatial == 2 else f"s{y}"
+        components = {"forward": f"y{y} = x[n, {at}, c]", "input": f"dL/dx{x} = {given}"}
+        return Reading(values=values, components=components)
 
     def forward(self, x: np.ndarray) -> Any:
         check_channels_last(self, x, self.spatial)

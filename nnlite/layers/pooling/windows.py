@@ -10,6 +10,7 @@ import numpy as np
 from nnlite.core.checks import check_sides, check_sizes, sample_hint
 from nnlite.core.formulas import place
 from nnlite.core.padded import Padded, check_ends, data_and_lengths, ended, within
+from nnlite.core.reading import Reading
 from nnlite.layers.base import Layer
 from nnlite.ops.windows import (
     Windows,
@@ -53,6 +54,11 @@ def check_channels_last(layer: Layer, x: np.ndarray, spatial: int) -> None:
         raise ValueError(f"{layer!r}: expected {expected}, channels last, got {x.shape}{hint}")
     if 0 in x.shape[1:]:
         raise ValueError(f"{layer!r}: expected {expected} with something in it, got {x.shape}")
+
+
+def sizes_of(shape: tuple[int, ...]) -> dict[str, int]:
+    """H and W, as equations write them, of x's shape (N, H, W, C) or (N, H, C)."""
+    return dict(zip("HW", shape[1:-1], strict=False))
 
 
 class Spatial(Layer):
@@ -120,6 +126,12 @@ class Pool(Layer):
         along = zip("ij", "kl", self._geometry, strict=False)
         return [place(i, k, g.stride, g.dilation, g.before) for i, k, g in along]
 
+    def reading(self, *saved: Any) -> Reading:
+        windows = next((each for each in saved if isinstance(each, list)), [])
+        sizes = dict(zip("kl", (g.kernel for g in self._geometry), strict=False))
+        values = dict(zip("HW", (along.size for along in windows), strict=False))
+        return Reading(values=values, sizes=sizes)
+
     def windows(self, x: np.ndarray) -> list[Windows]:
         """The windows along each spatial axis of x."""
         check_channels_last(self, x, self.spatial)
@@ -179,6 +191,22 @@ class MaxPool(Pool):
             "input": f"dL/dx{x} = Σ_{out}{inside} {met} [x{x} = y{y}] G{y},  "
             "for the first of equal x",
         }
+
+    def reading(self, *saved: Any) -> Reading:
+        above, windows = saved[:2] if saved else (None, [])
+        out, inside, image = self.letters()
+        y, x = (f"[n,{','.join(letters)},c]" for letters in (out, image))
+        met = " ".join(f"[{h} = {at}]" for h, at in zip(image, self.seen(), strict=True))
+        place = "h W + w" if self.spatial == 2 else "h"
+        back = f"dL/dx{x} = Σ_{out}{inside} {met} [s{y} = {place}] G{y}"
+        known = super().reading(windows)
+        places = None if above is None else max_places(above, windows)
+        values = {**known.values, "s": places}
+        if not self.return_indices:
+            return known._replace(values=values, components={"input": back})
+        forward = self.equations["forward"].replace("y[", "y₁[", 1)
+        components = {"y₁": forward, "y₂": "", "input": back.replace("G[", "G₁[")}
+        return known._replace(values=values, components=components)
 
     def windows(self, x: np.ndarray) -> list[Windows]:
         """Refuse windows whose values all lie in the padding, as gaps may be wider than x."""

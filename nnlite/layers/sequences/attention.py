@@ -12,6 +12,7 @@ from nnlite.core.checks import layout_hint
 from nnlite.core.padded import Padded, plain, within
 from nnlite.core.parameter import Parameter
 from nnlite.core.random import Rng, as_generator
+from nnlite.core.reading import Reading
 from nnlite.initializers import Glorot, Normal, Zeros, first_values
 from nnlite.layers.base import Layer
 from nnlite.layers.containers.base import Container, whole_or_nothing
@@ -20,7 +21,7 @@ from nnlite.layers.dropout import dropout_mask
 from nnlite.layers.linear import Linear
 from nnlite.layers.sequences.decoding import Continuing
 from nnlite.layers.sequences.masks import as_scores, ends_together
-from nnlite.ops.attention import attend, attend_backward, attend_backward_into
+from nnlite.ops.attention import attend, attend_backward, attend_backward_into, split
 from nnlite.ops.products import sum_rows, times, times_transposed
 
 
@@ -183,6 +184,87 @@ class MultiHeadAttention(Container, Continuing):
             lines["bias_k"] = "dL/dbias_k = Σₙ dL/dK at bias_k"
             lines["bias_v"] = "dL/dbias_v = Σₙ dL/dV at bias_v"
         return lines
+
+    def reading(
+        self, q: Any = None, k: Any = None, v: Any = None, o: Any = None, p: Any = None,
+        dropped: Any = None, rows: Any = None, count: int = 1,
+    ) -> Reading:  # fmt: skip
+        """Every head on an axis of its own; the code has divided Q by √d already."""
+        between = "out", "qkv"
+        paths = {"qkv": ("x Wᵢ", "dL/dx"), "out": ("O Wₒ", "Gₒ")}
+        if q is None:
+            return Reading(between=between, paths=paths)
+        b = self._added_to_scores(p, rows if count == 1 else None)
+        values: dict[str, Any] = {"d": self.d_model // p.shape[1], "P": p, "M": dropped, "B": b}
+        values |= {
+            name: split(a, p.shape[1]) for name, a in (("Q/√d", q), ("K", k), ("V", v), ("O", o))
+        }
+        lines = {}
+        if count == 1 and not self.more_keys:
+            cut = "x Wᵢ[n, t, d h + i{}]"
+            size = o.shape[-1]
+            if not self._turns:
+                lines["Q/√d"] = f"Q/√d[n,h,t,i] = {cut.format('')} / √d"
+                lines["K"] = f"K[n,h,t,i] = {cut.format(f' + {size}')}"
+            lines["V"] = f"V[n,h,t,i] = {cut.format(f' + {2 * size}')}"
+        lines["P"] = "P = softmax(Q/√d Kᵀ" + (")" if b is None else " + B)")
+        lines["O"] = "O = P V" if dropped is None else "O = (P ⊙ M) V"
+        return Reading(values=values, components=lines, between=between, paths=paths)
+
+    def _added_to_scores(self, p: np.ndarray, rows: Any) -> np.ndarray | None:
+        """B, what hides keys or favours near ones; a very low score in the place of −∞."""
+        queries, keys = p.shape[2], p.shape[3] - self._first
+        b = self.by_place(0, queries, keys, p.dtype)
+        if self.causal:
+            later = np.triu(np.full((1, queries, keys), -np.inf, p.dtype), 1 + keys - queries)
+            b = later if b is None else b + later
+        if rows is not None:
+            hidden = np.where(rows, 0.0, -np.inf)[:, None, None]
+            b = hidden if b is None else b + hidden
+        b = self._with_first(b, 0)
+        return None if b is None else np.maximum(b, -1e9)
+
+    def reading_back(self, d_o: np.ndarray, d_qkv: Sequence[np.ndarray], *saved: Any) -> Reading:
+        """The steps of backward in their order; dL/dP and dL/dS are only there in passing."""
+        known = self.reading(*saved)
+        v, p, dropped = (known.values[name] for name in ("V", "P", "M"))
+        if len(d_qkv) == 1:
+            width = self.d_model
+            d_qkv = np.split(d_qkv[0], (width, width + self._key_features), axis=-1)
+        g = split(d_o, p.shape[1])
+        d_p = g @ v.swapaxes(-1, -2)
+        d_p = d_p if dropped is None else d_p * dropped
+        d_s = p * (d_p - (d_p * p).sum(axis=-1, keepdims=True))
+        heads = p.shape[1] * self._key_features // self.d_model
+        d_q, d_k, d_v = (
+            split(d, h) for d, h in zip(d_qkv, (p.shape[1], heads, heads), strict=True)
+        )
+        values = {"Gₒ": g, "dL/dV": d_v, "dL/dP": d_p, "dL/dS": d_s, "dL/dQ": d_q, "dL/dK": d_k}
+        weights, mask = ("P", "") if dropped is None else ("(P ⊙ M)", " ⊙ M")
+        lines = {
+            "dL/dV": self._of_keys("dL/dV", weights, "Gₒ", p),
+            "dL/dP": f"dL/dP = Gₒ Vᵀ{mask}",
+            "dL/dS": "dL/dS = P ⊙ (dL/dP − Σₛ dL/dP ⊙ P)",
+            "dL/dQ": "dL/dQ = dL/dS K / √d" + ",  turned back" * self._turns,
+            "dL/dK": self._of_keys("dL/dK", "dL/dS", "Q/√d", p) + ",  turned back" * self._turns,
+        }
+        values = {**known.values, **values}
+        return known._replace(values=values, components=lines, axes={"s": -1})
+
+    def _of_keys(self, left: str, weights: str, right: str, p: np.ndarray) -> str:
+        """weightsᵀ right, a sum over the queries; by entry where not every key has its own row."""
+        shared = self.d_model // self._key_features
+        if shared == 1 and not self._first:
+            return f"{left} = {weights}ᵀ {right}"
+        at = f"[n,h,t, s+{self._first}]"
+        factors = weights.strip("()").replace(" ⊙ ", f"{at} ") + at
+        whose = f"[g = ⌊h/{shared}⌋]"
+        return f"{left}[n,g,s,i] = Σ_ht {whose} {factors} {right}[n,h,t,i]"
+
+    @property
+    def _turns(self) -> bool:
+        """Whether places turn queries and keys."""
+        return type(self).turn is not MultiHeadAttention.turn
 
     @property
     def bias(self) -> Parameter | None:

@@ -9,6 +9,7 @@ import numpy as np
 from nnlite.core.construction import argument, signature
 from nnlite.core.padded import Padded, plain
 from nnlite.core.random import Rng, as_generator
+from nnlite.core.reading import Reading
 from nnlite.layers.base import Layer
 from nnlite.layers.containers.base import Container, whole_or_nothing
 from nnlite.layers.sequences.passes import apart
@@ -70,6 +71,17 @@ class Bidirectional(Container):
             "forward": f"y = [f(x), {y}],  where R turns sequences around",
             "input": f"dL/dx = G_f J_f + {back},  [G_f, G_f′] = G",
         }
+
+    def reading(self, lengths: Any = None, width: int = 0, given: bool = False) -> Reading:
+        at, back = ("n,t", "n, T−1−t") if self.layer.return_sequences else ("n", "n")
+        return Reading(
+            values={"H": width},
+            components={  # an entry outside of an array is 0
+                "forward": f"y[{at},i] = f(x)[{at},i] + f′(R x)[{back}, i−H]",
+                "input": "dL/dx[n,t,i] = G_f J_f[n,t,i] + G_f′ J_f′[n, T−1−t, i]",
+            },
+            paths={"layer": ("f(x)", "G_f J_f"), "reverse": ("f′(R x)", "G_f′ J_f′")},
+        )
 
     def children(self) -> list[tuple[str, Layer]]:
         return [("layer", self.layer), ("reverse", self.backwards)]

@@ -8,6 +8,7 @@ import numpy as np
 
 from nnlite.core.parameter import Parameter
 from nnlite.core.random import Rng
+from nnlite.core.reading import Reading
 from nnlite.layers.sequences.passes import side_by_side
 from nnlite.layers.sequences.recurrent import Recurrent
 from nnlite.ops.recurrence import Run, States
@@ -58,6 +59,8 @@ class GRU(Recurrent):
     """
 
     gate_scales = (-1.0, -1.0, 1.0)
+    gate_letters = "rzn"
+    passed_letters = "δ_t", "B_{t+1}"
     keeps_more = True
     added_later: ClassVar = {"bias_hn": "bias"}
 
@@ -110,6 +113,26 @@ class GRU(Recurrent):
             **more,
             state=f"dL/dh_{{t−1}} = B_t,  B_t = δ_t ⊙ z + {before}",
         )
+
+    def reading(self, run: Run | None = None, given: bool = False) -> Reading:
+        known = super().reading(run, given)
+        if run is None:
+            return known
+        a, kept, both = known.values["A"], run.kept.transpose(2, 0, 1), 2 * self.hidden_size
+        values: dict[str, Any] = {
+            **known.values,
+            "k": kept,
+            "A_u": a[..., :both],
+            "A_c": a[..., both:],
+        }
+        of_n = "h[n,t,i] k" if self.reset_after else "k[n,t,i] A_c"
+        recurrent = f"Σ_tn h[n,t,i] A_u[n,t,j] + Σ_tn {of_n}[n,t, j−{both}]"
+        lines = {
+            **known.components,
+            "weight_hh": f"dL/dW_hh[i,j] = {recurrent}",
+            "bias_hn": "dL/db_hn[j] = Σ_tn k[n,t,j]",
+        }
+        return known._replace(values=values, components=lines)
 
     def cell_options(self) -> dict[str, Any]:
         return {"reset_after": self.reset_after}

@@ -61,6 +61,7 @@ class LSTM(Recurrent):
     """
 
     gate_scales = (-1.0, -1.0, 1.0, -1.0)
+    gate_letters = "ifgo"
     state_count = 2
     keeps_more = True
 
@@ -97,6 +98,10 @@ class LSTM(Recurrent):
             bound = 1 / math.sqrt(self.hidden_size)
             shape = (self.hidden_size, self.proj_size)
             self.weight_hr = Parameter(first_values(Uniform(-bound, bound), shape, rng))
+
+    @property
+    def passed_letters(self) -> tuple[str, str]:  # type: ignore[override]
+        return "δʰ_t" if self.weight_hr is None else "D_t", "A_{t+1} W_hhᵀ"
 
     @property
     def state_sizes(self) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nnlite.core.padded import Padded, plain, within
+from nnlite.core.reading import Reading
 from nnlite.layers.base import Layer
 
 
@@ -37,6 +38,17 @@ class LastStep(_OverTime):
 
     equations: ClassVar = {"forward": "y = x_T", "input": "dL/dxₜ = [t = T] G"}
 
+    def reading(self, shape: Any = (1, 1), last: Any = -1) -> Reading:
+        ends = np.full(shape[0], shape[1] - 1) if np.ndim(last) == 0 else last
+        return Reading(
+            values={"T": ends},
+            components={
+                "forward": "y[n,s,i] = x[n, T[n], i]",
+                "input": "dL/dx[n,t,i] = [t = T[n]] G[n,0,i]",
+            },
+            fold=lambda each: (*((each[:2]) if each == shape else (each[0], 1)), -1),
+        )
+
     def forward(self, x: np.ndarray | Padded) -> np.ndarray:
         data = self.unpack(x)
         last = x.lengths - 1 if isinstance(x, Padded) else -1
@@ -65,6 +77,16 @@ class MeanOverTime(_OverTime):
     """
 
     equations: ClassVar = {"forward": "y = Σₜ xₜ / L", "input": "dL/dxₜ = G / L"}
+
+    def reading(self, share: Any = 1, shape: Any = (), lengths: Any = None) -> Reading:
+        return Reading(
+            values={} if lengths is not None else {"L": shape[1]},
+            components={
+                "forward": "y[n,s,i] = Σ_t x[n,t,i] / L",
+                "input": "dL/dx[n,t,i] = G[n,0,i] / L",
+            },
+            fold=lambda each: (*((each[:2]) if each == shape else (each[0], 1)), -1),
+        )
 
     def forward(self, x: np.ndarray | Padded) -> np.ndarray:
         data = self.unpack(x)

@@ -10,6 +10,7 @@ import numpy as np
 from nnlite.core.checks import layout_hint
 from nnlite.core.parameter import Parameter
 from nnlite.core.random import Rng
+from nnlite.core.reading import Reading
 from nnlite.initializers import Initializer, Normal, first_values
 from nnlite.layers.sequences.decoding import Continuing
 
@@ -54,6 +55,10 @@ class PositionalEncoding(_Positions):
 
     def __init__(self, d_model: int) -> None:
         self.d_model = d_model
+
+    def reading(self, shape: Any = (1, 1)) -> Reading:
+        codes = self.rows(0, shape[1], np.dtype(np.float64))
+        return Reading(values={"P": codes}, components={"forward": "y[n,t,i] = x[n,t,i] + P[t,i]"})
 
     def rows(self, start: int, stop: int, dtype: np.dtype[Any]) -> np.ndarray:
         return _sinusoids(start, stop, self.d_model, dtype)
@@ -110,6 +115,14 @@ class LearnedPositionalEmbedding(_Positions):
         self.weight_init = weight_init
         shape = (max_length, d_model)
         self.weight = Parameter(first_values(weight_init or Normal(1.0), shape, rng))
+
+    def reading(self, *saved: Any) -> Reading:
+        return Reading(
+            components={
+                "forward": "y[n,t,i] = x[n,t,i] + W[t,i]",
+                "weight": "dL/dW[t,i] = Σ_n G[n,t,i]",
+            }
+        )
 
     def rows(self, start: int, stop: int, dtype: np.dtype[Any]) -> np.ndarray:
         if stop > self.max_length:

@@ -32,6 +32,7 @@ from nnlite.core.kinds import shown
 from nnlite.core.padded import Padded, plain
 from nnlite.core.parameter import Parameter
 from nnlite.core.random import Rng, as_generator
+from nnlite.core.reading import Reading
 from nnlite.initializers import Initializer, Orthogonal, Shape, Uniform, first_values
 from nnlite.layers.containers.base import Composite, whole_or_nothing
 from nnlite.layers.dropout import Dropout
@@ -139,6 +140,73 @@ class Recurrent(Composite):
         if self.bias is not None:
             gradients["bias"] = "dL/db = Σ_t Σₙ A_t"
         return {"forward": f"{y},  {cell}", **gradients, "input": "dL/dx_t = A_t W_ihᵀ"}
+
+    def reading(self, run: Run | None = None, given: bool = False) -> Reading:
+        """All steps at once; after backward, A_t stands where the gates were."""
+        if run is None:
+            return Reading()
+        length, gates, hidden, count = run.gates.shape
+        a = run.gates.reshape(length, gates * hidden, count)
+        values = {"A": a.transpose(2, 0, 1), "h": run.states[0].transpose(2, 0, 1)}
+        back = "A[n,t,j] W_ih[i,j]"
+        lines = {
+            "weight_ih": "dL/dW_ih[i,j] = Σ_tn x[n,t,i] A[n,t,j]",
+            "weight_hh": "dL/dW_hh[i,j] = Σ_tn h[n,t,i] A[n,t,j]",
+            "bias": "dL/db[j] = Σ_tn A[n,t,j]",
+            "input": f"dL/dx[n,t,i] = Σ_j {back}",
+        }
+        if not self.above:
+            last = f"h[n,{length},i]"
+            every = self.return_sequences
+            lines["forward"] = "y[n,t,i] = h[n,t+1,i]" if every else f"y[n,i] = {last}"
+        return Reading(values=values, components=lines)
+
+    def reading_of_step(self, t: int, run: Run) -> Reading:
+        """What equations say of one step forward, with copies of what backward writes over."""
+        now, before = (
+            {
+                f"{letter}_{at}": states[t + later].T
+                for letter, states in zip("hc", run.states, strict=False)
+            }
+            for at, later in (("t", 1), ("{t−1}", 0))
+        )
+        gates = dict(zip(self.gate_letters, (gate.T.copy() for gate in run.gates[t]), strict=False))
+        return Reading(
+            values={"x_t": run.x[:, t], **before, **gates, **dict(reversed(now.items()))}
+        )
+
+    gate_letters: ClassVar[str] = ""  # of the gates, as equations call them
+
+    def reading_of_step_back(
+        self, known: Reading, g: np.ndarray | None, d_states: States, before: States,
+        d_a: np.ndarray, later: np.ndarray | None,
+    ) -> Reading:  # fmt: skip
+        """What equations say of one step back.
+
+        Args:
+            known: that of the same step forward.
+            g: G_t, (N, H); None where nothing arrives from outside.
+            d_states: the gradients of the states after the step, each (H, N).
+            before: those of the states before it.
+            d_a: A_t, (gates, H, N).
+            later: what came back from the step after, (N, H); None for the last one.
+        """
+        delta, passed = self.passed_letters
+        gates = {f"A_{letter}": a.T for letter, a in zip(self.gate_letters, d_a, strict=False)}
+        whole = d_a.reshape(-1, d_a.shape[-1]).T
+        values = {delta: d_states[0].T, **gates, "A_t": whole, "dL/dh_{t−1}": before[0].T}
+        lines = {} if g is None and later is None else {delta: f"{delta} = "}
+        if lines:
+            terms = [name for name, a in (("G_t", g), (passed, later)) if a is not None]
+            lines[delta] += " + ".join(terms)
+        if len(before) > 1:
+            values["dL/dc_{t−1}"] = before[1].T
+            values["δᶜ_{t+1} ⊙ f_{t+1}"] = d_states[1].T
+        return known._replace(
+            values={**known.values, "G_t": g, passed: later, **values}, components=lines
+        )
+
+    passed_letters: ClassVar[tuple[str, str]] = ("δ_t", "A_{t+1} W_hhᵀ")
 
     # -- what a subclass writes ------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
-"""Lesson 3: handwritten digits, from data to confusion matrix.
+"""Lesson 15: handwritten digits, from data to confusion matrix.
 
-    python examples/03_digits.py [--plot FILE]
+    python examples/15_digits.py [--plot FILE]
 
 `--plot` draws the curves and some digits that were taken for others; it needs matplotlib.
 """

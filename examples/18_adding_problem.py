@@ -1,6 +1,6 @@
-"""Lesson 10: the adding problem: why an LSTM learns what a simple RNN cannot.
+"""Lesson 18: the adding problem: why an LSTM learns what a simple RNN cannot.
 
-    python examples/10_adding_problem.py [--plot FILE]
+    python examples/18_adding_problem.py [--plot FILE]
 
 Each sequence is numbers in [0, 1] beside marks, which are 1 at two places, one early and one late;
 the target is the sum of the two marked numbers. Who always answers 1 is off by 0.167 in the mean

@@ -1,6 +1,6 @@
-"""Lesson 12: a training you can leave alone: interrupted, killed and resumed, bit for bit.
+"""Lesson 23: a training you can leave alone: interrupted, killed and resumed, bit for bit.
 
-    python examples/12_long_run.py [FOLDER]
+    python examples/23_long_run.py [FOLDER]
 
 Press Ctrl-C and start it again with the same folder, or kill it: it goes on from the last step
 that was saved, and ends with the same weights as a run that was left alone.

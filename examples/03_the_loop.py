@@ -1,4 +1,4 @@
-"""Lesson 1: the six steps of training, written by hand.
+"""Lesson 3: the loop: the six steps of lesson 1, with layers, until a model has learned.
 
 Two linear layers learn XOR, which one alone cannot. Nothing is used but `forward` and `backward`.
 """

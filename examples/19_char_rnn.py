@@ -1,4 +1,4 @@
-"""Lesson 9: a character model that writes what it has read.
+"""Lesson 19: a character model that writes what it has read.
 
 The text is the docstrings of this package. The model reads it in rows that go on from batch to
 batch: a stateful LSTM starts where the last batch ended, and its gradients stop there.
@@ -33,7 +33,7 @@ def write(
     return "".join(written)
 
 
-def main(epochs: int = 8, hidden: int = 128) -> float:
+def main(epochs: int = 4, hidden: int = 128) -> float:
     """Train, print samples on the way, and return bits saved for each character."""
     nn.seed(0)
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Lesson 4: a layer of your own: write it, check it, train with it."""
+"""Lesson 7: a layer of your own: write it, check it, train with it."""
 
 from typing import ClassVar
 

@@ -1,6 +1,6 @@
-"""Lesson 8: a residual net, built from blocks that are layers themselves.
+"""Lesson 17: a residual net, built from blocks that are layers themselves.
 
-    python examples/08_residual_net.py [--plot FILE]
+    python examples/17_residual_net.py [--plot FILE]
 
 A block computes f(x) + x: it only learns what to change about x, and the gradient has a way around
 it. `Residual` and `Sequential` are layers like any other, so a block is a function that returns
@@ -8,7 +8,6 @@ one, and blocks nest. `--plot` draws what leaves each block; it needs matplotlib
 """
 
 import argparse
-import time
 
 import nnlite as nn
 from nnlite.plotting.canvas import check_canvas
@@ -55,19 +54,13 @@ def main(plot: str | None = None, epochs: int = 8) -> float:
     )
     print(nn.summary(model, (8, 8, 1), BATCH_SIZE))
     steps = epochs * -(-len(x_train) // BATCH_SIZE)
-    optimizer = nn.SGD(
-        model.parameters(),
-        lr=lambda k: 0.1 * (1 - k / steps),  # down to 0
-        momentum=0.9,
-        weight_decay=5e-4,
-    )
+    rate = nn.PolynomialSchedule(0.1, steps)  # straight down to 0
+    optimizer = nn.SGD(model.parameters(), lr=rate, momentum=0.9, weight_decay=5e-4)
     trainer = nn.Trainer(model, nn.CrossEntropyLoss(), optimizer, metrics=[nn.Accuracy()])
-    start = time.perf_counter()
     trainer.fit(x_train, y_train, epochs, BATCH_SIZE, validation_data=(x_test, y_test))
-    seconds = time.perf_counter() - start
 
     accuracy = trainer.evaluate(x_test, y_test)["accuracy"]
-    print(f"\ntest accuracy {accuracy:.2%} after {seconds:.1f} s of training")
+    print(f"\ntest accuracy {accuracy:.2%}")
     if plot:
         nn.plot.feature_maps(model, x_test[0], path=plot, layers=list(model)[:4])
         print(f"plot written to {plot}")

@@ -1,6 +1,6 @@
-"""Lesson 14: a variational autoencoder, which draws digits that nobody has written.
+"""Lesson 22: a variational autoencoder, which draws digits that nobody has written.
 
-    python examples/14_variational_autoencoder.py
+    python examples/22_variational_autoencoder.py
 
 An encoder turns an image into a distribution over codes of 8 numbers, N(μ, σ²). `GaussianSample`
 draws a code from it and adds to the loss what such distributions may cost: their KL divergence

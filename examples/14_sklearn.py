@@ -1,4 +1,4 @@
-"""Lesson 16: a network in scikit-learn: a pipeline with a grid search, on a data frame.
+"""Lesson 14: a network in scikit-learn: a pipeline with a grid search, on a data frame.
 
 Wines of three growers, told apart by thirteen measurements with names. It needs scikit-learn and
 pandas: pip install "nnlite[sklearn]".

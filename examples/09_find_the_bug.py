@@ -1,8 +1,8 @@
-"""Lesson 6: five backward passes with a mistake each, and a checker that names it.
+"""Lesson 9: five backward passes with a mistake each, and a checker that names it.
 
 Read a class, look for the bug, then see what the checker says of it.
 
-    python examples/06_find_the_bug.py
+    python examples/09_find_the_bug.py
 """
 
 import numpy as np
