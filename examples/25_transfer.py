@@ -1,4 +1,4 @@
-"""Lesson 18: transfer learning: load, freeze, replace the head, train.
+"""Lesson 25: transfer learning: load, freeze, replace the head, train.
 
 A net that somebody else has trained to read digits learns what is odd, from twenty images. Where
 PyTorch is installed it comes in a file of PyTorch's: pip install "nnlite[torch]".
