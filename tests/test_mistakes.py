@@ -814,7 +814,7 @@ def files():
         "CSVLogger": (ValueError, lambda path: fit(nn.CSVLogger(path))),
         "JSONLogger": (ValueError, lambda path: fit(nn.JSONLogger(path))),
         "to_html": (ValueError, step.to_html),
-        "plot": (ValueError, matrix.plot),
+        "plot": (ValueError, lambda path: matrix.plot(path=path)),
     }
 
 
