@@ -32,8 +32,10 @@ layers, losses and optimizers, and Keras's for `fit`.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from nnlite.core import runtime  # noqa: F401  # isort: skip  # before anything imports NumPy
+
 from nnlite import data, initializers, interop, losses, metrics, optimizers
-from nnlite.core import VERSION, random, runtime
+from nnlite.core import VERSION, random
 from nnlite.core.checks import ModelWarning
 from nnlite.core.construction import clone
 from nnlite.core.padded import Padded, pad_sequences
@@ -55,7 +57,6 @@ from nnlite.optimizers.schedules import *  # noqa: F403
 from nnlite.optimizers.schedules import __all__ as _schedules
 
 __version__ = VERSION
-runtime.set_up()
 
 if TYPE_CHECKING:
     from nnlite.files import *  # noqa: F403
@@ -122,8 +123,7 @@ def __getattr__(name: str) -> Any:
     if name not in _LATER:
         from nnlite.core.habits import in_package
 
-        hint = in_package(name, {own.replace("_", "").lower(): own for own in __all__})
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{in_package(name)}")
     value = globals()[name] = getattr(import_module(_LATER[name]), name)
     return value
 

@@ -14,14 +14,30 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from nnlite.core.construction import Constructed
+from nnlite.core.habits import missing_in
 from nnlite.core.kinds import shown
 from nnlite.core.random import Rng, as_generator
 from nnlite.core.room import check_room, is_blank
+
+__all__ = [
+    "Constant",
+    "Glorot",
+    "He",
+    "LeCun",
+    "Normal",
+    "Orthogonal",
+    "TruncatedNormal",
+    "Uniform",
+    "Zeros",
+]
+
+if not TYPE_CHECKING:  # mypy knows the names
+    __getattr__ = missing_in(__name__)
 
 Shape = tuple[int, ...]
 Distribution = Literal["uniform", "normal"]

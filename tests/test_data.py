@@ -33,6 +33,7 @@ TOYS = {
 FUNCTIONS = {
     "augment",
     "batches",
+    "by_length",
     "k_fold",
     "load_digits",
     "load_idx",

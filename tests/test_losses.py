@@ -157,7 +157,7 @@ def test_repr_and_docstring(case):
     if not isinstance(getattr(loss, "weight", None), np.ndarray):
         assert repr(eval(repr(loss), vars(nn))) == repr(loss)
     for heading in ("Forward ", "Backward ", "Shapes ", "Args ", "Source "):
-        assert f"\n    {heading}" in type(loss).__doc__
+        assert f"\n{heading}" in inspect.cleandoc(type(loss).__doc__)
 
 
 @every_loss

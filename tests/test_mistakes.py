@@ -414,8 +414,10 @@ def test_names_from_elsewhere(kind, name, call):
 def test_every_name_from_elsewhere_leads_to_a_class_of_ours():
     for kind, names in OTHER_NAMES.items():
         for name, ours in names.items():
-            assert issubclass(getattr(nn, ours), getattr(nn, kind))
-            assert own_call(name, getattr(nn, kind)).startswith(f"nn.{ours}(")
+            place = nn.initializers if kind == "Initializer" else nn
+            assert issubclass(getattr(place, ours), getattr(place, kind))
+            own = own_call(name, getattr(place, kind))
+            assert own.startswith(f"{place.__name__.replace('nnlite', 'nn')}.{ours}(")
 
 
 def test_a_name_among_the_layers():
@@ -812,7 +814,7 @@ def files():
         "CSVLogger": (ValueError, lambda path: fit(nn.CSVLogger(path))),
         "JSONLogger": (ValueError, lambda path: fit(nn.JSONLogger(path))),
         "to_html": (ValueError, step.to_html),
-        "plot": (ValueError, matrix.plot),
+        "plot": (ValueError, lambda path: matrix.plot(path=path)),
     }
 
 
@@ -821,7 +823,7 @@ def test_a_folder_that_is_not_there(name, tmp_path):
     error, write = files()[name]
     gone = tmp_path / "gone"
     text = message(error, lambda: write(str(gone / "file.npz")))
-    assert text.endswith(f"there is no folder {gone}; make it first: mkdir -p {gone}")
+    assert text.endswith(f"there is no folder {gone}; make it first: os.makedirs({str(gone)!r})")
     assert message(error, lambda: write(tmp_path)).endswith("is a folder; name a file in it")
     if name != "plot":  # None shows it
         assert "must be a path, a string or an os.PathLike, got None" in message(
@@ -859,7 +861,8 @@ def test_what_is_there_and_is_no_file_that_may_be_replaced(name, tmp_path, monke
     words = {
         tmp_path / "pipe": "pipe is not a regular file; name another one",
         os.devnull: "null is not a regular file; name another one",
-        fixed: f"{fixed} is read-only; name another file, or make it writable: chmod u+w {fixed}",
+        fixed: f"{fixed} is read-only; name another file, or make it writable: "
+        f"os.chmod({str(fixed)!r}, 0o644)",
         fixed / "x.npz": f"{fixed} is no folder",
         f"{tmp_path}/new/": "new is a folder; name a file in it",
         "~/x.npz": "only a shell knows ~: write Path('~/x.npz').expanduser()",

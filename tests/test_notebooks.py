@@ -323,7 +323,9 @@ def test_live_curves_in_a_notebook(monkeypatch):
         return Handle()
 
     ipython = types.SimpleNamespace(HTML=str, display=display)
-    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(display=ipython))
+    shell = types.SimpleNamespace(kernel="a kernel")
+    package = types.SimpleNamespace(display=ipython, get_ipython=lambda: shell)
+    monkeypatch.setitem(sys.modules, "IPython", package)
     monkeypatch.setitem(sys.modules, "IPython.display", ipython)
     monkeypatch.setitem(sys.modules, "ipykernel", types.SimpleNamespace())
     live = nn.LivePlot()

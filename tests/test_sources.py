@@ -425,7 +425,7 @@ def test_progress_without_a_length(capsys, monkeypatch):
     trainer().fit(in_order, epochs=2)
     captured = capsys.readouterr()
     assert len(captured.out.splitlines()) == 2
-    assert "epoch 2/2" in captured.err
+    assert "epoch 2/2  0 samples  loss -  00:00  0 samples/s" in captured.err
     assert "%" not in captured.err
 
 

@@ -201,11 +201,36 @@ time.sleep(0.1)
 """
 
 
-@pytest.mark.parametrize("before", ["", ANOTHER_THREAD], ids=["alone", "with another thread"])
-def test_idle_threads_of_openblas_sleep_soon(before):
+def tells_when_threads_sleep():
+    """Whether NumPy brings an OpenBLAS with threads, whose inner functions can be called."""
     library = runtime.library()
-    if not hasattr(library, "openblas_thread_timeout") or threads.thread_functions()[0]() == 1:
-        pytest.skip("NumPy brings no OpenBLAS with threads here")
+    return hasattr(library, "openblas_thread_timeout") and threads.thread_functions()[0]() > 1
+
+
+def test_nothing_is_left_in_the_environment():
+    code = "import os, nnlite; print(os.environ.get('OPENBLAS_THREAD_TIMEOUT', 'none'))"
+    for extra, left in (({}, "none"), ({runtime.SPIN[0]: "21"}, "21")):
+        env = {key: text for key, text in os.environ.items() if key != runtime.SPIN[0]} | extra
+        run = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env,
+            timeout=60,
+        )  # fmt: skip
+        assert run.stdout.strip() == left
+
+
+@pytest.mark.parametrize(
+    ("before", "soon"),
+    [
+        ("", True),
+        (ANOTHER_THREAD, True),
+        ("import numpy", True),
+        (f"import numpy\n{ANOTHER_THREAD}", False),
+    ],
+    ids=["first", "with another thread", "after NumPy", "after NumPy with another thread"],
+)
+def test_idle_threads_of_openblas_sleep_soon(before, soon):
+    if not tells_when_threads_sleep():
+        pytest.skip("NumPy brings no OpenBLAS that tells when its threads sleep")
     code = f"{before}\nfrom nnlite.core.runtime import library\nimport nnlite\n"
     name, value = runtime.SPIN
     env = {key: text for key, text in os.environ.items() if key != name}
@@ -213,10 +238,12 @@ def test_idle_threads_of_openblas_sleep_soon(before):
         [sys.executable, "-c", f"{code}print(library().openblas_thread_timeout())"],
         capture_output=True, text=True, check=True, env=env, timeout=60,
     ).stdout  # fmt: skip
-    assert (int(timeout) == int(value)) == (before == "")
+    assert (int(timeout) == int(value)) == soon
 
 
 def test_one_variable_leaves_the_process_as_it_is():
+    if not tells_when_threads_sleep():
+        pytest.skip("NumPy brings no OpenBLAS that tells when its threads sleep")
     code = (
         "from nnlite.core import runtime\n"
         "print(runtime.thread_functions() and runtime.library().openblas_thread_timeout())"
@@ -228,9 +255,6 @@ def test_one_variable_leaves_the_process_as_it_is():
         ).stdout
         for extra in ({}, {runtime.OPT_OUT: "0"})
     ]  # fmt: skip
-    functions = threads.thread_functions()
-    if functions is None or functions[0]() == 1:
-        pytest.skip("NumPy brings no OpenBLAS with threads here")
     assert timeouts[0].strip() == runtime.SPIN[1] != timeouts[1].strip()
 
 

@@ -17,7 +17,7 @@ import functools
 import inspect
 import types
 from collections import ChainMap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from importlib import import_module
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -240,10 +240,12 @@ RANGES: dict[str, Range | Kind] = {
 }
 
 
-# What Keras and PyTorch call arguments, and what they are called here.
+# What Keras, PyTorch and scikit-learn call arguments, and what they are called here; the first one
+# that there is.
 OTHER_ARGUMENTS = {
     "dim": "axis",
-    "units": "out_features",
+    "units": "out_features hidden_size",
+    "hidden_layer_sizes": "hidden model",
     "input_dim": "num_embeddings",
     "output_dim": "embedding_dim",
     "filters": "out_channels",
@@ -261,7 +263,13 @@ OTHER_ARGUMENTS = {
     "random_state": "rng",
     "nb_epoch": "epochs",
     "n_epochs": "epochs",
+    "nb_epochs": "epochs",
+    "num_epochs": "epochs",
     "max_epochs": "epochs",
+    "max_iter": "epochs",
+    "solver": "optimizer",
+    "learning_rate_init": "lr",
+    "alpha": "weight_decay",
     "filepath": "path",
     "save_best_only": "best_only",
     "learning_rate": "lr",
@@ -302,6 +310,12 @@ NO_ARGUMENTS = {
     "from_logits": "BCEWithLogitsLoss and CrossEntropyLoss take scores, BCELoss and NLLLoss do not",
     "num_workers": "leave it out; nn.data.prefetch loads batches ahead",
     "pin_memory": "leave it out",
+    "workers": "leave it out; nn.data.prefetch loads batches ahead",
+    "verbose": "leave it out: nothing is printed",
+    "initial_epoch": "leave it out: fit goes on when it is called again",
+    "save_weights_only": "leave it out: it is the whole run; nn.save_model has the model alone",
+    "size_average": 'write reduction="mean" or "sum"',
+    "reduce": 'write reduction="mean" or "sum", or "none"',
     "steps_per_epoch": "leave it out: an epoch is all of x, and a stream's length its own",
 }
 
@@ -469,20 +483,40 @@ class Arguments:
         except TypeError as error:
             problem = error
         text = f"{label}: {problem}; the arguments are {', '.join(self.kinds)}"
-        return TypeError(text + self._other_words(label, named))
+        return TypeError(text + other_words(label, self.kinds, named))
 
-    def _other_words(self, label: str, named: dict[str, Any]) -> str:
-        """What to write for an argument that has another library's name."""
-        for name in (name for name in named if name not in self.kinds):
-            if OTHER_ARGUMENTS.get(name) in self.kinds:
-                return f"; {name} is {OTHER_ARGUMENTS[name]} here"
-            if name in NO_ARGUMENTS:
-                return f"; instead of {name}=: {NO_ARGUMENTS[name]}"
-            if name in WAYS_TO_COMPUTE and "maximize" in self.kinds:
-                return f"; {name} makes no difference to the result: leave it out"
-            if name == "decoupled_weight_decay" and label in ("Adam", "NAdam", "RAdam"):
-                return f"; the rule with it is nn.{label}W"
-        return ""
+
+def named_here(init: Function) -> Function:
+    """A constructor as scikit-learn wants it: it checks nothing but the names of its arguments."""
+    known = list(inspect.signature(init).parameters)[1:]
+
+    @functools.wraps(init)
+    def guarded(self: Any, *args: Any, **named: Any) -> None:
+        for name in named:
+            if name not in known:
+                label = type(self).__name__
+                raise TypeError(
+                    f"{label}: there is no argument {name}; the arguments are {', '.join(known)}"
+                    f"{other_words(label, known, named)}"
+                )
+        init(self, *args, **named)
+
+    return guarded  # type: ignore[return-value]  # the same call, as wraps says
+
+
+def other_words(label: str, known: Container[str], named: Iterable[str]) -> str:
+    """What to write for an argument that has another library's name."""
+    for name in (name for name in named if name not in known):
+        for own in OTHER_ARGUMENTS.get(name, "").split():
+            if own in known:
+                return f"; {name} is {own} here"
+        if name in NO_ARGUMENTS:
+            return f"; instead of {name}=: {NO_ARGUMENTS[name]}"
+        if name in WAYS_TO_COMPUTE and "maximize" in known:
+            return f"; {name} makes no difference to the result: leave it out"
+        if name == "decoupled_weight_decay" and label in ("Adam", "NAdam", "RAdam"):
+            return f"; the rule with it is nn.{label}W"
+    return ""
 
 
 def checked(function: Function) -> Function:

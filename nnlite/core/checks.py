@@ -124,6 +124,28 @@ OTHER_NAMES = {
         "globalmaxpooling1d": "GlobalMaxPool1d",
         "globalmaxpooling2d": "GlobalMaxPool2d",
         "layernormalization": "LayerNorm",
+        "dropout1d": "ChannelDropout",
+        "dropout2d": "ChannelDropout",
+        "spatialdropout1d": "ChannelDropout",
+        "spatialdropout2d": "ChannelDropout",
+        "simplernn": "RNN",
+    },
+    "Initializer": {
+        "glorotuniform": "Glorot",
+        "glorotnormal": "Glorot",
+        "xavier": "Glorot",
+        "xavieruniform": "Glorot",
+        "xaviernormal": "Glorot",
+        "heuniform": "He",
+        "henormal": "He",
+        "kaiming": "He",
+        "kaiminguniform": "He",
+        "kaimingnormal": "He",
+        "lecununiform": "LeCun",
+        "lecunnormal": "LeCun",
+        "randomnormal": "Normal",
+        "randomuniform": "Uniform",
+        "truncnormal": "TruncatedNormal",
     },
 }
 
@@ -224,7 +246,9 @@ def no_place(path: str | os.PathLike[str]) -> str:
     if place.parts[0].startswith("~") and not os.path.isdir(place.parent):
         return f"only a shell knows {place.parts[0]}: write Path({text!r}).expanduser()"
     if not os.path.isdir(place.parent):
-        return f"there is no folder {place.parent}; make it first: mkdir -p {place.parent}"
+        return (
+            f"there is no folder {place.parent}; make it first: os.makedirs({str(place.parent)!r})"
+        )
     folder = Path(os.path.realpath(place)).parent  # where a symbolic link leads
     if not folder.is_dir():
         return f"{place} is a link into {folder}, which is no folder; make it, or name another file"
@@ -239,7 +263,8 @@ def no_place(path: str | os.PathLike[str]) -> str:
     if not stat.S_ISREG(mode):
         return f"{place} is not a regular file; name another one"
     if not mode & 0o222:
-        return f"{place} is read-only; name another file, or make it writable: chmod u+w {place}"
+        writable = f"os.chmod({str(place)!r}, 0o644)"
+        return f"{place} is read-only; name another file, or make it writable: {writable}"
     return ""
 
 

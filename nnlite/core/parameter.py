@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from nnlite.core.foreign import as_array
+from nnlite.core.habits import Elsewhere
 from nnlite.core.kinds import REFUSED, DType, Flag
 from nnlite.core.room import is_blank, one_for_all, take_room
 
@@ -160,6 +161,9 @@ class Parameter(_Owned):
         data: the initial values; copied.
         dtype: of `data` and `grad`. Default: float32 for floats, unchanged for integers.
     """
+
+    requires_grad = Elsewhere("trainable")
+    value = Elsewhere("data")
 
     def __init__(self, data: ArrayLike, dtype: DTypeLike | None = None) -> None:
         super().__init__(data, dtype)

@@ -13,9 +13,10 @@ Two things, once, when nnlite is imported; with NNLITE_RUNTIME=0 in the environm
   several threads in the rest of a training step, and from every other process: two threads were no
   faster than one. They are told to sleep after 2¹⁹ ticks (0.2 ms), so that the products that follow
   each other in a layer find them awake, and the update of the weights has the cores for itself. A
-  user's OPENBLAS_THREAD_TIMEOUT is left as it is. Where other threads are alive when nnlite is
-  imported, as in a notebook, nothing is changed; set OPENBLAS_THREAD_TIMEOUT=19 before NumPy is
-  imported.
+  user's OPENBLAS_THREAD_TIMEOUT is left as it is. They read it when NumPy is imported, so this
+  module is imported before it. Where a program has imported NumPy before nnlite, they are started
+  anew, unless other threads are alive, as in a notebook, or NumPy (from 2.5 on) hides how; there,
+  import nnlite first, or set OPENBLAS_THREAD_TIMEOUT=19.
 
 Besides, `ops/threads.py` sets OpenBLAS to one thread while threads of ours are at work.
 """
@@ -29,8 +30,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 OPT_OUT = "NNLITE_RUNTIME"
 TRIM, MMAP = -1, -3  # glibc's M_TRIM_THRESHOLD and M_MMAP_THRESHOLD
@@ -62,6 +61,8 @@ def keep_freed_memory() -> None:
 @functools.cache
 def library() -> ctypes.CDLL | None:
     """The OpenBLAS beside NumPy, if it is there."""
+    import numpy as np
+
     package = Path(np.__file__).parent
     for folder in (package.parent / "numpy.libs", package / ".dylibs"):
         for path in folder.glob("*openblas*"):
@@ -85,21 +86,36 @@ def thread_functions() -> tuple[Callable[[], int], Callable[[int], Any]] | None:
 
 
 def let_idle_threads_sleep() -> None:
-    """Tell OpenBLAS's threads not to spin for long; they read this when they are started.
+    """Tell OpenBLAS's threads not to spin for long; they read this when they are started."""
+    name, value = SPIN
+    if sys.platform == "win32" or name in os.environ:  # on Windows they sleep anyway
+        return
+    os.environ[name] = value
+    try:
+        if "numpy" in sys.modules:
+            _start_threads_anew()
+        else:
+            import numpy  # noqa: F401
+    finally:
+        del os.environ[name]
 
-    So they are started anew, as OpenBLAS does it itself after a fork. With other threads about,
-    which may be in the middle of a product, all is left as it is (`sys._current_frames` knows
-    those too that `threading` has not started).
+
+def _start_threads_anew() -> None:
+    """As OpenBLAS does it itself after a fork.
+
+    With other threads about, which may be in the middle of a product, all is left as it is
+    (`sys._current_frames` knows those too that `threading` has not started).
     """
-    functions, found, (name, value) = thread_functions(), library(), SPIN
+    functions, found = thread_functions(), library()
     restart: list[Any] = [getattr(found, each, None) for each in RESTART]
-    if functions is None or None in restart or name in os.environ or len(sys._current_frames()) > 1:
+    if functions is None or None in restart or len(sys._current_frames()) > 1:
         return
     read, write = functions
     threads = read()
     if threads > 1:
-        os.environ[name] = value
         for function in restart:
             function()
         write(threads)  # starts them
-        del os.environ[name]
+
+
+set_up()

@@ -1,5 +1,8 @@
 """Data: toy sets, handwritten digits, files, batches, splits and folds."""
 
+from typing import TYPE_CHECKING
+
+from nnlite.core.habits import missing_in
 from nnlite.data import augment
 from nnlite.data.batches import batches
 from nnlite.data.digits import load_digits
@@ -19,6 +22,9 @@ from nnlite.data.toy import (
     swiss_roll,
     xor,
 )
+
+if not TYPE_CHECKING:  # mypy knows the names
+    __getattr__ = missing_in(__name__)
 
 __all__ = [
     "augment",

@@ -7,6 +7,8 @@ import hashlib
 import os
 import secrets
 import stat
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +23,7 @@ except ImportError:  # Windows, where a file that is open cannot be removed by o
 
 PathLike = str | os.PathLike[str]
 
+RETRIES = (0.01, 0.1, 0.5)  # seconds between attempts to rename on Windows
 LONGEST = 200  # bytes of a name that may stand in a temporary one, which has 22 more, of 255
 
 
@@ -55,11 +58,11 @@ def atomic_write(path: PathLike, keep: int = 1) -> Iterator[IO[bytes]]:
             _take_after(file, old)
         yield file
         file.flush()
-        os.fsync(file.fileno())
+        _sync(file.fileno())
         if fcntl is None:
             file.close()  # Windows does not rename what is open
         _keep_previous(path, keep)
-        os.replace(file.name, target)
+        _replace(file.name, target)
         _sync_folder(target.parent)
     except BaseException:
         with contextlib.suppress(OSError):  # a full disk may refuse to flush once more
@@ -78,12 +81,34 @@ def _take_after(file: IO[bytes], old: os.stat_result) -> None:
             os.fchown(file.fileno(), old.st_uid, old.st_gid)
 
 
+def _sync(number: int) -> None:
+    """Wait until an open file is on the disk; macOS's fsync leaves it in the drive's memory."""
+    full = getattr(fcntl, "F_FULLFSYNC", None)
+    if full is not None:
+        with contextlib.suppress(OSError):  # some network folders
+            fcntl.fcntl(number, full)
+            return
+    os.fsync(number)
+
+
+def _replace(source: PathLike, target: Path) -> None:
+    """Rename a file; Windows refuses while another program, perhaps for a moment, reads target."""
+    for pause in RETRIES if sys.platform == "win32" else ():
+        try:
+            os.replace(source, target)
+        except PermissionError:
+            time.sleep(pause)
+        else:
+            return
+    os.replace(source, target)
+
+
 def _sync_folder(folder: Path) -> None:
     """Let the new name survive a power cut; a folder cannot be opened on Windows."""
     with contextlib.suppress(OSError):
         number = os.open(folder, os.O_RDONLY)
         try:
-            os.fsync(number)
+            _sync(number)
         finally:
             os.close(number)
 
@@ -148,11 +173,11 @@ def _keep_previous(path: PathLike, keep: int) -> None:
     ]
     for older, younger in zip(names[:1:-1], names[-2:0:-1], strict=True):
         if younger.exists():
-            os.replace(younger, older)
+            _replace(younger, older)
     temporary = _temporary(newest)
     try:
         os.link(newest, temporary)
-        os.replace(temporary, names[1])
+        _replace(temporary, names[1])
     except OSError:  # a file system without hard links
         with atomic_write(names[1]) as file:
             file.write(newest.read_bytes())

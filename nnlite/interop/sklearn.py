@@ -19,6 +19,7 @@ from typing import Any, Self
 import numpy as np
 
 from nnlite import layers, optimizers
+from nnlite.core.arguments import named_here
 from nnlite.core.construction import clone
 from nnlite.core.foreign import kind_of
 from nnlite.core.inputs import as_input
@@ -86,6 +87,7 @@ class MLP(BaseEstimator):
         dropout: the share that is dropped behind each activation (default 0).
     """
 
+    @named_here
     def __init__(
         self,
         hidden: Iterable[int] = (100,),
@@ -191,6 +193,7 @@ class _Estimator(BaseEstimator):
     trainer_: Trainer
     history_: History
 
+    @named_here
     def __init__(
         self,
         model: Any = (100,),
@@ -431,6 +434,7 @@ class NNClassifier(ClassifierMixin, _Estimator):
         n_features_in_, feature_names_in_: as scikit-learn has them.
     """
 
+    @named_here
     def __init__(
         self,
         model: Any = (100,),

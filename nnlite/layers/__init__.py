@@ -1,5 +1,8 @@
 """Layers: each computes y from x, and its own gradients."""
 
+from typing import TYPE_CHECKING
+
+from nnlite.core.habits import missing_in
 from nnlite.layers.activations.elementwise import Elementwise, Lambda
 from nnlite.layers.activations.rectifiers import (
     CELU,
@@ -103,6 +106,9 @@ from nnlite.layers.sequences.transformer import (
 )
 from nnlite.layers.shape import Flatten, Identity, Permute, Reshape
 from nnlite.layers.terms import ActivityRegularization, GaussianSample
+
+if not TYPE_CHECKING:  # mypy knows the names
+    __getattr__ = missing_in(__name__)
 
 __all__ = [
     "CELU",

@@ -80,6 +80,7 @@ from nnlite.core.arguments import checked
 from nnlite.core.checks import warn
 from nnlite.core.construction import Constructed
 from nnlite.core.foreign import as_array, kind_of, number_hint
+from nnlite.core.habits import Elsewhere
 from nnlite.core.inputs import as_input
 from nnlite.core.kinds import REFUSED, shown
 from nnlite.core.padded import join
@@ -217,6 +218,9 @@ class Layer(Node, Slot, Constructed):
     constant_entries: ClassVar[Mapping[str, Any]] = {}
     added_later: ClassVar[Mapping[str, str]] = {}
     surrogate: str | Mapping[str, str] = {}  # a mapping that nobody writes to
+
+    trainable = Elsewhere("layer.freeze() and layer.unfreeze()")
+    requires_grad = Elsewhere("layer.freeze() and layer.unfreeze()")
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Take `training` or `carried` in a class's body as the default value that it is."""

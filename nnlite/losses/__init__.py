@@ -1,5 +1,8 @@
 """Losses: one number that says how wrong a prediction is, and its gradient."""
 
+from typing import TYPE_CHECKING
+
+from nnlite.core.habits import missing_in
 from nnlite.losses.base import Loss
 from nnlite.losses.binary import BCELoss, BCEWithLogitsLoss, HingeLoss, SoftMarginLoss
 from nnlite.losses.classification import (
@@ -29,6 +32,9 @@ from nnlite.losses.regression import (
 )
 from nnlite.losses.segmentation import DiceLoss, JaccardLoss
 from nnlite.losses.several import Losses
+
+if not TYPE_CHECKING:  # mypy knows the names
+    __getattr__ = missing_in(__name__)
 
 __all__ = [
     "BCELoss",

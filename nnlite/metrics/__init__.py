@@ -4,6 +4,9 @@
 `reset()`. Most keep sums; the areas under curves (`AUROC`, `AveragePrecision`) keep all scores.
 """
 
+from typing import TYPE_CHECKING
+
+from nnlite.core.habits import missing_in
 from nnlite.metrics.base import Metric
 from nnlite.metrics.classification import (
     F1,
@@ -23,6 +26,9 @@ from nnlite.metrics.regression import (
     MeanAbsolutePercentageError,
     MeanSquaredError,
 )
+
+if not TYPE_CHECKING:  # mypy knows the names
+    __getattr__ = missing_in(__name__)
 
 __all__ = [
     "AUROC",

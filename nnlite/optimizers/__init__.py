@@ -1,5 +1,8 @@
 """Optimizers: how gradients become updates."""
 
+from typing import TYPE_CHECKING
+
+from nnlite.core.habits import missing_in
 from nnlite.optimizers.adafactor import Adafactor
 from nnlite.optimizers.adam import Adam, Adamax, AdamW, NAdam, NAdamW, RAdam, RAdamW
 from nnlite.optimizers.adaptive import Adadelta, Adagrad, RMSprop
@@ -10,6 +13,9 @@ from nnlite.optimizers.lion import Lion
 from nnlite.optimizers.muon import Muon
 from nnlite.optimizers.rprop import Rprop
 from nnlite.optimizers.sgd import SGD
+
+if not TYPE_CHECKING:  # mypy knows the names
+    __getattr__ = missing_in(__name__)
 
 __all__ = [
     "ASGD",

@@ -26,6 +26,7 @@ import numpy as np
 from nnlite.core.arguments import arguments_of, check_constructor
 from nnlite.core.construction import OfOneModel
 from nnlite.core.forms import ANYTHING, COUNT, Table, check_form
+from nnlite.core.habits import Elsewhere
 from nnlite.core.kinds import NOT_NEGATIVE, Number
 from nnlite.core.parameter import Owner, Parameter
 from nnlite.ops.threads import over_parts
@@ -96,6 +97,9 @@ class Optimizer(OfOneModel):
     state: ClassVar[Mapping[str, str]] = {}
     state_if: ClassVar[Mapping[str, Mapping[str, str]]] = {}
     scratch: ClassVar[tuple[str, ...]] = ("a",)
+
+    param_groups = Elsewhere("groups")
+    learning_rate = Elsewhere("lr, which may be a schedule, or lr_scale to change it in a run")
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

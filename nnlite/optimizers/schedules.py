@@ -16,10 +16,14 @@ from __future__ import annotations
 import bisect
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from nnlite.core.construction import Constructed
+from nnlite.core.habits import missing_in
 from nnlite.core.kinds import number_of, shown
+
+if not TYPE_CHECKING:  # mypy knows the names
+    __getattr__ = missing_in(__name__)
 
 __all__ = [
     "ChainedSchedule",

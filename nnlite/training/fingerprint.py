@@ -30,7 +30,7 @@ def environment() -> dict[str, Any]:
         "platform": f"{platform.system()} {platform.machine()}",
         "simd": " ".join(config.get("SIMD Extensions", {}).get("found", [])),
         "engine": engine(),
-        "blas": f"{blas['name']} {blas['version']}",
+        "blas": f"{blas['name']} {blas.get('version', '')}".strip(),
         "threads": {name: os.environ[name] for name in THREADS if name in os.environ},
         "blas_threads": blas_threads(),
         "cores": cores,

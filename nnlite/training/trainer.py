@@ -16,6 +16,7 @@ import numpy as np
 from nnlite.core.alone import alone, in_this_thread, training_thread
 from nnlite.core.arguments import checked
 from nnlite.core.construction import Constructed
+from nnlite.core.habits import Elsewhere
 from nnlite.core.kinds import check_method
 from nnlite.core.padded import masked
 from nnlite.core.parameter import FLAG
@@ -109,6 +110,10 @@ class Trainer(Constructed):
     stop_training: bool = _of_the_run("stop_training")
     interrupted: bool = _of_the_run("interrupted")
     best_restored: bool = _of_the_run("best_restored")
+
+    predict = Elsewhere("trainer.model.predict(x)")
+    train = Elsewhere("trainer.fit(x, y)")
+    score = Elsewhere("trainer.evaluate(x, y)")
 
     def __init__(
         self,
@@ -286,6 +291,10 @@ class Trainer(Constructed):
             told.tell("on_wait", self)
             return run.interrupted
 
+        def follow(rows: int, loss: Callable[[], float]) -> bool:
+            display.advance(rows, loss)
+            return run.interrupted
+
         with (
             self._training_mode(),
             # a run that diverges is stopped by its loss, with the place
@@ -293,7 +302,7 @@ class Trainer(Constructed):
             interruptible(run) as interrupt,
             self._threads_kept(train, held_out),
             ended_by(ended),
-            progress(verbose, epochs, used, done) as display,
+            progress(verbose, epochs, used, done, self.optimizer.current_lr) as display,
         ):
             told.tell("on_fit_begin", self, then=self._take_up)
             while run.under_way or (run.epoch < epochs and not run.stop_training):
@@ -324,10 +333,9 @@ class Trainer(Constructed):
                     break
                 run.results = {**self.measures.results(), "lr": self.optimizer.current_lr}
                 if held_out is not None:
+                    display.begin_validation(held_out.rows or 0)
                     with told.around_validation(self):
-                        measured = self._measure(
-                            held_out, validation_batch_size, stop=lambda: run.interrupted
-                        )
+                        measured = self._measure(held_out, validation_batch_size, follow)
                         if run.interrupted:
                             break
                         run.results |= {f"val_{name}": value for name, value in measured.items()}
@@ -553,9 +561,14 @@ class Trainer(Constructed):
         return Measured(value, loss, prediction, y, weight, terms)
 
     def _measure(
-        self, data: Dataset, batch_size: int, stop: Callable[[], bool] = lambda: False
+        self,
+        data: Dataset,
+        batch_size: int,
+        stop: Callable[[int, Callable[[], float]], bool] = lambda rows, loss: False,
     ) -> dict[str, Any]:
-        """Loss and metrics over data that is checked already; until `stop()`, after any batch.
+        """Loss and metrics over data that is checked already.
+
+        After each batch `stop` is told its rows, and what computes the loss so far.
 
         It works with copies of the loss and the metrics: another thread may be training.
         """
@@ -565,9 +578,9 @@ class Trainer(Constructed):
             closing(data.batches(batch_size)) as batches,
             suppress(Ended),
         ):
-            for x, y, weight in batches:
-                measures.add(*self._loss_of(loss, x, y, weight))
-                if stop():
+            for batch in batches:
+                measures.add(*self._loss_of(loss, *batch))
+                if stop(batch.rows, measures.loss):
                     break
         return measures.results()
 

@@ -579,3 +579,18 @@ def test_without_scikit_learn_the_command_is_told():
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert 'pip install "nnlite[sklearn]"' in out.stdout
+
+
+@pytest.mark.parametrize(
+    ("make", "hint"),
+    [
+        (lambda: NNClassifier(hidden_layer_sizes=(8,)), "hidden_layer_sizes is model here"),
+        (lambda: NNClassifier((8,), max_iter=9), "max_iter is epochs here"),
+        (lambda: NNRegressor((8,), alpha=0.1), "alpha is weight_decay here"),
+        (lambda: MLP(hidden_layer_sizes=(8,)), "hidden_layer_sizes is hidden here"),
+        (lambda: MLP(widths=(8,)), "no argument widths; the arguments are hidden, activation, dro"),
+    ],
+)
+def test_arguments_of_scikit_learns_own_networks(make, hint):
+    with pytest.raises(TypeError, match=hint):
+        make()
