@@ -23,6 +23,7 @@ Where to begin:
 - files, and runs that resume     nn.save_model, nn.load_model, nn.Checkpoint
 - pipelines and grid searches     nnlite.interop.sklearn
 - weights of other libraries      nn.interop.load_torch, to_torch, load_keras, save_safetensors
+- ONNX files                      nn.interop.save_onnx, nn.interop.load_onnx
 - losses, metrics, optimizers, schedules, initializers: the modules of these names
 
 Data is batch first and channels last: (N, D), (N, T, D), (N, H, W, C). Defaults are PyTorch's for

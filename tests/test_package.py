@@ -305,7 +305,7 @@ def test_import_is_light():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
     heavy = {"matplotlib", "scipy", "torch", "pandas", "sklearn", "asyncio", "tqdm"}
-    heavy |= {"safetensors", "h5py", "keras"}
+    heavy |= {"safetensors", "h5py", "keras", "onnx"}
     assert not heavy & set(loaded)
 
 

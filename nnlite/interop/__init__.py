@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nnlite.interop.keras import load_keras
+    from nnlite.interop.onnx import load_onnx, save_onnx
     from nnlite.interop.safetensors import load_safetensors, save_safetensors
     from nnlite.interop.torch import load_torch, to_torch
 
 _PLACES = {
     "load_keras": "nnlite.interop.keras",
+    "load_onnx": "nnlite.interop.onnx",
     "load_safetensors": "nnlite.interop.safetensors",
     "load_torch": "nnlite.interop.torch",
+    "save_onnx": "nnlite.interop.onnx",
     "save_safetensors": "nnlite.interop.safetensors",
     "to_torch": "nnlite.interop.torch",
 }
@@ -34,4 +37,12 @@ def __dir__() -> list[str]:
     return list(__all__)
 
 
-__all__ = ["load_keras", "load_safetensors", "load_torch", "save_safetensors", "to_torch"]
+__all__ = [
+    "load_keras",
+    "load_onnx",
+    "load_safetensors",
+    "load_torch",
+    "save_onnx",
+    "save_safetensors",
+    "to_torch",
+]

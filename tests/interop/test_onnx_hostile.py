@@ -1,0 +1,244 @@
+"""Files that are broken, or written to do harm: no code runs, and memory is bounded."""
+
+import os
+import resource
+
+import numpy as np
+import pytest
+
+import nnlite as nn
+
+onnx = pytest.importorskip("onnx")
+helper = pytest.importorskip("onnx.helper")
+
+FLOAT, INT, BOOL = 1, 7, 9
+info = helper.make_tensor_value_info
+HUGE = 10**12
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "model.onnx"
+
+
+@pytest.fixture(autouse=True)
+def bounded_memory():
+    """No file may make the process larger than 1 GB more than it is."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    with open("/proc/self/statm") as file:
+        now = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    resource.setrlimit(resource.RLIMIT_AS, (now + (1 << 30), before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def made(nodes, constants=(), shape=("N", 4)):
+    """A model with an input x and an output y."""
+    constants = dict(constants)
+    return helper.make_model(
+        helper.make_graph(
+            [helper.make_node(*n[:3], **(n[3] if len(n) > 3 else {})) for n in nodes],
+            "test",
+            [info("x", FLOAT, shape)],
+            [info("y", FLOAT, ("N", "M"))],
+            [onnx.numpy_helper.from_array(np.asarray(a), n) for n, a in constants.items()],
+        ),
+        opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("theirs", 1)],
+        ir_version=8,
+    )
+
+
+def refused(path, proto, match):
+    path.write_bytes(proto.SerializeToString())
+    with pytest.raises(ValueError, match=match) as caught:
+        nn.interop.load_onnx(path)
+    assert str(caught.value).startswith(f"load_onnx: {path}: ")
+
+
+# -- broken ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_every_part_of_a_file_is_refused(path):
+    model = nn.Sequential(nn.Linear(4, 3), nn.Tanh())
+    nn.interop.save_onnx(model, path, 4)
+    whole = path.read_bytes()
+    for end in range(0, len(whole), len(whole) // 40):
+        path.write_bytes(whole[:end])
+        with pytest.raises(ValueError, match=r"no.* ONNX file"):
+            nn.interop.load_onnx(path)
+
+
+@pytest.mark.parametrize("data", [b"", b"<html>", b"\x80\x04K\x01.", bytes(range(256))])
+def test_other_files(path, data):
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match="ONNX file"):
+        nn.interop.load_onnx(path)
+    with pytest.raises(ValueError, match="is a folder"):
+        nn.interop.load_onnx(path.parent)
+
+
+def test_unknown_operators(path):
+    nodes = [("Relu", ["x"], ["h"], {"name": "first"}), ("Fancy", ["h"], ["y"], {"name": "it"})]
+    refused(path, made(nodes), r"(?s)Fancy.*Name: it")
+    nodes[1] = ("Fancy", ["h"], ["y"], {"name": "it", "domain": "theirs"})
+    refused(path, made(nodes), r"node 1 'it' \(Fancy\): nnlite has no layer for theirs\.Fancy; "
+                               r"with output='h' the model would end before it")  # fmt: skip
+
+
+def test_cycles_and_names_that_nobody_has(path):
+    nodes = [("Add", ["x", "b"], ["a"], {"name": "one"}), ("Relu", ["a"], ["b"]),
+             ("Relu", ["b"], ["y"])]  # fmt: skip
+    refused(path, made(nodes), r"(?s)topologically sorted.*one")
+    refused(path, made([("Relu", ["z"], ["y"])]), "'z'")
+    refused(path, made([("Relu", ["x"], ["y"]), ("Tanh", ["x"], ["y"])]), r"SSA.*'y'")
+
+
+@pytest.mark.parametrize(
+    ("node", "constants", "match"),
+    [
+        (("Transpose", ["x"], ["y"], {"perm": [1, 7]}), {}, "(?s)Transpose.*perm"),
+        (("MatMul", ["x", "w"], ["y"]), {"w": np.ones((3, 2, 2), "f")}, "MatMul"),
+        (("Gemm", ["x", "w", "b"], ["y"]), {"w": np.ones((4, 3), "f"), "b": np.ones((5, 1), "f")},
+         "Gemm"),
+    ],
+)  # fmt: skip
+def test_shapes_that_do_not_fit(path, node, constants, match):
+    refused(path, made([node], constants), match)
+
+
+# -- what asks for more than there is --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [("ConstantOfShape", ["n"], ["w"]), ("MatMul", ["x", "w"], ["y"])],
+        [("ConstantOfShape", ["n"], ["w"]), ("Neg", ["w"], ["v"]), ("MatMul", ["x", "v"], ["y"])],
+        [("ConstantOfShape", ["n"], ["w"]), ("Gemm", ["x", "w"], ["y"], {"alpha": 2.0})],
+        [("Expand", ["one", "n"], ["w"]), ("MatMul", ["x", "w"], ["y"])],
+        [("Tile", ["one", "n"], ["w"]), ("MatMul", ["x", "w"], ["y"])],
+        [("Range", ["zero", "many", "step"], ["w"]), ("Mul", ["x", "w"], ["y"])],
+        [("Pad", ["one", "around"], ["w"]), ("MatMul", ["x", "w"], ["y"])],
+        [("Mul", ["x", "two"], ["y"])],
+    ],
+)
+def test_sizes_that_only_a_number_asks_for(path, nodes):
+    constants = {
+        "n": np.array([4, HUGE]), "one": np.ones((1, 1), "f"), "zero": np.array(0),
+        "many": np.array(HUGE), "step": np.array(1), "around": np.array([0, 0, 0, HUGE]),
+        "two": np.float32(2),
+    }  # fmt: skip
+    used = {name for node in nodes for name in node[1]}
+    constants = {name: array for name, array in constants.items() if name in used}
+    shape = ("N", HUGE) if "two" in constants else ("N", 4)
+    refused(
+        path,
+        made(nodes, constants, shape),
+        r"node \d '.*' \(\w+\): .*(larger|file holds|Pad|num_feat)",
+    )
+
+
+@pytest.mark.slow
+def test_constants_that_double(path):
+    nodes = [("Concat", [f"w{i}"] * 2, [f"w{i + 1}"], {"axis": 1}) for i in range(40)]
+    proto = made([*nodes, ("MatMul", ["x", "w40"], ["y"])], {"w0": np.ones((4, 1), "f")})
+    refused(path, proto, r"\(Concat\): what it computes is larger than what the file holds")
+
+
+def test_tensors_that_promise_more_than_they_hold(path):
+    proto = made([("MatMul", ["x", "w"], ["y"])], {"w": np.ones((4, 2), "f")})
+    proto.graph.initializer[0].dims[1] = HUGE
+    refused(path, proto, "w")
+
+
+@pytest.mark.slow
+def test_long_chains(path):
+    count = 100
+    nodes = [("Relu" if i % 2 else "Tanh", [f"h{i}"], [f"h{i + 1}"]) for i in range(count)]
+    nodes[0] = ("Tanh", ["x"], ["h1"])
+    proto = made([*nodes, ("Identity", [f"h{count}"], ["y"])])
+    path.write_bytes(proto.SerializeToString())
+    x = np.ones((1, 4), np.float32)
+    assert nn.interop.load_onnx(path).predict(x).shape == (1, 4)
+    sums = [("Add", [f"h{i}"] * 2, [f"h{i + 1}"]) for i in range(100)]
+    sums[0] = ("Add", ["x", "x"], ["h1"])  # 2¹⁰⁰ ways from one end to the other
+    proto = made([*sums, ("Identity", ["h100"], ["y"])])
+    path.write_bytes(proto.SerializeToString())
+    np.testing.assert_allclose(nn.interop.load_onnx(path).predict(x), 2.0**100 * x)
+
+
+def test_loops_and_branches_are_not_run(path):
+    yes = helper.make_tensor("yes", BOOL, [], [True])
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["on"]), helper.make_node("Neg", ["v"], ["w"])],
+        "body",
+        [info("i", INT, []), info("go", BOOL, []), info("v", FLOAT, [1])],
+        [info("on", BOOL, []), info("w", FLOAT, [1])],
+    )
+    nodes = [("Loop", ["", "yes", "s"], ["t"], {"body": body, "name": "for ever"}),
+             ("Mul", ["x", "t"], ["y"])]  # fmt: skip
+    proto = made(nodes, {"s": np.ones(1, "f")})
+    proto.graph.initializer.append(yes)
+    refused(path, proto, r"node 0 'for ever' \(Loop\): nnlite does not compute Loop")
+
+
+# -- weights in other files ------------------------------------------------------------------------
+
+
+def outside(location, offset=None, length=None, shape=(4, 3)):
+    """A Linear whose weight lies in another file."""
+    proto = made([("MatMul", ["x", "w"], ["y"])], {"w": np.ones(shape, "f")})
+    (tensor,) = proto.graph.initializer
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in (("location", location), ("offset", offset), ("length", length)):
+        if value is not None:
+            tensor.external_data.add(key=key, value=str(value))
+    return proto
+
+
+def test_weights_beside_the_file(path):
+    weight = np.arange(12, dtype=np.float32)
+    (path.parent / "weights").mkdir()
+    (path.parent / "weights" / "w.bin").write_bytes(b"1234" + weight.tobytes())
+    path.write_bytes(outside("weights/w.bin", 4, 48).SerializeToString())
+    model = nn.interop.load_onnx(path)
+    np.testing.assert_array_equal(model[0].weight.data, weight.reshape(4, 3))
+
+
+@pytest.mark.parametrize("location", ["../secret", "/etc/passwd", "link", "", ".."])
+def test_weights_elsewhere(tmp_path, location):
+    (tmp_path / "secret").write_bytes(bytes(48))
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "link").symlink_to(tmp_path / "secret")
+    refused(tmp_path / "here" / "model.onnx", outside(location), "'w' has its data in.*folder")
+
+
+@pytest.mark.parametrize(
+    ("told", "match"),
+    [
+        ({"location": "no.bin"}, "'no.bin', which is not there"),
+        ({"location": "w.bin", "offset": 4}, "bytes 4 to 52 of w.bin, which holds 48"),
+        ({"location": "w.bin", "offset": -4}, "promises 48 from -4"),
+        ({"location": "w.bin", "length": HUGE}, f"needs 48 bytes; its file promises {HUGE}"),
+        ({"location": "w.bin", "length": "many"}, "many.*makes no sense"),
+        ({"location": "w.bin", "shape": (4, HUGE)}, "which holds 48"),
+    ],
+)
+def test_weights_that_are_not_there(path, told, match):
+    (path.parent / "w.bin").write_bytes(bytes(48))
+    proto = outside(**{**told, "shape": (4, 3)})
+    if "shape" in told:
+        proto.graph.initializer[0].dims[1] = HUGE
+    refused(path, proto, match)
+
+
+def test_one_file_read_again_and_again(path):
+    (path.parent / "w.bin").write_bytes(bytes(48))
+    proto = outside("w.bin")
+    for i in range(50):
+        more = proto.graph.initializer.add()
+        more.CopyFrom(proto.graph.initializer[0])
+        more.name = f"w{i}"
+    refused(path, proto, "for all tensors together")
