@@ -34,9 +34,10 @@ PROMISED = {
     "21_translate_dates": 0.99,
     "22_variational_autoencoder": 2.0,  # nats
     "23_long_run": 0.95,
+    "24_onnx": 0.97,
     "25_transfer": 0.04,
 }
-NEEDS = {"14_sklearn": "sklearn"}  # an extra, for which CI has a step of its own
+NEEDS = {"14_sklearn": "sklearn", "24_onnx": "onnx"}  # extras, for which CI has its own steps
 LONG = {  # seconds, which the slow run has
     "12_overfitting", "16_lenet_digits", "17_residual_net", "18_adding_problem", "19_char_rnn",
     "20_tiny_transformer", "21_translate_dates", "22_variational_autoencoder", "23_long_run",

@@ -34,7 +34,8 @@ def imports(block):
     return [m.removeprefix("nnlite.interop.").split(".")[0] for m in modules]
 
 
-def test_readme(capsys):
+def test_readme(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where a block may write a file
     names = {}
     printed = ""
     for section in re.split(r"(?m)^(?=## )", (ROOT / "README.md").read_text()):
