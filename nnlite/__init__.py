@@ -23,6 +23,7 @@ Where to begin:
 - files, and runs that resume     nn.save_model, nn.load_model, nn.Checkpoint
 - pipelines and grid searches     nnlite.interop.sklearn
 - weights of other libraries      nn.interop.load_torch, to_torch, load_keras, save_safetensors
+- several processes or machines   help(nn.parallel.MPI)
 - losses, metrics, optimizers, schedules, initializers: the modules of these names
 
 Data is batch first and channels last: (N, D), (N, T, D), (N, H, W, C). Defaults are PyTorch's for
@@ -59,6 +60,7 @@ from nnlite.optimizers.schedules import __all__ as _schedules
 __version__ = VERSION
 
 if TYPE_CHECKING:
+    from nnlite import parallel
     from nnlite.files import *  # noqa: F403
     from nnlite.inspection import *  # noqa: F403
     from nnlite.inspection.audit_callback import GradientAudit  # noqa: F401
@@ -120,6 +122,8 @@ _LATER = {name: place for place, names in _PLACES.items() for name in names}
 
 def __getattr__(name: str) -> Any:
     """The names above; each import happens once."""
+    if name == "parallel":
+        return import_module("nnlite.parallel")
     if name not in _LATER:
         from nnlite.core.habits import in_package
 
@@ -149,6 +153,7 @@ __all__ = [
     "metrics",
     "optimizers",
     "pad_sequences",
+    "parallel",
     "random",
     "schedules",
     "seed",
