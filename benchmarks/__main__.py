@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import statistics
 import subprocess
 import sys
@@ -180,6 +181,33 @@ class Suite:
         for name, (share, step) in shares.items():
             print(f"a load of 5 ms that {name}, behind a step of {step:.1f} ms: {share:.0%} hidden")
         self.results["prefetch"] = shares
+
+    def parallel(self) -> None:
+        """Training on several ranks: on these cores, and as a model predicts it for more."""
+        from benchmarks import parallel
+
+        missing = parallel.missing()
+        if missing:
+            print(f"({missing})")
+            return
+        cores = len(os.sched_getaffinity(0))
+        rows, ratios = [], {}
+        for workload in parallel.SCALED:
+            one, ranks = parallel.speeds(workload, cores, cores, self.rounds)
+            ratios[workload.name] = one / ranks
+            rows.append([workload.name, duration(one), duration(ranks), f"{one / ranks:.2f} ×"])
+        header = ["a step of fit", f"1 process, {cores} threads", f"{cores} ranks", "as fast"]
+        print(table(header, rows))
+        here, hidden = parallel.network()
+        print(
+            f"\na sum over 2 ranks here: {duration(2 * here.latency)} for one number, then "
+            f"{here.bandwidth / 1e9:.1f} GB/s; of a sum begun before a product of matrices, "
+            f"{max(hidden, 0):.0%} is done when that is"
+        )
+        for network in (here, parallel.ETHERNET):
+            print(f"\npredicted speed in times one core's, by {network.name}\n")
+            print(table(*parallel.prediction(network)))
+        self.results["parallel"] = {"as fast": ratios, "network": here._asdict(), "hidden": hidden}
 
     def saving(self) -> None:
         """What a checkpoint costs over numpy.savez, sync and rename of the same arrays."""

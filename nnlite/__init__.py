@@ -24,6 +24,7 @@ Where to begin:
 - pipelines and grid searches     nnlite.interop.sklearn
 - weights of other libraries      nn.interop.load_torch, to_torch, load_keras, save_safetensors
 - ONNX files                      nn.interop.save_onnx, nn.interop.load_onnx
+- several processes or machines   help(nn.parallel.MPI)
 - losses, metrics, optimizers, schedules, initializers: the modules of these names
 
 Data is batch first and channels last: (N, D), (N, T, D), (N, H, W, C). Defaults are PyTorch's for
@@ -60,6 +61,7 @@ from nnlite.optimizers.schedules import __all__ as _schedules
 __version__ = VERSION
 
 if TYPE_CHECKING:
+    from nnlite import parallel
     from nnlite.files import *  # noqa: F403
     from nnlite.inspection import *  # noqa: F403
     from nnlite.inspection.audit_callback import GradientAudit  # noqa: F401
@@ -121,6 +123,8 @@ _LATER = {name: place for place, names in _PLACES.items() for name in names}
 
 def __getattr__(name: str) -> Any:
     """The names above; each import happens once."""
+    if name == "parallel":
+        return import_module("nnlite.parallel")
     if name not in _LATER:
         from nnlite.core.habits import in_package
 
@@ -150,6 +154,7 @@ __all__ = [
     "metrics",
     "optimizers",
     "pad_sequences",
+    "parallel",
     "random",
     "schedules",
     "seed",

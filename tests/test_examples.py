@@ -36,8 +36,10 @@ PROMISED = {
     "23_long_run": 0.95,
     "24_onnx": 0.97,
     "25_transfer": 0.04,
+    "26_parallel": 0.96,
 }
-NEEDS = {"14_sklearn": "sklearn", "24_onnx": "onnx"}  # extras, for which CI has its own steps
+# extras, for which CI has steps of their own
+NEEDS = {"14_sklearn": "sklearn", "24_onnx": "onnx", "26_parallel": "mpi4py"}
 LONG = {  # seconds, which the slow run has
     "12_overfitting", "16_lenet_digits", "17_residual_net", "18_adding_problem", "19_char_rnn",
     "20_tiny_transformer", "21_translate_dates", "22_variational_autoencoder", "23_long_run",

@@ -248,6 +248,7 @@ NAMES = [
     "metrics",
     "optimizers",
     "pad_sequences",
+    "parallel",
     "plot",
     "profile",
     "random",

@@ -183,6 +183,8 @@ def instance_hint(value: object, kind: type[Any] | None = None) -> str:
     """What to add to an error about something else where an instance (of `kind`) belongs."""
     if isinstance(value, type) and (kind is None or issubclass(value, kind)):
         return "; pass an instance: add ()"
+    if kind is not None and kind.__name__ == "Ranks":
+        return "; write nn.parallel.MPI()"
     if kind is not None and kind.__name__ == "Layer":
         if isinstance(value, list | tuple) and value and all(isinstance(v, kind) for v in value):
             return "; write nn.Sequential(*layers)"

@@ -171,6 +171,13 @@ def rows_of(x: Any, rows: slice | np.ndarray) -> Any:
     return x[rows]
 
 
+def fetched(x: Any, numbers: np.ndarray) -> Any:
+    """Rows by their numbers, those of `Rows` loaded; of each in a tuple."""
+    if isinstance(x, tuple):
+        return tuple(fetched(values, numbers) for values in x)
+    return x.take(numbers, 0) if type(x) is np.ndarray else x[numbers]  # faster than an index
+
+
 def _fetched(source: Any, numbers: np.ndarray) -> np.ndarray:
     """Those rows of a source as one array."""
     if isinstance(source, np.ndarray):

@@ -109,6 +109,14 @@ class GradientAudit(Callback):
         with canvas(ax, path, tall(len(names))) as axes:
             draw_flow(axes, names, epochs, flow)
 
+    def check_run(self, trainer: Training, epochs: int, updates: int | None) -> None:
+        """Refuse a run in parallel, in which each process sees its part of the gradients."""
+        if trainer.ranks is not None:
+            raise ValueError(
+                f"{self!r}: in parallel each rank sees the gradients of its own rows only; audit a "
+                "short run without parallel, in which all numbers are the same"
+            )
+
     def on_fit_begin(self, trainer: Training) -> None:
         """Forget the last run."""
         self._audits = []

@@ -75,14 +75,15 @@ class TensorBoardLogger(Callback):
     def check_run(self, trainer: Training, epochs: int, updates: int | None) -> None:
         """Find a missing extra, or a folder that cannot be, now and not after an epoch."""
         _check_extra()
-        problem = _no_folder(Path(self.folder))
+        problem = _no_folder(Path(self.folder)) if trainer.rank == 0 else ""
         if problem:
             raise ValueError(f"{self!r}: {problem}")
 
     def on_fit_begin(self, trainer: Training) -> None:
         """Make the folder; nothing is written yet."""
         try:
-            os.makedirs(self.folder, exist_ok=True)
+            if trainer.rank == 0:
+                os.makedirs(self.folder, exist_ok=True)
         except OSError as error:  # as below /proc
             raise ValueError(
                 f"{self!r}: the folder cannot be made ({error.strerror or error}); name another one"
@@ -102,13 +103,18 @@ class TensorBoardLogger(Callback):
 
             def note(grad_output: Any, d_x: Any) -> None:
                 self._gradients = {path: p.grad.copy() for path, p in parameters.items()}
+                if trainer.ranks is not None:  # each has those of its rows
+                    for grad in self._gradients.values():
+                        trainer.ranks.sum(grad)
                 unwatch(model)
 
             watch(model, after_backward=note)
 
     def on_epoch_end(self, trainer: Training) -> None:
-        """Write the epoch, and those before that could not be written."""
+        """Write the epoch, and those before that could not be written; on one of several ranks."""
         epoch = trainer.epoch
+        if trainer.rank:
+            return
         if self._written is None:  # resumed inside an epoch
             self._written = epoch - 1
         records = [] if self._path else list(_beginning(self._written + 1, trainer.history))

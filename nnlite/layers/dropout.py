@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from nnlite.core.random import Rng, as_generator
+from nnlite.core.ranks import drawn
 from nnlite.core.reading import Reading
 from nnlite.layers.base import Layer
 from nnlite.ops.dropout import dropout, mask_of_bits, random_bits, threshold
@@ -44,7 +45,8 @@ class Dropout(Layer):
         self.check_floating(x)
         y, mask = x, None
         if self._drops():
-            y, mask = dropout(x, random_bits(self.mask_shape(x), self.rng), threshold(self.p))
+            bits = drawn(random_bits, self.mask_shape(x), self.rng)
+            y, mask = dropout(x, bits, threshold(self.p))
         self.save_for_backward(x.shape, mask)
         return y
 
@@ -65,7 +67,7 @@ def dropout_mask(
     shape: tuple[int, ...], p: float, rng: np.random.Generator, dtype: np.dtype[Any]
 ) -> np.ndarray:
     """0 with probability p and 1/(1 − p) otherwise."""
-    return mask_of_bits(random_bits(shape, rng), threshold(p), dtype)
+    return mask_of_bits(drawn(random_bits, shape, rng), threshold(p), dtype)
 
 
 class ChannelDropout(Dropout):
@@ -124,7 +126,8 @@ class GaussianNoise(Layer):
         self.check_floating(x)
         y = x
         if self._is_noisy():
-            noise = self.rng.standard_normal(x.shape, np.float32)  # the same for every dtype
+            # the same for every dtype
+            noise = drawn(self.rng.standard_normal, x.shape, np.float32)
             y = x + noise.astype(x.dtype, copy=False) * float(self.std)
         self.save_for_backward(x.shape)
         return y

@@ -11,6 +11,7 @@ import numpy as np
 
 from nnlite.core.padded import Padded, data_and_lengths, ended, within
 from nnlite.core.random import Rng, as_generator
+from nnlite.core.ranks import drawn
 from nnlite.core.reading import Reading
 from nnlite.core.terms import loss_terms
 from nnlite.layers.base import Layer
@@ -149,8 +150,9 @@ class GaussianSample(Layer):
         y, s, noise = mean, None, None
         if self.training:
             s = np.exp(0.5 * u)
-            drawn = self.rng.standard_normal(mean.shape, np.float32)  # the same for every dtype
-            noise = drawn.astype(mean.dtype, copy=False)
+            # the same for every dtype
+            noise = drawn(self.rng.standard_normal, mean.shape, np.float32)
+            noise = noise.astype(mean.dtype, copy=False)
             y = mean + s * noise
         terms = loss_terms.current()
         if terms is not None:

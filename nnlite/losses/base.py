@@ -54,7 +54,7 @@ class Loss(Slot, Constructed):
             which `loss.backward(grad_output)` takes the gradient.
 
     Attributes:
-        denominator: the divisor D of the last call; 1 without one.
+        numerator, denominator: Σ w ℓ and the divisor D of the last call; D is 1 without one.
         derivation: what a subclass says of one element, with "forward" (ℓ) and "prediction"
             (dℓ/dprediction, a product), or each of several inputs by its name; what its symbols
             mean follows behind commas.
@@ -72,6 +72,7 @@ class Loss(Slot, Constructed):
     multi_label: bool | None = None
     decision_threshold: float | None = None
     reduction: Reduction = "mean"
+    numerator: float = 0.0
     denominator: float = 1.0
     _weighted: bool = False  # whether the last call had sample weights
     _mean_of = "ℓ"  # what D is the number of, where nothing is weighed
@@ -191,7 +192,8 @@ class Loss(Slot, Constructed):
         self.save_for_backward(weight, values.shape, saved)
         if self.reduction == "none":
             return np.array(weighted)  # its own: what was saved must not change with it
-        return float(weighted.sum()) / self.denominator if self.denominator else 0.0
+        self.numerator = float(weighted.sum())
+        return self.numerator / self.denominator if self.denominator else 0.0
 
     def backward(self, grad_output: np.ndarray | None = None) -> Any:
         """dL/dprediction of the last call: step 1 of the loop; a tuple for several inputs.

@@ -53,6 +53,10 @@ class Metric(Constructed):
         """The value over all batches since `reset`."""
         raise NotImplementedError(f"{type(self).__name__} must define result")
 
+    def merge(self, state: dict[str, Any]) -> None:
+        """Add what another process gathered, its `state_dict()`: training in parallel needs it."""
+        raise NotImplementedError(f"{type(self).__name__} must define merge")
+
     def state_dict(self) -> dict[str, Any]:
         """What was gathered so far, for checkpoints: all that is not a constructor argument."""
         return remembered(self)
@@ -89,6 +93,10 @@ class Mean(Metric):
 
     def reset(self) -> None:
         self._total = self._weight = 0.0
+
+    def merge(self, state: dict[str, Any]) -> None:
+        self._total += state["_total"]
+        self._weight += state["_weight"]
 
     def _add(self, values: np.ndarray, weight: np.ndarray | None) -> None:
         """Add values, with a weight for each."""

@@ -201,6 +201,11 @@ class ConfusionMatrix(ClassMetric):
             self._counts = sized(self, self._counts, (classes, 2, 2))
             np.add.at(self._counts, (np.arange(classes), *place), one)
 
+    def merge(self, state: dict[str, Any]) -> None:
+        counts = state["_counts"]
+        if counts.size:
+            self._counts = sized(self, self._counts, counts.shape) + counts
+
     def result(self) -> np.ndarray:
         """The counts (sums of weights, where weights were given)."""
         return self._counts.copy()
@@ -326,6 +331,13 @@ class _PerClass(ClassMetric):
         self._tally = sized(self, self._tally, tally.shape) + tally
         self._weight += guess.size if weight is None else float(weight.sum(dtype=float))
         self._of_labels = guess.ndim == 2
+
+    def merge(self, state: dict[str, Any]) -> None:
+        tally = state["_tally"]
+        if tally.size:
+            self._tally = sized(self, self._tally, tally.shape) + tally
+            self._weight += state["_weight"]
+            self._of_labels = state["_of_labels"]
 
     def _asked_for(self, tally: np.ndarray) -> np.ndarray:
         """The classes (3, C) that the average is over: of two, class 1 alone unless told."""

@@ -48,6 +48,9 @@ class OutputMetric(Metric):
     def result(self) -> Any:
         return self.metric.result()
 
+    def merge(self, state: dict[str, Any]) -> None:
+        self.metric.merge(state)
+
     def state_dict(self) -> dict[str, Any]:
         return self.metric.state_dict()
 

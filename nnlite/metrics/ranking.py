@@ -71,14 +71,22 @@ class RankingMetric(ProbabilityMetric):
                 scores = log_softmax(scores.astype(np.float64))
             if scores.shape[1] == 2:
                 scores, actual = scores[:, 1], actual > 0
+        weight = np.ones(actual.shape) if weight is None else weight.astype(np.float64)
+        # copies, for the arrays of a batch may be used again
+        self._keep(scores.astype(dtype), actual.copy(), weight)
+
+    def merge(self, state: dict[str, Any]) -> None:
+        if state["_scores"].size:
+            self._keep(*(state[name] for name in self.remembers))
+
+    def _keep(self, scores: np.ndarray, actual: np.ndarray, weight: np.ndarray) -> None:
+        """Put a batch beside the others."""
         if self._batches and self._batches[0][0].shape[1:] != scores.shape[1:]:
             raise ValueError(
                 f"{self!r}: the number of classes is another than in the batches before (scores "
                 f"{scores.shape}, before {self._batches[0][0].shape}); call reset() in between"
             )
-        weight = np.ones(actual.shape) if weight is None else weight.astype(np.float64)
-        # copies, for the arrays of a batch may be used again
-        self._batches.append((scores.astype(dtype), actual.copy(), weight))
+        self._batches.append((scores, actual, weight))
 
     def _kept(self) -> tuple[np.ndarray, ...]:
         """Scores, what is actual, and weights of all batches, in one array each from now on."""

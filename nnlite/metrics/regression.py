@@ -97,22 +97,40 @@ class R2(Metric):
                 f"now there are {outputs}; call reset() in between"
             )
         self._add_error(t - p, w, added)
-        self._mean, self._spread = self._merged(self._mean, self._spread, t, w, added)
+        self._mean, self._spread = self._with(self._mean, self._spread, t, w, added)
+        self._weight = self._weight + added
+
+    def merge(self, state: dict[str, Any]) -> None:
+        added = state["_weight"]
+        self._merge_error(state, added)
+        self._mean, self._spread = self._joined(
+            self._mean, self._spread, state["_mean"], state["_spread"], added
+        )
         self._weight = self._weight + added
 
     def _add_error(self, error: np.ndarray, w: np.ndarray, added: np.ndarray) -> None:
         """Add Σ w (t − p)² of a batch (R, outputs)."""
         self._error = self._error + (w * error**2).sum(axis=0)
 
-    def _merged(
+    def _merge_error(self, state: dict[str, Any], added: Any) -> None:
+        """Add the same of another process, where `added` is the weight of what it saw."""
+        self._error = self._error + state["_error"]
+
+    def _with(
         self, mean: Any, spread: Any, values: np.ndarray, w: np.ndarray, added: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """The mean, and Σ w (value − mean)², of what was there before and a batch together."""
         own = (w * values).sum(axis=0) / np.where(added > 0, added, 1)
+        within = (w * (values - own) ** 2).sum(axis=0)
+        return self._joined(mean, spread, own, within, added)
+
+    def _joined(
+        self, mean: Any, spread: Any, own: Any, within: Any, added: Any
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The same, given the mean and the spread of what is added."""
         total = self._weight + added
         some = np.where(total > 0, total, 1)  # an output may have no weight yet
         shift = own - mean
-        within = (w * (values - own) ** 2).sum(axis=0)
         between = shift**2 * self._weight * added / some
         return mean + shift * added / some, spread + within + between
 
@@ -144,7 +162,13 @@ class ExplainedVariance(R2):
 
     def _add_error(self, error: np.ndarray, w: np.ndarray, added: np.ndarray) -> None:
         """Merge Σ w (t − p − mean)² of a batch (R, outputs)."""
-        self._bias, self._error = self._merged(self._bias, self._error, error, w, added)
+        self._bias, self._error = self._with(self._bias, self._error, error, w, added)
+
+    def _merge_error(self, state: dict[str, Any], added: Any) -> None:
+        """The spreads, about a mean of both."""
+        self._bias, self._error = self._joined(
+            self._bias, self._error, state["_bias"], state["_error"], added
+        )
 
 
 def alike(metric: Metric, prediction: Any, target: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -197,9 +197,7 @@ class Optimizer(OfOneModel):
         """
         self._ready()
         now = self.options_now()
-        for pack in self._packs:
-            for parameter in pack.parameters:
-                parameter.settle()
+        self._settle()
         scale = grad_scale if self.clip_norm is None else self._clip_scale(grad_scale)
         for pack in self._packs:
             pack.steps += 1
@@ -222,6 +220,12 @@ class Optimizer(OfOneModel):
                 f"{own}{error or type(error).__name__}; this run has {k + 1} steps, and a "
                 "schedule is called with the completed ones, 0 first"
             ) from error
+
+    def flat_gradients(self) -> list[Array]:
+        """All gradients that `step` will use, themselves: one vector for each group and dtype."""
+        self._ready()
+        self._settle()
+        return [pack.grad for pack in self._packs]
 
     def zero_grad(self) -> None:
         """Set all gradients to zero, frozen parameters included."""
@@ -361,6 +365,12 @@ class Optimizer(OfOneModel):
                 self._members, self._states, self.first_state, self.state_names(), self.whole
             )
             owner.stale = False
+
+    def _settle(self) -> None:
+        """Let the flat vectors hold all gradients, zeros included."""
+        for pack in self._packs:
+            for parameter in pack.parameters:
+                parameter.settle()
 
     def _collect(self) -> None:
         """Write each pack's step count back to the states of its parameters."""

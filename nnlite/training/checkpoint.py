@@ -129,11 +129,16 @@ def _complete(trainer: Training, state: dict[str, Any]) -> None:
 
 def restore(trainer: Training, state: dict[str, Any]) -> None:
     """Put a checked state into the trainer and what it trains."""
+    restore_trained(trainer, state)
+    trainer.measures.load_state_dict(state["trainer"]["measures"])
+    trainer.run = RunState.from_state(state)
+
+
+def restore_trained(trainer: Training, state: dict[str, Any]) -> None:
+    """Put the model, the optimizer and the trainer's generator of a checked state into these."""
     restore_model_state(trainer.model, state["model"])
     _restore_optimizer(trainer.optimizer, state["optimizer"])
     trainer.rng.bit_generator.state = state["trainer"]["rng"]
-    trainer.measures.load_state_dict(state["trainer"]["measures"])
-    trainer.run = RunState.from_state(state)
 
 
 def _optimizer_state(optimizer: Optimizer) -> dict[str, Any]:

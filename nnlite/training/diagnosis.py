@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 
 from nnlite.core.padded import plain
+from nnlite.core.ranks import Share
 from nnlite.layers.base import Layer
 from nnlite.layers.structure import watch
+
+FINITE = "all layer outputs are finite"
 
 
 class NonFiniteLossError(RuntimeError, FloatingPointError):
@@ -28,12 +31,30 @@ def first_non_finite(
     x: np.ndarray,
     generator_states: Sequence[Mapping[str, Any]] = (),
     terms: Mapping[str, float] | None = None,
+    share: Share | None = None,
 ) -> str:
     """Name the first parameter, layer output or term of the loss that is not finite.
 
     It runs `x` on a copy. With the states that the model's generators had before the forward that
-    failed, the copy draws the same numbers again.
+    failed, the copy draws the same numbers again. Where x is a share of a batch, all ranks look,
+    each for itself, and all are told of the first that found something.
     """
+    own = _first(model, x, generator_states, terms or {}, share)
+    if share is None:
+        return own
+    found = enumerate(share.ranks.gather(own) or ())
+    named = (f"on rank {rank}, {text}" for rank, text in found if not text.startswith(FINITE))
+    return share.ranks.from_first(lambda: next(named, own))
+
+
+def _first(
+    model: Layer,
+    x: np.ndarray,
+    generator_states: Sequence[Mapping[str, Any]],
+    terms: Mapping[str, float],
+    share: Share | None,
+) -> str:
+    """The same of these rows alone."""
     for path, parameter in model.named_parameters().items():
         if not np.isfinite(parameter.data).all():
             return f"parameter {path} holds values that are not finite"
@@ -45,13 +66,13 @@ def first_non_finite(
         watch(layer, functools.partial(_stop_unless_finite, layer, path))
     try:
         with np.errstate(all="ignore"):
-            probe(x)
+            probe(x) if share is None else share.by_itself().run(probe, x)
     except _Found as found:
         return str(found)
-    for name, value in (terms or {}).items():
+    for name, value in terms.items():
         if not math.isfinite(value):
-            return f"all layer outputs are finite, but the loss's term {name} is {value}"
-    return "all layer outputs are finite, so the loss itself is not: look at the targets"
+            return f"{FINITE}, but the loss's term {name} is {value}"
+    return f"{FINITE}, so the loss itself is not: look at the targets"
 
 
 def _stop_unless_finite(layer: Layer, path: str, x: Any, y: Any) -> None:

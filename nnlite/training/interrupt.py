@@ -7,9 +7,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
-from nnlite.training.state import RunState
+
+class Interrupted(Protocol):
+    """What is told of Ctrl-C: a run, or one of the ranks of a run."""
+
+    interrupted: bool
 
 
 class Interrupt:
@@ -24,7 +28,7 @@ class Interrupt:
         over: whether it does so again.
     """
 
-    def __init__(self, run: RunState) -> None:
+    def __init__(self, run: Interrupted) -> None:
         self.run = run
         self.requested = False
         self.previous: Any = signal.getsignal(signal.SIGINT)
@@ -43,7 +47,7 @@ class Interrupt:
 
 
 @contextmanager
-def interruptible(run: RunState) -> Iterator[Interrupt]:
+def interruptible(run: Interrupted) -> Iterator[Interrupt]:
     """A context in which the first Ctrl-C only asks the run to end; a second one raises at once.
 
     Signal handlers belong to the main thread, so elsewhere it does nothing; neither does it where

@@ -10,6 +10,7 @@ import numpy as np
 
 from nnlite.core.forms import ANYTHING, REAL, SUM, Maybe, Table, check_form
 from nnlite.core.padded import masked
+from nnlite.core.ranks import Ranks
 from nnlite.core.terms import loss_terms
 from nnlite.layers.base import Layer
 from nnlite.losses.base import Loss
@@ -41,6 +42,7 @@ class Measured(NamedTuple):
         loss: the loss, which has the divisor of this batch.
         prediction, y, weight: prediction and weights without padding, and the targets.
         terms: what layers and penalties add to the loss.
+        counted: whether metrics count these rows; not where another rank has the same.
     """
 
     value: float
@@ -49,6 +51,7 @@ class Measured(NamedTuple):
     y: Any
     weight: np.ndarray | None
     terms: loss_terms
+    counted: bool = True
 
 
 class Measures:
@@ -80,6 +83,7 @@ class Measures:
         y: Any,
         weight: np.ndarray | None,
         terms: loss_terms | None = None,
+        counted: bool = True,
     ) -> None:
         """Add a batch, as `Measured` describes it (default: without terms).
 
@@ -91,12 +95,20 @@ class Measures:
                 self._terms[name] = self._terms.get(name, 0.0) + term * loss.denominator
         self._total += value * loss.denominator
         self._weight += loss.denominator
+        metrics = self.metrics if counted else ()
         if isinstance(loss, Losses):
-            self._add_parts(loss, prediction, y, weight)
-        elif self.metrics:
-            self._update(self.metrics, loss, prediction, y, weight)
+            self._add_parts(metrics, loss, prediction, y, weight)
+        elif metrics:
+            self._update(metrics, loss, prediction, y, weight)
 
-    def _add_parts(self, loss: Losses, prediction: Any, y: Any, weight: np.ndarray | None) -> None:
+    def _add_parts(
+        self,
+        metrics: Sequence[Metric],
+        loss: Losses,
+        prediction: Any,
+        y: Any,
+        weight: np.ndarray | None,
+    ) -> None:
         """Add a batch to each loss's sums, and each output to its metrics."""
         outputs = zip(loss.parts.items(), loss.values, loss.part_weights, strict=True)
         for number, ((name, part), value, share) in enumerate(outputs):
@@ -104,11 +116,11 @@ class Measures:
             sums["total"] += value * part.denominator
             sums["weight"] += part.denominator
             sums["share"] = float(share)
-            own = [m for m in self.metrics if isinstance(m, OutputMetric) and m.output == name]
+            own = [m for m in metrics if isinstance(m, OutputMetric) and m.output == name]
             if own:
                 p, w = masked(prediction[number], weight)
                 self._update(own, part, p, y[number], w)
-        for metric in self.metrics:
+        for metric in metrics:
             if not isinstance(metric, OutputMetric):
                 metric.update(prediction, y, weight)
 
@@ -152,6 +164,19 @@ class Measures:
             name: sums["total"] / sums["weight"] if sums["weight"] else 0.0
             for name, sums in self._parts.items()
         }
+
+    def gather(self, ranks: Ranks) -> None:
+        """Move what metrics have gathered on other ranks to rank 0; the loss is known to all."""
+        if not self.metrics:
+            return
+        states = ranks.gather([metric.state_dict() for metric in self.metrics])
+        if states is None:
+            for metric in self.metrics:
+                metric.reset()
+            return
+        for others in states[1:]:
+            for metric, state in zip(self.metrics, others, strict=True):
+                metric.merge(state)
 
     def fresh(self) -> Measures:
         """Others of the same kind, so that measuring there leaves these as they are."""

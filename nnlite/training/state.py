@@ -12,6 +12,7 @@ import numpy as np
 
 from nnlite.core.forms import ANYTHING, COUNT, PLAIN, REAL, STRING, Maybe, Plain, Table, check_form
 from nnlite.core.kinds import EXACT, PART, Either, Flag, Nothing, Number, Range, Whole, at_least
+from nnlite.core.ranks import Ranks
 from nnlite.files.atomic import PathLike
 from nnlite.layers.base import Layer
 from nnlite.losses.base import Loss
@@ -220,10 +221,15 @@ class Training(Protocol):
     stop_training: bool
     interrupted: bool
     best_restored: bool
+    ranks: Ranks | None
 
     @property
     def validated(self) -> bool:
         """Whether the last epoch had validation data."""
+
+    @property
+    def rank(self) -> int:
+        """The number of this process among those that train together; only 0 writes."""
 
     def save(self, path: PathLike, keep: int = 1) -> None:
         """Write everything to a file; in a callback, when the moment is over."""

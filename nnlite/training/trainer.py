@@ -21,6 +21,7 @@ from nnlite.core.kinds import check_method
 from nnlite.core.padded import masked
 from nnlite.core.parameter import FLAG
 from nnlite.core.random import Rng, as_generator, root_entropy
+from nnlite.core.ranks import Ranks, Share
 from nnlite.core.terms import loss_terms
 from nnlite.core.waiting import Ended, ended_by
 from nnlite.files.atomic import PathLike
@@ -30,7 +31,7 @@ from nnlite.losses.penalties import Penalized, Penalty
 from nnlite.metrics import Metric, OutputMetric
 from nnlite.ops.threads import blas_kept
 from nnlite.optimizers.base import Optimizer
-from nnlite.training import checkpoint
+from nnlite.training import checkpoint, together
 from nnlite.training.callbacks import Callback
 from nnlite.training.callbacks.callback_list import CallbackList
 from nnlite.training.diagnosis import NonFiniteLossError, first_non_finite
@@ -38,8 +39,10 @@ from nnlite.training.feeding import (
     ArrayDataset,
     Batch,
     Dataset,
+    SharedBatch,
     StreamDataset,
     as_dataset,
+    own_rows,
     validation_dataset,
 )
 from nnlite.training.feeding.checks import check_batches, check_weighed
@@ -89,8 +92,11 @@ class Trainer(Constructed):
         rng: a generator or seed for shuffling and splitting (default: see `nn.seed`).
         penalties: what to add to the loss for chosen parameters, such as
             `[nn.L2Penalty(1e-3, "*.weight")]` (default: nothing).
+        parallel: the processes to train with, `nn.parallel.MPI()` (default: this one alone).
 
     Attributes:
+        rank: the number of this process among them; 0 without others. Rank 0 alone shows its
+            progress and writes files.
         history: what the last `fit` recorded.
         epoch, step: whole epochs of this `fit`, and updates in the epoch that runs.
         last_loss: the loss of the last batch.
@@ -123,6 +129,7 @@ class Trainer(Constructed):
         metrics: Sequence[Metric] = (),
         rng: Rng = None,
         penalties: Sequence[Penalty] = (),
+        parallel: Ranks | None = None,
     ) -> None:
         check_one_number("Trainer", loss)
         own = {id(parameter) for parameter in model.parameters()}
@@ -166,6 +173,9 @@ class Trainer(Constructed):
         self.optimizer = optimizer
         self.metrics = metrics
         self.penalties = penalties
+        self.parallel = parallel
+        # with whom to meet; None where nobody is
+        self.ranks = None if parallel is None or parallel.size == 1 else parallel
         self._penalized = Penalized(penalties, model, "Trainer: penalties")
         self.measures = Measures(self.metrics)
         self.rng = rng
@@ -173,6 +183,9 @@ class Trainer(Constructed):
         self._callbacks = CallbackList()
         self._place: dict[str, Any] | None = None  # where the last fit was interrupted
         self._generators: list[np.random.Generator] = []  # the model's, during a fit
+        self._asked = together.Asked()
+        if self.ranks is not None:
+            together.check_parts(self)
 
     @property
     def rng(self) -> np.random.Generator:
@@ -183,6 +196,11 @@ class Trainer(Constructed):
     def rng(self, value: Rng) -> None:
         self._rng = as_generator(value)
 
+    @property
+    def rank(self) -> int:
+        """The number of this process among them."""
+        return 0 if self.parallel is None else self.parallel.rank
+
     def __getstate__(self) -> dict[str, Any]:
         """A copy knows what the callbacks remember, as a file does; they stay with their run."""
         run = dataclasses.replace(self.run, callback_states=self.callback_states())
@@ -192,6 +210,7 @@ class Trainer(Constructed):
 
     @checked
     @alone
+    @together.together
     def fit(
         self,
         x: Any,
@@ -228,7 +247,7 @@ class Trainer(Constructed):
             validation_split: instead, the share of the data to set aside for that, drawn at
                 random (default 0: none).
             validation_batch_size: samples per batch there (default None: batch_size).
-            callbacks: called at their moments, in this order.
+            callbacks: called at their moments, in this order; in parallel, on each rank.
             sample_weight: one weight per sample (default: all 1).
             class_weight: weights by class, a mapping or a list, or "balanced", which lets all
                 classes of y count the same; they multiply the sample weights, in validation too.
@@ -250,6 +269,9 @@ class Trainer(Constructed):
             NonFiniteLossError: when the loss is not finite: names epoch, batch and first layer.
             RuntimeError: when a `fit` is training this model already, further up or in another
                 thread.
+
+        In parallel every error, on whatever rank, ends all of them. `batch_size` is that of all
+        ranks together.
         """
         if validation_batch_size is None:
             validation_batch_size = batch_size
@@ -266,6 +288,10 @@ class Trainer(Constructed):
             "accumulate": accumulate,
         }
         told = CallbackList(callbacks)
+        ranks, verbose = self.ranks, verbose and self.rank == 0
+        if ranks is not None:
+            together.check_parts(self)
+            self._begin_together(ranks, train, held_out, {**settings, "epochs": epochs})
         state, resumed, rng = self._beginning(told, resume, settings)
         rng_begin = rng.bit_generator.state
         if isinstance(train, ArrayDataset) and validation_split:
@@ -283,11 +309,16 @@ class Trainer(Constructed):
         if run.finished and (run.stop_training or run.epoch >= epochs):
             self._take_up()
             return run.history
+        if self.rank:  # what metrics had gathered is with rank 0
+            for metric in self.metrics:
+                metric.reset()
 
         run.interrupted = run.best_restored = False
         done = run.step * accumulate * batch_size if run.under_way else 0
 
         def ended() -> bool:
+            if ranks is not None:  # the others are waiting for this one
+                return False
             told.tell("on_wait", self)
             return run.interrupted
 
@@ -299,12 +330,13 @@ class Trainer(Constructed):
             self._training_mode(),
             # a run that diverges is stopped by its loss, with the place
             np.errstate(over="ignore", invalid="ignore"),
-            interruptible(run) as interrupt,
+            interruptible(run if ranks is None else self._asked) as interrupt,
             self._threads_kept(train, held_out),
             ended_by(ended),
             progress(verbose, epochs, used, done, self.optimizer.current_lr) as display,
         ):
             told.tell("on_fit_begin", self, then=self._take_up)
+            self._agree()
             while run.under_way or (run.epoch < epochs and not run.stop_training):
                 if run.interrupted:
                     break
@@ -326,16 +358,19 @@ class Trainer(Constructed):
                             self.accumulated_step(group)
                         run.step += 1
                         told.tell("on_step_end", self)
+                        if ranks is not None and told.may_end_a_step:
+                            self._agree()
                         display.advance(sum([b.rows for b in group]), self.measures.loss)
                         if run.interrupted or run.stop_training:
                             break
                 if run.interrupted:
                     break
-                run.results = {**self.measures.results(), "lr": self.optimizer.current_lr}
+                measured = self._results(self.measures, ranks)
+                run.results = {**measured, "lr": self.optimizer.current_lr}
                 if held_out is not None:
                     display.begin_validation(held_out.rows or 0)
                     with told.around_validation(self):
-                        measured = self._measure(held_out, validation_batch_size, follow)
+                        measured = self._measure(held_out, validation_batch_size, ranks, follow)
                         if run.interrupted:
                             break
                         run.results |= {f"val_{name}": value for name, value in measured.items()}
@@ -343,48 +378,66 @@ class Trainer(Constructed):
                 run.history.append(run.results)
                 run.epoch += 1
                 run.under_way = False
+                if ranks is not None:
+                    together.check_alike(self, ranks)
                 display.end_epoch(run.results)
                 told.tell("on_epoch_end", self)
+                self._agree()
             else:  # what was asked for is done, so nothing was cut short
                 run.interrupted = False
             if run.interrupted:
                 told.tell("on_interrupt", self)
+                self._gather()
                 # before the end of the run exchanges weights
                 self._place = copy.deepcopy(checkpoint.capture(self))
             run.finished = not run.interrupted
             told.tell("on_fit_end", self)
         run.interrupted = not run.finished  # Ctrl-C at the very end cut nothing short
         if run.interrupted and verbose:
-            by = "Ctrl-C" if interrupt.requested else "a callback"
+            others = "" if ranks is None else " or another rank"
+            by = "Ctrl-C" if interrupt.requested else f"a callback{others}"
             of_all = f" of {steps}" if steps else ""
             where = f"in epoch {run.epoch + 1}, after step {run.step}{of_all}"
             print(f"stopped by {by} {where if run.under_way else f'after epoch {run.epoch}'}")
         return run.history
 
-    def train_step(self, x: Any, y: np.ndarray, weight: np.ndarray | None = None) -> float:
-        """One step of the loop on one batch; returns the loss."""
-        measured = self._forward(x, y, weight)
+    def train_step(
+        self, x: Any, y: Any, weight: np.ndarray | None = None, share: Share | None = None
+    ) -> float:
+        """One step of the loop on one batch; returns the loss.
+
+        In parallel the batch is that of all ranks, and each takes its rows; or x, y and weight are
+        these rows already, and `share` says which they are.
+        """
+        if share is None and self.ranks is not None:
+            return self.train_step(*own_rows(Batch(x, y, weight), self.ranks))
+        measured = self._forward(x, y, weight, share)
         grad = self.loss.backward()  # 1. compute the loss gradient
         self.model.backward(grad)  # 2. to 5. through every layer, last to first
+        if share is not None:
+            self._sum_gradients(share.ranks)
         self._penalized.add_gradients()  # 3. and 4. of penalties
         self.optimizer.step()  # 6. update the weights
         self.optimizer.zero_grad()
         self.measures.add(*measured)
         return self.last_loss
 
-    def accumulated_step(self, group: Sequence[Batch]) -> None:
+    def accumulated_step(self, group: Sequence[Batch | SharedBatch]) -> None:
         """One update from several batches, exactly as if they were one.
 
         The gradient of a mean over all is Σ Dᵦ gᵦ / Σ Dᵦ, with Dᵦ each batch's own divisor.
         """
         total = 0.0
-        for number, (x, y, weight) in enumerate(group):
-            measured = self._forward(x, y, weight, number)
+        for number, batch in enumerate(group):
+            x, y, weight, share = (*batch, None)[:4]
+            measured = self._forward(x, y, weight, share, number)
             grad = self.loss.backward()
-            measured.terms.grad = self.loss.denominator
+            measured.terms.grad *= self.loss.denominator
             self.model.backward(times(grad, self.loss.denominator))
             total += self.loss.denominator
             self.measures.add(*measured)
+        if self.ranks is not None:
+            self._sum_gradients(self.ranks)
         divisor = total if self.loss.reduction == "mean" and total else 1.0
         self._penalized.add_gradients(divisor)
         self.optimizer.step(grad_scale=1 / divisor)
@@ -395,6 +448,8 @@ class Trainer(Constructed):
         self, x: Any, y: Any = None, batch_size: int = 256, sample_weight: Any = None
     ) -> dict[str, Any]:
         """Loss and metrics over all of `x` and `y`, in eval mode; nothing is changed.
+
+        It computes alone, whatever `parallel` is: one rank may call it without the others.
 
         Args:
             x, y: inputs and targets; or a generator function alone, as for `fit`.
@@ -446,6 +501,22 @@ class Trainer(Constructed):
             held_out.check(epochs, self.measures)
         return train, held_out
 
+    def _begin_together(
+        self,
+        ranks: Ranks,
+        train: Dataset,
+        held_out: Dataset | None,
+        call: dict[str, Any],
+    ) -> None:
+        """See that all ranks are called alike, and let them begin with the weights of rank 0."""
+        x, y, weight = train[:3] if isinstance(train, ArrayDataset) else (None, None, None)
+        data = {} if x is None else data_description(x, y, weight)
+        validated = "none" if held_out is None else f"{held_out.rows} rows"
+        resumed = self.run.resumed
+        call |= {"validation data": validated, "a run to go on with": resumed, **data}
+        together.begin(self, ranks, call)
+        self._asked = together.Asked()
+
     def _beginning(
         self, told: CallbackList, resume: PathLike | None, settings: dict[str, Any]
     ) -> tuple[dict[str, Any] | None, bool, np.random.Generator]:
@@ -454,8 +525,12 @@ class Trainer(Constructed):
         The state in the file to resume, if there is one; whether a saved call goes on; and a copy
         of the trainer's generator as it is, or was, when the call began.
         """
-        path = told.file_to_resume(resume)
-        state = None if path is None else checkpoint.read(path, self)
+
+        def read() -> dict[str, Any] | None:
+            path = told.file_to_resume(resume)
+            return None if path is None else checkpoint.read(path, self)
+
+        state = read() if self.ranks is None else self.ranks.from_first(read)
         saved = self.run if state is None else RunState.from_state(state)
         rng = copy.deepcopy(self.rng)
         if saved.resumed:
@@ -516,7 +591,7 @@ class Trainer(Constructed):
 
     def _batches_left(
         self, data: Dataset, batch_size: int, shuffle: bool, drop_last: bool, accumulate: int
-    ) -> Generator[Batch, None, None]:
+    ) -> Generator[Batch | SharedBatch, None, None]:
         """The batches that are left in the epoch that begins or goes on."""
         run, bits = self.run, self.rng.bit_generator
         now = bits.state
@@ -529,41 +604,87 @@ class Trainer(Constructed):
         else:
             run.take_order(order, data.rows)
         skip = run.step * accumulate if run.under_way else 0
+        if self.ranks is not None:
+            return data.shared_batches(self.ranks, batch_size, order, drop_last, skip)
         return data.batches(batch_size, order, drop_last, skip)
 
     def _forward(
-        self, x: Any, y: np.ndarray, weight: np.ndarray | None, number: int = 0
+        self,
+        x: Any,
+        y: Any,
+        weight: np.ndarray | None,
+        share: Share | None = None,
+        number: int = 0,
     ) -> Measured:
         """What the batch gave; the loss with its terms goes to `last_loss` and must be finite.
 
         `number` counts the batches of this update.
         """
         drawn = [generator.bit_generator.state for generator in self._generators]
-        measured = self._loss_of(self.loss, x, y, weight)
+        measured = self._loss_of(self.loss, x, y, weight, share)
         terms = measured.terms
+        if share is not None:
+            measured = self._whole(measured, share)
         self.run.last_loss = value = measured.value + terms.total
         if not math.isfinite(value):
             batches = self.run.settings["accumulate"] if self.run.settings else 1
+            where = first_non_finite(self.model, x, drawn, terms.values, share)
             raise NonFiniteLossError(
                 f"the loss is {value} in epoch {self.epoch + 1}, "
-                f"batch {self.step * batches + number + 1}: "
-                f"{first_non_finite(self.model, x, drawn, terms.values)}; "
+                f"batch {self.step * batches + number + 1}: {where}; "
                 "a smaller learning rate or clip_norm may help"
             )
         return measured
 
-    def _loss_of(self, loss: Loss, x: Any, y: np.ndarray, weight: np.ndarray | None) -> Measured:
-        """The loss of a batch, with what layers and penalties add to it."""
+    def _loss_of(
+        self, loss: Loss, x: Any, y: Any, weight: np.ndarray | None, share: Share | None = None
+    ) -> Measured:
+        """The loss of a batch, or of a share, with what layers and penalties add to it."""
+        forward = self.model.forward
         with loss_terms() as terms:
-            prediction, weight = masked(self.model.forward(x), weight)
+            y_hat = forward(x) if share is None else share.run(forward, x)
+            prediction, weight = masked(y_hat, weight)
         value = loss(prediction, y, weight)
         self._penalized.add_terms(terms)
         return Measured(value, loss, prediction, y, weight, terms)
+
+    def _whole(self, measured: Measured, share: Share) -> Measured:
+        """What all ranks' shares of a batch gave together."""
+        loss, terms = measured.loss, measured.terms
+        value = together.whole_loss(share, loss, terms, self.run, self._asked)
+        return measured._replace(value=value, counted=share.weight > 0)
+
+    def _sum_gradients(self, ranks: Ranks) -> None:
+        """Put the sum over all ranks into every gradient.
+
+        Not earlier, layer by layer: MPI moves messages while it is called, and not while backward
+        computes, so that nothing would be gained (`python -m benchmarks parallel` measures it).
+        """
+        for vector in self.optimizer.flat_gradients():
+            ranks.sum(vector)
+
+    def _agree(self) -> None:
+        """In parallel, let all ranks know whether one of them shall end."""
+        if self.ranks is not None:
+            together.agree(self.ranks, self.run, self._asked)
+
+    def _gather(self) -> None:
+        """In parallel, inside an epoch, give rank 0 what the metrics of all have gathered."""
+        if self.ranks is not None and self.run.under_way:
+            self.measures.gather(self.ranks)
+
+    def _results(self, measures: Measures, ranks: Ranks | None) -> dict[str, Any]:
+        """What was measured, by all ranks."""
+        if ranks is None:
+            return measures.results()
+        measures.gather(ranks)
+        return ranks.from_first(measures.results)
 
     def _measure(
         self,
         data: Dataset,
         batch_size: int,
+        ranks: Ranks | None = None,
         stop: Callable[[int, Callable[[], float]], bool] = lambda rows, loss: False,
     ) -> dict[str, Any]:
         """Loss and metrics over data that is checked already.
@@ -573,16 +694,18 @@ class Trainer(Constructed):
         It works with copies of the loss and the metrics: another thread may be training.
         """
         measures, loss = self.measures.fresh(), copy.deepcopy(self.loss)
-        with (
-            self.model.evaluation(),
-            closing(data.batches(batch_size)) as batches,
-            suppress(Ended),
-        ):
+        passed: Generator[Batch | SharedBatch, None, None] = (
+            data.batches(batch_size) if ranks is None else data.shared_batches(ranks, batch_size)
+        )
+        with self.model.evaluation(), closing(passed) as batches, suppress(Ended):
             for batch in batches:
-                measures.add(*self._loss_of(loss, *batch))
+                measured = self._loss_of(loss, *batch)
+                if isinstance(batch, SharedBatch):
+                    measured = self._whole(measured, batch.share)
+                measures.add(*measured)
                 if stop(batch.rows, measures.loss):
                     break
-        return measures.results()
+        return self._results(measures, ranks)
 
     def _threads_kept(self, *data: Dataset | None) -> AbstractContextManager[None]:
         """A context in which no other thread changes the bits of what this one computes.
@@ -650,7 +773,11 @@ class Trainer(Constructed):
             )
 
     def write(self, path: PathLike, keep: int) -> None:
-        """What `save` does at the end of a moment, or when there is no run."""
+        """What `save` does at the end of a moment, or when there is no run; on rank 0 alone."""
+        if training_thread(self.model) is not None:
+            self._gather()
+        if self.rank:
+            return
         state = checkpoint.capture(self)
         place = self._place
         if place is not None and place["optimizer"]["state"]["steps"] == self.optimizer.steps:
@@ -726,6 +853,8 @@ class Trainer(Constructed):
         return any(name.startswith("val_") for name in self.results)
 
 
-def _groups(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:
+def _groups(
+    batches: Iterator[Batch | SharedBatch], size: int
+) -> Iterator[list[Batch | SharedBatch]]:
     """The batches of each update; the last group may be smaller."""
     return iter(lambda: list(itertools.islice(batches, size)), [])

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from thread_ranks import in_threads
 
 import nnlite as nn
 
@@ -97,6 +98,25 @@ def test_every_number_of_the_history_is_there(tmp_path):
     assert [chart.title for chart in charts] == ["loss", "accuracy"]  # matrices are no curves
     tags = [name for name in history if re.search(charts[0].multiline.tag[0], name)]
     assert tags == ["loss", "val_loss"]
+
+
+def test_of_several_ranks_one_writes_what_one_process_would(tmp_path):
+    fit([nn.TensorBoardLogger(tmp_path / "alone")])
+
+    def work(ranks):
+        fit([nn.TensorBoardLogger(tmp_path / "together")], run=trainer(parallel=ranks))
+
+    in_threads(2, work)
+    assert len(list((tmp_path / "together").iterdir())) == 1
+    alone, together = seen(tmp_path / "alone"), seen(tmp_path / "together")
+    assert alone.keys() == together.keys()
+    for tag, steps in alone.items():
+        for step, value in steps.items():
+            for field in ("min", "max", "sum", "sum_squares"):
+                found = [getattr(v.histo, field) for v in (together[tag][step], value)]
+                np.testing.assert_allclose(*found, rtol=1e-4, atol=1e-6)
+            found = [v.simple_value for v in (together[tag][step], value)]
+            np.testing.assert_allclose(*found, rtol=1e-5)
 
 
 def test_histograms_are_of_weights_and_of_the_first_gradients(tmp_path):

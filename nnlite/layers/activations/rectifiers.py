@@ -11,6 +11,7 @@ import numpy as np
 
 from nnlite.core.parameter import Parameter
 from nnlite.core.random import Rng, as_generator
+from nnlite.core.ranks import drawn
 from nnlite.core.reading import Reading
 from nnlite.layers.activations.elementwise import Elementwise
 from nnlite.layers.base import Layer
@@ -156,7 +157,7 @@ class RReLU(Elementwise):
         lower, upper = float(self.lower), float(self.upper)
         if not self.training:
             return np.full(x.shape, (lower + upper) / 2, x.dtype)
-        share = self.rng.random(x.shape, np.float32)  # the same for every dtype
+        share = drawn(self.rng.random, x.shape, np.float32)  # the same for every dtype
         return lower + share.astype(x.dtype, copy=False) * (upper - lower)
 
 

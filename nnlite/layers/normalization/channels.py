@@ -32,6 +32,7 @@ import numpy as np
 from nnlite.core.checks import BATCHED, layout_hint
 from nnlite.core.padded import ONE_FEATURE, Padded, data_and_lengths
 from nnlite.core.parameter import Buffer, Parameter
+from nnlite.core.ranks import Share, current_share
 from nnlite.core.reading import Reading
 from nnlite.layers.base import Layer
 from nnlite.ops.channels import (
@@ -75,7 +76,7 @@ class ChannelNorm(Layer):
         return {"forward": forward, **learned, "input": back}
 
     def reading(
-        self, x: Any = None, mask: Any = None, mean: Any = None, rstd: Any = None, own: bool = True
+        self, x: Any = None, mask: Any = None, mean: Any = None, rstd: Any = None, *rest: Any
     ) -> Reading:
         """As rows of channels where the batch shares statistics; else each sample by itself."""
         if mean is None or mask is not None:
@@ -113,11 +114,19 @@ class ChannelNorm(Layer):
         """Means of single channels (B, C) averaged over the channels that share statistics."""
         return means
 
-    def statistics(self, rows: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, bool]:
-        """(μ, σ², whether they depend on x), each (B, C); count values in each channel."""
+    def share(self) -> Share | None:
+        """Whose rows x is, where others have rows with the same statistics."""
+        return None
+
+    def statistics(
+        self, rows: np.ndarray, count: int, share: Share | None
+    ) -> tuple[np.ndarray, np.ndarray, int]:
+        """(μ, σ², number of values in a channel), both (B, C); `rows` has `count` in each."""
         means, squares = moments(rows, self._channels)
+        if share is not None:
+            means, squares, count = share.joined_moments(means, squares, count)
         mean = self.average(means)
-        return mean, self.average(squares + (means - mean) ** 2), True
+        return mean, self.average(squares + (means - mean) ** 2), count
 
     def check_input(self, x: Any) -> None:
         """Refuse other shapes than (N, …, C), and no values."""
@@ -136,7 +145,9 @@ class ChannelNorm(Layer):
         self.check_input(x)
         values, mask = (x.data[x.mask], x.mask) if isinstance(x, Padded) else (x, None)
         rows = wide_rows(values, self.groups(values))
-        mean, var, own = self.statistics(rows, math.prod(values.shape[:-1]) // len(rows))
+        own, share = self.own_statistics(), self.share()
+        count = math.prod(values.shape[:-1]) // len(rows)
+        mean, var, count = self.statistics(rows, count, share)
         rstd = 1 / np.sqrt(var + float(self.eps))
         scale = self._scaled(rstd)
         # γ ⊙ x̂ + β as one factor and one term per channel: y = (γ r) x + (β − γ r μ)
@@ -144,11 +155,11 @@ class ChannelNorm(Layer):
         if self.bias is not None:
             shift += self.bias.data
         y = scale_and_shift(rows, scale, shift).reshape(values.shape)
-        self.save_for_backward(values, mask, mean, rstd, own)
+        self.save_for_backward(values, mask, mean, rstd, own, count, share)
         return Padded(_put_back(y, mask), x.lengths) if isinstance(x, Padded) else y
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
-        x, mask, mean, rstd, own = self.saved()
+        x, mask, mean, rstd, own, count, share = self.saved()
         if mask is None:
             self.check_grad_output(grad_output, x.shape)
         else:
@@ -167,7 +178,8 @@ class ChannelNorm(Layer):
         if not own:  # μ and σ² are numbers that x does not change
             d_x = scale_and_shift(d_rows, scale, np.zeros_like(scale))
             return _put_back(d_x.reshape(x.shape), mask)
-        count = math.prod(x.shape[:-1]) // len(rows)
+        if share is not None:
+            total, along = share.summed(total, along)
         mean_d = self.average(self._scaled(total) / count)  # 1/M Σ_S D, (B, C)
         mean_d_x_hat = self.average(self._scaled(along) / count)  # 1/M Σ_S D x̂, (B, C)
         s = -rstd * rstd * mean_d_x_hat
@@ -218,25 +230,28 @@ class TrackingNorm(ChannelNorm):
 
     def over_samples(self, statistic: np.ndarray) -> np.ndarray:
         """One statistic of each channel for the whole batch: (B, C) → (C,)."""
-        return statistic.mean(axis=0)
+        share, mean = current_share(), statistic.mean(axis=0)
+        return mean if share is None else share.summed(share.weight * mean)[0]
 
-    def statistics(self, rows: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, bool]:
+    def statistics(
+        self, rows: np.ndarray, count: int, share: Share | None
+    ) -> tuple[np.ndarray, np.ndarray, int]:
         """Those of x, which also move the running ones in training mode; else the running."""
         if self.running_mean is None or self.running_var is None:
-            return super().statistics(rows, count)
+            return super().statistics(rows, count, share)
         if not self.training:
             running = (self.running_mean.data, self.running_var.data)
             mean, var = (np.repeat(each[None], len(rows), axis=0) for each in running)
-            return mean, var, False
-        mean, var, _ = super().statistics(rows, count)
-        share = self.momentum
-        if share is None:  # so that all batches count alike
+            return mean, var, count
+        mean, var, count = super().statistics(rows, count, share)
+        part = self.momentum
+        if part is None:  # so that all batches count alike
             self.num_batches_tracked.data += 1
-            share = 1 / int(self.num_batches_tracked.data[0])
-        self.running_mean.data += share * (self.over_samples(mean) - self.running_mean.data)
+            part = 1 / int(self.num_batches_tracked.data[0])
+        self.running_mean.data += part * (self.over_samples(mean) - self.running_mean.data)
         unbiased = self.over_samples(var) * (count / (count - 1))
-        self.running_var.data += share * (unbiased - self.running_var.data)
-        return mean, var, True
+        self.running_var.data += part * (unbiased - self.running_var.data)
+        return mean, var, count
 
 
 class BatchNorm(TrackingNorm):
@@ -262,6 +277,9 @@ class BatchNorm(TrackingNorm):
     def groups(self, x: np.ndarray) -> int:
         return 1
 
+    def share(self) -> Share | None:
+        return current_share() if self.own_statistics() else None
+
     def over_samples(self, statistic: np.ndarray) -> np.ndarray:
         """There is one for the whole batch already."""
         return statistic[0]
@@ -276,7 +294,7 @@ class BatchNorm(TrackingNorm):
                 f"{self!r}: expected Padded sequences (N, T, …, {self.num_features}), "
                 f"got {data.shape}; use {ONE_FEATURE}"
             )
-        if self.own_statistics() and count == self._channels:
+        if self.own_statistics() and count == self._channels and current_share() is None:
             mode = ", or eval mode" if self.track_running_stats else ""
             raise ValueError(
                 f"{self!r}: training mode needs more than one value per channel, got {x.shape}: "

@@ -17,7 +17,8 @@ class Callback(Constructed):
 
     A callback reads the trainer's `model`, `optimizer`, `epoch` (whole epochs of this `fit`),
     `step` (updates in this epoch), `last_loss`, `results` and `history`, and ends the run early by
-    setting `trainer.stop_training = True`.
+    setting `trainer.stop_training = True`. In parallel each rank has its callbacks, which must act
+    alike; `trainer.rank` is 0 on the one that prints and writes.
 
     What it remembers between moments is part of a checkpoint: every attribute that is neither a
     constructor argument nor begins with `_` is saved, and set again, after `on_fit_begin`, when
@@ -55,7 +56,10 @@ class Callback(Constructed):
         """After each update of the weights."""
 
     def on_wait(self, trainer: Training) -> None:
-        """About ten times a second while `fit` waits for a batch of `nn.data.prefetch`."""
+        """About ten times a second while `fit` waits for a batch of `nn.data.prefetch`.
+
+        Not in parallel, where no rank can end the run while it waits.
+        """
 
     def on_validation_end(self, trainer: Training) -> None:
         """After the validation data was evaluated, with the weights that were; `results` is there.

@@ -107,6 +107,15 @@ class CallbackList:
         callbacks = self.by_name.values()
         return any(isinstance(c, EarlyStopping | TimeLimit) or not _is_ours(c) for c in callbacks)
 
+    @property
+    def may_end_a_step(self) -> bool:
+        """Whether one of them may stop or interrupt the run after any step."""
+        return any(
+            getattr(c.on_step_end, "__func__", None) is not MOMENTS["on_step_end"]
+            and (isinstance(c, TimeLimit) or not _is_ours(c))
+            for c in self.by_name.values()
+        )
+
     def check_run(
         self, trainer: Training, validated: bool, epochs: int, updates: int | None
     ) -> None:

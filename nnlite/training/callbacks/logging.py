@@ -40,14 +40,17 @@ class Logger(Callback):
 
     def check_run(self, trainer: Training, epochs: int, updates: int | None) -> None:
         """Find a wrong path now, not after an epoch."""
-        check_place(repr(self), self.path)
+        if trainer.rank == 0:
+            check_place(repr(self), self.path)
 
     def on_fit_begin(self, trainer: Training) -> None:
         """No write has failed yet."""
         self._failed = False
 
     def on_epoch_end(self, trainer: Training) -> None:
-        """Write the file anew; a full disk ends no run."""
+        """Write the file anew, on one of several ranks; a full disk ends no run."""
+        if trainer.rank:
+            return
         text = self.text(trainer.history)
         try:
             with atomic_write(self.path) as file:

@@ -59,7 +59,8 @@ class Checkpoint(Monitor):
 
     def check_run(self, trainer: Training, epochs: int, updates: int | None) -> None:
         """Find a wrong path now, not after an hour; and a run too short for a file."""
-        check_place(repr(self), self.path)
+        if trainer.rank == 0:
+            check_place(repr(self), self.path)
         if updates is None:
             return
         every, before, after = self.every_epochs or 1, 0, epochs

@@ -8,13 +8,22 @@ from nnlite.core.rows import is_stream
 from nnlite.layers.base import Layer
 from nnlite.losses.base import Loss
 from nnlite.training.feeding.arrays import ArrayDataset
-from nnlite.training.feeding.batch import Batch
+from nnlite.training.feeding.batch import Batch, SharedBatch, own_rows
 from nnlite.training.feeding.checks import several_hint
 from nnlite.training.feeding.streams import StreamDataset
 from nnlite.training.feeding.weights import ClassWeight
 from nnlite.training.measures import Measures
 
-__all__ = ["ArrayDataset", "Batch", "Dataset", "StreamDataset", "as_dataset", "validation_dataset"]
+__all__ = [
+    "ArrayDataset",
+    "Batch",
+    "Dataset",
+    "SharedBatch",
+    "StreamDataset",
+    "as_dataset",
+    "own_rows",
+    "validation_dataset",
+]
 
 Dataset = ArrayDataset | StreamDataset
 

@@ -8,11 +8,12 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from nnlite.core.padded import Padded, masked
-from nnlite.core.rows import Rows, as_source, each_input, each_of, rows_of, walk
+from nnlite.core.ranks import Ranks, Share
+from nnlite.core.rows import Rows, as_source, each_input, each_of, fetched, rows_of, walk
 from nnlite.data.split import train_test_split
 from nnlite.layers.base import Layer, floating_dtype
 from nnlite.losses.base import Loss
-from nnlite.training.feeding.batch import Batch, rows_in
+from nnlite.training.feeding.batch import Batch, SharedBatch, rows_in, shared
 from nnlite.training.feeding.checks import (
     about,
     bare,
@@ -117,6 +118,23 @@ class ArrayDataset(NamedTuple):
         for parts in walk(arrays, order, starts):
             x, y, rest = parts[:first], parts[first:last], parts[last:]
             yield Batch(x if several else x[0], y if isinstance(self.y, tuple) else y[0], *rest)
+
+    def shared_batches(
+        self,
+        ranks: Ranks,
+        batch_size: int,
+        order: np.ndarray | None = None,
+        drop_last: bool = False,
+        skip: int = 0,
+    ) -> Generator[SharedBatch, None, None]:
+        """The same batches, of each only the rows of this rank."""
+        stop = self.rows - (self.rows % batch_size if drop_last else 0)
+        order = np.arange(self.rows) if order is None else order
+        for start in range(skip * batch_size, stop, batch_size):
+            share = Share.of_batch(ranks, min(batch_size, stop - start))
+            numbers = order[start : start + share.total][share.rows]
+            x, y, weight = (None if part is None else fetched(part, numbers) for part in self[:3])
+            yield shared(Batch(x, y, weight), share)
 
     def part(self, numbers: np.ndarray) -> ArrayDataset:
         """Some of the rows."""

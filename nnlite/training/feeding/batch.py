@@ -6,6 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nnlite.core.ranks import Ranks, Share
+from nnlite.core.rows import rows_of
+
 
 class Batch(NamedTuple):
     """Inputs, targets and (maybe) weights of some samples."""
@@ -20,6 +23,35 @@ class Batch(NamedTuple):
         return rows_in(self.y)
 
 
+class SharedBatch(NamedTuple):
+    """The same of one rank: its rows of a batch, and which they are."""
+
+    x: Any
+    y: Any
+    weight: np.ndarray | None
+    share: Share
+
+    @property
+    def rows(self) -> int:
+        """How many samples there are, on all ranks together."""
+        return self.share.total
+
+
 def rows_in(y: Any) -> int:
     """How many samples there are in targets."""
     return len(y[0] if isinstance(y, tuple) else y)
+
+
+def shared(batch: Batch, share: Share) -> SharedBatch:
+    """A rank's rows as its part of a batch; where they shall not count, they weigh 0."""
+    x, y, weight = batch
+    if not share.weight:
+        weight = np.zeros(batch.rows) if weight is None else np.zeros_like(weight)
+    return SharedBatch(x, y, weight, share)
+
+
+def own_rows(batch: Batch, ranks: Ranks) -> SharedBatch:
+    """A rank's rows of a whole batch."""
+    share = Share.of_batch(ranks, batch.rows)
+    x, y, weight = (None if part is None else rows_of(part, share.rows) for part in batch)
+    return shared(Batch(x, y, weight), share)

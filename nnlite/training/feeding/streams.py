@@ -11,10 +11,11 @@ import numpy as np
 
 from nnlite.core.inputs import as_input
 from nnlite.core.padded import masked
+from nnlite.core.ranks import Ranks
 from nnlite.core.rows import each_input, one_pass, rows_of
 from nnlite.layers.base import Layer, floating_dtype
 from nnlite.losses.base import Loss
-from nnlite.training.feeding.batch import Batch, rows_in
+from nnlite.training.feeding.batch import Batch, SharedBatch, own_rows, rows_in
 from nnlite.training.feeding.checks import (
     about,
     bare,
@@ -113,6 +114,19 @@ class StreamDataset:
                 yield self._checked(batch, f"{self.name}batch {number}")
         if number == 0 and skip == 0:
             raise ValueError(f"{self.name}data: the generator function gave no batch")
+
+    def shared_batches(
+        self,
+        ranks: Ranks,
+        batch_size: int,
+        order: np.ndarray | None = None,
+        drop_last: bool = False,
+        skip: int = 0,
+    ) -> Generator[SharedBatch, None, None]:
+        """The same batches, of each only the rows of this rank: all ranks make all of them."""
+        with closing(self.batches(batch_size, order, drop_last, skip)) as batches:
+            for batch in batches:
+                yield own_rows(batch, ranks)
 
     def _checked(self, batch: Any, name: str) -> Batch:
         if not isinstance(batch, Sequence) or len(batch) not in (2, 3):
