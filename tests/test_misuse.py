@@ -511,6 +511,25 @@ def test_fit_in_two_threads(other):
     assert trainer.fingerprint() == plain.fingerprint()
 
 
+@pytest.mark.parametrize("part", ["loss", "metric", "layer"])
+def test_two_runs_do_not_share_what_keeps_something(part):
+    first, second = new([nn.Accuracy()]), new([nn.Accuracy()])
+    if part == "loss":
+        second.loss = first.loss
+    elif part == "metric":
+        second.metrics = first.metrics
+    else:
+        model = nn.Sequential(nn.Linear(5, 8), first.model[1], nn.Linear(8, 2))
+        optimizer = nn.SGD(model.parameters(), lr=0.1)
+        second = nn.Trainer(model, nn.CrossEntropyLoss(), optimizer)
+    found = []
+    fit(first, at("on_step_end", lambda t: found.extend(elsewhere(lambda: fit(second)))))
+    assert len(found) == 4
+    assert "belongs to another run too" in str(found[0])
+    assert second.optimizer.steps == 0
+    fit(second)  # one after the other
+
+
 def test_a_trainer_can_be_copied_whatever_its_callbacks_hold(tmp_path):
     """A file or a function in a callback is none that a copy could have."""
     trainer = new()

@@ -349,6 +349,33 @@ def test_values_come_back_as_they_were(value):
     assert twin == value
 
 
+@pytest.mark.parametrize(
+    "names",
+    [("a/b", "c"), ("a\0", "x"), ("\ud800", "\udfff"), ("x" * 70_000, "y"), ("..\\x", "../x")],
+    ids=["as another", "zero", "halves", "long", "folders"],
+)
+def test_arrays_come_back_whatever_their_names(names, tmp_path):
+    content = {name: np.full(2, n) for n, name in enumerate(names)}
+    content["a"] = {"b": np.full(2, 7), "b 1": np.full(2, 8)}
+    archive.write(tmp_path / "x.npz", "test", content)
+    twin = archive.read(tmp_path / "x.npz", "test")
+    np.testing.assert_equal(twin, content)
+
+
+@pytest.mark.parametrize(
+    ("value", "match"),
+    [
+        (10**5000, "v: a whole number of so many digits"),
+        (np.ma.array([1, 2], mask=[True, False]), "v: a masked array would lose its mask"),
+        (np.longdouble(1) / 3, "v: a longdouble cannot be kept"),
+    ],
+    ids=["digits", "mask", "longdouble"],
+)
+def test_what_a_file_would_change_is_refused(value, match):
+    with pytest.raises(TypeError, match=match):
+        tree.encode(value, "v", {})
+
+
 def test_fingerprints_tell_runs_apart():
     first = whole()
     assert first.fingerprint() == whole().fingerprint()

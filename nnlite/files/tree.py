@@ -25,6 +25,9 @@ MOST_ALIKE = 1000  # keys of a dictionary whose hash is also another one's: all 
 # of the whole numbers in their states, by name; those of PCG64 have 128 bits
 LARGEST = {"has_uint32": 1, "uinteger": 2**32 - 1, "pos": 624, "buffer_pos": 4}
 NUMBERS = re.compile(r"[<>|=][fiub](1|2|4|8|16)")
+LONGEST = 14_000  # bits of a whole number: of more than 4,300 digits Python makes no text
+# what every archive gives back as it was, on every system
+NAME = re.compile("[^\0\\\\\ud800-\udfff]{1,1000}")
 
 
 def encode(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
@@ -33,12 +36,19 @@ def encode(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
     Raises:
         TypeError: for what has no form in a file, such as a function; names the path.
     """
+    if type(value) is int and value.bit_length() > LONGEST:
+        raise TypeError(f"{path}: a whole number of so many digits cannot be kept in a file")
     if value is None or type(value) in (bool, int, float, str):
         return value
+    if isinstance(value, np.ndarray) and hasattr(value, "mask"):
+        raise TypeError(
+            f"{path}: a masked array would lose its mask in a file; keep its data and its mask"
+        )
     if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
-        arrays[path] = value
-        return {"$array": path}
-    if isinstance(value, np.generic) and value.dtype.kind in "fiub":
+        name = _name(path, arrays)
+        arrays[name] = value
+        return {"$array": name}
+    if isinstance(value, np.generic) and value.dtype.kind in "fiub" and value.itemsize <= 8:
         return {"$scalar": [value.dtype.str, value.item()]}
     if isinstance(value, np.random.Generator):
         return {"$generator": encode(value.bit_generator.state, path, arrays)}
@@ -50,6 +60,14 @@ def encode(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
             return {key: encode(item, _join(path, key), arrays) for key, item in value.items()}
         return {"$items": encode([list(item) for item in value.items()], path, arrays)}
     raise TypeError(f"{path}: {kind_of(value)} cannot be kept in a file")
+
+
+def _name(path: str, arrays: dict[str, np.ndarray]) -> str:
+    """The path, or where it is no name for a file, or another array's, a number behind it."""
+    if NAME.fullmatch(path) and path not in arrays:
+        return path
+    names = (f"{path if NAME.fullmatch(path) else 'array'} {n}" for n in range(1, len(arrays) + 2))
+    return next(name for name in names if name not in arrays)
 
 
 def _join(path: str, key: str) -> str:

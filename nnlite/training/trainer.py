@@ -707,6 +707,11 @@ class Trainer(Constructed):
                     break
         return self._results(measures, ranks)
 
+    def parts_of_a_run(self) -> list[object]:
+        """What no other `fit` may use at the same time, for it keeps something between calls."""
+        losses = [self.loss, *self.loss.parts.values()]
+        return [*self.model.named_layers().values(), *losses, *self.metrics]
+
     def _threads_kept(self, *data: Dataset | None) -> AbstractContextManager[None]:
         """A context in which no other thread changes the bits of what this one computes.
 
