@@ -507,3 +507,21 @@ def test_evaluating_in_a_callback_disturbs_nothing():
         trainer = new(metrics=[nn.Accuracy()])
         histories.append(fit(trainer, nn.LambdaCallback(on_step_end=look), epochs=2).to_dict())
     assert histories[0] == histories[1]
+
+
+def test_a_limit_reaches_a_validation_without_end():
+    def endless(rng):
+        for _ in range(100):
+            yield np.ones((2, 3), np.float32), np.zeros(2, np.int64)
+        raise AssertionError("nobody has looked at the clock")
+
+    def time_is_up(trainer):
+        trainer.interrupted = True
+
+    model = nn.Linear(3, 2)
+    trainer = nn.Trainer(model, nn.CrossEntropyLoss(), nn.SGD(model.parameters(), lr=0.1))
+    limit = nn.LambdaCallback(on_wait=time_is_up)
+    x, y = np.ones((2, 3), np.float32), np.zeros(2, np.int64)
+    trainer.fit(x, y, validation_data=endless, callbacks=[limit], verbose=False)
+    assert trainer.interrupted
+    assert trainer.step == 1

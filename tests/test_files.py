@@ -666,6 +666,49 @@ def test_only_a_file_that_may_be_written_is_replaced(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["fixed.npz", "pipe"]
 
 
+def test_a_file_of_somebody_else_is_not_replaced(tmp_path, monkeypatch):
+    path = tmp_path / "model.npz"
+    path.write_bytes(b"theirs")
+    monkeypatch.setattr(os, "access", lambda place, mode: os.fspath(place) != os.fspath(path))
+    with pytest.raises(nn.CheckpointError, match="read-only"):
+        nn.save_model(nn.Linear(2, 3), path)
+    assert path.read_bytes() == b"theirs"
+
+
+@pytest.mark.parametrize("there", ["folder", "read-only", "too long"])
+def test_only_files_are_kept_under_other_names(there, tmp_path):
+    path = tmp_path / "run.npz"
+    other, match = tmp_path / "run.1.npz", there
+    if there == "folder":
+        other.mkdir()
+    elif there == "read-only":
+        other.write_bytes(b"mine")
+        other.chmod(0o400)
+    else:
+        path, match = tmp_path / ("a" * 251 + ".npz"), "name another file"
+    before = sorted(os.listdir(tmp_path))
+    model = nn.Linear(2, 3)
+    trainer = nn.Trainer(model, nn.MSELoss(), nn.SGD(model.parameters(), lr=0.1))
+    with pytest.raises(nn.CheckpointError, match=match):
+        trainer.save(path, keep=3)
+    x, y = np.ones((4, 2), np.float32), np.ones((4, 3), np.float32)
+    with pytest.raises(ValueError, match=match):
+        trainer.fit(x, y, callbacks=[nn.Checkpoint(path, keep=2)], verbose=False)
+    assert trainer.optimizer.steps == 0
+    assert sorted(os.listdir(tmp_path)) == before
+
+
+@pytest.mark.skipif(atomic.fcntl is None, reason="no locks here")
+def test_ctrl_c_while_a_file_is_begun_leaves_nothing(tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(atomic.fcntl, "flock", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        nn.save_model(nn.Linear(2, 3), tmp_path / "model.npz")
+    assert not os.listdir(tmp_path)
+
+
 @pytest.mark.skipif(not hasattr(os, "fchmod"), reason="no modes here")
 def test_a_replaced_file_keeps_its_mode(tmp_path):
     path = tmp_path / "model.npz"

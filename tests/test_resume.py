@@ -2,6 +2,7 @@
 
 import copy
 import json
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -755,3 +756,103 @@ def test_other_data_of_the_same_size_is_told(what, tmp_path):
         return
     with pytest.warns(nn.ModelWarning, match="resumed run differs .*: checksum of the first x, y"):
         run(x, y, path, **options)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"layer": nn.Sigmoid}, "layer 1 Tanh() in the file, Sigmoid() now"),
+        ({"betas": (0.5, 0.9)}, "betas (0.9, 0.999) in the file, (0.5, 0.9) now"),
+        ({"clip_norm": 1.0}, "clip_norm None in the file, 1.0 now"),
+        ({"weight_decay": 0.5}, "weight_decay 0.0 in the file, 0.5 now"),
+        ({}, ""),
+    ],
+)
+def test_another_script_is_told_of(change, told, tmp_path, recwarn):
+    def new(layer=nn.Tanh, **options):
+        model = nn.Sequential(nn.Linear(5, 8), layer(), nn.Linear(8, 3))
+        return nn.Trainer(model, nn.CrossEntropyLoss(), nn.Adam(model.parameters(), **options))
+
+    trainer = new()
+    trainer.fit(X, Y, verbose=False)
+    trainer.save(tmp_path / "run.npz")
+    new(**change).load(tmp_path / "run.npz")
+    assert [told in str(warning.message) for warning in recwarn] == [True] * bool(told)
+    if "weight_decay" in change:
+        assert 'set optimizer.groups[…]["weight_decay"]' in str(recwarn[0].message)
+
+
+# -- a place that the data does not have -----------------------------------------------------------
+
+
+def stopped_at_step_4(path):
+    """A run over a stream, saved in the middle of its first epoch; and what trains on."""
+
+    def trainer():
+        model = nn.Linear(3, 2, rng=0)
+        return nn.Trainer(model, nn.CrossEntropyLoss(), nn.SGD(model.parameters(), lr=0.1), rng=0)
+
+    first = trainer()
+
+    def stop(run):
+        run.interrupted = run.step == 4
+
+    first.fit(few(9), callbacks=[nn.LambdaCallback(on_step_end=stop)], accumulate=2, verbose=False)
+    first.save(path)
+    return trainer()
+
+
+def few(count):
+    return lambda rng: ((np.ones((4, 3), np.float32), np.arange(4) % 2) for _ in range(count))
+
+
+@pytest.mark.parametrize("count", [6, 7])
+def test_a_stream_that_has_become_shorter(count, tmp_path):
+    trainer = stopped_at_step_4(tmp_path / "run.npz")
+    options = {"accumulate": 2, "resume": tmp_path / "run.npz", "verbose": False}
+    if count == 7:  # the last update may have been of one batch
+        assert trainer.fit(few(count), **options).epochs == 1
+        return
+    with pytest.raises(ValueError, match=r"had used 7 batches of this epoch.* gives 6; give"):
+        trainer.fit(few(count), **options)
+
+
+def test_ctrl_c_reaches_a_run_that_skips_batches(tmp_path):
+    trainer = stopped_at_step_4(tmp_path / "run.npz")
+    given = []
+
+    def endless(rng):
+        for batch in few(10**9)(rng):
+            given.append(batch)
+            if len(given) == 5:  # the first two are looked at before the run
+                signal.raise_signal(signal.SIGINT)
+            yield batch
+
+    trainer.fit(endless, accumulate=2, resume=tmp_path / "run.npz", verbose=False)
+    assert trainer.interrupted
+    assert trainer.step == 4
+    assert len(given) < 8
+
+
+def altered(path, **entries):
+    """A file whose trainer's section was changed by hand."""
+    state = archive.read(path, "checkpoint")
+    state["trainer"].update(entries)
+    archive.write(path, "checkpoint", state)
+
+
+def test_a_place_behind_the_end_of_an_epoch_is_refused(tmp_path):
+    crash(tmp_path / "run.npz", "on_step_end", 2)
+    altered(tmp_path / "run.npz", step=10**6)
+    trainer, callbacks = new()
+    before = content(trainer)
+    with pytest.raises(ValueError, match="at step 1000000 of its epoch, which has 3"):
+        trainer.fit(X, Y, callbacks=callbacks, resume=tmp_path / "run.npz", **OPTIONS)
+    assert content(trainer) == before
+
+
+def test_epochs_without_a_history_are_refused(tmp_path):
+    crash(tmp_path / "run.npz", "on_step_end", 1)
+    altered(tmp_path / "run.npz", epoch=2**53 - 1, history={})
+    with pytest.raises(nn.CheckpointError, match="there must be as many rows of history"):
+        new()[0].load(tmp_path / "run.npz")

@@ -404,7 +404,8 @@ def test_nothing_is_changed():
 
 
 def describe(loss=CE, lr=0.1, **options):
-    return mistakes.description(loss, nn.SGD(nn.Linear(4, 3).parameters(), lr=lr, **options))
+    model = nn.Linear(4, 3)
+    return mistakes.description(model, loss, nn.SGD(model.parameters(), lr=lr, **options))
 
 
 def test_equal_descriptions():

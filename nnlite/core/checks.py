@@ -264,7 +264,7 @@ def no_place(path: str | os.PathLike[str]) -> str:
         return f"{place}: {error.strerror}; name another file"
     if not stat.S_ISREG(mode):
         return f"{place} is not a regular file; name another one"
-    if not mode & 0o222:
+    if not mode & 0o222 or not os.access(place, os.W_OK):
         writable = f"os.chmod({str(place)!r}, 0o644)"
         return f"{place} is read-only; name another file, or make it writable: {writable}"
     return ""

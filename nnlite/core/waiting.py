@@ -38,6 +38,16 @@ def ended_by(ends: Callable[[], bool]) -> Iterator[None]:
         _asked.ends = before
 
 
+def check_ended() -> None:
+    """Where something else than a `Channel` takes long.
+
+    Raises:
+        Ended: when this thread shall not wait any longer.
+    """
+    if _asked.ends is not None and _asked.ends():
+        raise Ended
+
+
 class Channel:
     """Things on their way from one thread to another one, in order.
 
@@ -65,6 +75,5 @@ class Channel:
         while True:
             if self._things:
                 return self._things.popleft()
-            came = self._news.acquire(timeout=INTERVAL)
-            if not came and _asked.ends is not None and _asked.ends():
-                raise Ended
+            if not self._news.acquire(timeout=INTERVAL):
+                check_ended()

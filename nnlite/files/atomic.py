@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
 import secrets
 import stat
@@ -46,14 +47,16 @@ def atomic_write(path: PathLike, keep: int = 1) -> Iterator[IO[bytes]]:
         OSError: when there is something at the path that is no file, such as a device, or a file
             that nobody may write; when the folder or the disk refuses.
     """
-    problem = no_place(path)
+    problem = no_place(path) or no_place_before(path, keep)
     if problem:
         raise OSError(problem)
     target = Path(os.path.realpath(path))  # of a symbolic link, what it points to
     old = target.stat() if target.exists() else None
     _remove_leftovers(target)
-    file = _open_temporary(target)
+    temporary = str(_temporary(target))  # a string, so that unlink below is one call into C
+    file: IO[bytes] | None = None
     try:
+        file = _open_locked(temporary)
         if old is not None:
             _take_after(file, old)
         yield file
@@ -62,13 +65,17 @@ def atomic_write(path: PathLike, keep: int = 1) -> Iterator[IO[bytes]]:
         if fcntl is None:
             file.close()  # Windows does not rename what is open
         _keep_previous(path, keep)
-        _replace(file.name, target)
+        _replace(temporary, target)
         _sync_folder(target.parent)
     except BaseException:
+        try:  # noqa: SIM105  first of all, in one call: Ctrl-C may come again
+            os.unlink(temporary)
+        except OSError:  # it was never made, or Windows keeps it while it is open
+            pass
         with contextlib.suppress(OSError):  # a full disk may refuse to flush once more
-            file.close()
-        with contextlib.suppress(OSError):
-            os.unlink(file.name)
+            if file is not None:
+                file.close()
+                os.unlink(temporary)
         raise
     file.close()
 
@@ -113,22 +120,25 @@ def _sync_folder(folder: Path) -> None:
             os.close(number)
 
 
-def _open_temporary(target: Path) -> IO[bytes]:
-    """A new file beside the target, locked as long as it is open: a sign that it is in use."""
+def _open_locked(path: str) -> IO[bytes]:
+    """A new file, locked as long as it is open: a sign that it is in use."""
     while True:
-        path = _temporary(target)
         try:
-            file = path.open("xb")
+            file = open(path, "xb")  # noqa: SIM115  it is closed when all is done
         except OSError as error:  # as below /proc, where nobody may make a file
             raise OSError(
-                f"the folder {target.parent} takes no new files ({error.strerror}); name a file in "
-                "another one"
+                f"the folder {os.path.dirname(path)} takes no new files ({error.strerror}); name a "
+                "file in another one"
             ) from error
-        if fcntl is not None:
-            with contextlib.suppress(OSError):  # some network folders have no locks
-                fcntl.flock(file, fcntl.LOCK_EX)
-        if os.fstat(file.fileno()).st_nlink:
-            return file
+        try:
+            if fcntl is not None:
+                with contextlib.suppress(OSError):  # some network folders have no locks
+                    fcntl.flock(file, fcntl.LOCK_EX)
+            if os.fstat(file.fileno()).st_nlink:
+                return file
+        except BaseException:  # Ctrl-C
+            file.close()
+            raise
         file.close()  # another process took it for a leftover before the lock was there
 
 
@@ -158,19 +168,30 @@ def _remove_leftovers(target: Path) -> None:
                     path.unlink()
 
 
+def _names(path: PathLike, keep: int) -> list[Path]:
+    """The names of the files that are kept, the newest first: run.npz, run.1.npz, …"""
+    newest = Path(path)
+    older = (newest.with_name(f"{newest.stem}.{n}{newest.suffix}") for n in range(1, keep))
+    return [newest, *older]
+
+
+def no_place_before(path: PathLike, keep: int) -> str:
+    """Why the files of before cannot be kept, and what to do; empty where they can."""
+    older = _names(path, keep)[1:]
+    there = [older[:1], [name for name in older[1:] if os.path.lexists(name)]]
+    return next(filter(None, map(no_place, itertools.chain(*there))), "")
+
+
 def _keep_previous(path: PathLike, keep: int) -> None:
     """Give the file at `path` a second name, before it is replaced: run.npz is then run.1.npz too.
 
     Older ones move on, run.1.npz to run.2.npz, until there are `keep` with the coming one. The
     file at `path` is there at every moment.
     """
-    newest = Path(path)
+    names = _names(path, keep)
+    newest = names[0]
     if keep < 2 or not newest.exists():
         return
-    names = [
-        newest,
-        *(newest.with_name(f"{newest.stem}.{n}{newest.suffix}") for n in range(1, keep)),
-    ]
     for older, younger in zip(names[:1:-1], names[-2:0:-1], strict=True):
         if younger.exists():
             _replace(younger, older)

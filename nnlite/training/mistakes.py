@@ -16,6 +16,7 @@ import numpy as np
 
 from nnlite.core.checks import warn
 from nnlite.core.construction import Constructed, remembered
+from nnlite.core.kinds import number_of
 from nnlite.core.padded import Padded, plain
 from nnlite.core.parameter import Buffer
 from nnlite.core.rows import Rows, each_of, rows_of
@@ -289,15 +290,26 @@ def nothing_to_learn(loss: Loss, prediction: Any, y: Any, weight: np.ndarray | N
 
 
 def description(
-    loss: Loss, optimizer: Optimizer, penalties: Sequence[Penalty] = ()
+    model: Layer, loss: Loss, optimizer: Optimizer, penalties: Sequence[Penalty] = ()
 ) -> dict[str, Any]:
     """What a script chose and a file does not bring back, as plain values, to compare later."""
     machine = environment()
     del machine["python"]  # its versions compute alike
+    layers = {
+        f"layer {path}".rstrip(): repr(layer)
+        for path, layer in model.named_layers().items()
+        if type(layer).__module__.startswith("nnlite.") and len(layer.named_layers()) == 1
+    }
+    options = {
+        name: [_in_words(group[name]) for group in optimizer.groups] for name in optimizer.defaults
+    }
+    clipping = {name: getattr(optimizer, name) for name in ("clip_norm", "clip_value")}
     return {
         "loss": repr(loss),
         "penalties": [repr(penalty) for penalty in penalties],
-        "lr": [_number_or_name(group["lr"]) for group in optimizer.groups],
+        **options,
+        **clipping,
+        **layers,
         **machine,
     }
 
@@ -333,17 +345,31 @@ def warn_of_differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> Non
     found = differences(saved, now)
     if not found:
         return
-    kept = " A number saved as lr goes on: to change it, set optimizer.lr after load."
+    numbers = [n for n in saved if n in now and saved[n] != now[n] and _are_numbers(saved[n])]
+    places = {n: "lr" if n == "lr" else f'groups[…]["{n}"]' for n in numbers}
+    kept = [
+        f" A number saved as {name} goes on: to change it, set optimizer.{place} after load."
+        for name, place in places.items()
+    ]
     warn(
         f"the resumed run differs from the saved one: {'; '.join(found)}. Make them the same to "
-        f"repeat the run bit for bit.{kept * ('lr' in now and saved.get('lr') != now['lr'])}"
+        f"repeat the run bit for bit.{''.join(kept)}"
     )
 
 
-def _number_or_name(lr: Any) -> Any:
-    if not callable(lr):
-        return lr
-    return repr(lr) if isinstance(lr, Constructed) else getattr(lr, "__name__", type(lr).__name__)
+def _are_numbers(option: Any) -> bool:
+    """Whether it is an option of all groups that a file brings back."""
+    return isinstance(option, list) and bool(option) and None not in map(number_of, option)
+
+
+def _in_words(option: Any) -> Any:
+    """An option of an optimizer: a number as it is, anything else as it is called."""
+    number = number_of(option)
+    if number is not None:
+        return number
+    if isinstance(option, Constructed | bool | str | tuple | list | None):
+        return repr(option)
+    return getattr(option, "__name__", type(option).__name__)
 
 
 def _words(value: Any) -> str:

@@ -157,7 +157,7 @@ class RunState:
         trainer, call = state["trainer"], state["call"]
         check_form("trainer", trainer, TRAINER)
         history = History(trainer["history"])
-        if any(len(column) != trainer["epoch"] for column in history.values()):
+        if {history.epochs, *map(len, history.values())} != {trainer["epoch"]}:
             raise ValueError(
                 f"trainer: after {trainer['epoch']} epochs there must be as many rows of history"
             )
@@ -199,6 +199,21 @@ class RunState:
         if missing:
             raise ValueError(
                 f"fit: the saved run had callbacks that are missing here: {', '.join(missing)}"
+            )
+
+    def check_place(self, steps: int) -> None:
+        """Refuse to continue behind the end of an epoch.
+
+        Args:
+            steps: how many updates an epoch has; 0 where that is not known.
+
+        Raises:
+            ValueError: when the saved run was further in its epoch.
+        """
+        if self.resumed and self.under_way and steps and self.step > steps:
+            raise ValueError(
+                f"fit: the saved run was at step {self.step} of its epoch, which has {steps}; the "
+                "file is damaged, take an older copy"
             )
 
 

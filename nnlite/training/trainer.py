@@ -292,13 +292,14 @@ class Trainer(Constructed):
         if ranks is not None:
             together.check_parts(self)
             self._begin_together(ranks, train, held_out, {**settings, "epochs": epochs})
-        state, resumed, rng = self._beginning(told, resume, settings)
+        state, saved, rng = self._beginning(told, resume, settings)
         rng_begin = rng.bit_generator.state
         if isinstance(train, ArrayDataset) and validation_split:
             train, held_out = train.split(validation_split, rng)
         used = (train.rows or 0) - ((train.rows or 0) % batch_size if drop_last else 0)
         steps = math.ceil(used / (batch_size * accumulate))  # of an epoch; 0 where unknown
-        updates = epochs * steps if used and not resumed else None
+        saved.check_place(steps)
+        updates = epochs * steps if used and not saved.resumed else None
         self._check_data(train, batch_size, drop_last, held_out, validation_batch_size)
         self._check_run(told, held_out is not None, epochs, updates)
         x, y, weight = train[:3] if train.rows is not None else (None, None, None)
@@ -324,7 +325,7 @@ class Trainer(Constructed):
 
         def follow(rows: int, loss: Callable[[], float]) -> bool:
             display.advance(rows, loss)
-            return run.interrupted
+            return ended()
 
         with (
             self._training_mode(),
@@ -519,11 +520,11 @@ class Trainer(Constructed):
 
     def _beginning(
         self, told: CallbackList, resume: PathLike | None, settings: dict[str, Any]
-    ) -> tuple[dict[str, Any] | None, bool, np.random.Generator]:
+    ) -> tuple[dict[str, Any] | None, RunState, np.random.Generator]:
         """What `fit` begins with, when all of it fits: nothing is taken over yet.
 
-        The state in the file to resume, if there is one; whether a saved call goes on; and a copy
-        of the trainer's generator as it is, or was, when the call began.
+        The state in the file to resume, if there is one; the run so far; and a copy of the
+        trainer's generator as it is, or was, when the call began.
         """
 
         def read() -> dict[str, Any] | None:
@@ -537,7 +538,7 @@ class Trainer(Constructed):
             saved.check_repeats(settings, told.by_name)
             told.check_state_dict(saved.callback_states, saved.required, self.model)
             rng.bit_generator.state = saved.rng_begin
-        return state, saved.resumed, rng
+        return state, saved, rng
 
     def _check_data(
         self,
@@ -584,7 +585,7 @@ class Trainer(Constructed):
             warn_of_differences(self.run.setup, data)
         else:
             self.rng.bit_generator.state = rng_now
-            setup = description(self.loss, self.optimizer, self.penalties) | data
+            setup = description(self.model, self.loss, self.optimizer, self.penalties) | data
             self.run = self.run.following(settings, setup, rng_begin)
         self._callbacks, self.run.required = told, told.required
         return self.run
@@ -603,10 +604,12 @@ class Trainer(Constructed):
             bits.state = now
         else:
             run.take_order(order, data.rows)
-        skip = run.step * accumulate if run.under_way else 0
+        skip = run.step if run.under_way else 0
         if self.ranks is not None:
-            return data.shared_batches(self.ranks, batch_size, order, drop_last, skip)
-        return data.batches(batch_size, order, drop_last, skip)
+            return data.shared_batches(
+                self.ranks, batch_size, order, drop_last, skip, accumulate
+            )
+        return data.batches(batch_size, order, drop_last, skip, accumulate)
 
     def _forward(
         self,
@@ -816,7 +819,9 @@ class Trainer(Constructed):
     def _restore(self, state: dict[str, Any]) -> None:
         """Take over a state that was checked; what the script has otherwise is said first."""
         saved = RunState.from_state(state).setup
-        warn_of_differences(saved, description(self.loss, self.optimizer, self.penalties))
+        warn_of_differences(
+            saved, description(self.model, self.loss, self.optimizer, self.penalties)
+        )
         checkpoint.restore(self, state)
 
     def callback_states(self) -> dict[str, dict[str, Any]]:

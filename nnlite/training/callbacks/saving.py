@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nnlite.core.checks import check_place, warn
-from nnlite.files.atomic import PathLike
+from nnlite.files.atomic import PathLike, no_place_before
 from nnlite.training.callbacks.monitor import Mode, Monitor
 from nnlite.training.state import Training
 
@@ -61,6 +61,9 @@ class Checkpoint(Monitor):
         """Find a wrong path now, not after an hour; and a run too short for a file."""
         if trainer.rank == 0:
             check_place(repr(self), self.path)
+            problem = no_place_before(self.path, self.keep)
+            if problem:
+                raise ValueError(f"{self!r}: {problem}")
         if updates is None:
             return
         every, before, after = self.every_epochs or 1, 0, epochs

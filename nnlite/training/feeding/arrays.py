@@ -107,10 +107,11 @@ class ArrayDataset(NamedTuple):
         order: np.ndarray | None = None,
         drop_last: bool = False,
         skip: int = 0,
+        accumulate: int = 1,
     ) -> Generator[Batch, None, None]:
-        """The batches of one pass, the rows in this order; without the first `skip`."""
+        """The batches of one pass, the rows in this order; without those of `skip` updates."""
         stop = self.rows - (self.rows % batch_size if drop_last else 0)
-        starts = range(skip * batch_size, stop, batch_size)
+        starts = range(skip * accumulate * batch_size, stop, batch_size)
         several, inputs = isinstance(self.x, tuple), each_of(self.x)
         targets = each_of(self.y)
         arrays = [*inputs, *targets] + ([] if self.weight is None else [self.weight])
@@ -126,11 +127,12 @@ class ArrayDataset(NamedTuple):
         order: np.ndarray | None = None,
         drop_last: bool = False,
         skip: int = 0,
+        accumulate: int = 1,
     ) -> Generator[SharedBatch, None, None]:
         """The same batches, of each only the rows of this rank."""
         stop = self.rows - (self.rows % batch_size if drop_last else 0)
         order = np.arange(self.rows) if order is None else order
-        for start in range(skip * batch_size, stop, batch_size):
+        for start in range(skip * accumulate * batch_size, stop, batch_size):
             share = Share.of_batch(ranks, min(batch_size, stop - start))
             numbers = order[start : start + share.total][share.rows]
             x, y, weight = (None if part is None else fetched(part, numbers) for part in self[:3])

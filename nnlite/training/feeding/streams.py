@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing, nullcontext
 from typing import Any
@@ -13,6 +12,7 @@ from nnlite.core.inputs import as_input
 from nnlite.core.padded import masked
 from nnlite.core.ranks import Ranks
 from nnlite.core.rows import each_input, one_pass, rows_of
+from nnlite.core.waiting import check_ended
 from nnlite.layers.base import Layer, floating_dtype
 from nnlite.losses.base import Loss
 from nnlite.training.feeding.batch import Batch, SharedBatch, own_rows, rows_in
@@ -99,20 +99,31 @@ class StreamDataset:
         order: np.ndarray | None = None,
         drop_last: bool = False,
         skip: int = 0,
+        accumulate: int = 1,
     ) -> Generator[Batch, None, None]:
-        """One pass, with the numbers of `draw`; without the first `skip` batches.
+        """One pass, with the numbers of `draw`; without the batches of `skip` updates.
 
         Raises:
             TypeError: when `make` returns nothing to walk through, or a batch holds no numbers.
-            ValueError: for a batch that is wrong, or when there is none; it is named.
+            ValueError: for a batch that is wrong, or when there is none; it is named; and when
+                there are not even as many as were used already.
         """
         rng = np.random.default_rng(0 if order is None else order)
         items: Any = one_pass(f"{self.name}data", self.make, rng)
         number = 0
         with closing(items) if hasattr(items, "close") else nullcontext():
-            for number, batch in enumerate(itertools.islice(items, skip, None), start=skip + 1):
-                yield self._checked(batch, f"{self.name}batch {number}")
-        if number == 0 and skip == 0:
+            for number, batch in enumerate(items, start=1):
+                if number > skip * accumulate:
+                    yield self._checked(batch, f"{self.name}batch {number}")
+                else:
+                    check_ended()
+        used = (skip - 1) * accumulate + 1  # at least, for the last update may have had fewer
+        if number < used:
+            raise ValueError(
+                f"{self.name}data: the saved run had used {used} batches of this epoch, and now "
+                f"the generator function gives {number}; give the data of the saved run"
+            )
+        if number == 0:
             raise ValueError(f"{self.name}data: the generator function gave no batch")
 
     def shared_batches(
@@ -122,9 +133,10 @@ class StreamDataset:
         order: np.ndarray | None = None,
         drop_last: bool = False,
         skip: int = 0,
+        accumulate: int = 1,
     ) -> Generator[SharedBatch, None, None]:
         """The same batches, of each only the rows of this rank: all ranks make all of them."""
-        with closing(self.batches(batch_size, order, drop_last, skip)) as batches:
+        with closing(self.batches(batch_size, order, drop_last, skip, accumulate)) as batches:
             for batch in batches:
                 yield own_rows(batch, ranks)
 
