@@ -289,6 +289,67 @@ def test_absurd_files_are_refused(tmp_path, monkeypatch):
         nn.load_model(path)
 
 
+@pytest.mark.parametrize(
+    ("described", "match"),
+    [
+        ("'<f4', 'fortran_order': False, 'shape': (3L, 2L)", "no header of NumPy"),
+        ("'<f4', 'fortran_order': False, 'shape': (3, True)", "no header of NumPy"),
+        ("[('a', '<f4')], 'fortran_order': False, 'shape': (3, 2)", "no header of NumPy"),
+        ("'<f4', 'fortran_order': True, 'shape': (3, 2)", "holds <f4, which is not expected"),
+        ("'<M8[s]', 'fortran_order': False, 'shape': (3,)", "not expected here"),
+        ("'<f3', 'fortran_order': False, 'shape': (8,)", "a type of numbers"),
+        ("'|S99999999999', 'fortran_order': False, 'shape': (8,)", "no header|not expected"),
+        (f"'<f4', 'fortran_order': False, 'shape': (0, {2**62}, {2**62})", "24 bytes for shape"),
+        (f"'<f4', 'fortran_order': False, 'shape': ({'9' * 1400},)", "24 bytes for shape"),
+        (f"'<f4', 'fortran_order': False, 'shape': ({'9' * 60_000}!", "no header of NumPy"),
+    ],
+    ids=range(10),
+)
+def test_a_false_description_of_an_array_is_refused(described, match, tmp_path, recwarn):
+    path = tmp_path / "model.npz"
+    nn.save_model(nn.Linear(3, 2, bias=False), path)
+    with zipfile.ZipFile(path) as file:
+        members = {name: file.read(name) for name in file.namelist()}
+    text = f"{{'descr': {described}, }}\n".encode()
+    values = members["arrays/weight.npy"][-24:]
+    member = b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + values
+    with zipfile.ZipFile(path, "w") as file:
+        for name, content in {**members, "arrays/weight.npy": member}.items():
+            file.writestr(name, content)
+    with pytest.raises(nn.CheckpointError, match=match) as caught:
+        nn.load_model(path)
+    assert "damaged" not in str(caught.value)  # what stands for errors of other libraries
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("dtype", [">f4", np.float16, np.longdouble])
+def test_values_are_of_types_that_layers_have(dtype, tmp_path):
+    path = tmp_path / "model.npz"
+    content = {
+        "architecture": thing("Linear", in_features=3, out_features=2, bias=False),
+        "ties": [],
+        **{name: {} for name in ("arrays", "generators", "carried")},
+        **{name: [] for name in ("frozen", "eval")},
+    }
+    content["arrays"]["weight"] = np.zeros((3, 2), dtype)
+    archive.write(path, "model", content)
+    with pytest.raises(nn.CheckpointError, match=r"weight is .* instead of float32 \(3, 2\)"):
+        nn.load_model(path)
+
+
+def test_a_file_that_may_not_be_read_is_told(tmp_path, monkeypatch):
+    nn.save_model(nn.Linear(3, 2), tmp_path / "model.npz")
+
+    def denied(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(type(tmp_path), "open", denied)
+    with pytest.raises(
+        nn.CheckpointError, match="cannot be read: the disk gave: Permission denied"
+    ):
+        nn.load_model(tmp_path / "model.npz")
+
+
 class Deep(nn.Layer):
     """As many layers as one likes, from two numbers; what it keeps for itself is in no file."""
 

@@ -17,7 +17,9 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import zipfile
+from itertools import repeat
 from typing import IO, Any
 
 import numpy as np
@@ -25,7 +27,7 @@ import numpy as np
 from nnlite.core.checks import check_file
 from nnlite.core.forms import ANYTHING, COUNT, STRING, Table, check_form
 from nnlite.files.atomic import PathLike, atomic_write
-from nnlite.files.tree import decode, encode
+from nnlite.files.tree import decode, encode, number_type
 
 FORMAT = "nnlite"
 VERSION = 1
@@ -41,7 +43,15 @@ HEADER = {
 # of an item, twice where decoding makes another one
 MEMORY = {b"[": 144, b"{": 144, b":": 120, b",": 48}
 SPARE = 1 << 25
+# what NumPy writes before an array; never a structure, nor anything that could be an object
+DESCRIPTION = re.compile(
+    r"\{'descr': '([|<>=]([a-zA-Z])[^']{0,9})', 'fortran_order': (True|False), "
+    r"'shape': \(([\d, ]{0,1500})\), \} *\n?",
+    re.ASCII,
+)
+TEXT = re.compile(r"[|<>=]S\d{1,8}")
 MOST_AXES = 64  # of an array of NumPy
+LARGEST = 1 << 58  # values of one
 BLOCK = 1 << 20
 LONGEST = 2000  # characters of an error
 DAMAGED = "it is no file of nnlite, or it is damaged or cut off; take an older copy"
@@ -108,17 +118,18 @@ def read(path: PathLike, kind: str) -> Any:
         FileNotFoundError: when there is no such file.
         CheckpointError: for anything that is wrong with it.
     """
-    with check_file("load", path).open("rb") as file:
-        try:
+    place = check_file("load", path)
+    try:
+        with place.open("rb") as file:
             header, arrays = _read(file)
-            if header["kind"] != kind:
-                raise ValueError(f"it holds a {header['kind']}, expected a {kind}")
-            content = decode(header["content"], arrays)
-            if arrays:  # decoding has taken the others out
-                raise ValueError(f"nothing in its header refers to {sorted(arrays)}")
-        except Exception as error:  # whatever damage can raise deep inside zipfile or NumPy
-            raise CheckpointError(f"{os.fspath(path)} cannot be read: {reason(error)}") from error
-        return content
+        if header["kind"] != kind:
+            raise ValueError(f"it holds a {header['kind']}, expected a {kind}")
+        content = decode(header["content"], arrays)
+        if arrays:  # decoding has taken the others out
+            raise ValueError(f"nothing in its header refers to {sorted(arrays)}")
+    except Exception as error:  # whatever damage can raise deep inside zipfile or NumPy
+        raise CheckpointError(f"{os.fspath(path)} cannot be read: {reason(error)}") from error
+    return content
 
 
 def reason(error: Exception) -> str:
@@ -202,14 +213,18 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, kinds: str) 
     with archive.open(member) as file:
         if file.read(8) != b"\x93NUMPY\x01\x00":
             raise ValueError(f"{member.filename} is not an array in version 1.0 of NumPy's format")
-        try:
-            shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
-        except Exception as error:
-            raise ValueError(f"{member.filename} has no header of NumPy's format") from error
-        if dtype.kind not in kinds or fortran:
-            raise ValueError(f"{member.filename} holds {dtype}, which is not expected here")
+        text = file.read(int.from_bytes(file.read(2), "little")).decode("latin1")
+        described = DESCRIPTION.fullmatch(text)
+        if described is None:
+            raise ValueError(f"{member.filename} has no header of NumPy's format")
+        name, letter, fortran, sizes = described.groups()
+        if letter not in kinds or fortran == "True":
+            raise ValueError(f"{member.filename} holds {name}, which is not expected here")
+        dtype = np.dtype(name) if TEXT.fullmatch(name) else number_type(name)
+        shape = tuple(map(int, re.findall(r"\d+", sizes)))
         left = member.file_size - file.tell()
-        wrong = min(shape, default=0) < 0 or len(shape) > MOST_AXES
+        # NumPy counts the bytes as if no axis were empty
+        wrong = len(shape) > MOST_AXES or math.prod(map(max, shape, repeat(1))) > LARGEST
         if wrong or math.prod(shape) * dtype.itemsize != left:
             raise ValueError(f"{member.filename} has {left:,} bytes for shape {shape}")
         array = np.empty(shape, dtype)

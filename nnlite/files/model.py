@@ -123,8 +123,8 @@ def _room(size: int, values: dict[str, np.ndarray], groups: list[list[str]]) -> 
 
 
 def _takes(part: Parameter | Buffer, values: np.ndarray) -> bool:
-    """Whether a part may have these values: floats of any precision, in its shape."""
-    floats = part.dtype.kind == values.dtype.kind == "f"
+    """Whether a part may have these values: floats of either precision, in its shape."""
+    floats = part.dtype.kind == "f" and values.dtype in (np.float32, np.float64)
     return part.shape == values.shape and (floats or part.dtype == values.dtype)
 
 
