@@ -622,10 +622,11 @@ def test_a_callback_that_leaves_the_model_in_eval_mode():
         lambda t: setattr(t, "model", t.model.astype(np.float64)),
         lambda t: setattr(t, "model", copy.deepcopy(t.model)),
         lambda t: setattr(t, "optimizer", nn.Adam(t.model.parameters())),
+        lambda t: setattr(t, "run", None),
     ],
 )
-def test_another_model_or_optimizer_in_the_middle_of_a_run(act):
-    with pytest.raises(RuntimeError, match="has exchanged the trainer's model or optimizer"):
+def test_another_model_optimizer_or_run_in_the_middle(act):
+    with pytest.raises(RuntimeError, match="has exchanged the trainer's model, optimizer or run"):
         fit(new(), at("on_epoch_end", act))
 
 

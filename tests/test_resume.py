@@ -834,10 +834,10 @@ def test_ctrl_c_reaches_a_run_that_skips_batches(tmp_path):
     assert len(given) < 8
 
 
-def altered(path, **entries):
-    """A file whose trainer's section was changed by hand."""
+def altered(path, section="trainer", **entries):
+    """A file of which a section was changed by hand."""
     state = archive.read(path, "checkpoint")
-    state["trainer"].update(entries)
+    state[section].update(entries)
     archive.write(path, "checkpoint", state)
 
 
@@ -856,3 +856,34 @@ def test_epochs_without_a_history_are_refused(tmp_path):
     altered(tmp_path / "run.npz", epoch=2**53 - 1, history={})
     with pytest.raises(nn.CheckpointError, match="there must be as many rows of history"):
         new()[0].load(tmp_path / "run.npz")
+
+
+def test_sums_of_losses_that_there_are_not_are_refused(tmp_path):
+    crash(tmp_path / "run.npz", "on_step_end", 1)
+    measures = archive.read(tmp_path / "run.npz", "checkpoint")["trainer"]["measures"]
+    parts = {"other": {"total": 1.0, "weight": 1.0, "share": 1.0}}
+    altered(tmp_path / "run.npz", measures=measures | {"parts": parts})
+    with pytest.raises(nn.CheckpointError, match=r"sums of losses \['other'\]"):
+        new()[0].load(tmp_path / "run.npz")
+
+
+CLEAR = "\x1b[2J"  # what clears a terminal
+
+
+def test_a_file_does_not_write_to_the_terminal(tmp_path):
+    crash(tmp_path / "run.npz", "on_step_end", 1)
+    trainer, callbacks = new()
+    altered(tmp_path / "run.npz", "call", setup={"loss": f"{CLEAR}{'x' * 10**6}"})
+    with pytest.warns(nn.ModelWarning) as caught:
+        trainer.load(tmp_path / "run.npz")
+    texts = [str(warning.message) for warning in caught]
+    altered(tmp_path / "run.npz", "call", required=[CLEAR], setup={})
+    with pytest.raises(ValueError, match="missing here") as missing:
+        trainer.fit(X, Y, callbacks=callbacks, resume=tmp_path / "run.npz", **OPTIONS)
+    altered(tmp_path / "run.npz", "model", frozen=[CLEAR])
+    with pytest.raises(nn.CheckpointError, match="there is no") as unknown:
+        trainer.load(tmp_path / "run.npz")
+    for text in [*texts, str(missing.value), str(unknown.value)]:
+        assert CLEAR not in text
+        assert r"\x1b[2J" in text
+        assert len(text) < 1000

@@ -33,6 +33,12 @@ def shown(value: object) -> str:
         return f"<{type(value).__name__}>"
 
 
+def printable(text: str, longest: int) -> str:
+    """A text from a file, for a terminal: without what would move its cursor or clear it."""
+    text = text if len(text) <= longest else f"{text[:longest]}…"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 # -- ranges ----------------------------------------------------------------------------------------
 
 

@@ -26,6 +26,7 @@ import numpy as np
 
 from nnlite.core.checks import check_file
 from nnlite.core.forms import ANYTHING, COUNT, STRING, Table, check_form
+from nnlite.core.kinds import printable
 from nnlite.files.atomic import PathLike, atomic_write
 from nnlite.files.tree import decode, encode, number_type
 
@@ -141,8 +142,7 @@ def reason(error: Exception) -> str:
     if isinstance(error, OSError):
         return f"the disk gave: {error.strerror or error}"
     ours = type(error) in (ValueError, TypeError, RuntimeError) and str(error)
-    text = str(error) if ours else f"{DAMAGED} ({type(error).__name__})"
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+    return printable(str(error) if ours else f"{DAMAGED} ({type(error).__name__})", LONGEST)
 
 
 def _read(file: IO[bytes]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

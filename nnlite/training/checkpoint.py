@@ -110,7 +110,11 @@ def _check(trainer: Training, state: dict[str, Any]) -> None:
     run = RunState.from_state(state)
     for rng in (state["trainer"]["rng"], *([run.rng_begin, run.rng_epoch] if run.settings else [])):
         check_generator(trainer.rng, rng)
-    trainer.measures.check_state_dict(state["trainer"]["measures"])
+    measures = state["trainer"]["measures"]
+    trainer.measures.check_state_dict(measures)
+    unknown = measures.get("parts", {}).keys() - trainer.loss.parts.keys()
+    if unknown:
+        raise ValueError(f"it holds the sums of losses {sorted(unknown)}, which this loss has not")
 
 
 def _complete(trainer: Training, state: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from nnlite.core.checks import warn
 from nnlite.core.construction import Constructed, remembered
-from nnlite.core.kinds import number_of
+from nnlite.core.kinds import SHOWN, number_of, printable
 from nnlite.core.padded import Padded, plain
 from nnlite.core.parameter import Buffer
 from nnlite.core.rows import Rows, each_of, rows_of
@@ -334,7 +334,7 @@ def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         now: what the present script says.
     """
     return [
-        f"{name} {_words(saved[name])} in the file, {_words(now[name])} now"
+        f"{name} {printable(_words(saved[name]), SHOWN)} in the file, {_words(now[name])} now"
         for name in saved
         if name in now and saved[name] != now[name]
     ]

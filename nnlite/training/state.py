@@ -11,7 +11,19 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from nnlite.core.forms import ANYTHING, COUNT, PLAIN, REAL, STRING, Maybe, Plain, Table, check_form
-from nnlite.core.kinds import EXACT, PART, Either, Flag, Nothing, Number, Range, Whole, at_least
+from nnlite.core.kinds import (
+    EXACT,
+    PART,
+    SHOWN,
+    Either,
+    Flag,
+    Nothing,
+    Number,
+    Range,
+    Whole,
+    at_least,
+    printable,
+)
 from nnlite.core.ranks import Ranks
 from nnlite.files.atomic import PathLike
 from nnlite.layers.base import Layer
@@ -198,7 +210,8 @@ class RunState:
         missing = [name for name in self.required if name not in callbacks]
         if missing:
             raise ValueError(
-                f"fit: the saved run had callbacks that are missing here: {', '.join(missing)}"
+                "fit: the saved run had callbacks that are missing here: "
+                f"{printable(', '.join(missing), SHOWN)}"
             )
 
     def check_place(self, steps: int) -> None:

@@ -223,14 +223,18 @@ class CallbackList:
     @contextmanager
     def _at_work(self, callback: Callback, moment: str, trainer: Training) -> Iterator[None]:
         """A context in which a callback looks, and changes nothing that the loop relies on."""
-        model, optimizer, steps = trainer.model, trainer.optimizer, trainer.optimizer.steps
+        model, optimizer, run = trainer.model, trainer.optimizer, trainer.run
+        steps = optimizer.steps
         self.telling = True
         try:
             with _blamed(callback, moment):
                 yield
-                if trainer.model is not model or trainer.optimizer is not optimizer:
+                now = trainer.model, trainer.optimizer, trainer.run
+                if any(
+                    new is not old for new, old in zip(now, (model, optimizer, run), strict=True)
+                ):
                     raise RuntimeError(
-                        "this callback has exchanged the trainer's model or optimizer, which "
+                        "this callback has exchanged the trainer's model, optimizer or run, which "
                         "belong together as long as fit runs; change what is there, or build "
                         "another Trainer when fit has returned"
                     )
