@@ -130,7 +130,8 @@ def test_generators_are_refused_at_the_call():
 
 
 def test_rows_that_differ_in_shape():
-    with pytest.raises(ValueError, match="same shape"):
+    message = r"row 1 has shape \(3,\) and row 0 \(2,\); make all rows alike"
+    with pytest.raises(ValueError, match=message):
         list(batches(Images([np.zeros(2), np.zeros(3)])))
 
 

@@ -184,7 +184,14 @@ def _fetched(source: Any, numbers: np.ndarray) -> np.ndarray:
         return np.asarray(source)[numbers]
     if hasattr(source, "toarray"):
         return source[numbers].toarray()
-    return np.stack([_row(source[number], number) for number in numbers.tolist()])
+    rows = [_row(source[number], number) for number in numbers.tolist()]
+    for number, row in zip(numbers.tolist(), rows, strict=True):
+        if row.shape != rows[0].shape:
+            raise ValueError(
+                f"row {number} has shape {row.shape} and row {numbers[0]} {rows[0].shape}; make "
+                "all rows alike: cut, pad or resize them"
+            )
+    return np.stack(rows)
 
 
 def _row(row: Any, number: int) -> np.ndarray:
