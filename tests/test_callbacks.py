@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import nnlite as nn
+from nnlite.core import waiting
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((64, 5)).astype(np.float32)
@@ -509,7 +510,9 @@ def test_evaluating_in_a_callback_disturbs_nothing():
     assert histories[0] == histories[1]
 
 
-def test_a_limit_reaches_a_validation_without_end():
+def test_a_limit_reaches_a_validation_without_end(monkeypatch):
+    monkeypatch.setattr(waiting, "INTERVAL", 0)
+
     def endless(rng):
         for _ in range(100):
             yield np.ones((2, 3), np.float32), np.zeros(2, np.int64)

@@ -7,12 +7,14 @@ import dataclasses
 import itertools
 import math
 import os
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from typing import Any
 
 import numpy as np
 
+from nnlite.core import waiting
 from nnlite.core.alone import alone, in_this_thread, training_thread
 from nnlite.core.arguments import checked
 from nnlite.core.construction import Constructed
@@ -268,7 +270,7 @@ class Trainer(Constructed):
             FileNotFoundError, CheckpointError: when `resume` cannot be loaded; nothing has changed.
             NonFiniteLossError: when the loss is not finite: names epoch, batch and first layer.
             RuntimeError: when a `fit` is training this model already, further up or in another
-                thread.
+                thread, or one that shares a layer, the loss or a metric with this trainer.
 
         In parallel every error, on whatever rank, ends all of them. `batch_size` is that of all
         ranks together.
@@ -323,8 +325,14 @@ class Trainer(Constructed):
             told.tell("on_wait", self)
             return run.interrupted
 
+        looked = time.monotonic()
+
         def follow(rows: int, loss: Callable[[], float]) -> bool:
+            nonlocal looked
             display.advance(rows, loss)
+            if ranks is not None or time.monotonic() - looked < waiting.INTERVAL:
+                return run.interrupted
+            looked = time.monotonic()
             return ended()
 
         with (

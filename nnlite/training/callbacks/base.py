@@ -56,7 +56,8 @@ class Callback(Constructed):
         """After each update of the weights."""
 
     def on_wait(self, trainer: Training) -> None:
-        """About ten times a second while `fit` waits for a batch of `nn.data.prefetch`.
+        """About ten times a second while `fit` validates or waits for `nn.data.prefetch`, and
+        between the batches of a stream that a resumed run leaves out.
 
         Not in parallel, where no rank can end the run while it waits.
         """

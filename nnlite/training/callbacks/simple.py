@@ -43,7 +43,7 @@ class LambdaCallback(Callback):
 class TimeLimit(Callback):
     """End `fit` after so many seconds, with the step in hand, as Ctrl-C does.
 
-    It looks at the clock after each step, after each batch of validation, and while `fit` waits for
+    It looks at the clock after each step, and now and then while `fit` validates or waits for
     `nn.data.prefetch`.
 
     A run that was resumed has the whole time again, so that it fits jobs of limited length.
