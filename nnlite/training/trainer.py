@@ -614,9 +614,7 @@ class Trainer(Constructed):
             run.take_order(order, data.rows)
         skip = run.step if run.under_way else 0
         if self.ranks is not None:
-            return data.shared_batches(
-                self.ranks, batch_size, order, drop_last, skip, accumulate
-            )
+            return data.shared_batches(self.ranks, batch_size, order, drop_last, skip, accumulate)
         return data.batches(batch_size, order, drop_last, skip, accumulate)
 
     def _forward(
