@@ -18,7 +18,8 @@ import numpy as np
 
 from nnlite.core.checks import warn
 from nnlite.interop.layouts import OPTIONAL, Own, Theirs
-from nnlite.layers import Layer
+from nnlite.layers import Bidirectional, Layer
+from nnlite.layers.containers.weights import ComputedWeight
 from nnlite.layers.structure import arrays
 
 SHOWN = 8  # lines of each part of a report
@@ -279,9 +280,13 @@ def _misfit(unit: Own, theirs: Theirs, source: Source) -> str:
 
 def _check_settings(unit: Own, theirs: Theirs, source: Source) -> None:
     """Refuse a layer whose weights fit but which computes something else."""
+    layer = unit.layer
+    layer = layer.layer if isinstance(layer, Bidirectional | ComputedWeight) else layer
     for name, other in theirs.settings.items():
-        own = getattr(unit.layer, name, None)
+        own = getattr(layer, name, None)
         if own is None or other is None or isinstance(own, str) != isinstance(other, str):
+            continue
+        if np.shape(own) not in ((), np.shape(other)):  # padding by pairs: a layer of its own there
             continue
         if own != other if isinstance(own, str) else not np.all(np.equal(own, other)):
             raise ValueError(

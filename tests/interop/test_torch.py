@@ -320,6 +320,32 @@ def test_what_does_not_fit_is_named_with_both_shapes():
         (t.MultiheadAttention(8, 4), nn.MultiHeadAttention(8, 2), "num_heads is 2 here and 4"),
         (t.RNN(2, 3, nonlinearity="relu"), nn.RNN(2, 3), "nonlinearity is 'tanh' here and 'relu'"),
         (t.Conv2d(2, 3, 3, stride=2), nn.Conv2d(2, 3, 3), r"stride is 1 here and \(2, 2\)"),
+        (t.Conv2d(2, 3, 3, padding=1), nn.Conv2d(2, 3, 3), r"padding is 0 here and \(1, 1\)"),
+        (
+            t.ConvTranspose1d(2, 3, 3, 2, output_padding=1), nn.ConvTranspose1d(2, 3, 3, stride=2),
+            r"output_padding is 0 here and \(1,\)",
+        ),
+        (
+            t.utils.parametrizations.weight_norm(t.Conv2d(2, 3, 3, stride=2)),
+            nn.WeightNorm(nn.Conv2d(2, 3, 3)), r"stride is 1 here and \(2, 2\)",
+        ),
+        (
+            t.TransformerEncoderLayer(8, 2, 4, activation=t.ReLU(), norm_first=True),
+            nn.TransformerLayer(8, 2, 4), "activation is 'gelu' here and 'relu'",
+        ),
+        (
+            t.RNN(2, 3, nonlinearity="relu", bidirectional=True), nn.Bidirectional(nn.RNN(2, 3)),
+            "nonlinearity is 'tanh' here and 'relu'",
+        ),
+        (
+            t.MultiheadAttention(8, 2, add_zero_attn=True), nn.MultiHeadAttention(8, 2),
+            "add_zero_attn is False here and True",
+        ),
+        (t.GRU(2, 3).state_dict(), nn.GRU(2, 3, reset_after=False), "reset_after is False here"),
+        (
+            t.GRU(2, 3, bidirectional=True), nn.Bidirectional(nn.GRU(2, 3, reset_after=False)),
+            "reset_after is False here",
+        ),
         (t.Conv1d(2, 3, 3, padding_mode="reflect"), nn.Conv1d(2, 3, 3), "padding_mode='reflect'"),
         (t.LazyLinear(3), nn.Linear(2, 3), "has no shape yet; call the module once"),
         (t.GroupNorm(1, 4), nn.GroupNorm(1, 4, bias=False), "build it with bias=True"),

@@ -100,8 +100,8 @@ def load_torch(model: Layer, source: Any, strict: bool = True) -> LoadReport:
 
 
 # the arguments that change what a layer computes, and have the same name in both
-SETTINGS = ("eps", "stride", "dilation", "groups", "num_groups", "num_heads", "nonlinearity",
-            "norm_first", "padding_idx")  # fmt: skip
+SETTINGS = ("eps", "stride", "padding", "output_padding", "dilation", "groups", "num_groups",
+            "num_heads", "add_zero_attn", "nonlinearity", "norm_first", "padding_idx")  # fmt: skip
 
 
 def _with_settings(theirs: Theirs, module: Any) -> Theirs:
@@ -117,9 +117,11 @@ def _with_settings(theirs: Theirs, module: Any) -> Theirs:
             f"{WHERE}: {theirs.place} has padding_mode={inner.padding_mode!r}; here, put a layer "
             "such as ReflectionPad2d before a convolution without padding, and give its state dict"
         )
-    settings = {name: getattr(inner, name, None) for name in SETTINGS}
+    settings = {**theirs.settings, **{name: getattr(inner, name, None) for name in SETTINGS}}
     settings["num_heads"] = getattr(getattr(inner, "self_attn", inner), "num_heads", None)
-    settings["activation"] = getattr(getattr(inner, "activation", None), "__name__", None)
+    if (activation := getattr(inner, "activation", None)) is not None:  # a function, or a module
+        kind = type(activation).__name__.lower()
+        settings["activation"] = getattr(activation, "__name__", kind)
     return theirs._replace(settings=settings)
 
 
