@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import zipfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib import import_module
 from itertools import zip_longest
@@ -307,6 +308,19 @@ def check_file(where: str, path: str | os.PathLike[str]) -> None:
         raise FileNotFoundError(f"{where}: there is no file {os.fspath(path)!r}")
     if not os.path.isfile(path):
         raise ValueError(f"{where}: {os.fspath(path)} is no file; name one")
+
+
+def is_packed(archive: zipfile.ZipFile, path: str | os.PathLike[str]) -> bool:
+    """Whether the members of an archive would take more memory than the file has bytes."""
+    members = archive.infolist()
+    size = sum(member.file_size for member in members)
+    compressed = any(member.compress_type != zipfile.ZIP_STORED for member in members)
+    return compressed or size > os.path.getsize(path)
+
+
+def is_instance(source: Any, *methods: str) -> bool:
+    """Whether it is an object, and not a class, with all of these."""
+    return not isinstance(source, type) and all(hasattr(source, name) for name in methods)
 
 
 def check_names(where: str, names: Collection[Any]) -> None:

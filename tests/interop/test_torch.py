@@ -358,8 +358,9 @@ def test_what_does_not_fit_is_named_with_both_shapes():
         load(3, small())
     with pytest.raises(ValueError, match=r"strict"):
         load(model, small(), strict="no")
-    with pytest.raises(TypeError, match=r"expected a torch.nn.Module, .*got an int"):
-        load(model, 3)
+    for source, kind in ((3, "an int"), (torch.nn.Linear, "the class Linear")):
+        with pytest.raises(TypeError, match=rf"expected a torch.nn.Module, .*got {kind}"):
+            load(model, source)
 
 
 def test_a_new_head_is_left_alone():
@@ -471,13 +472,24 @@ def compressed(path):
             archive.writestr(name, data)
 
 
+def program(path):
+    """What torch.jit.save writes."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("net/constants.pkl", "net/data.pkl", "net/code/__torch__.py"):
+            archive.writestr(name, b"")
+
+
 HOSTILE = {
     "code": (lambda p: torch.save({"weight": Evil()}, p), "would run code from the file"),
     "pickle": (lambda p: p.write_bytes(pickle.dumps(Evil())), "would run code|or damaged"),
     "whole module": (lambda p: torch.save(small(), p), r"torch.save\(module.state_dict\(\), path"),
-    "bytes": (lambda p: p.write_bytes(b"no zip at all"), "not a file of torch.save, or damaged"),
+    "bytes": (
+        lambda p: p.write_bytes(b"no zip at all"),
+        r"or damaged; save the weights alone: torch.save\(m",
+    ),
     "empty": (lambda p: p.write_bytes(b""), "not a file of torch.save, or damaged"),
     "compressed": (compressed, "has compressed parts"),
+    "program": (program, r"torch.jit; where you trust it, .*torch.jit.load\(path\)"),
     "absurd size": (
         lambda p: torch.save({"weight": torch.zeros(1).expand(10**6, 10**6)}, p),
         r"weight \(1000000, 1000000\) .* claims 4,000,000,000,000 bytes and has 4",
