@@ -266,6 +266,21 @@ def test_a_flatten_in_front_keeps_the_order_of_what_it_gets():
     np.testing.assert_allclose(model(x), expected, rtol=2e-5, atol=2e-5)
 
 
+def test_rows_become_images_and_images_rows():
+    t = torch.nn
+    theirs = t.Sequential(t.Linear(5, 24), t.Unflatten(1, (4, 3, 2)), t.Conv2d(4, 3, 2),
+                          t.Flatten(), t.Linear(6, 2))  # fmt: skip
+    model = nn.Sequential(
+        nn.Linear(5, 24), nn.Reshape(4, 3, 2), nn.Permute(2, 3, 1), nn.Conv2d(4, 3, 2),
+        nn.Reshape(6), nn.Linear(6, 2),
+    )  # fmt: skip
+    load(model, theirs)
+    x = example((3, 5))
+    np.testing.assert_allclose(model(x), theirs(tensors(x)).detach(), rtol=2e-5, atol=2e-5)
+    assert_equal_outputs(model, to_torch(model), x)
+    assert torch.equal(to_torch(model)[5].weight, theirs[4].weight)
+
+
 def test_a_flatten_behind_a_layer_of_your_own_is_not_guessed():
     class Body(nn.Layer):
         def __init__(self):
@@ -320,6 +335,8 @@ def test_what_does_not_fit_is_named_with_both_shapes():
         (t.MultiheadAttention(8, 4), nn.MultiHeadAttention(8, 2), "num_heads is 2 here and 4"),
         (t.RNN(2, 3, nonlinearity="relu"), nn.RNN(2, 3), "nonlinearity is 'tanh' here and 'relu'"),
         (t.Conv2d(2, 3, 3, stride=2), nn.Conv2d(2, 3, 3), r"stride is 1 here and \(2, 2\)"),
+        (t.Conv1d(2, 3, 3, padding="same"), nn.Conv1d(2, 3, 3), r"padding is 0 here and \(1,\)"),
+        (t.Conv1d(2, 3, 3, padding="valid"), nn.Conv1d(2, 3, 3, padding=1), r"padding is 1 here"),
         (t.Conv2d(2, 3, 3, padding=1), nn.Conv2d(2, 3, 3), r"padding is 0 here and \(1, 1\)"),
         (
             t.ConvTranspose1d(2, 3, 3, 2, output_padding=1), nn.ConvTranspose1d(2, 3, 3, stride=2),

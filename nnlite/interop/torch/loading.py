@@ -42,7 +42,9 @@ def load_torch(model: Layer, source: Any, strict: bool = True) -> LoadReport:
     the k-th layer with weights there is the k-th here. Each array is turned from PyTorch's layout
     into ours; a `Linear` behind the `Flatten` of images gets its rows in our order of
     (height, width, channels). In front of all other layers it is not known how many channels a
-    `Flatten` gets; where PyTorch's got images with several, put `Permute(3, 1, 2)` before it.
+    `Flatten` gets; where PyTorch's got images with several, put `Permute(3, 1, 2)` before it. Where
+    PyTorch's makes images of rows (`Unflatten`, `view`), it is `Reshape(C, H, W)` here and behind
+    it `Permute(2, 3, 1)`.
 
     PyTorch's stacked or bidirectional RNNs are a stack or a `Sequential` of `Bidirectional`; its
     two biases become one, and a GRU's second one `bias_hn`. Of a module also the arguments that
@@ -120,6 +122,9 @@ def _with_settings(theirs: Theirs, module: Any) -> Theirs:
             "such as ReflectionPad2d before a convolution without padding, and give its state dict"
         )
     settings = {**theirs.settings, **{name: getattr(inner, name, None) for name in SETTINGS}}
+    if isinstance(padding := settings["padding"], str):
+        reach = zip(inner.kernel_size, inner.dilation, strict=True)
+        settings["padding"] = tuple(d * (k - 1) // 2 * (padding == "same") for k, d in reach)
     settings["num_heads"] = getattr(getattr(inner, "self_attn", inner), "num_heads", None)
     if (activation := getattr(inner, "activation", None)) is not None:  # a function, or a module
         kind = type(activation).__name__.lower()
