@@ -205,8 +205,8 @@ def _in_order(own: Sequence[Own], source: Source, strict: bool) -> list[tuple[Ow
                 else "where only the order differs, give the layers in the order of the model's"
             )
             raise ValueError(
-                f"{source.where}: {problem}. {source.name} has {len(source.layers)} layers with "
-                f"weights, the model {len(own)}; {hint}"
+                f"{source.where}: {problem}. {source.name} has {len(source.layers)} "
+                f"layer{'s' * (len(source.layers) != 1)} with weights, the model {len(own)}; {hint}"
             )
         if problem:
             break
@@ -272,6 +272,9 @@ def _misfit(unit: Own, theirs: Theirs, source: Source) -> str:
     needed, given = ({n: each[n] for n in each if n not in OPTIONAL} for each in (expected, got))
     if needed == given:
         return ""
+    if needed.keys() == given.keys() == {unit.place}:  # an array by itself, as here
+        shape, other = needed[unit.place], given[unit.place]
+        return f"{unit.place} is {shape} in the model and {other} in {source.name}"
     written = ", ".join(f"{name} {shape}" for name, shape in needed.items())
     return (
         f"{unit} expected, in the layout of {source.library}, {written}; got "
