@@ -347,5 +347,5 @@ def extra(package: str, name: str, where: str) -> Any:
         return import_module(package)
     except ImportError as error:
         raise ImportError(
-            f'{where} needs {package}: python -m pip install "nnlite[{name}]"'
+            f'{where} needs {package.split(".")[0]}: python -m pip install "nnlite[{name}]"'
         ) from error
