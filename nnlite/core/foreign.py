@@ -90,9 +90,11 @@ def conversion(values: Any, variable: str = "x") -> str:
 
 
 def kind_of(values: Any) -> str:
-    """What something is, in two words: "a list", "a csr_matrix"."""
+    """What something is, in two words: "a list", "the class Net"."""
     if values is None:
         return "None"
+    if isinstance(values, type):
+        return f"the class {values.__name__}"
     name = type(values).__name__
     if isinstance(values, str | os.PathLike):
         return repr(values) if len(str(values)) < 60 else f"a {name}"

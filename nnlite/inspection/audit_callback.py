@@ -61,10 +61,11 @@ class GradientAudit(Callback):
     def __init__(self, every_epochs: int = 1, verbose: bool = True) -> None:
         self.every_epochs = every_epochs
         self.verbose = verbose
-        self._audits: list[Audit] = []
         self._forget()
 
     def _forget(self) -> None:
+        self._audits: list[Audit] = []
+        self._epochs: list[int] = []  # in which they were made, counted from 1
         self._recorder: Recorder | None = None
         self._before: dict[str, np.ndarray] = {}
         self._first: tuple[StepView, float] | None = None  # and its loss
@@ -105,9 +106,8 @@ class GradientAudit(Callback):
         names = list(dict.fromkeys(row.name for audit in self._audits for row in audit.rows))
         seen = [{row.name: row.gradient for row in audit.rows} for audit in self._audits]
         flow = np.array([[step.get(name, math.nan) for step in seen] for name in names])
-        epochs = 1 + self.every_epochs * np.arange(len(seen))
         with canvas(ax, path, tall(len(names))) as axes:
-            draw_flow(axes, names, epochs, flow)
+            draw_flow(axes, names, self._epochs, flow)
 
     def check_run(self, trainer: Training, epochs: int, updates: int | None) -> None:
         """Refuse a run in parallel, in which each process sees its part of the gradients."""
@@ -119,7 +119,6 @@ class GradientAudit(Callback):
 
     def on_fit_begin(self, trainer: Training) -> None:
         """Forget the last run."""
-        self._audits = []
         self._forget()
 
     def on_epoch_begin(self, trainer: Training) -> None:
@@ -163,6 +162,7 @@ class GradientAudit(Callback):
             ]
             found += _rate(trainer, step, recorder.x, self._before, not found)
         self._audits.append(Audit(step.rows, found + self._lasting))
+        self._epochs.append(trainer.epoch + 1)
 
     def on_epoch_end(self, trainer: Training) -> None:
         """After the first epoch: whether its batches were alike."""

@@ -14,7 +14,6 @@ from nnlite.layers import (
     BatchNorm2d,
     Concat,
     Elementwise,
-    Flatten,
     GlobalAvgPool1d,
     GlobalAvgPool2d,
     GlobalMaxPool1d,
@@ -23,6 +22,7 @@ from nnlite.layers import (
     Layer,
     Linear,
     PReLU,
+    Reshape,
     Residual,
     Sequential,
     TransformerLayer,
@@ -185,18 +185,23 @@ def _follow(layer: Layer, before: Any, found: dict[int, int]) -> Any:
     if before is None:
         return None
     kind, channels = before
-    if isinstance(layer, Flatten) and before == UNKNOWN:
+    if flattens(layer) and before == UNKNOWN:
         warn(
             "what goes into a Flatten behind a layer of your own is not known: if that are images, "
             "PyTorch's rows have their channels first; put Permute(3, 1, 2) before the Flatten"
         )
         return None
-    if isinstance(layer, Flatten):
+    if flattens(layer):
         found[id(layer)] = channels
         return ("rows", channels)
     if kind == "rows":
         found[id(layer)] = channels
     return before if keeps and not isinstance(layer, GLOBAL) else None
+
+
+def flattens(layer: Layer) -> bool:
+    """Whether a row comes out, whatever goes in: a `Flatten`, or a `Reshape` to one axis."""
+    return isinstance(layer, Reshape) and len(layer.shape) == 1
 
 
 def _from(layer: Layer, rooms: str | tuple[str, ...]) -> bool:

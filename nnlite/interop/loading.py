@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import zipfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib import import_module
 from itertools import zip_longest
@@ -18,7 +19,8 @@ import numpy as np
 
 from nnlite.core.checks import warn
 from nnlite.interop.layouts import OPTIONAL, Own, Theirs
-from nnlite.layers import Layer
+from nnlite.layers import Bidirectional, Layer
+from nnlite.layers.containers.weights import ComputedWeight
 from nnlite.layers.structure import arrays
 
 SHOWN = 8  # lines of each part of a report
@@ -203,8 +205,8 @@ def _in_order(own: Sequence[Own], source: Source, strict: bool) -> list[tuple[Ow
                 else "where only the order differs, give the layers in the order of the model's"
             )
             raise ValueError(
-                f"{source.where}: {problem}. {source.name} has {len(source.layers)} layers with "
-                f"weights, the model {len(own)}; {hint}"
+                f"{source.where}: {problem}. {source.name} has {len(source.layers)} "
+                f"layer{'s' * (len(source.layers) != 1)} with weights, the model {len(own)}; {hint}"
             )
         if problem:
             break
@@ -270,6 +272,9 @@ def _misfit(unit: Own, theirs: Theirs, source: Source) -> str:
     needed, given = ({n: each[n] for n in each if n not in OPTIONAL} for each in (expected, got))
     if needed == given:
         return ""
+    if needed.keys() == given.keys() == {unit.place}:  # an array by itself, as here
+        shape, other = needed[unit.place], given[unit.place]
+        return f"{unit.place} is {shape} in the model and {other} in {source.name}"
     written = ", ".join(f"{name} {shape}" for name, shape in needed.items())
     return (
         f"{unit} expected, in the layout of {source.library}, {written}; got "
@@ -279,9 +284,13 @@ def _misfit(unit: Own, theirs: Theirs, source: Source) -> str:
 
 def _check_settings(unit: Own, theirs: Theirs, source: Source) -> None:
     """Refuse a layer whose weights fit but which computes something else."""
+    layer = unit.layer
+    layer = layer.layer if isinstance(layer, Bidirectional | ComputedWeight) else layer
     for name, other in theirs.settings.items():
-        own = getattr(unit.layer, name, None)
+        own = getattr(layer, name, None)
         if own is None or other is None or isinstance(own, str) != isinstance(other, str):
+            continue
+        if np.shape(own) not in ((), np.shape(other)):  # padding by pairs: a layer of its own there
             continue
         if own != other if isinstance(own, str) else not np.all(np.equal(own, other)):
             raise ValueError(
@@ -302,6 +311,19 @@ def check_file(where: str, path: str | os.PathLike[str]) -> None:
         raise FileNotFoundError(f"{where}: there is no file {os.fspath(path)!r}")
     if not os.path.isfile(path):
         raise ValueError(f"{where}: {os.fspath(path)} is no file; name one")
+
+
+def is_packed(archive: zipfile.ZipFile, path: str | os.PathLike[str]) -> bool:
+    """Whether the members of an archive would take more memory than the file has bytes."""
+    members = archive.infolist()
+    size = sum(member.file_size for member in members)
+    compressed = any(member.compress_type != zipfile.ZIP_STORED for member in members)
+    return compressed or size > os.path.getsize(path)
+
+
+def is_instance(source: Any, *methods: str) -> bool:
+    """Whether it is an object, and not a class, with all of these."""
+    return not isinstance(source, type) and all(hasattr(source, name) for name in methods)
 
 
 def check_names(where: str, names: Collection[Any]) -> None:
@@ -325,5 +347,5 @@ def extra(package: str, name: str, where: str) -> Any:
         return import_module(package)
     except ImportError as error:
         raise ImportError(
-            f'{where} needs {package}: python -m pip install "nnlite[{name}]"'
+            f'{where} needs {package.split(".")[0]}: python -m pip install "nnlite[{name}]"'
         ) from error

@@ -120,7 +120,7 @@ class RankingMetric(ProbabilityMetric):
         Args:
             ax: axes of matplotlib to draw on (default None: a new figure).
             path: where to write the picture (default None: show it).
-            label: of the model in the legend (default None: the area alone).
+            label: of the model in the legend (default None: the metric's name, or each class's).
 
         Raises:
             ValueError: when nothing was gathered yet, when a score is NaN, and when each class is
@@ -146,7 +146,8 @@ class RankingMetric(ProbabilityMetric):
         for subject, *one in each:
             hits, misses = passed(*one)
             if hits[-1] and misses[-1]:
-                words = [label, subject, f"({self.area(*one):.3f})"]
+                model = label or ("" if subject else type(self).__name__)
+                words = [model, subject, f"({self.area(*one):.3f})"]
                 curves.append((*self.curve(hits, misses), " ".join(filter(None, words))))
         if not curves:
             raise ValueError(

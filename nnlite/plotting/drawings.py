@@ -65,7 +65,7 @@ def draw_counts(
             ax.text(j, i, f"{count:.4g}", ha="center", va="center", color=color, fontsize=8)
 
 
-def draw_flow(ax: Any, names: Sequence[str], epochs: np.ndarray, sizes: np.ndarray) -> None:
+def draw_flow(ax: Any, names: Sequence[str], epochs: Sequence[int], sizes: np.ndarray) -> None:
     """The sizes of gradients (layers, epochs) as colours, on a logarithmic scale."""
     there = np.isfinite(sizes) & (sizes > 0)
     logs = np.log10(np.where(there, sizes, 1.0))
@@ -181,7 +181,7 @@ def draw_bars(
             linewidth=0, label=label,
         )  # fmt: skip
         left += widths
-    ax.set(title=title, xlabel=x_label)
+    ax.set(title=title, xlabel=x_label, xlim=(0, 1.05 * max(left.max(initial=0), 1e-12)))
     _name_rows(ax, names)
     ax.invert_yaxis()
     ax.spines[["top", "right"]].set_visible(False)

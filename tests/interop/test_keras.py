@@ -141,6 +141,19 @@ def test_settings_and_what_is_not_here(keras, tmp_path):
     for source in (other, tmp_path / "other.keras"):
         with pytest.raises(ValueError, match="'hard_sigmoid'; here it is always 'sigmoid'"):
             load(nn.Sequential(nn.Bidirectional(nn.LSTM(2, 2))), source)
+    for cell, own, message in [
+        (
+            t.LSTM(2, activation="relu"),
+            nn.LSTM(2, 2),
+            "activation='relu'; here it is always 'tanh'",
+        ),
+        (t.SimpleRNN(2, activation="relu"), nn.RNN(2, 2), "nonlinearity is 'tanh' here and 'relu'"),
+    ]:
+        other = keras.Sequential([keras.Input((3, 2)), t.Bidirectional(cell)])
+        with pytest.raises(ValueError, match=message):
+            load(nn.Sequential(nn.Bidirectional(own)), other)
+    with pytest.raises(TypeError, match=r"expected a Keras model, .* got the class Sequential"):
+        load(model, keras.Sequential)
     with pytest.raises(TypeError, match=r"0, WeightNorm.* has no counterpart in Keras"):
         load(nn.Sequential(nn.WeightNorm(nn.Linear(2, 2))), theirs)
 

@@ -68,6 +68,12 @@ def ranked(kind, classes=2):
     return metric
 
 
+def diverged():
+    model = net()
+    model[0].weight.data = np.full(model[0].weight.shape, np.nan)
+    return model
+
+
 def watched():
     audit = nn.GradientAudit(every_epochs=2, verbose=False)
     model = net()
@@ -198,7 +204,8 @@ def test_the_area_below_the_curve_is_the_metric(kind, ax):
     assert ax.lines[0].get_label() == f"net ({metric.result():.3f})"
     assert [line.get_label() for line in ax.lines[1:]] == ["chance"]
     other = ranked(kind)
-    other.plot(ax, label="other")
+    other.plot(ax)
+    assert ax.lines[2].get_label() == f"{kind.__name__} ({other.result():.3f})"
     assert len(ax.lines) == 3
     assert ax.lines[2].get_color() != ax.lines[0].get_color()
 
@@ -242,11 +249,33 @@ def test_gradients_over_time(ax):
         nn.GradientAudit().plot(ax)
 
 
+def test_a_run_that_goes_on_keeps_its_epochs(ax, tmp_path):
+    path = tmp_path / "run.npz"
+
+    def cut_short(trainer):
+        if trainer.epoch == 2:
+            trainer.save(path)
+            raise RuntimeError("cut short")
+
+    def fit(**more):
+        model, audit = net(), nn.GradientAudit(every_epochs=2, verbose=False)
+        ending = nn.LambdaCallback(on_epoch_end=None if more else cut_short)
+        trainer = nn.Trainer(model, LOSS, nn.Adam(model.parameters()), rng=0)
+        trainer.fit(X, Y, epochs=4, callbacks=[audit, ending], verbose=False, **more)
+        return audit
+
+    with pytest.raises(RuntimeError, match="cut short"):
+        fit()
+    fit(resume=path).plot(ax)
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["3"]
+
+
 def test_the_bars_of_a_profile_add_up(ax):
     profile = nn.Profile(
         [nn.ProfileRow(name, 1e-3, 2e-3, 10, 100, 1e-4, 5e-4) for name in "ab"], 50.0
     )
     profile.plot(ax)
+    assert ax.get_xlim() == pytest.approx((0, 1.05e6 * 3e-3))
     assert sum(bar.get_width() for bar in ax.patches) == pytest.approx(1e6 * profile.seconds)
 
 
@@ -356,6 +385,11 @@ def test_what_has_no_boundary(x, y, error, text, ax):
         nn.plot.decision_boundary(net(), x, y, ax)
 
 
+def test_a_model_that_diverged_has_no_boundary(ax):
+    with pytest.raises(ValueError, match="the model's scores are not finite; train it anew"):
+        nn.plot.decision_boundary(diverged(), X, Y, ax)
+
+
 def test_the_surface_is_the_loss_on_a_plane(ax, monkeypatch):
     from nnlite.inspection.plot import surface
 
@@ -381,6 +415,8 @@ def test_a_surface_with_what_is_not_finite_is_drawn(ax, tmp_path):
     nn.plot.loss_surface(deep, LOSS, X, Y, path=tmp_path / "far.png", distance=1e15, steps=5)
     with pytest.raises(ValueError, match="no weights with two axes or more"):
         nn.plot.loss_surface(nn.ReLU(), nn.MSELoss(), X, X, ax)
+    with pytest.raises(ValueError, match="the loss of the model is nan; train it anew"):
+        nn.plot.loss_surface(diverged(), LOSS, X, Y, ax)
 
 
 @pytest.mark.parametrize(
@@ -410,6 +446,8 @@ def test_filters_are_tiles(layer, shape, pixels, ax):
 def test_what_has_no_filters(model, text, ax):
     with pytest.raises(ValueError, match=text):
         nn.plot.filters(model, ax)
+    with pytest.raises(ValueError, match="filters: shape must be a whole number"):
+        nn.plot.filters(nn.Linear(12, 2), ax, shape=(-3, -4))
 
 
 def test_feature_maps_are_what_the_layers_make(ax):

@@ -266,6 +266,21 @@ def test_a_flatten_in_front_keeps_the_order_of_what_it_gets():
     np.testing.assert_allclose(model(x), expected, rtol=2e-5, atol=2e-5)
 
 
+def test_rows_become_images_and_images_rows():
+    t = torch.nn
+    theirs = t.Sequential(t.Linear(5, 24), t.Unflatten(1, (4, 3, 2)), t.Conv2d(4, 3, 2),
+                          t.Flatten(), t.Linear(6, 2))  # fmt: skip
+    model = nn.Sequential(
+        nn.Linear(5, 24), nn.Reshape(4, 3, 2), nn.Permute(2, 3, 1), nn.Conv2d(4, 3, 2),
+        nn.Reshape(6), nn.Linear(6, 2),
+    )  # fmt: skip
+    load(model, theirs)
+    x = example((3, 5))
+    np.testing.assert_allclose(model(x), theirs(tensors(x)).detach(), rtol=2e-5, atol=2e-5)
+    assert_equal_outputs(model, to_torch(model), x)
+    assert torch.equal(to_torch(model)[5].weight, theirs[4].weight)
+
+
 def test_a_flatten_behind_a_layer_of_your_own_is_not_guessed():
     class Body(nn.Layer):
         def __init__(self):
@@ -320,6 +335,34 @@ def test_what_does_not_fit_is_named_with_both_shapes():
         (t.MultiheadAttention(8, 4), nn.MultiHeadAttention(8, 2), "num_heads is 2 here and 4"),
         (t.RNN(2, 3, nonlinearity="relu"), nn.RNN(2, 3), "nonlinearity is 'tanh' here and 'relu'"),
         (t.Conv2d(2, 3, 3, stride=2), nn.Conv2d(2, 3, 3), r"stride is 1 here and \(2, 2\)"),
+        (t.Conv1d(2, 3, 3, padding="same"), nn.Conv1d(2, 3, 3), r"padding is 0 here and \(1,\)"),
+        (t.Conv1d(2, 3, 3, padding="valid"), nn.Conv1d(2, 3, 3, padding=1), r"padding is 1 here"),
+        (t.Conv2d(2, 3, 3, padding=1), nn.Conv2d(2, 3, 3), r"padding is 0 here and \(1, 1\)"),
+        (
+            t.ConvTranspose1d(2, 3, 3, 2, output_padding=1), nn.ConvTranspose1d(2, 3, 3, stride=2),
+            r"output_padding is 0 here and \(1,\)",
+        ),
+        (
+            t.utils.parametrizations.weight_norm(t.Conv2d(2, 3, 3, stride=2)),
+            nn.WeightNorm(nn.Conv2d(2, 3, 3)), r"stride is 1 here and \(2, 2\)",
+        ),
+        (
+            t.TransformerEncoderLayer(8, 2, 4, activation=t.ReLU(), norm_first=True),
+            nn.TransformerLayer(8, 2, 4), "activation is 'gelu' here and 'relu'",
+        ),
+        (
+            t.RNN(2, 3, nonlinearity="relu", bidirectional=True), nn.Bidirectional(nn.RNN(2, 3)),
+            "nonlinearity is 'tanh' here and 'relu'",
+        ),
+        (
+            t.MultiheadAttention(8, 2, add_zero_attn=True), nn.MultiHeadAttention(8, 2),
+            "add_zero_attn is False here and True",
+        ),
+        (t.GRU(2, 3).state_dict(), nn.GRU(2, 3, reset_after=False), "reset_after is False here"),
+        (
+            t.GRU(2, 3, bidirectional=True), nn.Bidirectional(nn.GRU(2, 3, reset_after=False)),
+            "reset_after is False here",
+        ),
         (t.Conv1d(2, 3, 3, padding_mode="reflect"), nn.Conv1d(2, 3, 3), "padding_mode='reflect'"),
         (t.LazyLinear(3), nn.Linear(2, 3), "has no shape yet; call the module once"),
         (t.GroupNorm(1, 4), nn.GroupNorm(1, 4, bias=False), "build it with bias=True"),
@@ -332,8 +375,9 @@ def test_what_does_not_fit_is_named_with_both_shapes():
         load(3, small())
     with pytest.raises(ValueError, match=r"strict"):
         load(model, small(), strict="no")
-    with pytest.raises(TypeError, match=r"expected a torch.nn.Module, .*got an int"):
-        load(model, 3)
+    for source, kind in ((3, "an int"), (torch.nn.Linear, "the class Linear")):
+        with pytest.raises(TypeError, match=rf"expected a torch.nn.Module, .*got {kind}"):
+            load(model, source)
 
 
 def test_a_new_head_is_left_alone():
@@ -445,13 +489,24 @@ def compressed(path):
             archive.writestr(name, data)
 
 
+def program(path):
+    """What torch.jit.save writes."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("net/constants.pkl", "net/data.pkl", "net/code/__torch__.py"):
+            archive.writestr(name, b"")
+
+
 HOSTILE = {
     "code": (lambda p: torch.save({"weight": Evil()}, p), "would run code from the file"),
     "pickle": (lambda p: p.write_bytes(pickle.dumps(Evil())), "would run code|or damaged"),
     "whole module": (lambda p: torch.save(small(), p), r"torch.save\(module.state_dict\(\), path"),
-    "bytes": (lambda p: p.write_bytes(b"no zip at all"), "not a file of torch.save, or damaged"),
+    "bytes": (
+        lambda p: p.write_bytes(b"no zip at all"),
+        r"or damaged; save the weights alone: torch.save\(m",
+    ),
     "empty": (lambda p: p.write_bytes(b""), "not a file of torch.save, or damaged"),
     "compressed": (compressed, "has compressed parts"),
+    "program": (program, r"torch.jit; where you trust it, .*torch.jit.load\(path\)"),
     "absurd size": (
         lambda p: torch.save({"weight": torch.zeros(1).expand(10**6, 10**6)}, p),
         r"weight \(1000000, 1000000\) .* claims 4,000,000,000,000 bytes and has 4",

@@ -46,7 +46,8 @@ def decision_boundary(
 
     Raises:
         TypeError: when y holds no whole numbers.
-        ValueError: when x is not (N, 2), y does not fit, or the model gives something else.
+        ValueError: when x is not (N, 2), y does not fit, or the model gives something else, or
+            scores that are not finite.
     """
     check_canvas(ax, path)
     x, y = as_array("decision_boundary: x", x), as_array("decision_boundary: y", y)
@@ -76,6 +77,8 @@ def decision_boundary(
         raise ValueError(
             f"decision_boundary: expected a model with scores (N, C) or (N,), got {got}"
         )
+    if not np.isfinite(scores).all():
+        raise ValueError("decision_boundary: the model's scores are not finite; train it anew")
     shares = _probabilities(scores.reshape(len(scores), -1), threshold)
     if y.max() >= shares.shape[1] or y.min() < 0:
         raise ValueError(

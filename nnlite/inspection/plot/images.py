@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from nnlite.core.arguments import checked
+from nnlite.core.checks import check_sizes
 from nnlite.core.foreign import as_array
 from nnlite.layers.base import Layer
 from nnlite.layers.convolution.base import Convolution
@@ -79,7 +80,7 @@ def filter_tiles(layer: Any, shape: tuple[int, int] | None = None) -> tuple[np.n
     weight = layer.weight.data
     if isinstance(layer, Linear):
         side = math.isqrt(layer.in_features)
-        height, width = shape or (side, side)
+        height, width = check_sizes("filters: shape", shape or (side, side), 2)
         if height * width != layer.in_features:
             told = f"shape {shape}" if shape else "a square"
             raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,8 @@ def loss_surface(
         rng: a generator or seed for the directions (default 0: the same ones each time).
 
     Raises:
-        ValueError: when the model has no weights with two axes or more, or data does not fit.
+        ValueError: when the model has no weights with two axes or more, its loss is not
+            finite, or data does not fit.
 
     Source: Li et al. 2018, "Visualizing the Loss Landscape of Neural Nets", section 4.
     """
@@ -63,6 +65,10 @@ def loss_surface(
         raise ValueError(
             f"loss_surface: {model.label()} has no weights with two axes or more to move"
         )
+    with np.errstate(all="ignore"):
+        here = step.loss_of(x, y)
+    if not math.isfinite(here):
+        raise ValueError(f"loss_surface: the loss of the model is {here}; train it anew")
     start = [p.data.copy() for p in weights]
     first, second = ([_direction(w, generator) for w in start] for _ in range(2))
     places = np.linspace(-distance, distance, steps)
@@ -73,9 +79,6 @@ def loss_surface(
                 for p, w, d, e in zip(weights, start, first, second, strict=True):
                     p.data = w + a * d + b * e
                 losses[i, j] = step.loss_of(x, y)
-        for p, w in zip(weights, start, strict=True):
-            p.data = w
-        here = step.loss_of(x, y)
     with canvas(ax, path, (5.4, 4.6)) as axes:
         draw_surface(axes, places, losses, here)
 

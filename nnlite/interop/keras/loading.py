@@ -9,12 +9,10 @@ from typing import Any
 from nnlite.core.arguments import checked
 from nnlite.core.foreign import kind_of
 from nnlite.interop.keras.layouts import WHERE, own_layers
-from nnlite.interop.keras.source import Found, of_file, of_model
+from nnlite.interop.keras.source import Found, of_file, of_model, snake_case
 from nnlite.interop.layouts import Theirs
-from nnlite.interop.loading import LoadReport, Source, load
-from nnlite.layers import (
-    Layer,
-)
+from nnlite.interop.loading import LoadReport, Source, is_instance, load
+from nnlite.layers import Layer
 
 # our arguments by Keras's; those that change what a layer computes
 SETTINGS = {
@@ -66,7 +64,7 @@ def load_keras(model: Layer, source: Any, strict: bool = True) -> LoadReport:
         if isinstance(source, str | os.PathLike):
             name = os.fspath(source)
             found, ordered = of_file(name, opened)
-        elif hasattr(source, "layers") and hasattr(source, "get_config"):
+        elif is_instance(source, "layers", "get_config"):
             name, found, ordered = type(source).__name__, list(of_model(source)), True
         else:
             raise TypeError(
@@ -94,17 +92,19 @@ def _ours(found: Found) -> dict[str, Any]:
     Raises:
         ValueError: for one that no layer here can have.
     """
-    inner = found.settings.get("layer", {})  # of Bidirectional
-    given = {**(inner.get("config", {}) if isinstance(inner, dict) else {}), **found.settings}
-    fixed = {**FIXED, "activation": "tanh"} if found.kind in ("lstm", "gru") else FIXED
+    kind, given = found.kind, found.settings
+    inner = given.get("layer")  # of Bidirectional
+    if isinstance(inner, dict) and isinstance(inner.get("config"), dict):
+        kind, given = snake_case(str(inner.get("class_name"))), {**inner["config"], **given}
+    fixed = {**FIXED, "activation": "tanh"} if kind in ("lstm", "gru") else FIXED
     for name, value in fixed.items():
         if name in given and given[name] != value:
             raise ValueError(
                 f"{WHERE}: {found.place} has {name}={given[name]!r}; here it is always {value!r}"
             )
     settings = {ours: given[name] for name, ours in SETTINGS.items() if name in given}
-    if found.kind == "simple_rnn":
+    if kind == "simple_rnn":
         settings["nonlinearity"] = given.get("activation")
-    if found.kind == "group_normalization":
+    if kind == "group_normalization":
         settings["num_groups"] = settings.pop("groups", None)
     return settings

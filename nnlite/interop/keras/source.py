@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import os
 import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +16,7 @@ import numpy as np
 
 from nnlite.interop.keras.layouts import WHERE
 from nnlite.interop.layouts import join
-from nnlite.interop.loading import check_file, extra
+from nnlite.interop.loading import check_file, extra, is_packed
 
 
 class Weight(NamedTuple):
@@ -47,7 +46,7 @@ class Found(NamedTuple):
     settings: Mapping[str, Any] = {}
 
 
-def _snake_case(name: str) -> str:
+def snake_case(name: str) -> str:
     """The name of a class as Keras has it in files: "Conv2DTranspose" is "conv2d_transpose"."""
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", name))
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
@@ -90,7 +89,7 @@ def of_model(model: Any) -> Iterator[Found]:
         weights = {
             each.path: Weight(tuple(each.shape), partial(_numbers, each)) for each in layer.weights
         }
-        kind = _snake_case(type(layer).__name__)
+        kind = snake_case(type(layer).__name__)
         yield from _parts(Found(kind, layer.name, weights, layer.get_config()))
 
 
@@ -139,10 +138,7 @@ def of_file(path: str, opened: ExitStack) -> tuple[list[Found], bool]:
 def _unpacked(path: str) -> tuple[Any, Any]:
     """The configuration and the weights of a `.keras` file, which is a zip archive."""
     with zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
-        if any(m.compress_type != zipfile.ZIP_STORED for m in members) or (
-            sum(m.file_size for m in members) > os.path.getsize(path)
-        ):
+        if is_packed(archive, path):
             raise ValueError("it has compressed parts, which Keras never writes")
         return json.loads(archive.read("config.json")), io.BytesIO(archive.read("model.weights.h5"))
 
@@ -218,7 +214,7 @@ class _Walk:
         counts: dict[str, int] = {}
         config = config.get("config", config)
         for each in config.get("layers", []):
-            kind = _snake_case(each["class_name"])
+            kind = snake_case(each["class_name"])
             counts[kind] = counts.get(kind, -1) + 1
             name = f"{kind}_{counts[kind]}" if counts[kind] else kind
             if name in members:

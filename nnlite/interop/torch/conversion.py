@@ -12,7 +12,7 @@ from torch import nn
 
 from nnlite import layers as ours
 from nnlite.core.parameter import Parameter
-from nnlite.interop.layouts import channels_in_rows, direct
+from nnlite.interop.layouts import channels_in_rows, direct, flattens
 from nnlite.interop.torch import modules
 from nnlite.interop.torch.layouts import as_one, own_layers
 from nnlite.layers.base import floating_dtype
@@ -324,9 +324,7 @@ def _module(layer: Any, words: tuple[str, ...], flat: dict[int, int]) -> nn.Modu
     """
     module: nn.Module | None
     try:
-        module = (
-            modules.Flatten(id(layer) in flat) if type(layer) is ours.Flatten else _built(layer)
-        )
+        module = modules.Flatten(id(layer) in flat) if flattens(layer) else _built(layer)
         if module is not None:
             return module.train(layer.training)
         if isinstance(layer, CONTAINERS) and type(layer).forward.__module__.startswith("nnlite."):

@@ -305,7 +305,8 @@ def their_layers(names: list[str]) -> list[Theirs]:
         block = _block_around(name, every)
         if block is not None:
             place, local, level = block, name.removeprefix(f"{block}.") if block else name, ""
-        found.setdefault((place, level), Theirs(place, {})).names[local] = name
+        settings = {"reset_after": True} if level else {}  # of all GRUs there
+        found.setdefault((place, level), Theirs(place, {}, settings)).names[local] = name
     return list(found.values())
 
 

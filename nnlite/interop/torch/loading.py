@@ -19,6 +19,8 @@ from nnlite.interop.loading import (
     check_file,
     check_names,
     extra,
+    is_instance,
+    is_packed,
     load,
 )
 from nnlite.interop.torch.layouts import own_layers, their_layers
@@ -40,7 +42,9 @@ def load_torch(model: Layer, source: Any, strict: bool = True) -> LoadReport:
     the k-th layer with weights there is the k-th here. Each array is turned from PyTorch's layout
     into ours; a `Linear` behind the `Flatten` of images gets its rows in our order of
     (height, width, channels). In front of all other layers it is not known how many channels a
-    `Flatten` gets; where PyTorch's got images with several, put `Permute(3, 1, 2)` before it.
+    `Flatten` gets; where PyTorch's got images with several, put `Permute(3, 1, 2)` before it. Where
+    PyTorch's makes images of rows (`Unflatten`, `view`), it is `Reshape(C, H, W)` here and behind
+    it `Permute(2, 3, 1)`.
 
     PyTorch's stacked or bidirectional RNNs are a stack or a `Sequential` of `Bidirectional`; its
     two biases become one, and a GRU's second one `bias_hn`. Of a module also the arguments that
@@ -69,7 +73,7 @@ def load_torch(model: Layer, source: Any, strict: bool = True) -> LoadReport:
     Warns:
         ModelWarning: when nothing at all was loaded.
     """
-    module = source if hasattr(source, "state_dict") and hasattr(source, "get_submodule") else None
+    module = source if is_instance(source, "state_dict", "get_submodule") else None
     name = type(source).__name__ if module is not None else "the state dict"
     if module is not None:
         state: Any = module.state_dict()
@@ -100,15 +104,15 @@ def load_torch(model: Layer, source: Any, strict: bool = True) -> LoadReport:
 
 
 # the arguments that change what a layer computes, and have the same name in both
-SETTINGS = ("eps", "stride", "dilation", "groups", "num_groups", "num_heads", "nonlinearity",
-            "norm_first", "padding_idx")  # fmt: skip
+SETTINGS = ("eps", "stride", "padding", "output_padding", "dilation", "groups", "num_groups",
+            "num_heads", "add_zero_attn", "nonlinearity", "norm_first", "padding_idx")  # fmt: skip
 
 
 def _with_settings(theirs: Theirs, module: Any) -> Theirs:
     """The layer with its arguments, where there is a module to ask."""
     try:
         inner = None if module is None else module.get_submodule(theirs.place)
-    except AttributeError:  # a module that names its arrays in another way
+    except (AttributeError, RuntimeError):  # it names its arrays in another way, or is compiled
         inner = None
     if inner is None:
         return theirs
@@ -117,9 +121,14 @@ def _with_settings(theirs: Theirs, module: Any) -> Theirs:
             f"{WHERE}: {theirs.place} has padding_mode={inner.padding_mode!r}; here, put a layer "
             "such as ReflectionPad2d before a convolution without padding, and give its state dict"
         )
-    settings = {name: getattr(inner, name, None) for name in SETTINGS}
+    settings = {**theirs.settings, **{name: getattr(inner, name, None) for name in SETTINGS}}
+    if isinstance(padding := settings["padding"], str):
+        reach = zip(inner.kernel_size, inner.dilation, strict=True)
+        settings["padding"] = tuple(d * (k - 1) // 2 * (padding == "same") for k, d in reach)
     settings["num_heads"] = getattr(getattr(inner, "self_attn", inner), "num_heads", None)
-    settings["activation"] = getattr(getattr(inner, "activation", None), "__name__", None)
+    if (activation := getattr(inner, "activation", None)) is not None:  # a function, or a module
+        kind = type(activation).__name__.lower()
+        settings["activation"] = getattr(activation, "__name__", kind)
     return theirs._replace(settings=settings)
 
 
@@ -139,35 +148,35 @@ def _from_file(path: PathLike) -> Any:
     if tuple(map(int, torch.__version__.split(".")[:2])) < SAFE:
         raise ImportError(f"{WHERE}: before PyTorch 2.6 a file can run code: pip install -U torch")
     try:
-        _check_archive(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # of pickle, of zip, of PyTorch's own
-        text = str(error)
-        if "Unsupported global" in text or "Unsupported class" in text:
-            raise ValueError(
-                f"{WHERE}: {os.fspath(path)} holds more than arrays, and loading it would run "
-                "code from the file. Where it comes from somebody you trust, save its weights "
-                "alone: torch.save(module.state_dict(), path)"
-            ) from None
-        raise ValueError(
-            f"{WHERE}: {os.fspath(path)} is not a file of torch.save, or damaged: "
-            f"{text.splitlines()[0] if text else type(error).__name__}"
-        ) from None
+        problem = _problem(path)
+        if not problem:
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except (
+        Exception
+    ) as error:  # of pickle, of zip, of PyTorch's own: raw, or advice to run the file
+        again = "save the weights alone: torch.save(module.state_dict(), path)"
+        if "Unsupported global" in str(error) or "Unsupported class" in str(error):
+            problem = (
+                "holds more than arrays, and loading it would run code from the file. Where it "
+                f"comes from somebody you trust, {again}"
+            )
+        else:
+            problem = f"is not a file of torch.save, or damaged; {again}"
+    raise ValueError(f"{WHERE}: {os.fspath(path)} {problem}")
 
 
-def _check_archive(path: PathLike) -> None:
-    """Refuse an archive whose members would take more memory than the file has bytes."""
+def _problem(path: PathLike) -> str:
+    """What keeps an archive from being one of torch.save; empty when nothing does."""
     if not zipfile.is_zipfile(path):
-        return  # the older format, which has no compression
+        return ""  # perhaps the older format, which has no compression
     with zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
-    if any(m.compress_type != zipfile.ZIP_STORED for m in members) or (
-        sum(m.file_size for m in members) > os.path.getsize(path)
-    ):
-        raise ValueError(
-            "it has compressed parts, which torch.save never writes, and would take more memory "
-            "than it has bytes"
-        )
+        if any(name.endswith("/constants.pkl") for name in archive.namelist()):
+            return (
+                "is a program of torch.jit; where you trust it, give the module: "
+                "load_torch(model, torch.jit.load(path))"
+            )
+        packed = is_packed(archive, path)
+    return "has compressed parts, which torch.save never writes" if packed else ""
 
 
 def _tensors(state: Any, name: str) -> dict[str, Any]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nnlite.core.arguments import checked
-from nnlite.interop.loading import (
-    extra,
-)
+from nnlite.interop.loading import extra
 from nnlite.layers import Layer
 
 
@@ -21,7 +19,9 @@ def to_torch(model: Layer) -> Any:
 
     The module is made of PyTorch's own layers, which get their images as views with the channels
     first; its state dict is that of a net written in PyTorch, and `load_torch` takes it back.
-    Modes, frozen parameters, ties and dtypes are as in the model. The weights are copies.
+    Modes, frozen parameters and dtypes are as in the model, and so are ties of what has one layout
+    there; what has two (an `Embedding` and a `Linear`) becomes two parameters. The weights are
+    copies.
 
     Args:
         model: the model.
