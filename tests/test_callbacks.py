@@ -488,6 +488,15 @@ def test_keep_keeps_the_last_files(tmp_path):
         assert trainer.epoch == epoch
 
 
+@pytest.mark.parametrize(("epochs", "told"), [(2, False), (9, True)])
+def test_a_run_that_a_callback_ends_early_says_so(epochs, told, capsys):
+    def end(trainer):
+        trainer.stop_training = trainer.epoch == 2
+
+    new().fit(X, Y, epochs, callbacks=[nn.LambdaCallback(on_epoch_end=end)])
+    assert capsys.readouterr().out.endswith("stopped by a callback after epoch 2\n") == told
+
+
 def test_a_time_limit_ends_after_the_step_and_saves(tmp_path, capsys):
     slow = nn.LambdaCallback(on_step_end=lambda t: time.sleep(0.02))
     callbacks = [nn.Checkpoint(tmp_path / "run.npz"), slow, nn.TimeLimit(0.01)]

@@ -262,6 +262,17 @@ def test_false_headers_are_refused(change, match, tmp_path):
     assert "model.npz" in str(caught.value)
 
 
+def test_a_file_of_the_other_kind_says_what_reads_it(tmp_path):
+    model = nn.Sequential(nn.Linear(3, 2))
+    trainer = nn.Trainer(model, nn.MSELoss(), nn.SGD(model.parameters()))
+    nn.save_model(model, tmp_path / "model.npz")
+    trainer.save(tmp_path / "run.npz")
+    with pytest.raises(nn.CheckpointError, match=r"a checkpoint; nn\.load_model\(path\) reads it$"):
+        trainer.load(tmp_path / "model.npz")
+    with pytest.raises(nn.CheckpointError, match=r"a model; trainer\.load\(path\) reads it$"):
+        nn.load_model(tmp_path / "run.npz")
+
+
 def test_absurd_files_are_refused(tmp_path, monkeypatch):
     path = tmp_path / "model.npz"
     deep = b'{"format":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
@@ -275,7 +286,7 @@ def test_absurd_files_are_refused(tmp_path, monkeypatch):
     with pytest.raises(nn.CheckpointError, match="compressed or encrypted"):
         nn.load_model(path)
     np.savez(path, weight=np.zeros(3))
-    with pytest.raises(nn.CheckpointError, match="no header"):
+    with pytest.raises(nn.CheckpointError, match=r"no header, or .* it is no file of nnlite"):
         nn.load_model(path)
     np.savez(path, header=np.array(deep))
     with pytest.raises(nn.CheckpointError, match="recursion"):

@@ -120,6 +120,9 @@ def test_an_error_inside_a_property_stays_what_it_is():
         (lambda: nn.Dropout(rate=0.5), "rate is p here"),
         (lambda: nn.GRU(units=3), "units is hidden_size here"),
         (lambda: nn.Linear(3, units=3), "units is out_features here"),
+        (lambda: nn.LeakyReLU(alpha=0.1), "alpha is negative_slope here"),
+        (lambda: nn.CrossEntropyLoss(class_weight=[1, 2]), "class_weight is weight here"),
+        (lambda: nn.Flatten(start_dim=1), "'start_dim'; it takes none$"),
         (lambda: nn.EarlyStopping(restore_best_weights=True), "ends with the best weights"),
     ],
 )

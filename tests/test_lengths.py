@@ -63,5 +63,8 @@ def test_what_is_refused():
         nn.data.by_length(x.data)
     with pytest.raises(ValueError, match=r"same number of rows, at least 1, got \[20, 19\]"):
         nn.data.by_length(x, np.zeros(19))
+    shorter = nn.Padded(x.data, np.maximum(x.lengths - 1, 1))
+    with pytest.raises(ValueError, match="Padded targets must have the lengths of x"):
+        nn.data.by_length(x, np.zeros(20), shorter)
     with pytest.raises(ValueError, match="batch_size must be"):
         nn.data.by_length(x, batch_size=0)

@@ -262,6 +262,8 @@ def test_parameters_without_parentheses():
     weight = model[0].weight
     assert refused(weight) == f"Adam: parameters {expected} {weight!r}; wrap it in [ ]"
     assert refused({"params": model.parameters()}).endswith("; wrap it in [ ]")
+    for named in (model.named_parameters(), model.state_dict()):
+        assert refused(named).endswith("}; pass model.parameters()")
     assert refused(None) == f"Adam: parameters {expected} None"
     text = refused([{"params": model.parameters}])
     assert text == f'Adam: a group\'s "params" {expected} parameters; add ()'
@@ -297,13 +299,19 @@ def test_an_optimizer_of_another_model():
         ({"loss": "ce"}, r"loss must be a Loss, got 'ce'; write nn\.CrossEntropyLoss\(\)$"),
         ({"loss": "wrong"}, "loss must be a Loss, got 'wrong'$"),
         ({"loss": nn.SGD(net().parameters())}, r"loss must be a Loss, got SGD\("),
-        ({"optimizer": nn.SGD}, r"optimizer must be an Optimizer, got .*add \(\)"),
+        (
+            {"optimizer": nn.SGD},
+            r"optimizer must be an Optimizer, got .*; pass an instance: nn\.SGD\(model\.param.*\)$",
+        ),
         (
             {"optimizer": "adam"},
             r"optimizer must be an Optimizer, got 'adam'; write nn\.Adam\(model\.parameters\(\)\)$",
         ),
         ({"optimizer": nn.MSELoss()}, r"optimizer must be an Optimizer, got MSELoss\(\)"),
-        ({"model": nn.Linear}, r"model must be a Layer, got .*add \(\)"),
+        (
+            {"model": nn.Linear},
+            r"model must be a Layer, got .*; pass an instance: nn\.Linear\(…\)",
+        ),
         ({"metrics": [nn.Accuracy]}, r"metrics\[0\] must be a Metric, got .*add \(\)"),
         ({"metrics": nn.Accuracy()}, r"metrics must be a list, got Accuracy\(\); put it in \[ \]"),
         (

@@ -118,7 +118,7 @@ def test_the_bar_tells_how_far_training_and_validation_are(terminal, monkeypatch
     seen = terminal(80)
     fit(epochs=1)
     looks = re.findall(r"\r(epoch 1/1  .*?)\x1b", seen.text())
-    time = r"00:00<(00:00|\?)  [\d,]+ samples/s"
+    time = r"\d\d:\d\d<(\d\d:\d\d|\?)  [\d,]+ samples/s"
     for share, name, look in zip(
         (0, 50, 100, 0, 50, 100), 3 * ["loss"] + 3 * ["val_loss"], looks, strict=True
     ):
@@ -235,7 +235,7 @@ def test_a_log_tells_how_far_a_long_epoch_is(capsys, monkeypatch):
     starts = [f"epoch 1/1  {share}  {name} " for name in ("loss", "val_loss")
               for share in (" 50%", "100%")]  # fmt: skip
     assert all(look.startswith(start) for look, start in zip(looks, starts, strict=True))
-    assert "00:00<00:00" in looks[0]
+    assert re.search(r"\d\d:\d\d<\d\d:\d\d", looks[0])
     assert line.startswith("epoch 1/1  loss")
 
 
@@ -273,6 +273,7 @@ def test_a_notebook_has_one_output_for_the_bar_of_all_epochs(capsys, monkeypatch
         assert display_id
         return Handle()
 
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: 1.0)
     monkeypatch.setitem(sys.modules, "ipykernel", types.ModuleType("ipykernel"))
     kernel = types.SimpleNamespace(kernel="a kernel")
     shell = types.SimpleNamespace(get_ipython=lambda: kernel)

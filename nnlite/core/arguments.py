@@ -269,7 +269,10 @@ OTHER_ARGUMENTS = {
     "max_iter": "epochs",
     "solver": "optimizer",
     "learning_rate_init": "lr",
-    "alpha": "weight_decay",
+    "alpha": "negative_slope weight_decay",
+    "rho": "alpha",
+    "class_weight": "weight",
+    "elementwise_affine": "affine",
     "filepath": "path",
     "save_best_only": "best_only",
     "learning_rate": "lr",
@@ -482,8 +485,8 @@ class Arguments:
             self.signature.bind(*args, **named)
         except TypeError as error:
             problem = error
-        text = f"{label}: {problem}; the arguments are {', '.join(self.kinds)}"
-        return TypeError(text + other_words(label, self.kinds, named))
+        known = f"the arguments are {', '.join(self.kinds)}" if self.kinds else "it takes none"
+        return TypeError(f"{label}: {problem}; {known}{other_words(label, self.kinds, named)}")
 
 
 def named_here(init: Function) -> Function:

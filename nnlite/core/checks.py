@@ -182,7 +182,8 @@ def _public_kinds(kind: type[Any]) -> Iterator[type[Any]]:
 def instance_hint(value: object, kind: type[Any] | None = None) -> str:
     """What to add to an error about something else where an instance (of `kind`) belongs."""
     if isinstance(value, type) and (kind is None or issubclass(value, kind)):
-        return "; pass an instance: add ()"
+        call = "" if kind is None else own_call(value, kind)
+        return f"; pass an instance: {'add ()' if call.endswith('()') or not call else call}"
     if kind is not None and kind.__name__ == "Ranks":
         return "; write nn.parallel.MPI()"
     if kind is not None and kind.__name__ == "Layer":

@@ -42,14 +42,20 @@ def by_length(x: Any, *others: Any, batch_size: int = 32) -> Stream:
 
     Raises:
         TypeError: when x is not `Padded`.
-        ValueError: when the numbers of rows differ.
+        ValueError: when the numbers of rows differ, or the lengths of Padded targets.
     """
     if not isinstance(x, Padded):
         raise TypeError(
             f"by_length: x must be Padded sequences, got {kind_of(x)}; nn.pad_sequences makes them "
             "of a list, nn.Padded(data, lengths) of an array"
         )
-    arrays = check_lengths(x, *others)
+    _, *more = check_lengths(x, *others)
+    for array in more:
+        if isinstance(array, Padded) and not np.array_equal(array.lengths, x.lengths):
+            raise ValueError(
+                "by_length: Padded targets must have the lengths of x, a target for each time "
+                "step; give others as an array, y.data"
+            )
     rows = len(x)
 
     def stream(rng: np.random.Generator) -> Iterator[Any]:
@@ -61,12 +67,12 @@ def by_length(x: Any, *others: Any, batch_size: int = 32) -> Stream:
             for first in rng.permutation(starts):
                 chosen = pool[first : first + batch_size]
                 steps = int(x.lengths[chosen].max())
-                batch = [_cut(array[chosen], steps) for array in arrays]
-                yield (batch[0], *(a.data if isinstance(a, Padded) else a for a in batch[1:]))
+                cut = Padded(x.data[chosen, :steps], x.lengths[chosen])
+                yield (cut, *[_rows(array, chosen, steps) for array in more])
 
     return stream
 
 
-def _cut(array: Any, steps: int) -> Any:
-    """Padded sequences without the time steps that none of them has."""
-    return Padded(array.data[:, :steps], array.lengths) if isinstance(array, Padded) else array
+def _rows(array: Any, chosen: np.ndarray, steps: int) -> Any:
+    """Those rows; of a target for each time step so many of them."""
+    return array.data[chosen, :steps] if isinstance(array, Padded) else array[chosen]

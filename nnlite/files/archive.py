@@ -55,6 +55,7 @@ MOST_AXES = 64  # of an array of NumPy
 LARGEST = 1 << 58  # values of one
 BLOCK = 1 << 20
 LONGEST = 2000  # characters of an error
+READERS = {"model": "nn.load_model(path)", "checkpoint": "trainer.load(path)"}  # by kind of file
 DAMAGED = "it is no file of nnlite, or it is damaged or cut off; take an older copy"
 
 
@@ -124,7 +125,8 @@ def read(path: PathLike, kind: str) -> Any:
         with place.open("rb") as file:
             header, arrays = _read(file)
         if header["kind"] != kind:
-            raise ValueError(f"it holds a {header['kind']}, expected a {kind}")
+            hint = f"; {READERS[header['kind']]} reads it" if header["kind"] in READERS else ""
+            raise ValueError(f"it holds a {header['kind']}, expected a {kind}{hint}")
         content = decode(header["content"], arrays)
         if arrays:  # decoding has taken the others out
             raise ValueError(f"nothing in its header refers to {sorted(arrays)}")
@@ -151,7 +153,7 @@ def _read(file: IO[bytes]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
         _check_members(archive.infolist(), size)
         if len(members) < len(archive.infolist()) or "header" not in members:
-            raise ValueError("it has no header, or two members with one name")
+            raise ValueError(f"it has no header, or two members with one name: {DAMAGED}")
         header = _read_header(archive, members.pop("header"), size)
         if header["arrays"].keys() != members.keys():
             different = header["arrays"].keys() ^ members.keys()

@@ -65,10 +65,12 @@ def _listed(name: str, values: Any) -> list[Any]:
     no_list = single or model or isinstance(values, np.ndarray | Mapping | type)
     if isinstance(values, Iterable) and not no_list:
         return list(values)
-    if single or isinstance(values, Mapping):
+    if single or (isinstance(values, Mapping) and "params" in values):
         hint = "; wrap it in [ ]"
     elif model:
         hint = "; pass its parameters: model.parameters()"
+    elif isinstance(values, Mapping):  # named_parameters(), or a state_dict
+        hint = "; pass model.parameters()"
     else:
         hint = "; add ()" if callable(values) else ""
     raise TypeError(f"{name} must be a list of Parameters, got {shown(values)}{hint}")

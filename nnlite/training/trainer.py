@@ -402,7 +402,7 @@ class Trainer(Constructed):
             run.finished = not run.interrupted
             told.tell("on_fit_end", self)
         run.interrupted = not run.finished  # Ctrl-C at the very end cut nothing short
-        if run.interrupted and verbose:
+        if run.epoch < epochs and verbose:
             others = "" if ranks is None else " or another rank"
             by = "Ctrl-C" if interrupt.requested else f"a callback{others}"
             of_all = f" of {steps}" if steps else ""
