@@ -12,6 +12,7 @@ from cases.kinds import loss_check
 from reference.optimizer_rows import OPTIONS
 
 import nnlite as nn
+from nnlite.inspection.captured.activation import slope_of
 
 WITHOUT = {  # by layer, what no formula of arrays says, and why; "" is everything
     "Lambda": {"": "functions of the user's"},
@@ -255,6 +256,21 @@ def test_a_product_in_an_index_stays_one():
 )
 def test_a_slope_keeps_its_factors_of_one(layer, slope):
     assert str(equation_of(layer, X, "f′(x)").rule) == slope
+
+
+@pytest.mark.parametrize(
+    ("line", "slope"),
+    [
+        ("dL/dx = G ⊙ (Φ(x) + x φ(x))", "Φ(x) + x φ(x)"),
+        ("dL/dx = G ⊙ (t + x),  t = tanh(x)", "t + x,  t = tanh(x)"),
+        ("dL/dx = G ⊙ (1 + y) ⊙ (1 − y)", "(1 + y) ⊙ (1 − y)"),
+        ("dL/dx = G / (1 + |x|)²", "1 / (1 + |x|)²"),
+        ("dL/dx = G", "1"),
+        ("", ""),
+    ],
+)
+def test_a_slope_is_the_line_without_g(line, slope):
+    assert slope_of(line) == slope
 
 
 def test_an_example_leaves_out_the_parts_of_other_entries():

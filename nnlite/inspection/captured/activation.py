@@ -15,6 +15,8 @@ from nnlite.inspection.record import Curve
 from nnlite.layers.base import Layer
 
 POINTS = 81  # of a curve
+# parentheses around all but the definitions
+ENCLOSED = re.compile(r"^\(((?:[^()]|\([^()]*\))*)\)(,  .*)?$")
 
 
 class Slope(Equation):
@@ -37,6 +39,7 @@ def slope_of(line: str) -> str:
     """f′(x) from "dL/dx = G ⊙ f′(x)"; empty where the line is none."""
     right = line.partition(" = ")[2]
     found = re.sub(r"\bG( ⊙ )?", "", right, count=1).strip()
+    found = re.sub(ENCLOSED, r"\1\2", found)
     return f"1 {found}" if found.startswith("/") else found or ("1" if right else "")
 
 
