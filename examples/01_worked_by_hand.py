@@ -34,7 +34,7 @@ def times(*values: float) -> str:
 
 def show(name: str, letters: str, numbers: str, value: float) -> None:
     """One line of the paper: in letters, in numbers, and what comes out."""
-    print(f"   {name:9s} = {letters:23s} = {numbers:29s} = {value:7.4f}".replace("-", "−"))
+    print(f"   {name:9s} = {letters:23s} = {numbers:35s} = {value:7.4f}".replace("-", "−"))
 
 
 def main(page: str | None = None) -> float:

@@ -36,7 +36,8 @@ def main(plot: str | None = None) -> float:
         values = "".join(f"{slope:8.3f}" for slope in slopes(activation, x)[1])
         print(f"{name:12s}{values}   {slopes(activation, line)[1].max():.2f}")
 
-    print(f"\nthe share of a gradient that is left after {LAYERS} of them, x drawn from N(0, 1)")
+    print(f"\nthe share of a gradient that is left after {LAYERS} of them, x drawn from N(0, 1):")
+    print("the root of the mean square, as most of it may come from few x")
     left, drawn = {}, np.random.default_rng(0).standard_normal((10_000, LAYERS))
     for name, activation in ACTIVATIONS.items():
         share = slopes(activation, drawn)[1].prod(axis=1)  # of each way through the layers

@@ -21,13 +21,13 @@ class Scale(nn.Layer):
         self.scale = nn.Parameter(np.ones(features))
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """X (N, features) → y (N, features)."""
+        """The features of x (N, features), each times its scale."""
         y = x * self.scale.data
         self.save_for_backward(x)
         return y
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
-        """G (N, features) → dL/dx."""
+        """The gradient dL/dx from G = dL/dy, both (N, features)."""
         (x,) = self.saved()
         self.scale.grad += (grad_output * x).sum(axis=0)
         return grad_output * self.scale.data

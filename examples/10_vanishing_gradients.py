@@ -25,7 +25,7 @@ FIRST_WEIGHTS = {
 
 
 def gradients(activation: type[nn.Layer], weights: nn.initializers.Initializer) -> list[float]:
-    """|dL/dx| below every layer, first to last, in one step before any training."""
+    """|dL/dx| at the input of every linear layer, first to last, before any training."""
     nn.seed(0)
     layers = []
     for _ in range(DEPTH):
@@ -49,7 +49,7 @@ def main(plot: str | None = None) -> float:
     """Print and compare all pairs; returns how evenly He's weights carry it through ReLUs."""
     if plot:
         check_canvas(None, plot)  # before all else
-    print(f"|dL/dx| below the first and the last of {DEPTH} layers; a block is a factor of 10\n")
+    print(f"|dL/dx| below and above {DEPTH} layers; a block is a factor of 10 between them\n")
     found = {}
     for name, activation in ACTIVATIONS.items():
         for first, weights in FIRST_WEIGHTS.items():

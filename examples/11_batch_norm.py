@@ -37,7 +37,7 @@ def main() -> bool:
     d_variance = (d_x_hat * (x - mean) * -0.5 * r**3).sum(axis=0)
     print(f"dL/dvariance = {d_variance}")
     print("so is the mean: dx̂/dmean = −1 / √(variance + ε)")
-    d_mean = -(d_x_hat * r).sum(axis=0)  # in the variance it counts for Σ (x − mean) = 0
+    d_mean = -(d_x_hat * r).sum(axis=0)  # not through the variance: Σ (x − mean) = 0
     print(f"dL/dmean = {d_mean}\n")
 
     straight = d_x_hat * r

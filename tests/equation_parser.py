@@ -1,5 +1,8 @@
 """A small reader of printed formulas: it computes what a line says, with NumPy.
 
+It shares nothing with the reader of `nnlite.inspection.formula`, although both know one grammar:
+what two of them read in the same way, and compute rightly, is what the line says on paper.
+
 Conventions on paper, and so here:
 
 - Names are single letters, with marks: x̂, β₁, W_ih, h_{t−1}; or words that the reader is given.

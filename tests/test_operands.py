@@ -12,6 +12,7 @@ from cases.kinds import loss_check
 from reference.optimizer_rows import OPTIONS
 
 import nnlite as nn
+from nnlite.inspection.captured.activation import slope_of
 
 WITHOUT = {  # by layer, what no formula of arrays says, and why; "" is everything
     "Lambda": {"": "functions of the user's"},
@@ -215,6 +216,74 @@ def test_an_example_is_the_sum_in_numbers():
     assert float(text.rpartition(" = ")[2]) == pytest.approx(
         step.result.array[row, column], rel=1e-3
     )
+
+
+def equation_of(layer, x, name):
+    """The equation that gives this array, in the trace of a layer alone."""
+    target = np.zeros(copy.deepcopy(layer).forward(x).shape)
+    trace = nn.trace(layer, nn.MSELoss(), x, target)
+    steps = [*trace.forward, *trace.steps[1:]]
+    return next(e for step in steps for e in step.equations if e.result.name == name)
+
+
+IMAGES = np.random.default_rng(0).standard_normal((2, 4, 4, 1))
+
+
+def test_every_condition_that_says_what_a_letter_is_is_solved():
+    equation = equation_of(nn.Conv2d(1, 2, 3, padding=1), IMAGES, "dL/dx")
+    assert str(equation.rule) == "dL/dx[n,h,w,c] = Σₖₗₒ G[n,h−k+1,w−l+1,o] W[k,l,c,o]"
+    equation = equation_of(nn.MaxPool2d(2), IMAGES, "dL/dx")
+    assert str(equation.rule).startswith("dL/dx[n,h,w,c] = Σₖₗ [s[n,(h−k)/2,(w−l)/2,c] = ")
+
+
+def test_a_product_in_an_index_stays_one():
+    rule = equation_of(nn.MaxPool2d(2), IMAGES, "y").rule
+    assert str(rule) == "y[n,i,j,c] = maxₖₗ x[n,2i+k,2j+l,c]"
+    assert rule.with_numbers((0, 1, 0, 0)).startswith("y[0,1,0,0] = maxₖₗ x[0,2·1+k,2·0+l,0] = ")
+    rule = equation_of(nn.CircularPad1d(1), IMAGES[..., 0], "y").rule
+    assert str(rule) == "y[n,i,c] = x[n,(i−1) mod H,c]"
+
+
+@pytest.mark.parametrize(
+    ("layer", "slope"),
+    [
+        (nn.ELU(), "f′(x)[n,i] = [x[n,i] > 0] + α e^x[n,i] [x[n,i] ≤ 0]"),
+        (nn.Softplus(), "f′(x)[n,i] = σ(β x[n,i])"),
+        (nn.Softsign(), "f′(x)[n,i] = 1 / (1 + |x[n,i]|)^2"),
+        (nn.ReLU(), "f′(x)[n,i] = [y[n,i] > 0]"),
+    ],
+    ids=repr,
+)
+def test_a_slope_keeps_its_factors_of_one(layer, slope):
+    assert str(equation_of(layer, X, "f′(x)").rule) == slope
+
+
+@pytest.mark.parametrize(
+    ("line", "slope"),
+    [
+        ("dL/dx = G ⊙ (Φ(x) + x φ(x))", "Φ(x) + x φ(x)"),
+        ("dL/dx = G ⊙ (t + x),  t = tanh(x)", "t + x,  t = tanh(x)"),
+        ("dL/dx = G ⊙ (1 + y) ⊙ (1 − y)", "(1 + y) ⊙ (1 − y)"),
+        ("dL/dx = G / (1 + |x|)²", "1 / (1 + |x|)²"),
+        ("dL/dx = G", "1"),
+        ("", ""),
+    ],
+)
+def test_a_slope_is_the_line_without_g(line, slope):
+    assert slope_of(line) == slope
+
+
+def test_an_example_leaves_out_the_parts_of_other_entries():
+    model = nn.Sequential(nn.LSTM(2, 3), nn.LastStep())
+    x = np.random.default_rng(0).standard_normal((2, 2, 2))
+    trace = nn.trace(model, nn.MSELoss(), x, np.zeros((2, 3)))
+    step = next(s for s in trace if "through time" in s.title)
+    gates = next(e for e in step.equations if e.result.name == "A_t")
+    assert gates.rule.with_numbers((0, 10)).startswith(
+        "A_t[0,10] = δʰ_t[0,10−9] tanh(c_t[0,10−9]) o[0,10−9] (1 − o[0,10−9]) = "
+    )
+    before = next(e for e in step.equations if e.result.name == "dL/dc_{t−1}")
+    assert "((δᶜ_{t+1} ⊙ f_{t+1})[i,j] + " in str(before.rule)
 
 
 def test_operands_lie_in_the_order_of_the_formula():

@@ -152,6 +152,28 @@ def test_formulas_have_the_shapes_filled_in():
     assert trace.steps[3].shapes == "dL/dx (2, 4) = G (2, 2) Wᵀ (2, 4)"
 
 
+def test_shapes_multiply_on_paper_and_entries_stand_where_they_are_said_to():
+    x = np.random.default_rng(0).standard_normal((2, 4, 3)).astype(np.float32)
+    trace = nn.trace(nn.Sequential(nn.Linear(3, 5)), nn.MSELoss(), x, np.zeros((2, 4, 5)))
+    assert trace.steps[1].shapes == "dL/dW (3, 5) = xᵀ (3, 8) G (8, 5)"
+    assert trace.steps[3].shapes == "dL/dx (2, 4, 3) = G (2, 4, 5) Wᵀ (5, 3)"
+    back = str(trace.steps[3])
+    assert "dL/dx (2, 4, 3), read as (8, 3): norm" in back
+    rows = back.partition("read as")[2].partition("[[")[2].partition("]]")[0].splitlines()
+    assert len(rows) == 8
+
+
+def test_an_update_prints_small_numbers_and_its_shape():
+    model = mlp()
+    optimizer = nn.Adam(model.parameters(), lr=1e-3)
+    trace = nn.trace(model, nn.CrossEntropyLoss(), 1e-3 * X, Y, optimizer=optimizer)
+    step = trace.update[0]
+    assert step.shapes.startswith("w (3, 4) ← w − lr m̂ / (√v̂ + ε),  m̂ = ")
+    v = next(e.result.array for e in step.equations if e.result.name == "v")
+    assert 0 < v.max() < 1e-8
+    assert f"{v[0, 0]:.4e}" in str(step)
+
+
 def test_the_model_in_hand_is_left_alone():
     model = mlp()
     before = [(p.data.copy(), p.grad.copy()) for p in model.parameters()]

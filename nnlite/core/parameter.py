@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import copy
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -291,9 +292,17 @@ class Parameter(_Owned):
         """A copy (deepcopy, pickle) has memory of its own and belongs to no optimizer yet."""
         # the zeros that zero_grad has put off are not written here: someone may be in the middle
         # of a backward
-        grad = np.zeros_like(self._grad) if self._cleared else self._grad.copy()
+        grad = self._zeros() if self._cleared else self._grad.copy()
         own = {"_data": self._data.copy(), "_grad": grad, "_owner": None}
         return vars(self) | own
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """From the same state, whose arrays are copies already."""
+        made = memo[id(self)] = object.__new__(type(self))
+        for name, value in self.__getstate__().items():
+            own = name in ("_data", "_grad")
+            vars(made)[name] = value if own else copy.deepcopy(value, memo)
+        return made
 
     def __repr__(self) -> str:
         return super().__repr__() if self._trainable else f"{super().__repr__()[:-1]}, frozen)"

@@ -84,8 +84,9 @@ class Rule(NamedTuple):
         """The same for one entry, then in numbers: "… = 0.31·(−0.12) + … = 0.0512"."""
         letters = dict(zip(self.indices, map(int, entry), strict=True))
         place = f"[{','.join(map(str, letters.values()))}]" if letters else ""
-        symbols = written(self.body, self.operands, letters)
-        numbers = in_numbers(self.body, letters, self.operands, terms)
+        body = decided(self.body, letters)
+        symbols = written(body, self.operands, letters)
+        numbers = in_numbers(body, letters, self.operands, terms)
         value = short(self.value(entry))
         right = [numbers] if numbers == value else [numbers, value]
         return f"{self.result}{place} {self.sign} {' = '.join([symbols, *right])}"
@@ -189,6 +190,40 @@ def _entry(array: np.ndarray, index: Sequence[float]) -> float:
     return 0.0 if place is None else float(array[place])
 
 
+def decided(node: Node, letters: dict[str, Any]) -> Node:
+    """The tree of one entry, without the parts that belong to others: [0 ≤ 8] [8 < 3] a is gone."""
+
+    def known(node: Node) -> bool:
+        if not isinstance(node, list):
+            return not isinstance(node, str) or node in letters
+        return node[0] in SIGNS and all(map(known, node[1:]))
+
+    def decide(node: Node) -> Node:
+        """True or False for a condition, and for what it alone decides."""
+        if not isinstance(node, list) or node[0] == "at":
+            return node
+        kind = node[0]
+        if kind == "is":
+            sides = node[2:]
+            if not all(map(known, sides)):
+                return node
+            return RELATIONS[node[1]](*(evaluate(each, letters, ()) for each in sides))
+        first = 2 if kind in ("f", "sum", "largest") else 1
+        parts = [decide(each) for each in node[first:]]
+        if kind == "*" and any(each is False for each in parts):
+            return False
+        if kind in ("*", "+"):
+            for each, other in (parts, parts[::-1]):
+                if each is (kind == "*"):  # a factor 1, or a term 0
+                    return other
+        return [*node[:first], *map(number, parts)]
+
+    def number(node: Node) -> Node:
+        return float(node) if isinstance(node, bool) else node
+
+    return number(decide(node))
+
+
 # -- words -----------------------------------------------------------------------------------------
 
 BINDING = {"+": 1, "-": 1, "neg": 2, "sum": 2, "largest": 2, "*": 3, "/": 3, "mod": 3, "^": 4}
@@ -211,6 +246,8 @@ def written(node: Node, operands: Sequence[Operand], letters: Mapping[str, int] 
             places = [
                 index(i) for i, size in zip(node[2], sizes, strict=True) if i != 0 or size > 1
             ]
+            if places and re.search(r"[ /]", re.sub(r"^dL/d|\(.*?\)", "", name)):
+                name = f"({name})"  # a product, whose entry is meant
             return f"{name}[{','.join(places)}]" if places else name
         if kind in ("sum", "largest"):
             names = "".join(letter for letter, _ in node[1])
@@ -237,7 +274,9 @@ def written(node: Node, operands: Sequence[Operand], letters: Mapping[str, int] 
         return f"({text})" if BINDING[kind] < around else text
 
     def index(node: Node) -> str:
-        return show(node).replace(" ", "")
+        text = re.sub(r" ([+−/]) ", r"\1", show(node))
+        text = re.sub(r"(?<!mod) (?=\d)", "·", text)  # 2i + k, and for i = 1 2·1 + k
+        return re.sub(r"(?<!mod) (?!mod)", "", text)
 
     return show(node)
 

@@ -252,7 +252,7 @@ class _Entries:
             return []
         shape = self.shape_of(tree, result)
         last = at[len(at) - len(shape) :] if shape else []
-        return self._part_of(tree, last, shape)
+        return self._where_wide(last, shape)
 
     def _named(self, name: str, at: list[Node], result: Shape) -> Node:
         sheet = self.sheet
@@ -332,7 +332,7 @@ class _Entries:
             over.append([letter, shape[axis]])
             index[axis] = letter
             self.single += [letter] * (shape[axis] == 1)
-        body = self.entry(inner, self._part_of(inner, index, shape), result)
+        body = self.entry(inner, self._where_wide(index, shape), result)
         if not over:
             return body
         total: Node = ["largest" if kind == "largest" else "sum", over, body]
@@ -340,7 +340,7 @@ class _Entries:
             total = ["/", total, float(math.prod(shape[axis] for axis in axes))]
         return total
 
-    def _part_of(self, tree: Tree, index: list[Node], shape: Shape) -> list[Node]:
+    def _where_wide(self, index: list[Node], shape: Shape) -> list[Node]:
         """0 along axes of size 1, unless the letter has no other value either."""
         return [
             0 if size == 1 and i not in self.single else i
@@ -359,7 +359,7 @@ class _Entries:
         for begin, end, each, shape in parts:
             index = list(at)
             index[self.along] = _plus(letter, -begin)
-            index = self._part_of(each, index[len(index) - len(shape) :], shape)
+            index = self._where_wide(index[len(index) - len(shape) :], shape)
             inside = _all([["is", "≤", float(begin), letter], ["is", "<", letter, float(end)]])
             term = ["*", inside, self.entry(each, index, result)]
             found = term if found is None else ["+", found, term]
@@ -439,15 +439,12 @@ class _Entries:
         body = self.entry(inner, [])
         del self.bound[len(self.bound) - len(over) :]
         self.renamed = outer
-        letters = [letter for letter, _ in over]
         if kind == "largest":
             return ["largest", over, body]
-        for condition in _conditions(body):
-            solved = _solved(condition, letters)
-            if solved is not None and solved[0] in (letter for letter, _ in over):
-                letter, index = solved
-                over = [pair for pair in over if pair[0] != letter]
-                body = replaced(_without(body, condition), {letter: index})
+        while (found := _solvable(body, [letter for letter, _ in over])) is not None:
+            condition, letter, index = found
+            over = [pair for pair in over if pair[0] != letter]
+            body = replaced(_without(body, condition), {letter: index})
         return ["sum", over, body] if over else body
 
 
@@ -508,6 +505,15 @@ def _without(node: Node, condition: Node) -> Node:
             return ["/", 1.0, node[2]]
         return ["/", _without(node[1], condition), node[2]]
     return node
+
+
+def _solvable(body: Node, letters: Sequence[str]) -> tuple[Node, str, Node] | None:
+    """The first condition that says what one of the summed letters is, with that."""
+    for condition in _conditions(body):
+        solved = _solved(condition, letters)
+        if solved is not None:
+            return condition, *solved
+    return None
 
 
 def _solved(condition: Node, letters: Sequence[str]) -> tuple[str, Node] | None:

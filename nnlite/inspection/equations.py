@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nnlite.core.reading import Reading, numbers_of
+from nnlite.core.reading import Reading, in_rows, numbers_of
 from nnlite.inspection.component import Operand, Rule, shown
 from nnlite.inspection.entries import Sheet, Unreadable
 from nnlite.inspection.formula import SUBSCRIPTS, Sentence
@@ -307,12 +307,15 @@ def with_shapes(formula: str, shapes: Mapping[str, Shape], result: Shape) -> str
     "dL/dW = xᵀ G" becomes "dL/dW (64, 10) = xᵀ (64, 32) G (32, 10)". Entries such as x[n, i, c]
     stay as they are, and so does what is said in words.
     """
-    left, equals, right = formula.partition(" = ")
-    if not equals:
+    found = re.fullmatch(r"(.*?) ([=←]) (.*)", formula)
+    if found is None:
         return f"{formula} {result}"
-
+    left, sign, right = found.groups()
     if not shapes:
-        return f"{left} {result} = {right}"
+        return f"{left} {result} {sign} {right}"
+    if re.search("[xG]ᵀ", right):  # a product of matrices: all axes before the last are rows
+        rows = {name: shape for name, shape in shapes.items() if name in ("x", "G")}
+        shapes = {**shapes, **{name: in_rows(shape) for name, shape in rows.items()}}
 
     def filled(match: re.Match[str]) -> str:
         name, mark = match["name"], match["mark"]
@@ -324,4 +327,4 @@ def with_shapes(formula: str, shapes: Mapping[str, Shape], result: Shape) -> str
     first, *meanings = right.split(",  ")
     clauses = [re.sub(alone, filled, first)]
     clauses += [re.sub(alone, filled, each) if " = " in each else each for each in meanings]
-    return f"{left} {result} = {',  '.join(clauses)}"
+    return f"{left} {result} {sign} {',  '.join(clauses)}"

@@ -15,6 +15,7 @@ import numpy as np
 
 from nnlite.core.foreign import as_array
 from nnlite.core.padded import Padded, masked, plain
+from nnlite.core.parameter import Buffer
 from nnlite.core.rows import each_input
 from nnlite.core.slot import inference
 from nnlite.core.terms import loss_terms
@@ -38,13 +39,16 @@ class Replica:
 
     def __init__(self, original: Layer) -> None:
         self.layer = copy.deepcopy(original)
-        self._layers = list(self.layer.named_layers().values())
+        found = [self.layer, *(part for _, part in self.layer.named_parts(object))]
+        self._layers = [part for part in found if isinstance(part, Layer)]
         for part in self._layers:
             part.needs_input_grad = True
         self._generators = [
-            (g, g.bit_generator.state) for _, g in self.layer.named_parts(np.random.Generator)
+            (part, part.bit_generator.state)
+            for part in found
+            if isinstance(part, np.random.Generator)
         ]
-        self._buffers = [(buffer, buffer.data.copy()) for buffer in self.layer.buffers()]
+        self._buffers = [(part, part.data.copy()) for part in found if isinstance(part, Buffer)]
 
     def forward(self, x: Any) -> Any:
         """y, from the state that the layer was in when it was copied."""

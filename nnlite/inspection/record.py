@@ -30,6 +30,7 @@ ONE_LINE = 72  # operands of up to so many characters stand behind their name
 # of all steps in time, by name: what each one's equation calls it, and how many stand before
 STEPS_OF = {"A": ("A_t", 0), "h": ("h_t", 1)}
 DIGITS, OF_MEANS = 6, 4  # of the values in a file, and of those that stand for several
+VISIBLE = 1e-3  # arrays without a value of that size are printed with exponents
 INNER = 8  # inner equations of a step that are printed
 PAGE = 1024  # values of an array that the page draws
 
@@ -271,7 +272,7 @@ def equations_text(step: TraceStep) -> str:
                 lines.append(f"with {operand_text(operand)}")
                 told.add(operand.name)
         if not any(equation.result.array is array for array in printed):
-            lines.append(value_text(equation.result))
+            lines.append(value_text(equation.result, equation.seen))
             printed.append(equation.result.array)
         told.add(equation.result.name)
         if equation.example is not None and equation.result.array.size:
@@ -286,7 +287,7 @@ def _gives_result(equation: Equation, step: TraceStep) -> bool:
 def operand_text(operand: Operand) -> str:
     """An array and its values, in one line where they fit."""
     name, shape = plain_name(operand.name), operand.array.shape
-    values = np.array2string(operand.array, precision=4, suppress_small=True, max_line_width=96)
+    values = values_text(operand.array)
     one_line = " ".join(values.split())
     if len(one_line) <= ONE_LINE:
         return f"{name} {shape} = {one_line}"
@@ -298,19 +299,27 @@ def heading(step: TraceStep) -> str:
     return " › ".join([*step.place, step.layer])
 
 
-def value_text(value: Value) -> str:
-    """Statistics, and the values themselves where they are few."""
+def value_text(value: Value, seen: np.ndarray) -> str:
+    """Statistics, and the values themselves where they are few, in the shape of the equation."""
     if value.array.ndim == 0:
         return f"{value.name} = {value.array:.6g}"
     s = value.statistics()
+    shape = str(value.array.shape)
+    if seen.shape != value.array.shape:
+        shape += f", read as {seen.shape}"
     line = (
-        f"{value.name} {value.array.shape}: norm {s['norm']:.4g}, "
+        f"{value.name} {shape}: norm {s['norm']:.4g}, "
         f"min {s['min']:.4g}, max {s['max']:.4g}, zeros {s['zeros']:.0%}"
     )
     if value.array.size > SHOWN:
         return line
-    shown = np.array2string(value.array, precision=4, suppress_small=True, max_line_width=96)
-    return f"{line}\n{shown}"
+    return f"{line}\n{values_text(seen)}"
+
+
+def values_text(array: np.ndarray) -> str:
+    """All values; those that would round to 0 with four decimals only where others do not."""
+    small = float(np.abs(array).max(initial=0)) < VISIBLE
+    return np.array2string(array, precision=4, suppress_small=not small, max_line_width=96)
 
 
 def _indented(block: str, by: int) -> list[str]:

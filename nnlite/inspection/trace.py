@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -102,9 +103,19 @@ def _of_penalties(penalized: Penalized) -> Iterator[TraceStep]:
 
 def _values(layer: Layer, name: str, value: Any) -> list[Value]:
     """One array under its name, or several as x₁, x₂, …; none where there is no gradient."""
+    if type(value) is np.ndarray:
+        return [Value(name, value)]  # nearly always
     arrays = parts(layer, value)
     names = [name] if len(arrays) == 1 else [name + subscript(i + 1) for i in range(len(arrays))]
     return [Value(*pair) for pair in zip(names, arrays, strict=True) if pair[1] is not None]
+
+
+@functools.cache
+def _names(letter: str, name: str) -> tuple[str, ...]:
+    """What equations may call a parameter: its letter or its name, with or without an index."""
+    return tuple(
+        dict.fromkeys(each for full in (letter, name) for each in (full, ALONG.sub("", full)))
+    )
 
 
 class _Recorder:
@@ -154,10 +165,13 @@ class _Recorder:
             if key in reasons:
                 title += f", a surrogate: {reasons[key]}"
             page = pages[-1]
-            in_time = cell_equations(cells) if key == "forward" else []
+            in_time = cells.copy() if key == "forward" else []
             more.setdefault(
                 "equations",
-                lambda: [*in_time, *(e for value in result for e in page.equations(key, value))],
+                lambda: [
+                    *cell_equations(in_time),
+                    *(e for value in result for e in page.equations(key, value)),
+                ],
             )
             return TraceStep(number, title, place, layer, key, incoming, result, shapes, **more)
 
@@ -189,9 +203,8 @@ class _Recorder:
                     page.count("T", given[0].array.shape[1])
             for name, p in owned():
                 data = self._before(p)
-                for letter in (letters.get(name) or symbol(layer, name), name):
-                    page.put(letter, data)
-                    page.put(ALONG.sub("", letter), data)
+                for each in _names(letters.get(name) or symbol(layer, name), name):
+                    page.put(each, data)
             put_paths(page, backward=False)
             self._returned[id(layer)] = made
             shapes.update({value.name: value.array.shape for value in [*given, *made]})

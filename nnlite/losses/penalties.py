@@ -78,7 +78,7 @@ class Penalized:
     """
 
     def __init__(self, penalties: Sequence[Penalty], model: Node, where: str) -> None:
-        paths = {id(p): path for path, p in named_parts(model, Parameter)}
+        paths = {id(p): path for path, p in named_parts(model, Parameter)} if penalties else {}
         self.pairs = [
             (penalty, {paths[id(p)]: p for p in matching(model, penalty.paths, where)})
             for penalty in penalties

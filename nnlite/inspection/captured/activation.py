@@ -15,6 +15,8 @@ from nnlite.inspection.record import Curve
 from nnlite.layers.base import Layer
 
 POINTS = 81  # of a curve
+# parentheses around all but the definitions
+ENCLOSED = re.compile(r"^\(((?:[^()]|\([^()]*\))*)\)(,  .*)?$")
 
 
 class Slope(Equation):
@@ -37,22 +39,24 @@ def slope_of(line: str) -> str:
     """f′(x) from "dL/dx = G ⊙ f′(x)"; empty where the line is none."""
     right = line.partition(" = ")[2]
     found = re.sub(r"\bG( ⊙ )?", "", right, count=1).strip()
+    found = re.sub(ENCLOSED, r"\1\2", found)
     return f"1 {found}" if found.startswith("/") else found or ("1" if right else "")
 
 
 def without(node: Any, operand: int) -> Any:
-    """The tree with 1 in the place of this operand's entry."""
+    """The tree without this operand's entry: gone as a factor, and 1 elsewhere."""
     if not isinstance(node, list):
         return node
     if node[0] == "at":
         return 1.0 if node[1] == operand else node
+    if node[0] == "*":
+        for each, other in (node[1:], node[:0:-1]):
+            if isinstance(each, list) and each[:2] == ["at", operand]:
+                return without(other, operand)
     if node[0] in ("sum", "largest"):
         return [*node[:2], without(node[2], operand)]
     named = 2 if node[0] in ("f", "is") else 1
-    found = [*node[:named], *(without(each, operand) for each in node[named:])]
-    if found[0] == "*" and 1.0 in found[1:]:
-        return found[2] if found[1] == 1.0 else found[1]
-    return found
+    return [*node[:named], *(without(each, operand) for each in node[named:])]
 
 
 def renumbered(node: Any, gone: int) -> Any:
