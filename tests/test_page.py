@@ -1,6 +1,7 @@
 """The page that explains a step, read in a headless Chromium: numbers, keys, links and sizes."""
 
 import functools
+import json
 import re
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 import nnlite as nn
-from nnlite.inspection.page import SCRIPTS
+from nnlite.inspection.page import SCRIPTS, page
 from tests.browser import CHROMIUM, Browser
 
 FOLDER = Path(nn.__file__).parent / "inspection" / "page"
@@ -70,15 +71,22 @@ def all_steps(trace):
 
 def test_every_file_of_the_page_is_joined_into_it():
     assert sorted(SCRIPTS) == sorted(path.stem for path in FOLDER.glob("*.js"))
-    page = traced("mlp").page()
-    assert not re.search(r"__[A-Z]+__", page)
+    html = traced("mlp").page()
+    assert not re.search(r"__[A-Z]+__", html)
     for path in [FOLDER / "page.css", *FOLDER.glob("*.js")]:
-        assert path.read_text(encoding="utf-8") in page
+        assert path.read_text(encoding="utf-8") in html
 
 
 def test_the_page_names_no_address():
-    page = traced("mlp").page().replace('"http://www.w3.org/2000/svg"', "")
-    assert not re.search(r'(src|href)="[^#]|https?://|@import|url\(|fetch\(|XMLHttp', page)
+    html = traced("mlp").page().replace('"http://www.w3.org/2000/svg"', "")
+    assert not re.search(r'(src|href)="[^#]|https?://|@import|url\(|fetch\(|XMLHttp', html)
+
+
+def test_no_name_ends_the_data_or_hides_its_end():
+    names = {"layer": "</script> <!-- <script>"}
+    (data,) = re.findall(r'type="application/json">(.*?)</script>', page(names))
+    assert "<" not in data
+    assert json.loads(data) == names
 
 
 def test_a_notebook_shows_the_page_in_a_frame():

@@ -19,7 +19,8 @@ def page(trace: dict[str, Any]) -> str:
     Args:
         trace: what `Trace.to_dict` gives.
     """
-    data = json.dumps(trace, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
+    data = json.dumps(trace, ensure_ascii=False, separators=(",", ":"))
+    data = data.replace("<", "\\u003c")  # neither </script> nor <!-- from a layer's repr
     markup = _read("page.html").replace("__STYLE__", _read("page.css"))
     script = "\n".join(_read(f"{name}.js") for name in SCRIPTS)
     return markup.replace("__SCRIPT__", script).replace("__TRACE__", data)
