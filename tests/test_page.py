@@ -422,14 +422,19 @@ def test_a_gradient_that_vanished_looks_so_on_the_common_scale(browser, pages):
 @pytest.mark.slow
 def test_it_is_dark_in_the_dark_and_prints_every_step(browser, pages):
     browser.open(pages("mlp"), dark=True)
-    brightness = (
-        "brightness(getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number))"
-    )
-    assert browser.run(brightness) < 60
+    dark = """[getComputedStyle(document.body).backgroundColor.match(/\\d+/g), scales.ends.zero]
+      .every((colour) => luminance(colour) < 0.1)"""
+    assert browser.run(dark)
     browser.run("dispatchEvent(new Event('beforeprint'))")
     assert browser.run("document.querySelectorAll('#all article').length") == len(
         all_steps(traced("mlp"))
     )
+    zero = browser.run(
+        """[...document.querySelectorAll('#all td')].find((cell) => cell.textContent === '0')
+        .style.backgroundColor.match(/\\d+/g).map(Number)"""
+    )
+    assert min(zero) > 230  # ink on white paper
+    assert browser.run(dark)
     assert browser.errors() == []
 
 
@@ -469,6 +474,27 @@ def test_numbers_that_are_not_finite_are_shown_as_they_are(browser, tmp_path):
     browser.run("show(1)")
     assert "inf" in browser.run("byId('step').textContent")
     assert browser.errors() == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_numbers_can_be_read_on_every_colour(browser, pages, dark):
+    browser.open(pages("mlp"), dark=dark)
+    pairs = browser.run(
+        """["y", "dL/dx"].flatMap((name) => Array.from({ length: 201 }, (_, i) => {
+          scales.largest = 1;
+          const colour = colourOf(i / 100 - 1, { name, min: -1, max: 1 });
+          return [colour, inkOn(colour)]; }))"""
+    )
+
+    def luminance(colour):
+        part = np.array(colour) / 255
+        linear = np.where(part <= 0.04045, part / 12.92, ((part + 0.055) / 1.055) ** 2.4)
+        return linear @ [0.2126, 0.7152, 0.0722]
+
+    for colour, ink in pairs:
+        high, low = sorted([luminance(colour), {"black": 0, "white": 1}[ink]], reverse=True)
+        assert (high + 0.05) / (low + 0.05) >= 4.5
 
 
 # The steps of the way back from which no walk over operands leads to the loss gradient; and how

@@ -14,7 +14,6 @@ function readColours() {
   scales.ends = {
     zero: rgb("--zero"),
     ink: rgb("--ink"),
-    paper: rgb("--paper"),
     value: [rgb("--value-below"), rgb("--value")],
     gradient: [rgb("--gradient-below"), rgb("--gradient")],
   };
@@ -38,14 +37,18 @@ function colourOf(v, value) {
 }
 
 const css = (colour) => `rgb(${colour.join(" ")})`;
-const brightness = ([red, green, blue]) => 0.299 * red + 0.587 * green + 0.114 * blue;
 
-// Ink or paper, whichever can be read on this colour.
-function inkOn(colour) {
-  const { ink, paper } = scales.ends;
-  const at = brightness(colour);
-  return Math.abs(brightness(ink) - at) > Math.abs(brightness(paper) - at) ? ink : paper;
+// How much light a colour gives, from 0 to 1, as WCAG defines it for sRGB.
+function luminance(colour) {
+  const [red, green, blue] = colour.map((part) => {
+    const v = part / 255;
+    return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
 }
+
+// Black or white: one of the two has a contrast of at least 4.5 to 1 with any colour.
+const inkOn = (colour) => (luminance(colour) > 0.179 ? "black" : "white");
 
 function legend(values) {
   const bar = (name, [below, above], text) => {

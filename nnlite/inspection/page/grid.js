@@ -50,7 +50,7 @@ class Grid {
           "td",
           {
             class: starts(column, tile.columns) ? "gap" : null,
-            style: `background-color: ${css(colour)}; color: ${css(inkOn(colour))}`,
+            style: `background-color: ${css(colour)}; color: ${inkOn(colour)}`,
             ...this.pointer(() => [row, column]),
           },
           short(v),

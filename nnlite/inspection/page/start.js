@@ -61,11 +61,15 @@ function listen() {
   });
 }
 
-// On paper every step stands under the one before.
+// On paper every step stands under the one before, in the colours of the light.
 function printAll() {
+  document.documentElement.classList.add("paper");
+  readColours();
   byId("all").replaceChildren(
     ...trace.all.map((step) => element("article", {}, ...stepView(step, 700).parts)),
   );
+  document.documentElement.classList.remove("paper");
+  readColours();
 }
 
 readColours();
