@@ -450,7 +450,8 @@ def test_the_switches_hide_matrices_and_numbers(browser, pages):
 
 @pytest.mark.slow
 def test_each_symbol_is_explained_once(browser, pages):
-    for name in ("mlp", "lstm", "transformer"):
+    letters = {"mlp": "xyWbGL", "lstm": "ahcfgoAδt", "transformer": "QKVSPO", "residual": "fJ"}
+    for name, wanted in letters.items():
         browser.open(pages(name))
         explained = browser.run(
             """trace.all.map((_, index) => { show(index);
@@ -459,6 +460,7 @@ def test_each_symbol_is_explained_once(browser, pages):
         for symbols in explained:
             assert symbols
             assert len(symbols) == len(set(symbols))
+        assert set(wanted) <= {symbol for symbols in explained for symbol in symbols}
 
 
 @pytest.mark.slow

@@ -4,6 +4,8 @@
 const SYMBOLS = [
   ["L", "the loss, one number", /Loss/],
   ["L", "how many time steps", /OverTime/],
+  ["T", "the last time step", /LastStep/],
+  ["t", "the time step", /LSTM|GRU|RNN|LastStep/],
   ["ℓ", "the loss of one sample"],
   ["G", "the gradient that came from above: dL/dy of this layer"],
   ["dL/d", "how much the loss grows when this number grows by one"],
@@ -17,7 +19,13 @@ const SYMBOLS = [
   ["W", "weights"],
   ["b", "bias"],
   ["f′", "the slope of the activation, entry by entry"],
+  ["f", "what a branch computes", /Residual|Concat|Add|Parallel|Bidirectional/],
+  ["s", "what the shortcut computes", /Residual/],
+  ["R", "turns sequences around in time", /Bidirectional/],
   ["J", "the Jacobian: all partial derivatives of a branch"],
+  ["Φ", "the share of a standard normal distribution that lies below x"],
+  ["φ", "the density of a standard normal distribution: the slope of Φ"],
+  ["v", "an entry of the vocabulary: a row of the table", /Embedding/],
   ["γ", "scale, learned"],
   ["β", "shift, learned", /Norm/],
   ["μ", "mean"],
@@ -26,10 +34,10 @@ const SYMBOLS = [
   ["x̂", "x with mean 0 and variance 1"],
   ["ε", "a small number that keeps divisions safe"],
   ["m", "the mask of dropout", /Dropout/],
-  ["Q", "queries"],
-  ["K", "keys"],
-  ["V", "values that attention averages"],
-  ["S", "scores: how well a query fits a key"],
+  ["Q", "queries", /Attention/],
+  ["K", "keys", /Attention/],
+  ["V", "values that attention averages", /Attention/],
+  ["S", "scores: how well a query fits a key", /Attention/],
   ["P", "weights of attention: softmax(S)", /Attention/],
   ["O", "what each query gets: P V", /Attention/],
   ["d", "the width of one head", /Attention/],
@@ -42,8 +50,12 @@ const SYMBOLS = [
   ["r", "the reset gate", /GRU/],
   ["z", "the update gate", /GRU/],
   ["n", "the candidate", /GRU/],
+  ["U", "the columns of W_hh that belong to one gate", /GRU/],
+  ["Q", "the gradient of the product h W_hh", /GRU/],
   ["B", "what goes back to the state before", /GRU/],
   ["s", "where the largest value of the window stood, counted over the image", /MaxPool/],
+  ["a", "what goes into a gate or a cell, before its activation", /LSTM|GRU|RNN/],
+  ["a", "the slope below 0, learned", /PReLU/],
   ["A", "the gradient of what goes into the gates", /LSTM|GRU|RNN/],
   ["δ", "the gradient of a state", /LSTM|GRU|RNN/],
   ["w", "a parameter, every entry of it", /lr=/],
@@ -75,7 +87,7 @@ const words = (text) =>
 function isIn(symbol, text) {
   if (!/^\p{L}/u.test(symbol) || symbol === "ᵀ" || symbol === "dL/d") return text.includes(symbol);
   const letter = symbol.replace(/[.*+?^$()|[\]\\]/g, "\\$&");
-  return new RegExp(`(?<![\\p{L}])${letter}(?![\\p{Lu}\\p{Ll}\\u0302′]|[₁₂])`, "u").test(
+  return new RegExp(`(?<![\\p{L}])${letter}(?![\\p{Lu}\\p{Ll}\\u0302′])`, "u").test(
     text.replace(/\bdL\/d/g, "").replace(/\[[^\]=<>≠]*\]/g, ""),
   );
 }
