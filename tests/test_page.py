@@ -499,6 +499,21 @@ def test_numbers_can_be_read_on_every_colour(browser, pages, dark):
         assert (high + 0.05) / (low + 0.05) >= 4.5
 
 
+@pytest.mark.slow
+def test_a_sum_leaves_out_what_a_condition_rules_out(browser, pages):
+    browser.open(pages("lstm"))
+    at_step(browser, "go back through time, step 2", "LSTM")
+    texts = browser.run(
+        """(() => {
+          const { equation } = views.find((view) => view.equation.result.name === "A_t");
+          return Array.from({ length: 12 }, (_, gate) =>
+            inNumbers(equation, trace.values, [0, gate]).map((part) => part.text ?? part).join(""));
+        })()"""
+    )
+    assert all("<" not in text for text in texts)
+    assert len(set(texts)) == 12
+
+
 # The steps of the way back from which no walk over operands leads to the loss gradient; and how
 # many entries were compared with the result that they lead to, which must hold the same number.
 WALKS = """(() => {

@@ -300,8 +300,10 @@ class Writer extends Reader {
   }
 
   isRuledOut(node, names) {
-    if (!Array.isArray(node) || node[0] !== "*") return false;
-    const first = node[1];
+    if (!Array.isArray(node)) return false;
+    const [kind, first, second] = node;
+    if (kind === "+") return this.isRuledOut(first, names) && this.isRuledOut(second, names);
+    if (kind !== "*") return false;
     return isCondition(first) ? this.read(first, names) === 0 : this.isRuledOut(first, names);
   }
 
