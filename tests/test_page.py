@@ -479,6 +479,29 @@ def test_numbers_that_are_not_finite_are_shown_as_they_are(browser, tmp_path):
 
 
 @pytest.mark.slow
+def test_links_stay_inside_a_notebooks_frame(browser, tmp_path):
+    notebook = tmp_path / "notebook.html"
+    notebook.write_text(traced("mlp")._repr_html_(), encoding="utf-8")
+    browser.open(notebook)
+
+    def frame():
+        (child,) = browser.send("Page.getFrameTree")["frameTree"]["childFrames"]
+        return child["frame"]
+
+    def run_inside(script):
+        world = browser.send("Page.createIsolatedWorld", frameId=frame()["id"])
+        return browser.send(
+            "Runtime.evaluate", expression=script, contextId=world["executionContextId"],
+            returnByValue=True,
+        )["result"].get("value")  # fmt: skip
+
+    run_inside("document.querySelector('#list a[href=\"#5\"]').click()")
+    browser.run("new Promise((go) => setTimeout(go, 200))")
+    assert frame()["url"] == "about:srcdoc"
+    assert run_inside("document.querySelector('#count').textContent").startswith("#5 ")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_numbers_can_be_read_on_every_colour(browser, pages, dark):
     browser.open(pages("mlp"), dark=dark)

@@ -48,6 +48,7 @@ function listen() {
   window.addEventListener("hashchange", () => {
     if (asked() !== current) show(asked());
   });
+  if (!hasAddress) document.addEventListener("click", followInFrame);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
     readColours();
     show(current);
@@ -59,6 +60,14 @@ function listen() {
     width = window.innerWidth;
     show(current);
   });
+}
+
+// In a notebook's frame a link to #3 leads to the notebook, in the place of this page.
+function followInFrame(event) {
+  const link = event.target.closest("a");
+  if (!link) return;
+  event.preventDefault();
+  show(Number(link.hash.slice(1)) - 1);
 }
 
 // On paper every step stands under the one before, in the colours of the light.

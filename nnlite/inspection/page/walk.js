@@ -1,5 +1,6 @@
 // Where the reader is: the step, the trail of numbers followed, and all that moves between steps.
 
+const hasAddress = location.protocol !== "about:"; // a notebook's frame has none
 let current = 0;
 let playing = null;
 let views = [];
@@ -114,8 +115,7 @@ function showPlace(step) {
   byId("slider").value = current + 1;
   byId("count").textContent = `#${current + 1} of ${trace.all.length}`;
   byId("count").href = `#${current + 1}`;
-  // a notebook's frame has no address
-  if (location.protocol !== "about:") history.replaceState(null, "", `#${current + 1}`);
+  if (hasAddress) history.replaceState(null, "", `#${current + 1}`);
   say(
     `Step ${current + 1} of ${trace.all.length}: ${step.title}, ${pathOf(step)}. ${step.formula}`,
   );
