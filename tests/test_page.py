@@ -479,6 +479,21 @@ def test_numbers_that_are_not_finite_are_shown_as_they_are(browser, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_strange_long_name_is_wrapped(browser, tmp_path):
+    class Strange(nn.ReLU):
+        def __repr__(self):
+            return "</script> <!-- <script> " + 300 * "x"
+
+    model = nn.Sequential(nn.Linear(3, 2), Strange())
+    trace = nn.trace(model, nn.MSELoss(), floats(2, 3), floats(2, 2))
+    trace.to_html(tmp_path / "page.html")
+    browser.open(tmp_path / "page.html", WIDTHS["narrow"])
+    browser.press("ArrowRight")
+    assert repr(model[1]) in browser.run("byId('step').textContent")
+    assert browser.run("document.documentElement.scrollWidth") == WIDTHS["narrow"]
+
+
+@pytest.mark.slow
 def test_links_stay_inside_a_notebooks_frame(browser, tmp_path):
     notebook = tmp_path / "notebook.html"
     notebook.write_text(traced("mlp")._repr_html_(), encoding="utf-8")
