@@ -538,6 +538,28 @@ def test_numbers_can_be_read_on_every_colour(browser, pages, dark):
 
 
 @pytest.mark.slow
+def test_a_wide_matrix_scrolls_along_with_the_keys(browser, pages):
+    browser.open(pages("transformer"), WIDTHS["narrow"])
+    at_step(browser, "compute the weight gradient", "Linear(4, 8)")
+    browser.run("views[0].resultGrid.element.focus()")
+    for key in ("End", "Home"):
+        browser.press(key)
+        ((left, right),) = edges(browser, "[aria-label^='dL/dW'] td.cursor")
+        ((begin, end),) = edges(browser, ".grid[aria-label^='dL/dW']")
+        assert begin <= left
+        assert right <= end
+
+
+@pytest.mark.slow
+def test_keys_stay_at_the_time_step_that_they_chose(browser, pages):
+    browser.open(pages("lstm"))
+    at_step(browser, "go back through time, step 2", "LSTM")
+    browser.run("document.querySelector('.choose button').focus()")
+    browser.press("Enter")
+    assert browser.run("document.activeElement.textContent") == "time step 0"
+
+
+@pytest.mark.slow
 def test_a_sum_leaves_out_what_a_condition_rules_out(browser, pages):
     browser.open(pages("lstm"))
     at_step(browser, "go back through time, step 2", "LSTM")

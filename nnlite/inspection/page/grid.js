@@ -2,6 +2,7 @@
 // pointed at, tapped, and walked with the arrow keys in the same way.
 
 const NUMBERS = 8; // up to so many rows and columns are always numbers
+const EDGE = 3; // pixels around a matrix, where a frame finds room
 
 function hasRoom(layout, wide) {
   if (layout.rows <= NUMBERS && layout.columns <= NUMBERS) return true;
@@ -200,6 +201,16 @@ class Grid {
     const { rows, columns } = this.layout;
     const [row, column] = this.at;
     this.point([clamp(row + down, 0, rows - 1), clamp(column + across, 0, columns - 1)]);
+    this.reveal(...this.at);
+  }
+
+  // A matrix that is wider than the window scrolls along with the keys.
+  reveal(row, column) {
+    const cell = this.cells?.[row][column];
+    const left = cell ? cell.offsetLeft : this.edge(column, this.layout.tile.columns);
+    const right = left + (cell ? cell.offsetWidth : this.side);
+    const { element } = this;
+    element.scrollLeft = clamp(element.scrollLeft, right + 2 * EDGE - element.clientWidth, left);
   }
 
   key(event) {

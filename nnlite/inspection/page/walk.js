@@ -74,7 +74,13 @@ function chooser(headings, heading, choose) {
     headings.map((each) =>
       element(
         "button",
-        { "aria-pressed": String(each === heading), onclick: () => choose(each) },
+        {
+          "aria-pressed": String(each === heading),
+          onclick: () => {
+            choose(each);
+            byId("step").querySelector(".choose [aria-pressed=true]").focus(); // drawn anew
+          },
+        },
         each,
       ),
     ),
@@ -262,6 +268,7 @@ function showTrail() {
         onclick: () => {
           trail = [];
           crumbs.replaceChildren();
+          byId("step").focus();
         },
       },
       "×",
