@@ -1,7 +1,7 @@
 """A headless Chromium to read a page with: real keys and sizes, and what it asked the network for.
 
 It is driven by the DevTools protocol over two pipes, JSON messages that end in a zero byte, so that
-no package is needed for it.
+no package is needed for it. `python -m tests.browser` draws the README's picture of the page anew.
 """
 
 from __future__ import annotations
@@ -147,3 +147,27 @@ class Browser:
         """What the page threw or complained of."""
         kinds = ("Runtime.exceptionThrown", "Log.entryAdded")
         return [json.dumps(e["params"])[:2000] for e in self.events if e["method"] in kinds]
+
+
+def main() -> None:
+    """One gradient in a small residual net, as far as it fits on the first screen."""
+    import numpy as np
+
+    import nnlite as nn
+
+    nn.seed(0)
+    branch = nn.Sequential(nn.Linear(4, 4), nn.Tanh())
+    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Residual(branch), nn.Linear(4, 3))
+    x = np.random.default_rng(1).standard_normal((5, 3)).astype(np.float32)
+    adam = nn.Adam(model.parameters())
+    trace = nn.trace(model, nn.CrossEntropyLoss(), x, np.arange(5) % 3, optimizer=adam)
+    with tempfile.TemporaryDirectory() as folder, Browser() as browser:
+        page = Path(folder) / "page.html"
+        trace.to_html(page)
+        browser.open(page, 1400, 930)
+        browser.run("show(trace.all.findLastIndex((step) => step.number === 3))")
+        browser.screenshot(Path(__file__).parents[1] / "examples/trace_page.png", (1400, 930))
+
+
+if __name__ == "__main__":
+    main()
