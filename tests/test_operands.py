@@ -594,3 +594,12 @@ def test_a_batch_of_one_keeps_its_letter_and_axes_of_one_value_have_none():
     norm = nn.trace(nn.LayerNorm(2), nn.MSELoss(), np.eye(2), np.zeros((2, 2))).forward[0]
     x_hat = "x̂[i,j] = (x[i,j] − (Σₖ x[i,k]) / 2) / √(σ² + ε)[i]"
     assert str(norm.equations[0].rule) == x_hat
+
+
+def test_a_slope_too_small_for_its_formula_is_shown_without_it():
+    x = np.array([[400.0, 0.5]])  # cosh² 400 is more than a float can hold
+    trace = nn.trace(nn.Tanh(), nn.MSELoss(), x, np.zeros((1, 2)))
+    slope, product = json.loads(trace.to_json())["steps"][-1]["equations"]
+    assert slope["rule"] is None
+    assert product["rule"] is not None
+    assert "f′(x)" in str(trace)

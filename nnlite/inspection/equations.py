@@ -198,10 +198,7 @@ class Equation:
     def rule(self) -> Rule | None:
         """How each entry came about; None where the line does not say it, or only in words."""
         rule = self.unchecked
-        try:
-            return rule if rule is not None and self.agrees(rule) else None
-        except NO_NUMBER:
-            return None
+        return rule if rule is not None and self.agrees(rule) else None
 
     @cached_property
     def unchecked(self) -> Rule | None:
@@ -231,7 +228,10 @@ class Equation:
         precise = 1e-3 if seen.dtype.itemsize < 8 else 1e-6
         for place in [*places, int(np.abs(seen).argmax())]:
             entry = np.unravel_index(place, seen.shape)
-            found = rule.value([int(i) for i in entry])
+            try:
+                found = rule.value([int(i) for i in entry])
+            except NO_NUMBER:
+                return False
             if not abs(found - float(seen[entry])) <= precise * max(largest, 1e-3):
                 return False
         return True
