@@ -479,6 +479,20 @@ def test_numbers_that_are_not_finite_are_shown_as_they_are(browser, tmp_path):
 
 
 @pytest.mark.slow
+def test_infinity_is_read_and_written_as_such(browser, tmp_path):
+    x = np.array([[np.inf, -np.inf, 0.5]])
+    nn.trace(nn.Tanh(), nn.MSELoss(), x, np.zeros((1, 3))).to_html(tmp_path / "page.html")
+    browser.open(tmp_path / "page.html")
+    for column, (y, infinite) in enumerate(
+        [("1", "inf"), ("\N{MINUS SIGN}1", "\N{MINUS SIGN}inf")]
+    ):
+        browser.run(f"views[0].spell([0, {column}])")
+        assert (
+            spelled(browser).replace("(", "").replace(")", "").endswith(f"= tanh{infinite} = {y}")
+        )
+
+
+@pytest.mark.slow
 def test_a_strange_long_name_is_wrapped(browser, tmp_path):
     class Strange(nn.ReLU):
         def __repr__(self):

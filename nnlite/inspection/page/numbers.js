@@ -25,9 +25,14 @@ function short(v) {
 
 const exponential = (v, decimals) => v.toExponential(decimals).replace("e+", "e");
 
+// JSON has no infinity and no NaN: they come as Python writes them, and are written so again.
+const asNumber = (v) => ({ inf: Infinity, "-inf": -Infinity })[v] ?? Number(v);
+const notFinite = (v) => (Number.isNaN(v) ? "nan" : v > 0 ? "inf" : `${MINUS}inf`);
+
 // For sums: four digits.
 function number(v) {
-  if (typeof v !== "number") return String(v);
+  if (typeof v !== "number") return String(v).replace("-", MINUS);
+  if (!Number.isFinite(v)) return notFinite(v);
   const size = Math.abs(v);
   const text =
     size !== 0 && (size < 1e-4 || size >= 1e6) ? exponential(v, 3) : String(+v.toPrecision(4));

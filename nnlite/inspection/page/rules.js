@@ -71,7 +71,7 @@ class Reader {
     this.visit(k, index, v);
     const { changed } = this;
     const grown = changed && changed.k === k && changed.flat === flatOf(index, ref.shape);
-    return Number(v) + (grown ? changed.by : 0);
+    return asNumber(v) + (grown ? changed.by : 0);
   }
 
   read(node, names) {
