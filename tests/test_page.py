@@ -565,6 +565,15 @@ def test_a_wide_matrix_scrolls_along_with_the_keys(browser, pages):
 
 
 @pytest.mark.slow
+def test_an_entry_stays_chosen_when_the_step_is_drawn_anew(browser, pages):
+    browser.open(pages("mlp"))
+    at_step(browser, "compute the weight gradient", "Linear(4, 3)")
+    browser.run("views[0].pick(null, [3, 2])")
+    browser.run("byId('own').click()")
+    assert spelled(browser).startswith("dL/dW[3, 2] = ")
+
+
+@pytest.mark.slow
 def test_keys_stay_at_the_time_step_that_they_chose(browser, pages):
     browser.open(pages("lstm"))
     at_step(browser, "go back through time, step 2", "LSTM")

@@ -36,7 +36,7 @@ function listen() {
   });
   byId("own").addEventListener("change", (event) => {
     scales.own = event.target.checked;
-    show(current);
+    redraw();
   });
   byId("matrix").addEventListener("change", (event) =>
     document.body.classList.toggle("no-matrix", !event.target.checked),
@@ -51,14 +51,14 @@ function listen() {
   if (!hasAddress) document.addEventListener("click", followInFrame);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
     readColours();
-    show(current);
+    redraw();
   });
   window.addEventListener("beforeprint", printAll);
   let width = window.innerWidth;
   window.addEventListener("resize", () => {
     if (width === window.innerWidth) return; // a telephone's bar that comes and goes
     width = window.innerWidth;
-    show(current);
+    redraw();
   });
 }
 

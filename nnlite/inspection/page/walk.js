@@ -115,6 +115,16 @@ function show(index, goal = null) {
   showPlace(step);
 }
 
+// The same step at another size or in other colours, each equation still at its entry.
+function redraw() {
+  const entries = views.map((view) => view.pinned);
+  show(current);
+  views.forEach((view, i) => {
+    view.pinned = entries[i];
+    view.spell();
+  });
+}
+
 function showPlace(step) {
   lightNetwork(current);
   markList(current);
