@@ -244,6 +244,33 @@ def test_streams_that_differ_are_refused():
         in_threads(2, work)
 
 
+@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize(
+    "moment", ["on_fit_begin", "on_epoch_begin", "on_step_end", "on_epoch_end", "on_fit_end"]
+)
+def test_one_rank_alone_may_save(moment, rank, tmp_path):
+    def work(ranks):
+        def save(trainer):
+            if ranks.rank == rank:
+                trainer.save(tmp_path / "one.npz")
+                trainer.save(tmp_path / "two.npz")
+
+        def interrupt(trainer):
+            trainer.interrupted = trainer.optimizer.steps == 3
+
+        model = nn.Sequential(nn.Linear(6, 2)).astype(np.float64)
+        parts = model, nn.CrossEntropyLoss(), nn.SGD(model.parameters())
+        trainer = nn.Trainer(*parts, metrics=[nn.Accuracy()], parallel=ranks)
+        callbacks = [nn.LambdaCallback(**{moment: save}), nn.LambdaCallback(on_step_end=interrupt)]
+        trainer.fit(X, Y, epochs=2, batch_size=20, verbose=False, callbacks=callbacks)
+        return trainer.fit(X, Y, epochs=2, batch_size=20, verbose=False)["accuracy"]
+
+    one, other = in_threads(2, work)
+    assert one == other
+    written = {path.name for path in tmp_path.iterdir()}
+    assert written == (set() if rank else {"one.npz", "two.npz"})  # rank 0 alone writes
+
+
 def test_an_audit_needs_all_gradients():
     def work(ranks):
         model = nn.Sequential(nn.Linear(6, 2)).astype(np.float64)

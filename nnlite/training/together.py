@@ -148,11 +148,12 @@ class Asked:
     interrupted = False
 
 
-def agree(ranks: Ranks, run: RunState, asked: Asked) -> None:
-    """Let all ranks know whether one of them shall end."""
-    ends = np.array([run.interrupted or asked.interrupted, run.stop_training], float)
-    ranks.sum(ends)
-    _take_ends(run, ends)
+def agree(ranks: Ranks, run: RunState, asked: Asked, saves: bool) -> bool:
+    """Let all ranks know whether one of them shall end; returns whether one of them saves."""
+    numbers = np.array([run.interrupted or asked.interrupted, run.stop_training, saves], float)
+    ranks.sum(numbers)
+    _take_ends(run, numbers)
+    return bool(numbers[2])
 
 
 def _take_ends(run: RunState, ends: np.ndarray) -> None:

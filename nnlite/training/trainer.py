@@ -345,7 +345,6 @@ class Trainer(Constructed):
             progress(verbose, epochs, used, done, self.optimizer.current_lr) as display,
         ):
             told.tell("on_fit_begin", self, then=self._take_up)
-            self._agree()
             while run.under_way or (run.epoch < epochs and not run.stop_training):
                 if run.interrupted:
                     break
@@ -367,8 +366,6 @@ class Trainer(Constructed):
                             self.accumulated_step(group)
                         run.step += 1
                         told.tell("on_step_end", self)
-                        if ranks is not None and told.may_end_a_step:
-                            self._agree()
                         display.advance(sum([b.rows for b in group]), self.measures.loss)
                         if run.interrupted or run.stop_training:
                             break
@@ -391,7 +388,6 @@ class Trainer(Constructed):
                     together.check_alike(self, ranks)
                 display.end_epoch(run.results)
                 told.tell("on_epoch_end", self)
-                self._agree()
             else:  # what was asked for is done, so nothing was cut short
                 run.interrupted = False
             if run.interrupted:
@@ -672,10 +668,19 @@ class Trainer(Constructed):
         for vector in self.optimizer.flat_gradients():
             ranks.sum(vector)
 
-    def _agree(self) -> None:
-        """In parallel, let all ranks know whether one of them shall end."""
-        if self.ranks is not None:
-            together.agree(self.ranks, self.run, self._asked)
+    def agree(self, saves: bool, alike: bool) -> None:
+        """In parallel, let all ranks know what the callbacks of each have asked for at a moment.
+
+        Args:
+            saves: whether those of this rank have asked for a file.
+            alike: whether those of the others certainly asked for the same.
+        """
+        if self.ranks is None:
+            return
+        if not alike:
+            saves = together.agree(self.ranks, self.run, self._asked, saves)
+        if saves:  # rank 0 alone writes, and needs what the others have measured
+            self._gather()
 
     def _gather(self) -> None:
         """In parallel, inside an epoch, give rank 0 what the metrics of all have gathered."""
@@ -788,8 +793,6 @@ class Trainer(Constructed):
 
     def write(self, path: PathLike, keep: int) -> None:
         """What `save` does at the end of a moment, or when there is no run; on rank 0 alone."""
-        if training_thread(self.model) is not None:
-            self._gather()
         if self.rank:
             return
         state = checkpoint.capture(self)
