@@ -293,7 +293,8 @@ class Trainer(Constructed):
         ranks, verbose = self.ranks, verbose and self.rank == 0
         if ranks is not None:
             together.check_parts(self)
-            self._begin_together(ranks, train, held_out, {**settings, "epochs": epochs})
+            call = {"epochs": epochs, "validation_batch_size": validation_batch_size, **settings}
+            self._begin_together(ranks, train, held_out, told, call)
         state, saved, rng = self._beginning(told, resume, settings)
         rng_begin = rng.bit_generator.state
         if isinstance(train, ArrayDataset) and validation_split:
@@ -511,14 +512,24 @@ class Trainer(Constructed):
         ranks: Ranks,
         train: Dataset,
         held_out: Dataset | None,
+        told: CallbackList,
         call: dict[str, Any],
     ) -> None:
         """See that all ranks are called alike, and let them begin with the weights of rank 0."""
-        x, y, weight = train[:3] if isinstance(train, ArrayDataset) else (None, None, None)
-        data = {} if x is None else data_description(x, y, weight)
-        validated = "none" if held_out is None else f"{held_out.rows} rows"
-        resumed = self.run.resumed
-        call |= {"validation data": validated, "a run to go on with": resumed, **data}
+        data, validation = (
+            data_description(*each[:3]) if isinstance(each, ArrayDataset) else {}
+            for each in (train, held_out)
+        )
+        sizes = [gradients.size for gradients in self.optimizer.flat_gradients()]
+        rows = "none" if held_out is None else f"{held_out.rows} rows"
+        call |= {
+            "validation data": ", ".join([rows, *map(" ".join, validation.items())]),
+            "a run to go on with": self.run.resumed,
+            "the list of callbacks": list(told.by_name),
+            "the list of metrics": [metric.name for metric in self.metrics],
+            "what the optimizer updates": f"{sizes} numbers",
+            **data,
+        }
         together.begin(self, ranks, call)
         self._asked = together.Asked()
 
