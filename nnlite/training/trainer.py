@@ -778,7 +778,8 @@ class Trainer(Constructed):
         place inside the epoch. The file takes the place of an older one only when it is complete
         and on the disk. In a callback it is written when all callbacks have handled the moment
         (in `on_validation_end`, at the end of the epoch). After an interrupted `fit` it is the
-        place of the interruption, so that the run can go on from there.
+        place of the interruption, so that the run can go on from there. In parallel rank 0 alone
+        writes it, and in a callback it does not matter whether the others ask for it too.
 
         Args:
             path: where to; used as it is, so give it the ending `.npz`.
