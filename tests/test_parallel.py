@@ -5,6 +5,7 @@ Real processes, started by MPI, are in tests/interop/test_mpi.py.
 
 import copy
 import itertools
+import re
 import sys
 import types
 
@@ -221,27 +222,84 @@ def test_what_cannot_be_made_equal_is_refused(make, words):
         make()
 
 
-def test_ranks_that_are_called_otherwise_are_refused():
+@pytest.mark.parametrize(
+    ("differs", "words"),
+    [
+        ("rows", "checksum of the first x, y and weights is .*"),
+        ("validation_data", "validation data is 40 rows, checksum .*"),
+        ("validation_batch_size", "validation_batch_size is 9"),
+        ("callbacks", r"callbacks is \['LambdaCallback'\]"),
+        ("metrics", r"metrics is \['accuracy'\]"),
+        ("frozen", r"what the optimizer updates is \[2\] numbers"),
+    ],
+)
+def test_ranks_that_are_called_otherwise_are_refused(differs, words):
     def work(ranks):
-        model = nn.Sequential(nn.Linear(6, 2))
-        trainer = nn.Trainer(
-            model, nn.CrossEntropyLoss(), nn.SGD(model.parameters()), parallel=ranks
-        )
-        return trainer.fit(X[ranks.rank :: 2], Y[ranks.rank :: 2], verbose=False)
+        def own(name):
+            return ranks.rank if differs == name else 0
 
-    with pytest.raises(ValueError, match=r"checksum .* on rank 1 .* on rank 0\. All ranks"):
+        model = nn.Sequential(nn.Linear(6, 2))
+        if own("frozen"):
+            model.freeze("*.weight")
+        parts = model, nn.CrossEntropyLoss(), nn.SGD(model.parameters())
+        metrics = [nn.Accuracy()] * own("metrics")
+        trainer = nn.Trainer(*parts, metrics=metrics, parallel=ranks)
+        trainer.fit(
+            X[own("rows") :: 2], Y[own("rows") :: 2], verbose=False,
+            validation_data=(X + own("validation_data"), Y),
+            validation_batch_size=8 + own("validation_batch_size"),
+            callbacks=[nn.LambdaCallback()] * own("callbacks"),
+        )  # fmt: skip
+
+    with pytest.raises(ValueError, match=rf"{words} on rank 1 and .* on rank 0\. All ranks"):
         in_threads(2, work)
 
 
-def test_streams_that_differ_are_refused():
+@pytest.mark.parametrize("sizes", [([10], [11]), ([10, 10], [10]), ([10], [10, 10])])
+@pytest.mark.parametrize("validated", [False, True])
+def test_streams_that_differ_are_refused(sizes, validated):
     def work(ranks):
+        def stream(rng):
+            for rows in sizes[ranks.rank]:
+                yield X[:rows], Y[:rows]
+
+        model = nn.Sequential(nn.Linear(6, 2), nn.BatchNorm1d(2, eps=1)).astype(np.float64)
+        parts = model, nn.CrossEntropyLoss(), nn.SGD(model.parameters())
+        trainer = nn.Trainer(*parts, metrics=[nn.Accuracy()], parallel=ranks)
+        data = {"x": X, "y": Y, "validation_data": stream} if validated else {"x": stream}
+        trainer.fit(**data, verbose=False)
+
+    one, other = ([*each, 0] for each in sizes)
+    differ = next(list(pair) for pair in zip(one, other) if pair[0] != pair[1])  # noqa: B905
+    with pytest.raises(RuntimeError, match=re.escape(f"different sizes: {differ} rows")):
+        in_threads(2, work)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize(
+    "moment", ["on_fit_begin", "on_epoch_begin", "on_step_end", "on_epoch_end", "on_fit_end"]
+)
+def test_one_rank_alone_may_save(moment, rank, tmp_path):
+    def work(ranks):
+        def save(trainer):
+            if ranks.rank == rank:
+                trainer.save(tmp_path / "one.npz")
+                trainer.save(tmp_path / "two.npz")
+
+        def interrupt(trainer):
+            trainer.interrupted = trainer.optimizer.steps == 3
+
         model = nn.Sequential(nn.Linear(6, 2)).astype(np.float64)
         parts = model, nn.CrossEntropyLoss(), nn.SGD(model.parameters())
-        rows = 10 + ranks.rank
-        nn.Trainer(*parts, parallel=ranks).fit(lambda rng: [(X[:rows], Y[:rows])], verbose=False)
+        trainer = nn.Trainer(*parts, metrics=[nn.Accuracy()], parallel=ranks)
+        callbacks = [nn.LambdaCallback(**{moment: save}), nn.LambdaCallback(on_step_end=interrupt)]
+        trainer.fit(X, Y, epochs=2, batch_size=20, verbose=False, callbacks=callbacks)
+        return trainer.fit(X, Y, epochs=2, batch_size=20, verbose=False)["accuracy"]
 
-    with pytest.raises(RuntimeError, match=r"different sizes, and that of rank . has 1[01] rows"):
-        in_threads(2, work)
+    one, other = in_threads(2, work)
+    assert one == other
+    written = {path.name for path in tmp_path.iterdir()}
+    assert written == (set() if rank else {"one.npz", "two.npz"})  # rank 0 alone writes
 
 
 def test_an_audit_needs_all_gradients():

@@ -48,8 +48,13 @@ class MPI(Ranks):
     then goes on from the last checkpoint, with as many ranks as there are. All ranks call `fit`,
     and their callbacks do the same; `evaluate` and `predict` compute alone, on whatever rank.
 
-    Refused, because it cannot be made equal: stateful layers, layers of your own that mix the rows
-    of a batch or draw random numbers, and metrics of your own without `merge`.
+    Refused, because it cannot be made equal: stateful layers, layers of your own that say that they
+    mix the rows of a batch (`min_batch` of 2, or 0 in `mixed_axes`) or hold a generator, and
+    metrics of your own without `merge`. A layer that does so and does not say it is not noticed:
+    the replicas stay the same, but are not those of one process.
+
+    Where the gradient is rounding alone, as for a bias below a batch normalization, Adam and its
+    kin make it steps of their own in one process and in several; leave such a bias out.
 
     Attributes:
         rank: the number of this process, from 0 on: `if parallel.rank == 0: print(…)`.

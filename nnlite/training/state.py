@@ -265,5 +265,8 @@ class Training(Protocol):
     def write(self, path: PathLike, keep: int) -> None:
         """Write everything to a file, now."""
 
+    def agree(self, saves: bool, alike: bool) -> None:
+        """In parallel, let all ranks know what the callbacks of each have asked for."""
+
     def callback_states(self) -> dict[str, dict[str, Any]]:
         """What the callbacks of the run remember, by name."""

@@ -148,11 +148,12 @@ class Asked:
     interrupted = False
 
 
-def agree(ranks: Ranks, run: RunState, asked: Asked) -> None:
-    """Let all ranks know whether one of them shall end."""
-    ends = np.array([run.interrupted or asked.interrupted, run.stop_training], float)
-    ranks.sum(ends)
-    _take_ends(run, ends)
+def agree(ranks: Ranks, run: RunState, asked: Asked, saves: bool) -> bool:
+    """Let all ranks know whether one of them shall end; returns whether one of them saves."""
+    numbers = np.array([run.interrupted or asked.interrupted, run.stop_training, saves], float)
+    ranks.sum(numbers)
+    _take_ends(run, numbers)
+    return bool(numbers[2])
 
 
 def _take_ends(run: RunState, ends: np.ndarray) -> None:
@@ -170,14 +171,11 @@ def whole_loss(share: Share, loss: Loss, terms: loss_terms, run: RunState, asked
         share: which rows the loss and the terms are of.
         loss, terms: changed in place: denominators and terms become those of the whole batch.
         run, asked: whether the run shall end; the run is told.
-
-    Raises:
-        RuntimeError: when the ranks do not have the same batch.
     """
     parts = [*loss.parts.values()] or [loss]
     numbers = np.array(
         [
-            *(run.interrupted or asked.interrupted, run.stop_training, share.total),
+            *(run.interrupted or asked.interrupted, run.stop_training),
             *(number for part in parts for number in (part.numerator, part.denominator)),
             # means over rows; penalties are the same everywhere, and so are their means
             *(share.weight * term for term in terms.values.values()),
@@ -185,14 +183,8 @@ def whole_loss(share: Share, loss: Loss, terms: loss_terms, run: RunState, asked
         float,
     )
     share.ranks.sum(numbers)
-    ends, rows, pairs, means = np.split(numbers, [2, 3, 3 + 2 * len(parts)])
+    ends, pairs, means = np.split(numbers, [2, 2 + 2 * len(parts)])
     _take_ends(run, ends)
-    if rows != share.total * share.ranks.size:
-        raise RuntimeError(
-            f"the ranks have batches of different sizes, and that of rank {share.ranks.rank} has "
-            f"{share.total} rows; a generator function makes the same batches on all ranks: let "
-            "all that it draws come from the rng it is called with"
-        )
     whole = []
     for part, (total, denominator) in zip(parts, pairs.reshape(-1, 2).tolist(), strict=True):
         part.denominator = denominator if part.reduction == "mean" else 1.0

@@ -293,7 +293,8 @@ class Trainer(Constructed):
         ranks, verbose = self.ranks, verbose and self.rank == 0
         if ranks is not None:
             together.check_parts(self)
-            self._begin_together(ranks, train, held_out, {**settings, "epochs": epochs})
+            call = {"epochs": epochs, "validation_batch_size": validation_batch_size, **settings}
+            self._begin_together(ranks, train, held_out, told, call)
         state, saved, rng = self._beginning(told, resume, settings)
         rng_begin = rng.bit_generator.state
         if isinstance(train, ArrayDataset) and validation_split:
@@ -345,7 +346,6 @@ class Trainer(Constructed):
             progress(verbose, epochs, used, done, self.optimizer.current_lr) as display,
         ):
             told.tell("on_fit_begin", self, then=self._take_up)
-            self._agree()
             while run.under_way or (run.epoch < epochs and not run.stop_training):
                 if run.interrupted:
                     break
@@ -367,8 +367,6 @@ class Trainer(Constructed):
                             self.accumulated_step(group)
                         run.step += 1
                         told.tell("on_step_end", self)
-                        if ranks is not None and told.may_end_a_step:
-                            self._agree()
                         display.advance(sum([b.rows for b in group]), self.measures.loss)
                         if run.interrupted or run.stop_training:
                             break
@@ -391,7 +389,6 @@ class Trainer(Constructed):
                     together.check_alike(self, ranks)
                 display.end_epoch(run.results)
                 told.tell("on_epoch_end", self)
-                self._agree()
             else:  # what was asked for is done, so nothing was cut short
                 run.interrupted = False
             if run.interrupted:
@@ -515,14 +512,24 @@ class Trainer(Constructed):
         ranks: Ranks,
         train: Dataset,
         held_out: Dataset | None,
+        told: CallbackList,
         call: dict[str, Any],
     ) -> None:
         """See that all ranks are called alike, and let them begin with the weights of rank 0."""
-        x, y, weight = train[:3] if isinstance(train, ArrayDataset) else (None, None, None)
-        data = {} if x is None else data_description(x, y, weight)
-        validated = "none" if held_out is None else f"{held_out.rows} rows"
-        resumed = self.run.resumed
-        call |= {"validation data": validated, "a run to go on with": resumed, **data}
+        data, validation = (
+            data_description(*each[:3]) if isinstance(each, ArrayDataset) else {}
+            for each in (train, held_out)
+        )
+        sizes = [gradients.size for gradients in self.optimizer.flat_gradients()]
+        rows = "none" if held_out is None else f"{held_out.rows} rows"
+        call |= {
+            "validation data": ", ".join([rows, *map(" ".join, validation.items())]),
+            "a run to go on with": self.run.resumed,
+            "the list of callbacks": list(told.by_name),
+            "the list of metrics": [metric.name for metric in self.metrics],
+            "what the optimizer updates": f"{sizes} numbers",
+            **data,
+        }
         together.begin(self, ranks, call)
         self._asked = together.Asked()
 
@@ -672,10 +679,19 @@ class Trainer(Constructed):
         for vector in self.optimizer.flat_gradients():
             ranks.sum(vector)
 
-    def _agree(self) -> None:
-        """In parallel, let all ranks know whether one of them shall end."""
-        if self.ranks is not None:
-            together.agree(self.ranks, self.run, self._asked)
+    def agree(self, saves: bool, alike: bool) -> None:
+        """In parallel, let all ranks know what the callbacks of each have asked for at a moment.
+
+        Args:
+            saves: whether those of this rank have asked for a file.
+            alike: whether those of the others certainly asked for the same.
+        """
+        if self.ranks is None:
+            return
+        if not alike:
+            saves = together.agree(self.ranks, self.run, self._asked, saves)
+        if saves:  # rank 0 alone writes, and needs what the others have measured
+            self._gather()
 
     def _gather(self) -> None:
         """In parallel, inside an epoch, give rank 0 what the metrics of all have gathered."""
@@ -762,7 +778,8 @@ class Trainer(Constructed):
         place inside the epoch. The file takes the place of an older one only when it is complete
         and on the disk. In a callback it is written when all callbacks have handled the moment
         (in `on_validation_end`, at the end of the epoch). After an interrupted `fit` it is the
-        place of the interruption, so that the run can go on from there.
+        place of the interruption, so that the run can go on from there. In parallel rank 0 alone
+        writes it, and in a callback it does not matter whether the others ask for it too.
 
         Args:
             path: where to; used as it is, so give it the ending `.npz`.
@@ -788,8 +805,6 @@ class Trainer(Constructed):
 
     def write(self, path: PathLike, keep: int) -> None:
         """What `save` does at the end of a moment, or when there is no run; on rank 0 alone."""
-        if training_thread(self.model) is not None:
-            self._gather()
         if self.rank:
             return
         state = checkpoint.capture(self)

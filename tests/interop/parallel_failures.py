@@ -27,7 +27,7 @@ class Happens(nn.Callback):
                 print("process", os.getpid(), flush=True)
             time.sleep(0.05)
         if steps == 12 and trainer.rank == 1:
-            print("now", time.time(), flush=True)
+            print("now", flush=True)
             getattr(self, self.how, lambda weight: None)(trainer.model[0].weight)
 
     def raises(self, weight):
@@ -55,7 +55,7 @@ def main(how, folder):
     y = (x[:, 0] > 0).astype(int)
     last = parallel.rank == 1
     if last and how in ("raises_outside", "has_other_data"):
-        print("now", time.time(), flush=True)
+        print("now", flush=True)
     if how == "has_other_data":
         x = x + parallel.rank
     model = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Linear(8, 2), nn.Softmax())

@@ -81,6 +81,8 @@ class CallbackList:
         if then is not None and error is None:
             then()
         if moment not in INSIDE:  # another moment is near, at a step boundary
+            if trainer.ranks is not None and (error is None or self._asked):
+                trainer.agree(bool(self._asked), self._is_alike(moment))
             while self._asked:
                 _write(trainer, *self._asked.popitem())
         if error is not None:
@@ -107,11 +109,12 @@ class CallbackList:
         callbacks = self.by_name.values()
         return any(isinstance(c, EarlyStopping | TimeLimit) or not _is_ours(c) for c in callbacks)
 
-    @property
-    def may_end_a_step(self) -> bool:
-        """Whether one of them may stop or interrupt the run after any step."""
-        return any(
-            getattr(c.on_step_end, "__func__", None) is not MOMENTS["on_step_end"]
+    def _is_alike(self, moment: str) -> bool:
+        """Whether all ranks do the same at a moment: end the run, or ask for a file."""
+        if moment in ("on_fit_begin", "on_epoch_end"):  # Ctrl-C may have come to one of them
+            return False
+        return not any(
+            getattr(getattr(c, moment), "__func__", None) is not MOMENTS[moment]
             and (isinstance(c, TimeLimit) or not _is_ours(c))
             for c in self.by_name.values()
         )

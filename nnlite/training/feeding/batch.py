@@ -50,8 +50,26 @@ def shared(batch: Batch, share: Share) -> SharedBatch:
     return SharedBatch(x, y, weight, share)
 
 
+def check_alike(ranks: Ranks, rows: int) -> None:
+    """Compare how many rows the batch of each rank has, 0 where there is none.
+
+    Before the forward, in which layers would wait for each other in vain.
+
+    Raises:
+        RuntimeError: tells the numbers of all.
+    """
+    of_ranks = ranks.each(np.array(rows)).tolist()
+    if any(number != rows for number in of_ranks):
+        raise RuntimeError(
+            f"the ranks have batches of different sizes: {of_ranks} rows, from rank 0 on (0: there "
+            "is none); a generator function makes the same batches on all ranks: let all that it "
+            "draws come from the rng it is called with"
+        )
+
+
 def own_rows(batch: Batch, ranks: Ranks) -> SharedBatch:
-    """A rank's rows of a whole batch."""
+    """A rank's rows of a whole batch, the same on all ranks."""
+    check_alike(ranks, batch.rows)
     share = Share.of_batch(ranks, batch.rows)
     x, y, weight = (None if part is None else rows_of(part, share.rows) for part in batch)
     return shared(Batch(x, y, weight), share)

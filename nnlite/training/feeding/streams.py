@@ -15,7 +15,7 @@ from nnlite.core.rows import each_input, one_pass, rows_of
 from nnlite.core.waiting import check_ended
 from nnlite.layers.base import Layer, floating_dtype
 from nnlite.losses.base import Loss
-from nnlite.training.feeding.batch import Batch, SharedBatch, own_rows, rows_in
+from nnlite.training.feeding.batch import Batch, SharedBatch, check_alike, own_rows, rows_in
 from nnlite.training.feeding.checks import (
     about,
     bare,
@@ -139,6 +139,7 @@ class StreamDataset:
         with closing(self.batches(batch_size, order, drop_last, skip, accumulate)) as batches:
             for batch in batches:
                 yield own_rows(batch, ranks)
+        check_alike(ranks, 0)  # all are at the end
 
     def _checked(self, batch: Any, name: str) -> Batch:
         if not isinstance(batch, Sequence) or len(batch) not in (2, 3):
