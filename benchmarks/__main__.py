@@ -245,6 +245,15 @@ class Suite:
         )
         self.results["hostile"] = found
 
+    def search(self) -> None:
+        """A grid search of 20 fits, beside scikit-learn's MLPClassifier (needs scikit-learn)."""
+        from benchmarks.search import seconds_of_search
+
+        found = seconds_of_search()
+        for name, (seconds, score) in found.items():
+            print(f"20 fits of {name}: {seconds:.1f} s, best accuracy {score:.3f}")
+        self.results["search"] = found
+
     def digits(self) -> None:
         """The main job: accuracy and time of examples/15_digits.py."""
         from benchmarks.digits import run
