@@ -74,7 +74,7 @@ def test_other_files(path, data):
     path.write_bytes(data)
     with pytest.raises(ValueError, match="ONNX file"):
         nn.interop.load_onnx(path)
-    with pytest.raises(ValueError, match="is a folder"):
+    with pytest.raises(ValueError, match="is no file; name one"):
         nn.interop.load_onnx(path.parent)
 
 
@@ -84,6 +84,48 @@ def test_unknown_operators(path):
     nodes[1] = ("Fancy", ["h"], ["y"], {"name": "it", "domain": "theirs"})
     refused(path, made(nodes), r"node 1 'it' \(Fancy\): nnlite has no layer for theirs\.Fancy; "
                                r"with output='h' the model would end before it")  # fmt: skip
+
+
+def test_what_the_checker_refuses_names_the_node_on_one_line(path):
+    weight = {"w": np.ones((4, 3), "f")}
+    proto = made([("Gemm", ["x", "w"], ["y"], {"alpha": "much"})], weight)
+    refused(path, proto, r"^[^\n]*alpha[^\n]*Name: y OpType: Gemm$")
+
+
+@pytest.mark.parametrize("opset", [0, 6, 99])
+def test_opsets_whose_operators_may_mean_something_else(path, opset):
+    proto = made([("Relu", ["x"], ["y"])])
+    proto.opset_import[0].version = opset
+    refused(path, proto, rf"it has the opset {opset}; expected 7 to \d+: export it again")
+
+
+@pytest.mark.parametrize("kind", [0, 8, 9, 77])
+def test_inputs_that_are_no_numbers(path, kind):
+    proto = made([("Identity", ["x"], ["y"])])
+    proto.graph.input[0].type.tensor_type.elem_type = kind
+    refused(path, proto, "its input 'x' is no tensor of floats or whole numbers")
+
+
+@pytest.mark.parametrize(
+    ("nodes", "constants", "match"),
+    [
+        ([("LSTM", ["x", "w", "r"], ["", "", "y"], {"hidden_size": 3})],
+         {"w": np.ones((1, 12, 4), "f"), "r": np.ones((1, 12, 3), "f")},
+         "does not compute 'y'; name another"),
+        ([("MaxPool", ["x"], ["m", "i"], {"kernel_shape": [2]}), ("Cast", ["i"], ["y"], {"to": 1})],
+         {}, r"node 1 'y' \(Cast\): nnlite does not read its input 'i'"),
+        ([("BatchNormalization", ["x", *"sbmv"], ["y"], {"training_mode": 1})],
+         dict.fromkeys("sbmv", np.ones(4, "f")), r"\(BatchNorm.*training mode; export"),
+        ([("Reshape", ["s", "n"], ["w"]), ("Add", ["x", "w"], ["y"])],
+         {"s": np.ones(4, "f"), "n": np.array([3, -1])},
+         r"node 0 'w' \(Reshape\): it cannot be computed from constants of shape \(4,\), \(2,\)"),
+        ([("Transpose", ["x"], ["t"], {"perm": [0, 2, 1]}),
+          ("Split", ["t"], ["a", "b", "c", "d"], {"axis": 1}), ("Relu", ["a"], ["y"])], {},
+         r"\(Split\): 6 features cannot be cut into 4"),
+    ],
+)  # fmt: skip
+def test_what_has_no_layer_is_named(path, nodes, constants, match):
+    refused(path, made(nodes, constants, shape=("N", 4, 6)), match)
 
 
 def test_cycles_and_names_that_nobody_has(path):
@@ -180,7 +222,7 @@ def test_loops_and_branches_are_not_run(path):
              ("Mul", ["x", "t"], ["y"])]  # fmt: skip
     proto = made(nodes, {"s": np.ones(1, "f")})
     proto.graph.initializer.append(yes)
-    refused(path, proto, r"node 0 'for ever' \(Loop\): nnlite does not compute Loop")
+    refused(path, proto, r"node 0 'for ever' \(Loop\): nnlite runs no nodes inside")
 
 
 # -- weights in other files ------------------------------------------------------------------------

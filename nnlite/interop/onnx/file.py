@@ -9,28 +9,46 @@ from typing import Any
 
 from nnlite.interop.onnx.package import onnx
 
+OLDEST = 7  # the first opset whose operators broadcast as NumPy does
+
 
 def opened(path: Path) -> tuple[Any, int]:
     """(the model, checked and with the shapes that ONNX infers, how many bytes it was made from).
 
     Raises:
-        FileNotFoundError: when there is no such file.
-        ValueError: when it is not a whole ONNX file, or its data lies where it must not.
+        ValueError: when it is not a whole ONNX file, its data lies where it must not, or its opset
+            is one whose operators mean something else.
     """
     package = onnx()
-    if not path.is_file():
-        raise FileNotFoundError(f"load_onnx: there is no file {path}")
     proto = package.ModelProto()
     try:
         proto.ParseFromString(path.read_bytes())
     except Exception as error:  # protobuf's own kind
-        raise ValueError(f"it is not a whole ONNX file: {error}") from error
+        raise ValueError("it is not a whole ONNX file; export or copy it again") from error
+    _check_opset(proto)
     size = path.stat().st_size + _take_external_data(proto, path.parent)
+    for node in proto.graph.node:  # for the checker's errors
+        node.name = node.name or [*node.output, ""][0]
     try:
         package.checker.check_model(proto)
         return package.shape_inference.infer_shapes(proto, data_prop=True), size
     except Exception as error:  # the checker's and the inference's own kinds
-        raise ValueError(f"it is not a valid ONNX file: {error}") from error
+        said = " ".join(str(error).split())  # of several lines
+        raise ValueError(f"it is not a valid ONNX file: {said}") from error
+
+
+def _check_opset(proto: Any) -> None:
+    """Refuse operators older than those read here, and newer than those that the package knows.
+
+    Before opset 7 sums and products had an attribute `axis`, along which they broadcast.
+    """
+    newest = onnx().defs.onnx_opset_version()
+    for each in proto.opset_import:
+        if each.domain in ("", "ai.onnx") and not OLDEST <= each.version <= newest:
+            raise ValueError(
+                f"it has the opset {each.version}; expected {OLDEST} to {newest}: export it again "
+                "with one of these, or update the onnx package"
+            )
 
 
 def _take_external_data(proto: Any, folder: Path) -> int:

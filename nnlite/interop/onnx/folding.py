@@ -57,7 +57,11 @@ class Folding:
             raise node.refuse("what it computes is larger than what the file holds")
         if node.operator == "Expand":
             return [inputs[0] * np.ones(_open_as_one(inputs[1]), inputs[0].dtype)]
-        outputs = evaluate(node, inputs)
+        try:
+            outputs = evaluate(node, inputs)
+        except Exception as error:  # of many kinds
+            shapes = ", ".join(str(np.shape(each)) for each in inputs if each is not None)
+            raise node.refuse(f"it cannot be computed from constants of shape {shapes}") from error
         if node.operator in ARITHMETIC and any(_unknown(each).any() for each in inputs):
             told = np.broadcast_arrays(*(_unknown(each) for each in inputs if each is not None))
             (y,) = outputs
