@@ -182,6 +182,34 @@ def test_sizes_that_only_a_number_asks_for(path, nodes):
 
 
 @pytest.mark.slow
+def test_shapes_that_double(path):
+    nodes = [("Concat", [f"s{i}"] * 2, [f"s{i + 1}"], {"axis": 0}) for i in range(40)]
+    proto = made([("Shape", ["x"], ["s0"]), *nodes, ("Reshape", ["x", "s40"], ["y"])])
+    refused(path, proto, r"\(Concat\): what it computes is larger than what the file holds")
+
+
+def test_a_split_into_more_than_its_outputs(path):
+    weight = {"w": np.ones((4, 6), "f")}
+    split = ("Split", ["w"], ["a", "b"], {"num_outputs": HUGE})
+    proto = made([split, ("MatMul", ["x", "a"], ["y"])], weight)
+    proto.opset_import[0].version = 18
+    refused(path, proto, rf"'a' \(Split\) promises {HUGE} outputs and has 2")
+
+
+def test_functions_that_call_each_other(path):
+    proto = made([("F25", ["x"], ["y"], {"domain": "theirs"})])
+    sets = [helper.make_opsetid("", 17), helper.make_opsetid("theirs", 1)]
+    for i in range(26):  # 2²⁵ calls in all
+        inner = [("Neg", "")] * 2 if i == 0 else [(f"F{i - 1}", "theirs")] * 2
+        nodes = [
+            helper.make_node(operator, [start], [end], domain=domain)
+            for (operator, domain), start, end in zip(inner, "ab", "bc", strict=True)
+        ]
+        proto.functions.append(helper.make_function("theirs", f"F{i}", ["a"], ["c"], nodes, sets))
+    refused(path, proto, r"\(F25\): nnlite has no layer for theirs.F25")
+
+
+@pytest.mark.slow
 def test_constants_that_double(path):
     nodes = [("Concat", [f"w{i}"] * 2, [f"w{i + 1}"], {"axis": 1}) for i in range(40)]
     proto = made([*nodes, ("MatMul", ["x", "w40"], ["y"])], {"w0": np.ones((4, 1), "f")})
