@@ -181,6 +181,15 @@ def test_sizes_that_only_a_number_asks_for(path, nodes):
     )
 
 
+@pytest.mark.parametrize("sizes", [[2**40, 2**40], [1] * 65])
+@pytest.mark.parametrize("operator", ["ConstantOfShape", "Expand"])
+def test_shapes_that_no_array_has(path, operator, sizes):
+    inputs = ["n"] if operator == "ConstantOfShape" else ["one", "n"]
+    constants = {"n": np.array(sizes), "one": np.ones((1, 1), "f")}
+    proto = made([(operator, inputs, ["w"]), ("MatMul", ["x", "w"], ["y"])], constants)
+    refused(path, proto, rf"node 0 'w' \({operator}\): no array can have the shape that it")
+
+
 @pytest.mark.slow
 def test_shapes_that_double(path):
     nodes = [("Concat", [f"s{i}"] * 2, [f"s{i + 1}"], {"axis": 0}) for i in range(40)]

@@ -72,7 +72,13 @@ class Folding:
 
 
 def _open_as_one(shape: np.ndarray) -> Any:
-    """A shape in which what is open is 1: that is broadcast where it is used."""
+    """A shape in which what is open is 1: that is broadcast where it is used.
+
+    Raises:
+        ValueError: when no array can have it.
+    """
+    if np.size(shape) > 64 or _count(np.maximum(shape, 1)) > np.iinfo(np.intp).max // 8:
+        raise ValueError("no array can have the shape that it asks for")
     return np.where(shape < 0, 1, shape)
 
 
