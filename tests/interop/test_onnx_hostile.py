@@ -74,7 +74,7 @@ def test_other_files(path, data):
     path.write_bytes(data)
     with pytest.raises(ValueError, match="ONNX file"):
         nn.interop.load_onnx(path)
-    with pytest.raises(ValueError, match="is a folder"):
+    with pytest.raises(ValueError, match="is no file; name one"):
         nn.interop.load_onnx(path.parent)
 
 
@@ -84,6 +84,48 @@ def test_unknown_operators(path):
     nodes[1] = ("Fancy", ["h"], ["y"], {"name": "it", "domain": "theirs"})
     refused(path, made(nodes), r"node 1 'it' \(Fancy\): nnlite has no layer for theirs\.Fancy; "
                                r"with output='h' the model would end before it")  # fmt: skip
+
+
+def test_what_the_checker_refuses_names_the_node_on_one_line(path):
+    weight = {"w": np.ones((4, 3), "f")}
+    proto = made([("Gemm", ["x", "w"], ["y"], {"alpha": "much"})], weight)
+    refused(path, proto, r"^[^\n]*alpha[^\n]*Name: y OpType: Gemm$")
+
+
+@pytest.mark.parametrize("opset", [0, 6, 99])
+def test_opsets_whose_operators_may_mean_something_else(path, opset):
+    proto = made([("Relu", ["x"], ["y"])])
+    proto.opset_import[0].version = opset
+    refused(path, proto, rf"it has the opset {opset}; expected 7 to \d+: export it again")
+
+
+@pytest.mark.parametrize("kind", [0, 8, 9, 77])
+def test_inputs_that_are_no_numbers(path, kind):
+    proto = made([("Identity", ["x"], ["y"])])
+    proto.graph.input[0].type.tensor_type.elem_type = kind
+    refused(path, proto, "its input 'x' is no tensor of floats or whole numbers")
+
+
+@pytest.mark.parametrize(
+    ("nodes", "constants", "match"),
+    [
+        ([("LSTM", ["x", "w", "r"], ["", "", "y"], {"hidden_size": 3})],
+         {"w": np.ones((1, 12, 4), "f"), "r": np.ones((1, 12, 3), "f")},
+         "does not compute 'y'; name another"),
+        ([("MaxPool", ["x"], ["m", "i"], {"kernel_shape": [2]}), ("Cast", ["i"], ["y"], {"to": 1})],
+         {}, r"node 1 'y' \(Cast\): nnlite does not read its input 'i'"),
+        ([("BatchNormalization", ["x", *"sbmv"], ["y"], {"training_mode": 1})],
+         dict.fromkeys("sbmv", np.ones(4, "f")), r"\(BatchNorm.*training mode; export"),
+        ([("Reshape", ["s", "n"], ["w"]), ("Add", ["x", "w"], ["y"])],
+         {"s": np.ones(4, "f"), "n": np.array([3, -1])},
+         r"node 0 'w' \(Reshape\): it cannot be computed from constants of shape \(4,\), \(2,\)"),
+        ([("Transpose", ["x"], ["t"], {"perm": [0, 2, 1]}),
+          ("Split", ["t"], ["a", "b", "c", "d"], {"axis": 1}), ("Relu", ["a"], ["y"])], {},
+         r"\(Split\): 6 features cannot be cut into 4"),
+    ],
+)  # fmt: skip
+def test_what_has_no_layer_is_named(path, nodes, constants, match):
+    refused(path, made(nodes, constants, shape=("N", 4, 6)), match)
 
 
 def test_cycles_and_names_that_nobody_has(path):
@@ -139,6 +181,43 @@ def test_sizes_that_only_a_number_asks_for(path, nodes):
     )
 
 
+@pytest.mark.parametrize("sizes", [[2**40, 2**40], [1] * 65])
+@pytest.mark.parametrize("operator", ["ConstantOfShape", "Expand"])
+def test_shapes_that_no_array_has(path, operator, sizes):
+    inputs = ["n"] if operator == "ConstantOfShape" else ["one", "n"]
+    constants = {"n": np.array(sizes), "one": np.ones((1, 1), "f")}
+    proto = made([(operator, inputs, ["w"]), ("MatMul", ["x", "w"], ["y"])], constants)
+    refused(path, proto, rf"node 0 'w' \({operator}\): no array can have the shape that it")
+
+
+@pytest.mark.slow
+def test_shapes_that_double(path):
+    nodes = [("Concat", [f"s{i}"] * 2, [f"s{i + 1}"], {"axis": 0}) for i in range(40)]
+    proto = made([("Shape", ["x"], ["s0"]), *nodes, ("Reshape", ["x", "s40"], ["y"])])
+    refused(path, proto, r"\(Concat\): what it computes is larger than what the file holds")
+
+
+def test_a_split_into_more_than_its_outputs(path):
+    weight = {"w": np.ones((4, 6), "f")}
+    split = ("Split", ["w"], ["a", "b"], {"num_outputs": HUGE})
+    proto = made([split, ("MatMul", ["x", "a"], ["y"])], weight)
+    proto.opset_import[0].version = 18
+    refused(path, proto, rf"'a' \(Split\) promises {HUGE} outputs and has 2")
+
+
+def test_functions_that_call_each_other(path):
+    proto = made([("F25", ["x"], ["y"], {"domain": "theirs"})])
+    sets = [helper.make_opsetid("", 17), helper.make_opsetid("theirs", 1)]
+    for i in range(26):  # 2²⁵ calls in all
+        inner = [("Neg", "")] * 2 if i == 0 else [(f"F{i - 1}", "theirs")] * 2
+        nodes = [
+            helper.make_node(operator, [start], [end], domain=domain)
+            for (operator, domain), start, end in zip(inner, "ab", "bc", strict=True)
+        ]
+        proto.functions.append(helper.make_function("theirs", f"F{i}", ["a"], ["c"], nodes, sets))
+    refused(path, proto, r"\(F25\): nnlite has no layer for theirs.F25")
+
+
 @pytest.mark.slow
 def test_constants_that_double(path):
     nodes = [("Concat", [f"w{i}"] * 2, [f"w{i + 1}"], {"axis": 1}) for i in range(40)]
@@ -180,7 +259,7 @@ def test_loops_and_branches_are_not_run(path):
              ("Mul", ["x", "t"], ["y"])]  # fmt: skip
     proto = made(nodes, {"s": np.ones(1, "f")})
     proto.graph.initializer.append(yes)
-    refused(path, proto, r"node 0 'for ever' \(Loop\): nnlite does not compute Loop")
+    refused(path, proto, r"node 0 'for ever' \(Loop\): nnlite runs no nodes inside")
 
 
 # -- weights in other files ------------------------------------------------------------------------

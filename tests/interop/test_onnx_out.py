@@ -362,6 +362,24 @@ class Swap(nn.Layer):
         return graph.map("Mul", x._replace(name=graph.node("Gather", x, order, axis=-1)), 2.0)
 
 
+class Wrong(Swap):
+    """A layer whose to_onnx is a mistake."""
+
+    def __init__(self, operator: str | None) -> None:
+        self.operator = operator
+
+    def to_onnx(self, graph: Graph, x: Value) -> Value:
+        return graph.map(self.operator, x) if self.operator else None
+
+
+def test_a_to_onnx_that_is_wrong_is_named(path):
+    with pytest.raises(ValueError, match=r"layer 1 › Wrong\(None\).*must return a Value"):
+        nn.interop.save_onnx(nn.Sequential(nn.Linear(4, 4), Wrong(None)), path, 4)
+    with pytest.raises(ValueError, match=r"^save_onnx: [^\n]*Squared[^\n]*Name: layer_1/Squared"):
+        nn.interop.save_onnx(nn.Sequential(nn.Linear(4, 4), Wrong("Squared")), path, 4)
+    assert not path.exists()
+
+
 def test_a_layer_with_to_onnx(path):
     model = nn.Sequential(nn.Linear(3, 4), nn.Residual(Swap()))
     nn.interop.save_onnx(model, path, 3)

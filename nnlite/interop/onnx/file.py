@@ -9,28 +9,78 @@ from typing import Any
 
 from nnlite.interop.onnx.package import onnx
 
+LENGTHS = 1 << 20  # of all vectors in a file together, up to which their numbers are followed
+OLDEST = 7  # the first opset whose operators broadcast as NumPy does
+
 
 def opened(path: Path) -> tuple[Any, int]:
     """(the model, checked and with the shapes that ONNX infers, how many bytes it was made from).
 
     Raises:
-        FileNotFoundError: when there is no such file.
-        ValueError: when it is not a whole ONNX file, or its data lies where it must not.
+        ValueError: when it is not a whole ONNX file, its data lies where it must not, or its opset
+            is one whose operators mean something else.
     """
     package = onnx()
-    if not path.is_file():
-        raise FileNotFoundError(f"load_onnx: there is no file {path}")
     proto = package.ModelProto()
     try:
         proto.ParseFromString(path.read_bytes())
     except Exception as error:  # protobuf's own kind
-        raise ValueError(f"it is not a whole ONNX file: {error}") from error
+        raise ValueError("it is not a whole ONNX file; export or copy it again") from error
+    _check_opset(proto)
     size = path.stat().st_size + _take_external_data(proto, path.parent)
+    for node in proto.graph.node:  # for the checker's errors
+        node.name = node.name or [*node.output, ""][0]
     try:
         package.checker.check_model(proto)
-        return package.shape_inference.infer_shapes(proto, data_prop=True), size
+        _check_counts(proto.graph)
+        return _with_shapes(proto), size
     except Exception as error:  # the checker's and the inference's own kinds
-        raise ValueError(f"it is not a valid ONNX file: {error}") from error
+        said = " ".join(str(error).split())  # of several lines
+        raise ValueError(f"it is not a valid ONNX file: {said}") from error
+
+
+def _check_counts(graph: Any) -> None:
+    """Refuse a Split into more outputs than it has: room would be made for all of them."""
+    for each in _graphs(graph):
+        for node in each.node:
+            for attribute in node.attribute:
+                if attribute.name == "num_outputs" and attribute.i != len(node.output):
+                    raise ValueError(
+                        f"{node.name!r} ({node.op_type}) promises {attribute.i} outputs and has "
+                        f"{len(node.output)}"
+                    )
+
+
+def _with_shapes(proto: Any) -> Any:
+    """The model with the shapes that ONNX infers, and no more memory than that needs.
+
+    Where shapes are computed from shapes, inference writes down each of their sizes; a few nodes
+    can make billions of them. So it begins without, which tells how many there would be.
+    """
+    del proto.functions[:]  # none has a layer; nested calls would be inferred each time
+    inferred = onnx().shape_inference.infer_shapes(proto)
+    lengths = 0
+    for graph in _graphs(inferred.graph):
+        for info in [*graph.input, *graph.value_info, *graph.output]:
+            sizes = info.type.tensor_type.shape.dim
+            lengths += sizes[0].dim_value if len(sizes) == 1 else 0
+    if lengths > LENGTHS:
+        return inferred
+    return onnx().shape_inference.infer_shapes(proto, data_prop=True)
+
+
+def _check_opset(proto: Any) -> None:
+    """Refuse operators older than those read here, and newer than those that the package knows.
+
+    Before opset 7 sums and products had an attribute `axis`, along which they broadcast.
+    """
+    newest = onnx().defs.onnx_opset_version()
+    for each in proto.opset_import:
+        if each.domain in ("", "ai.onnx") and not OLDEST <= each.version <= newest:
+            raise ValueError(
+                f"it has the opset {each.version}; expected {OLDEST} to {newest}: export it again "
+                "with one of these, or update the onnx package"
+            )
 
 
 def _take_external_data(proto: Any, folder: Path) -> int:
@@ -90,9 +140,17 @@ def _place(tensor: Any, folder: Path) -> tuple[Path, int, int]:
 
 def _tensors(graph: Any) -> Iterator[Any]:
     """The tensors of a graph and of those inside its nodes."""
-    yield from graph.initializer
+    for each in _graphs(graph):
+        yield from each.initializer
+        for node in each.node:
+            for attribute in node.attribute:
+                yield from [attribute.t, *attribute.tensors]
+
+
+def _graphs(graph: Any) -> Iterator[Any]:
+    """A graph and those inside its nodes."""
+    yield graph
     for node in graph.node:
         for attribute in node.attribute:
-            yield from [attribute.t, *attribute.tensors]
             for inner in [attribute.g, *attribute.graphs]:
-                yield from _tensors(inner)
+                yield from _graphs(inner)

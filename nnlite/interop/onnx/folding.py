@@ -57,7 +57,11 @@ class Folding:
             raise node.refuse("what it computes is larger than what the file holds")
         if node.operator == "Expand":
             return [inputs[0] * np.ones(_open_as_one(inputs[1]), inputs[0].dtype)]
-        outputs = evaluate(node, inputs)
+        try:
+            outputs = evaluate(node, inputs)
+        except Exception as error:  # of many kinds
+            shapes = ", ".join(str(np.shape(each)) for each in inputs if each is not None)
+            raise node.refuse(f"it cannot be computed from constants of shape {shapes}") from error
         if node.operator in ARITHMETIC and any(_unknown(each).any() for each in inputs):
             told = np.broadcast_arrays(*(_unknown(each) for each in inputs if each is not None))
             (y,) = outputs
@@ -68,7 +72,13 @@ class Folding:
 
 
 def _open_as_one(shape: np.ndarray) -> Any:
-    """A shape in which what is open is 1: that is broadcast where it is used."""
+    """A shape in which what is open is 1: that is broadcast where it is used.
+
+    Raises:
+        ValueError: when no array can have it.
+    """
+    if np.size(shape) > 64 or _count(np.maximum(shape, 1)) > np.iinfo(np.intp).max // 8:
+        raise ValueError("no array can have the shape that it asks for")
     return np.where(shape < 0, 1, shape)
 
 

@@ -89,6 +89,9 @@ class Graph:
         """
         with self.inside(*place):
             y = self._export(layer, self, x)
+            several = y if isinstance(y, tuple) and not isinstance(y, Value) else (y,)
+            if not all(isinstance(each, Value) for each in several):
+                raise self.refuse(layer, f"its to_onnx must return a Value, got {y!r}")
             shape = self._shapes.get(id(layer))
             if shape is None:
                 return y

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from nnlite.core.arguments import checked
-from nnlite.core.checks import check_place
 from nnlite.core.room import Room, blank, building
 from nnlite.files.atomic import PathLike
+from nnlite.interop.loading import check_file
 from nnlite.interop.onnx.file import opened
 from nnlite.interop.onnx.folding import UNKNOWN, Folding
 from nnlite.interop.onnx.graph import channels_second, time_first
 from nnlite.interop.onnx.imports import READS
-from nnlite.interop.onnx.imports.numbers import ELEMENTWISE, finished
+from nnlite.interop.onnx.imports.numbers import ELEMENTWISE, FLOATS, finished
 from nnlite.interop.onnx.imports.pieces import PIECEWISE
 from nnlite.interop.onnx.imports.shapes import OF_FEATURES
 from nnlite.interop.onnx.package import onnx
@@ -32,6 +32,7 @@ SPATIAL = {
 # Numbers that a file may have in its model beside those that it holds, for weights that it
 # computes, such as a table of positions. In memory these are 128 MB.
 ROOM = 1 << 25
+WHOLE = (2, 3, 4, 5, 6, 7, 12, 13)  # ONNX's numbers for the integers of 8 to 64 bits
 TELLING = SPATIAL | RECURRENT  # how an input's axes lie
 # through these an input keeps its axes on the way to a node that tells what they are
 PASSING = ELEMENTWISE | {"Transpose", "Identity", "Cast", "Dropout", "Pad", "PRelu"}
@@ -60,7 +61,8 @@ def load_onnx(path: PathLike, output: str | None = None) -> Sequential:
         ValueError: when it is not a whole ONNX file, or a node cannot become a layer; the message
             names the file, the node and its operator.
     """
-    check_place("load_onnx", path)
+    onnx()  # whose absence is said before that of the file
+    check_file("load_onnx", path)
     try:
         return _Reading(*opened(Path(path)), output).model()
     except ValueError as error:
@@ -94,7 +96,9 @@ class _Reading:
             )
         self.nodes = _needed(graph, self.target)
         self.users: dict[str, set[str]] = {self.target: {"the end"}}
-        for _, node in self.nodes:
+        for number, node in self.nodes:
+            if any(a.HasField("g") or a.graphs for a in node.attribute):
+                raise ValueError(f"{_words(number, node)}: nnlite runs no nodes inside a node")
             for name in node.input:
                 self.users.setdefault(name, set()).add(node.op_type)
         kept = {each.name: each for each in graph.initializer if each.name in self.users}
@@ -120,6 +124,8 @@ class _Reading:
 
     def _finished(self) -> Sequential:
         """The model, with the target's axes as they are usual."""
+        if self.target not in self.values:
+            raise ValueError(f"nnlite does not compute {self.target!r}; name another output=")
         y = finished(self.values[self.target])
         if isinstance(y, Tensor) and y.merged:
             raise ValueError(f"{self.target} has the batch joined with another axis")
@@ -142,7 +148,7 @@ class _Reading:
 
     def _node(self, number: int, proto: Any) -> Node:
         attributes = {a.name: onnx().helper.get_attribute_value(a) for a in proto.attribute}
-        words = f"node {number} {proto.name or proto.output[0]!r} ({proto.op_type})"
+        words = _words(number, proto)
         outputs = [name if name in self.users else "" for name in proto.output]
         used = set().union(*(self.users.get(name, set()) for name in proto.output))
         reads = [name for name in proto.input if isinstance(self.values.get(name), Tensor)
@@ -156,12 +162,15 @@ class _Reading:
             ValueError: names the node, whatever it was that went wrong.
         """
         try:
+            missing = [name for name in node.proto.input if name not in self.values]
+            if missing:  # which the checker lets pass: other outputs, and sparse constants
+                raise node.refuse(f"nnlite does not read its input {missing[0]!r}")
             return self._outputs(node, [self.values[name] for name in node.proto.input])
         except Refusal:
             raise
         except Exception as error:  # what a malformed node can lead to has many kinds
-            said = "" if isinstance(error, ValueError) else "it is not as ONNX defines it: "
-            raise node.refuse(f"{said}{error}") from error
+            said = f"it is not as opset {node.opset} defines it, or nnlite does not know this form"
+            raise node.refuse(str(error) if isinstance(error, ValueError) else said) from error
 
     def _outputs(self, node: Node, inputs: list[Any]) -> dict[str, Any]:
         own = node.proto.domain in ("", "ai.onnx")
@@ -193,6 +202,11 @@ class _Reading:
         return read
 
 
+def _words(number: int, proto: Any) -> str:
+    """What errors say about a node."""
+    return f"node {number} {proto.name!r} ({proto.op_type})"
+
+
 def _needed(graph: Any, target: str) -> list[tuple[int, Any]]:
     """The nodes that the target is computed from, in order, with their numbers."""
     wanted, needed = {target}, []
@@ -208,7 +222,10 @@ def _array(tensor: Any) -> np.ndarray:
     try:
         return np.asarray(onnx().numpy_helper.to_array(tensor))
     except Exception as error:  # too few bytes, or too many, or a type that NumPy does not have
-        raise ValueError(f"tensor {tensor.name!r}: {error}") from error
+        raise ValueError(
+            f"tensor {tensor.name!r} holds no array of shape {tuple(tensor.dims)}, or its type "
+            f"{tensor.data_type} is none of NumPy's"
+        ) from error
 
 
 def _sizes(info: Any) -> tuple[int, ...]:
@@ -240,6 +257,8 @@ def _source(info: Any, nodes: list[Any]) -> Tensor:
                     break  # which is said where the node is read
                 lie = [lie[i] for i in perm]
             reached |= dict.fromkeys(node.output, lie)
-    dtype = onnx().helper.tensor_dtype_to_np_dtype(info.type.tensor_type.elem_type)
-    whole = dtype.name if dtype.kind in "iu" else ""
+    kind = info.type.tensor_type.elem_type
+    if kind not in (*FLOATS, *WHOLE):
+        raise ValueError(f"its input {info.name!r} is no tensor of floats or whole numbers")
+    whole = onnx().helper.tensor_dtype_to_np_dtype(kind).name if kind in WHOLE else ""
     return Tensor(Point(node="the input"), shape, axes, whole=whole)

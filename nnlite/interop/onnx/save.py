@@ -88,7 +88,13 @@ def save_onnx(model: Layer, path: PathLike, input_shape: Any, channels_first: bo
         producer_name="nnlite",
         producer_version=VERSION,
     )
-    package.checker.check_model(proto, full_check=True)
+    try:
+        package.checker.check_model(proto, full_check=True)
+    except Exception as error:  # the checker's and the inference's own kinds
+        said = " ".join(str(error).split())  # of several lines
+        raise ValueError(
+            f"save_onnx: a layer's to_onnx has written what ONNX does not know: {said}"
+        ) from error
     with atomic_write(path) as file:
         file.write(proto.SerializeToString())
 

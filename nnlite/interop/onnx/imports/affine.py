@@ -13,6 +13,7 @@ from nnlite.interop.onnx.imports.reading import (
     set_values,
     tensor_of,
     without,
+    without_ones,
 )
 from nnlite.interop.onnx.tensors import Node, Tensor
 
@@ -65,6 +66,8 @@ def gather(node: Node, table: Any, index: Any) -> Tensor:
         axes = (*index.axes, len(index.axes))
         return index.then(layer, node, shape=(*index.shape, table.shape[1]), axes=axes)
     x, axis = table.in_rows(node), node.get("axis", 0) % len(table.axes)
+    if x.axes[axis] is None and np.ndim(index) == 0:  # the only one: a torch LSTM's h[-1]
+        return without_ones(x, {axis})
     last = np.size(index) == 1 and int(np.ravel(index)[0]) in (-1, x.shape[axis] - 1)
     if x.axes[axis] != 1 or not last or np.ndim(index) or len(x.axes) < 3:
         raise node.refuse("only the last step of a sequence can be taken out")

@@ -18,6 +18,8 @@ from nnlite.interop.onnx.tensors import OPEN, Node, Tensor
 
 @reads("BatchNormalization")
 def batch_norm(node: Node, x: Tensor, *arrays: Any) -> Tensor:
+    if node.get("training_mode", 0) or any(node.proto.output[1:]):
+        raise node.refuse("it is in training mode; export the model in eval mode")
     scale, shift, mean, var = (constant(node, array, "statistics") for array in arrays)
     if len(x.shape) > 2:
         x = x.first(node)

@@ -13,7 +13,7 @@ import numpy as np
 from nnlite import layers as nn
 from nnlite.interop.onnx.imports.reading import built_again, constant, reads, without
 from nnlite.interop.onnx.paths import Point
-from nnlite.interop.onnx.tensors import DIRECTION, Node, Tensor
+from nnlite.interop.onnx.tensors import DIRECTION, OPEN, Node, Tensor
 
 PIECEWISE = {
     "Concat",
@@ -33,6 +33,8 @@ def split(node: Node, x: Tensor, sizes: Any = None) -> list[Tensor]:
     given = node.get("split") if sizes is None else np.ravel(constant(node, sizes, "size")).tolist()
     if x.axes[axis] != max(a for a in x.axes if a is not None) or len(set(given or [1])) != 1:
         raise node.refuse("only features can be cut, into parts that are equal")
+    if x.shape[axis] != OPEN and x.shape[axis] % count:
+        raise node.refuse(f"{x.shape[axis]} features cannot be cut into {count} equal parts")
     return [_piece(x, axis, k, count) for k in range(count)]
 
 

@@ -92,7 +92,8 @@ BORDERS: dict[bytes, tuple[type[Layer], type[Layer]]] = {
 
 @reads("Pad")
 def pad(node: Node, x: Tensor, pads: Any = None, value: Any = None, axes: Any = None) -> Tensor:
-    sides = np.ravel(node.get("pads") if pads is None else pads).tolist()
+    pads = node.get("pads") if pads is None else constant(node, pads, "border")
+    sides = np.ravel(pads).tolist()
     if not any(sides):
         return x
     rank = len(x.shape)

@@ -106,6 +106,12 @@ def without(x: Tensor, places: set[int], keep: bool = False) -> Tensor:
     return x._replace(axes=tuple(axes), shape=tuple(shape))
 
 
+def without_ones(x: Tensor, places: set[int]) -> Tensor:
+    """The tensor without the axes at these places of the file, which the value lacks anyway."""
+    kept = [i for i in range(len(x.axes)) if i not in places]
+    return x._replace(axes=tuple(x.axes[i] for i in kept), shape=tuple(x.shape[i] for i in kept))
+
+
 def as_sequences(node: Node, x: Tensor) -> tuple[Node, Tensor]:
     """The node, and a tensor that is a sequence as an image of height 1, without this axis.
 

@@ -11,6 +11,7 @@ from nnlite import layers as nn
 from nnlite.interop.onnx.imports.reading import (
     constant,
     reads,
+    without_ones,
 )
 from nnlite.interop.onnx.tensors import DIRECTION, OPEN, Node, Tensor
 
@@ -45,8 +46,7 @@ def squeeze(node: Node, x: Tensor, axes: Any = None) -> Tensor:
     gone = {axis % len(x.axes) for axis in given}
     if any(x.axes[i] is not None for i in gone):  # the value has these axes too
         return reshape(node, x, np.array([s for i, s in enumerate(x.shape) if i not in gone]))
-    kept = [i for i in range(len(x.axes)) if i not in gone]
-    return x._replace(axes=tuple(x.axes[i] for i in kept), shape=tuple(x.shape[i] for i in kept))
+    return without_ones(x, gone)
 
 
 @reads("Unsqueeze")
