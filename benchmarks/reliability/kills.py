@@ -55,10 +55,13 @@ def _train(setup: str, folder: Path) -> None:
 
 def _start(setup: str, folder: Path, way: str) -> int:
     """The same in a process of its own, which begins with all that this one has imported."""
+    # a signal before the child is ready would end the parent's code in it, and clear the folder
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     with warnings.catch_warnings():  # Python 3.12 warns of other threads; here they only wait
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if child:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return child
     try:
         try:
@@ -67,6 +70,7 @@ def _start(setup: str, folder: Path, way: str) -> int:
             signal.signal(signal.SIGINT, signal.default_int_handler)
             if way == "SIGTERM, handled":
                 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
             _train(setup, folder)
         except (KeyboardInterrupt, SystemExit):
             pass

@@ -126,7 +126,8 @@ def _groups(folder: Path) -> Run:
 def _mapped(folder: Path) -> Run:
     path = folder / "x.npy"
     if not path.exists():
-        np.save(path, X)
+        np.save(folder / "begun.npy", X)  # the run may be killed meanwhile
+        (folder / "begun.npy").replace(path)
     x = np.load(path, mmap_mode="r")
     model = _dense(nn.Dropout(0.5))
     optimizer = nn.Lion(model.parameters(), lr=0.01)
