@@ -287,7 +287,7 @@ def test_inputs_of_different_lengths_are_named():
     x = np.zeros((5, 4), np.float32), np.zeros((4, 6), int)
     with pytest.raises(ValueError, match=r"x\[1\] has 4 rows and y has 5"):
         trainer.fit(x, np.zeros(5, int))
-    with pytest.raises(ValueError, match="same number of rows"):
+    with pytest.raises(ValueError, match=r"^x: .* same number of rows, at least 1, got \[5, 4\]"):
         model.predict(x)
 
 

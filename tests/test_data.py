@@ -507,7 +507,8 @@ def test_classes_that_cannot_be_stratified(classes, test_size, message):
 @pytest.mark.parametrize("arrays", [(), ([],), ([1, 2], [1, 2, 3]), ([1], [])])
 @pytest.mark.parametrize("function", [train_test_split, batches])
 def test_lengths_must_agree(function, arrays):
-    with pytest.raises(ValueError, match="same number of rows, at least 1, got") as caught:
+    match = f"^{function.__name__}: expected arrays with the same number of rows, at least 1, got"
+    with pytest.raises(ValueError, match=match) as caught:
         function(*map(np.array, arrays))
     assert str(caught.value).endswith(str([len(array) for array in arrays]))
 
@@ -535,7 +536,7 @@ def test_lists_are_taken_as_arrays():
 
 
 def test_the_length_of_stratify_counts_too():
-    with pytest.raises(ValueError, match=r"same number of rows, at least 1, got \[4, 3\]"):
+    with pytest.raises(ValueError, match=r"^train_test_split: stratify: expected .* got \[4, 3\]"):
         train_test_split(np.arange(4), stratify=np.array([0, 0, 1]))
 
 

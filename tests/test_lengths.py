@@ -61,7 +61,7 @@ def test_what_is_refused():
         TypeError, match=r"by_length: x must be Padded sequences, got .*; nn.pad_sequences"
     ):
         nn.data.by_length(x.data)
-    with pytest.raises(ValueError, match=r"same number of rows, at least 1, got \[20, 19\]"):
+    with pytest.raises(ValueError, match=r"^by_length: expected arrays .* got \[20, 19\]"):
         nn.data.by_length(x, np.zeros(19))
     shorter = nn.Padded(x.data, np.maximum(x.lengths - 1, 1))
     with pytest.raises(ValueError, match="Padded targets must have the lengths of x"):

@@ -204,8 +204,11 @@ def _row(row: Any, number: int) -> np.ndarray:
     return as_array(f"row {number}", row)
 
 
-def check_lengths(*values: Any) -> list[Any]:
+def check_lengths(where: str, *values: Any) -> list[Any]:
     """The values as arrays (or rows that are fetched), which have the same number of rows.
+
+    Args:
+        where: how the error begins.
 
     Raises:
         ValueError: when there is no array, no row, or the lengths differ.
@@ -213,7 +216,9 @@ def check_lengths(*values: Any) -> list[Any]:
     arrays = [as_rows(value) for value in values]
     lengths = [len(a) if isinstance(a, Rows | Padded) or a.ndim else 0 for a in arrays]
     if len(set(lengths)) != 1 or lengths[0] == 0:
-        raise ValueError(f"expected arrays with the same number of rows, at least 1, got {lengths}")
+        raise ValueError(
+            f"{where}: expected arrays with the same number of rows, at least 1, got {lengths}"
+        )
     return arrays
 
 

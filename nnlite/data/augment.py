@@ -153,7 +153,7 @@ def mixup(
 
     Source: Zhang et al. 2018, equation 1.
     """
-    x, y = check_lengths(x, y)
+    x, y = check_lengths("mixup", x, y)
     for name, values in (("x", x), ("y", y)):
         if values.dtype.kind != "f":
             raise TypeError(

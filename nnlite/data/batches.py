@@ -42,7 +42,7 @@ def batches(
     """
     if len(arrays) == 1 and is_stream(arrays[0]):
         return one_pass("batches: data", arrays[0], as_generator(rng))
-    checked = check_lengths(*arrays)
+    checked = check_lengths("batches", *arrays)
     rows = len(checked[0])
     order = as_generator(rng).permutation(rows) if shuffle else None
     stop = rows - rows % batch_size if drop_last else rows

@@ -49,7 +49,7 @@ def by_length(x: Any, *others: Any, batch_size: int = 32) -> Stream:
             f"by_length: x must be Padded sequences, got {kind_of(x)}; nn.pad_sequences makes them "
             "of a list, nn.Padded(data, lengths) of an array"
         )
-    _, *more = check_lengths(x, *others)
+    _, *more = check_lengths("by_length", x, *others)
     for array in more:
         if isinstance(array, Padded) and not np.array_equal(array.lengths, x.lengths):
             raise ValueError(

@@ -41,14 +41,14 @@ def train_test_split(
     """
     if stratify is not None:
         stratify = as_numbers("stratify", stratify)
-    checked = check_lengths(*arrays)
+    checked = check_lengths("train_test_split", *arrays)
     rows = len(checked[0])
     test_rows = _test_rows(rows, test_size)
     if stratify is None:
         rng = as_generator(rng)
         test = rng.permutation(rows)[:test_rows]
     else:
-        check_lengths(checked[0], stratify)
+        check_lengths("train_test_split: stratify", checked[0], stratify)
         members, wanted = _shares(stratify, test_rows)
         rng = as_generator(rng)  # once nothing can be refused any more
         test = np.concatenate(

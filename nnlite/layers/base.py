@@ -86,7 +86,7 @@ from nnlite.core.kinds import REFUSED, shown
 from nnlite.core.padded import join
 from nnlite.core.parameter import DTYPE, FLAG, Buffer, Parameter
 from nnlite.core.reading import Reading
-from nnlite.core.rows import as_source, check_lengths, each_input, stream_of, walk
+from nnlite.core.rows import as_source, check_lengths, each_input, each_of, stream_of, walk
 from nnlite.core.slot import Slot, inference, open_contexts
 from nnlite.layers.structure import (
     Node,
@@ -550,7 +550,7 @@ class Layer(Node, Slot, Constructed):
         stream: Any = stream_of("x", x)
         if stream is None:
             x = each_input("x", x, lambda name, values: as_source(name, values, dtype))
-            inputs = check_lengths(*(x if isinstance(x, tuple) else (x,)))
+            inputs = check_lengths("x", *each_of(x))
             rows = len(inputs[0])
             check_even_batches(self, rows, batch_size)
             yield from walk(inputs, None, range(0, rows, batch_size))
@@ -560,7 +560,7 @@ class Layer(Node, Slot, Constructed):
                 x = each_input(
                     f"batch {number}: x", batch, lambda name, values: as_input(name, values, dtype)
                 )
-                check_lengths(*(x if isinstance(x, tuple) else (x,)))
+                check_lengths(f"batch {number}: x", *each_of(x))
                 yield x
 
     def _one_output(self, y: Any) -> Any:
