@@ -271,7 +271,7 @@ def test_a_missing_folder_is_found_before_anything_is_computed(plot, monkeypatch
     [
         ("x.png", TypeError, r"ax must be axes of matplotlib, got 'x.png'; a file is path='x.png'"),
         ("accuracy", TypeError, r"got 'accuracy'; a curve is name='accuracy'"),
-        (np.zeros(2), TypeError, r"got a ndarray; give one of them, such as axes\.flat\[0\]"),
+        (np.zeros(2), TypeError, r"got an array; give one of them, such as axes\.flat\[0\]"),
     ],
 )
 def test_what_are_no_axes(ax, error, text):

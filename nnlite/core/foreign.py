@@ -95,7 +95,7 @@ def kind_of(values: Any) -> str:
         return "None"
     if isinstance(values, type):
         return f"the class {values.__name__}"
-    name = type(values).__name__
+    name = "array" if type(values) is np.ndarray else type(values).__name__
     if isinstance(values, str | os.PathLike):
         return repr(values) if len(str(values)) < 60 else f"a {name}"
     return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
