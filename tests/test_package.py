@@ -306,7 +306,7 @@ def test_import_is_light():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
     heavy = {"matplotlib", "scipy", "torch", "pandas", "sklearn", "asyncio", "tqdm"}
-    heavy |= {"safetensors", "h5py", "keras", "onnx"}
+    heavy |= {"safetensors", "h5py", "keras", "onnx", "mpi4py", "tensorboardX", "PIL"}
     assert not heavy & set(loaded)
 
 

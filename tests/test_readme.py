@@ -38,11 +38,12 @@ def test_readme(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # where a block may write a file
     names = {}
     printed = ""
-    for section in re.split(r"(?m)^(?=## )", (ROOT / "README.md").read_text()):
+    text = (ROOT / "README.md").read_text()
+    assert {kind for kind, _ in BLOCK.findall(text)} == {"python", "text", "bash"}
+    for section in re.split(r"(?m)^(?=## )", text):
         if GOES_ON not in section:
             names, there = {}, True
         for kind, block in BLOCK.findall(section):
-            assert kind in {"python", "text", "bash"}
             if kind == "python":
                 # extras, which CI installs later; blocks that go on from such a one wait too
                 there = there and all(find_spec(name) for name in imports(block))
