@@ -493,6 +493,41 @@ def test_infinity_is_read_and_written_as_such(browser, tmp_path):
 
 
 @pytest.mark.slow
+def test_what_goes_forward_is_not_coloured_as_a_gradient(browser, tmp_path):
+    model = nn.Upsample1d(size=5, mode="linear")
+    trace = nn.trace(model, nn.MSELoss(), floats(2, 3, 1), floats(2, 5, 1))
+    trace.to_html(tmp_path / "page.html")
+    browser.open(tmp_path / "page.html")
+    ahead = "trace.forward.flatMap(valuesOf)"
+    assert "A" in browser.run(f"{ahead}.map((value) => value.name)")
+    assert browser.run(f"{ahead}.filter(isGradient)") == []
+    largest = max(np.abs(step.result.array).max() for step in trace.steps)
+    assert browser.run("scales.largest") == pytest.approx(largest, rel=1e-4)
+    terms = """[...document.querySelectorAll(".glossary div")].map((e) => e.textContent)"""
+    assert [text for text in browser.run(terms) if text.startswith("A")] == [
+        "Ahow much of each entry of x goes into each of y"
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("axis", "along_last"), [(-1, True), (1, True), (0, False)])
+def test_the_jacobian_of_softmax_is_that_of_its_axis(browser, tmp_path, axis, along_last):
+    trace = nn.trace(nn.Softmax(axis), nn.MSELoss(), floats(2, 3), floats(2, 3))
+    trace.to_html(tmp_path / "page.html")
+    browser.open(tmp_path / "page.html")
+    rows = browser.run(
+        """trace.steps.flatMap((step) => step.equations)
+          .filter((equation) => equation.formula === "dL/dx = G J")
+          .map((equation) => [0, 1, 2].map((j) =>
+            new Reader(equation, trace.values).read(equation.rule.body, { n: 0, j })))"""
+    )
+    (step,) = (step for step in trace.steps if step.layer.startswith("Softmax"))
+    assert len(rows) == (2 if along_last else 0)
+    if along_last:
+        np.testing.assert_allclose(rows, step.result.array, rtol=0, atol=1e-5)
+
+
+@pytest.mark.slow
 def test_a_strange_long_name_is_wrapped(browser, tmp_path):
     class Strange(nn.ReLU):
         def __repr__(self):

@@ -11,6 +11,7 @@ function prepare() {
     ...phased(trace.update, "update"),
   ];
   trace.lossAt = trace.all.indexOf(trace.loss_step);
+  for (const value of trace.forward.flatMap(valuesOf)) value.forward = true;
   scales.largest = Math.max(0, ...trace.values.filter(isGradient).map(largestOf));
   const norms = trace.values
     .filter((value) => value.name.startsWith("dL/dx") && value.norm > 0)
