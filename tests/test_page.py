@@ -466,7 +466,7 @@ def test_each_symbol_is_explained_once(browser, pages):
 @pytest.mark.slow
 def test_numbers_that_are_not_finite_are_shown_as_they_are(browser, tmp_path):
     infinite = nn.Lambda(lambda x: x * np.float32(np.inf), lambda g, x: g)
-    model = nn.Sequential(nn.Linear(3, 2), infinite)
+    model = nn.Sequential(nn.Linear(3, 2), infinite, nn.Softmax())
     with np.errstate(all="ignore"):
         trace = nn.trace(model, nn.MSELoss(), floats(2, 3), floats(2, 2))
         trace.to_html(tmp_path / "page.html")
@@ -483,6 +483,8 @@ def test_infinity_is_read_and_written_as_such(browser, tmp_path):
     x = np.array([[np.inf, -np.inf, 0.5]])
     nn.trace(nn.Tanh(), nn.MSELoss(), x, np.zeros((1, 3))).to_html(tmp_path / "page.html")
     browser.open(tmp_path / "page.html")
+    cells = "views[0].grids[0][0].cells[0].map((cell) => cell.textContent)"
+    assert browser.run(cells) == ["inf", "\N{MINUS SIGN}inf", "0.50"]
     for column, (y, infinite) in enumerate(
         [("1", "inf"), ("\N{MINUS SIGN}1", "\N{MINUS SIGN}inf")]
     ):

@@ -289,7 +289,7 @@ function showTrail() {
 
 function pathText() {
   const factors = trail.slice(0, -1).map((crumb) => crumb.factor);
-  const { v } = trail.at(-1);
+  const v = asNumber(trail.at(-1).v);
   if (factors.some((factor) => factor === null)) return [];
   const share = factors.reduce((all, factor) => all * factor, v);
   return [
