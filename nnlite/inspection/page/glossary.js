@@ -89,8 +89,7 @@ const words = (text) =>
 // Whether a symbol stands in a formula by itself, and not as a part of a word.
 function isIn(symbol, text) {
   if (!/^\p{L}/u.test(symbol) || symbol === "ᵀ" || symbol === "dL/d") return text.includes(symbol);
-  const letter = symbol.replace(/[.*+?^$()|[\]\\]/g, "\\$&");
-  return new RegExp(`(?<![\\p{L}])${letter}(?![\\p{Lu}\\p{Ll}\\u0302′])`, "u").test(
+  return new RegExp(`(?<![\\p{L}])${symbol}(?![\\p{Lu}\\p{Ll}\\u0302′])`, "u").test(
     text.replace(/\bdL\/d/g, "").replace(/\[[^\]=<>≠]*\]/g, ""),
   );
 }

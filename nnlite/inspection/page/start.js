@@ -24,14 +24,7 @@ const asked = () => Number(/^#(\d+)$/.exec(location.hash)?.[1] ?? 1) - 1;
 function listen() {
   byId("slider").max = trace.all.length;
   byId("slider").addEventListener("input", (event) => show(event.target.value - 1));
-  const buttons = {
-    first: () => show(0),
-    back: () => show(current - 1),
-    next: () => show(current + 1),
-    last: () => show(trace.all.length - 1),
-    play: togglePlay,
-  };
-  Object.entries(buttons).forEach(([id, go]) => byId(id).addEventListener("click", go));
+  Object.entries(MOVES).forEach(([id, go]) => byId(id).addEventListener("click", go));
   byId("speed").addEventListener("change", () => {
     if (playing) play(true);
   });
