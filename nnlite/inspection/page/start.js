@@ -32,12 +32,6 @@ function listen() {
     scales.own = event.target.checked;
     redraw();
   });
-  byId("matrix").addEventListener("change", (event) =>
-    document.body.classList.toggle("no-matrix", !event.target.checked),
-  );
-  byId("component").addEventListener("change", (event) =>
-    document.body.classList.toggle("no-component", !event.target.checked),
-  );
   document.addEventListener("keydown", key);
   window.addEventListener("hashchange", () => {
     if (asked() !== current) show(asked());
