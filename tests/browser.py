@@ -38,7 +38,7 @@ class Browser:
         read_there, write_here = os.pipe()
 
         def name_pipes() -> None:
-            """Chromium reads from 3 and writes to 4; above first, as these may be taken."""
+            """Chromium reads from 3 and writes to 4; first 103 and 104: our ends may be 3 or 4."""
             os.dup2(read_there, 103)
             os.dup2(write_there, 104)
             os.dup2(103, 3)
@@ -122,18 +122,12 @@ class Browser:
             self.send("Input.dispatchKeyEvent", type="keyDown", **code, **text)
             self.send("Input.dispatchKeyEvent", type="keyUp", **code)
 
-    def point(self, x: float, y: float, click: bool = False) -> None:
-        """Move the mouse there, and click."""
+    def point(self, x: float, y: float) -> None:
+        """Move the mouse there."""
         self.send("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
-        for kind in ("mousePressed", "mouseReleased") if click else ():
-            place = {"x": x, "y": y, "button": "left", "clickCount": 1}
-            self.send("Input.dispatchMouseEvent", type=kind, **place)
 
-    def screenshot(self, path: Path, clip: tuple[int, int] | None = None) -> None:
-        """The whole page, or its upper left (width, height), as a PNG."""
-        width, height = clip or self.run(
-            "[innerWidth, Math.min(document.documentElement.scrollHeight, 4000)]"
-        )
+    def screenshot(self, path: Path, width: int, height: int) -> None:
+        """The upper left of the page as a PNG."""
         area = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
         shot = self.send("Page.captureScreenshot", captureBeyondViewport=True, clip=area)
         path.write_bytes(base64.b64decode(shot["data"]))
@@ -166,7 +160,7 @@ def main() -> None:
         trace.to_html(page)
         browser.open(page, 1400, 930)
         browser.run("show(trace.all.findLastIndex((step) => step.number === 3))")
-        browser.screenshot(Path(__file__).parents[1] / "examples/trace_page.png", (1400, 930))
+        browser.screenshot(Path(__file__).parents[1] / "examples/trace_page.png", 1400, 930)
 
 
 if __name__ == "__main__":

@@ -466,7 +466,7 @@ def test_each_symbol_is_explained_once(browser, pages):
 @pytest.mark.slow
 def test_numbers_that_are_not_finite_are_shown_as_they_are(browser, tmp_path):
     infinite = nn.Lambda(lambda x: x * np.float32(np.inf), lambda g, x: g)
-    model = nn.Sequential(nn.Linear(3, 2), infinite)
+    model = nn.Sequential(nn.Linear(3, 2), infinite, nn.Softmax())
     with np.errstate(all="ignore"):
         trace = nn.trace(model, nn.MSELoss(), floats(2, 3), floats(2, 2))
         trace.to_html(tmp_path / "page.html")
@@ -483,6 +483,8 @@ def test_infinity_is_read_and_written_as_such(browser, tmp_path):
     x = np.array([[np.inf, -np.inf, 0.5]])
     nn.trace(nn.Tanh(), nn.MSELoss(), x, np.zeros((1, 3))).to_html(tmp_path / "page.html")
     browser.open(tmp_path / "page.html")
+    cells = "views[0].grids[0][0].cells[0].map((cell) => cell.textContent)"
+    assert browser.run(cells) == ["inf", "\N{MINUS SIGN}inf", "0.50"]
     for column, (y, infinite) in enumerate(
         [("1", "inf"), ("\N{MINUS SIGN}1", "\N{MINUS SIGN}inf")]
     ):
@@ -490,6 +492,41 @@ def test_infinity_is_read_and_written_as_such(browser, tmp_path):
         assert (
             spelled(browser).replace("(", "").replace(")", "").endswith(f"= tanh{infinite} = {y}")
         )
+
+
+@pytest.mark.slow
+def test_what_goes_forward_is_not_coloured_as_a_gradient(browser, tmp_path):
+    model = nn.Upsample1d(size=5, mode="linear")
+    trace = nn.trace(model, nn.MSELoss(), floats(2, 3, 1), floats(2, 5, 1))
+    trace.to_html(tmp_path / "page.html")
+    browser.open(tmp_path / "page.html")
+    ahead = "trace.forward.flatMap(valuesOf)"
+    assert "A" in browser.run(f"{ahead}.map((value) => value.name)")
+    assert browser.run(f"{ahead}.filter(isGradient)") == []
+    largest = max(np.abs(step.result.array).max() for step in trace.steps)
+    assert browser.run("scales.largest") == pytest.approx(largest, rel=1e-4)
+    terms = """[...document.querySelectorAll(".glossary div")].map((e) => e.textContent)"""
+    assert [text for text in browser.run(terms) if text.startswith("A")] == [
+        "Ahow much of each entry of x goes into each of y"
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("axis", "along_last"), [(-1, True), (1, True), (0, False)])
+def test_the_jacobian_of_softmax_is_that_of_its_axis(browser, tmp_path, axis, along_last):
+    trace = nn.trace(nn.Softmax(axis), nn.MSELoss(), floats(2, 3), floats(2, 3))
+    trace.to_html(tmp_path / "page.html")
+    browser.open(tmp_path / "page.html")
+    rows = browser.run(
+        """trace.steps.flatMap((step) => step.equations)
+          .filter((equation) => equation.formula === "dL/dx = G J")
+          .map((equation) => [0, 1, 2].map((j) =>
+            new Reader(equation, trace.values).read(equation.rule.body, { n: 0, j })))"""
+    )
+    (step,) = (step for step in trace.steps if step.layer.startswith("Softmax"))
+    assert len(rows) == (2 if along_last else 0)
+    if along_last:
+        np.testing.assert_allclose(rows, step.result.array, rtol=0, atol=1e-5)
 
 
 @pytest.mark.slow

@@ -28,7 +28,7 @@ const scaleOf = (value) => (isGradient(value) && !scales.own ? scales.largest : 
 // [red, green, blue] of a number; NaN and infinities are ink.
 function colourOf(v, value) {
   const { zero, ink, [isGradient(value) ? "gradient" : "value"]: ends } = scales.ends;
-  if (typeof v !== "number") return ink;
+  if (!Number.isFinite(v)) return ink;
   const largest = scaleOf(value);
   const t = largest > 0 ? clamp(v / largest, -1, 1) : 0;
   const end = ends[t < 0 ? 0 : 1];

@@ -57,6 +57,9 @@ const SYMBOLS = [
   ["a", "what goes into a gate or a cell, before its activation", /LSTM|GRU|RNN/],
   ["a", "the slope below 0, learned", /PReLU/],
   ["A", "the gradient of what goes into the gates", /LSTM|GRU|RNN/],
+  ["A", "P behind dropout: the weights that are used", /Attention/],
+  ["A", "how much of each entry of x goes into each of y", /Upsample|AdaptiveAvgPool/],
+  ["M", "the mask of dropout", /Attention/],
   ["δ", "the gradient of a state", /LSTM|GRU|RNN/],
   ["w", "a parameter, every entry of it", /lr=/],
   ["g", "its gradient", /lr=/],
@@ -86,8 +89,7 @@ const words = (text) =>
 // Whether a symbol stands in a formula by itself, and not as a part of a word.
 function isIn(symbol, text) {
   if (!/^\p{L}/u.test(symbol) || symbol === "ᵀ" || symbol === "dL/d") return text.includes(symbol);
-  const letter = symbol.replace(/[.*+?^$()|[\]\\]/g, "\\$&");
-  return new RegExp(`(?<![\\p{L}])${letter}(?![\\p{Lu}\\p{Ll}\\u0302′])`, "u").test(
+  return new RegExp(`(?<![\\p{L}])${symbol}(?![\\p{Lu}\\p{Ll}\\u0302′])`, "u").test(
     text.replace(/\bdL\/d/g, "").replace(/\[[^\]=<>≠]*\]/g, ""),
   );
 }

@@ -70,6 +70,12 @@ function sampleEquations(p, g, x, n) {
   ];
 }
 
+// Whether a softmax runs along its last axis, as its repr says.
+function isAlongLast({ layer }, { shape }) {
+  const axis = Number(/axis=(-?\d+)/.exec(layer)?.[1] ?? -1);
+  return axis === -1 || axis === shape.length - 1;
+}
+
 function addJacobians() {
   for (const step of trace.steps.filter(
     (each) => className(each.layer) === "Softmax" && each.results.length === 1,
@@ -77,7 +83,8 @@ function addJacobians() {
     const last = step.equations.at(-1);
     const named = (name) => trace.values[last.operands.find((ref) => ref.name === name)?.value];
     const [p, g, x] = [named("p"), named("G"), trace.values[step.results[0]]];
-    if (!p || !g || p.shape.at(-1) > CLASSES || ![p, g, x].every(isWhole)) continue;
+    if (!p || !g || !isAlongLast(step, p)) continue;
+    if (p.shape.at(-1) > CLASSES || ![p, g, x].every(isWhole)) continue;
     for (let n = 0; n < Math.min(SAMPLES, product(p.shape.slice(0, -1))); n++)
       step.equations.push(...sampleEquations(p, g, x, n));
   }

@@ -5,10 +5,10 @@
 
 const HIGH = 46;
 const BAR = 40;
-const lit = []; // [{node, at}]: drawn parts, and the step at which each is reached
+const lit = []; // [{node, as, at}]: drawn parts, and the step from which each has the class `as`
 
-function reachedAt(node, at, index) {
-  if (index >= 0) lit.push({ node, at: index, as: at });
+function reachedAt(node, as, at) {
+  if (at >= 0) lit.push({ node, as, at });
   return node;
 }
 
@@ -114,8 +114,8 @@ function chips(gradients, x, y) {
 
 // The update that subtracts what this step's gradient says.
 function updateOf(step) {
-  const number = trace.steps.indexOf(step);
-  const reads = (ref) => ref.from?.part === "steps" && ref.from.step === number;
+  const place = trace.steps.indexOf(step);
+  const reads = (ref) => ref.from?.part === "steps" && ref.from.step === place;
   return trace.all.findIndex(
     (each) =>
       each.phase === "update" && each.equations.some((equation) => equation.operands.some(reads)),
@@ -160,6 +160,20 @@ function visit(node) {
   if (at >= 0) show(at);
 }
 
+// A drawn part that stands for a layer: it leads to its steps, and is lit once they are reached.
+function layerLink(node, kind, ...children) {
+  const words = [...node.at, node.layer];
+  const path = words.join(" › ");
+  const box = link(
+    { class: kind, "data-path": path },
+    () => visit(node),
+    words.join(", "),
+    drawn("title", {}, path),
+    ...children,
+  );
+  return reachedAt(reachedAt(box, "done", forwardAt(node)), "back", backwardAt(node));
+}
+
 function nameOf(layer) {
   const whole = layer.replace(/, (bias|rng)=.*\)/, ")");
   return whole.length <= 24 ? whole : className(layer);
@@ -182,18 +196,15 @@ function leaf(node, name = nameOf(node.layer), place = node.place) {
     down: high / 2 + (gradients.length ? 48 : 6),
     draw(x, y) {
       const middle = x + width / 2;
-      const box = link(
-        { class: "box" },
-        () => visit(node),
-        `${[...node.at, node.layer].join(", ")}`,
-        drawn("title", {}, [...node.at, node.layer].join(" › ")),
+      const box = layerLink(
+        node,
+        "box",
         drawn("rect", { x, y: y - high / 2, width, height: high, rx: 8 }),
         drawn("text", { x: middle, y: y + (small ? 4 : -2) }, small ? "x" : name),
         small ? null : drawn("text", { class: "small", x: middle, y: y + 14 }, shape),
       );
-      box.dataset.path = [...node.at, node.layer].join(" › ");
       return [
-        reachedAt(reachedAt(box, "done", forwardAt(node)), "back", backwardAt(node)),
+        box,
         ...(small ? [] : normBar(node, middle, y - high / 2)),
         ...chips(gradients, middle, y + high / 2),
       ];

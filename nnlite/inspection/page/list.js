@@ -30,8 +30,10 @@ function drawList() {
   let phase = null;
   let path = null;
   trace.all.forEach((step, at) => {
-    if (step.phase !== phase) parts.push(element("h3", {}, PHASES[step.phase]));
-    if (step.phase === "backward" && (step.phase !== phase || pathOf(step) !== path))
+    const isNewPhase = step.phase !== phase;
+    const isNewLayer = step.phase === "backward" && (isNewPhase || pathOf(step) !== path);
+    if (isNewPhase) parts.push(element("h3", {}, PHASES[step.phase]));
+    if (isNewLayer)
       parts.push(
         element(
           "p",
@@ -39,8 +41,7 @@ function drawList() {
           [nameOf(step.layer), ...step.place.slice(-2)].join("  ·  "),
         ),
       );
-    if (step.phase !== phase || (step.phase === "backward" && pathOf(step) !== path))
-      parts.push(element("ol", {}));
+    if (isNewPhase || isNewLayer) parts.push(element("ol", {}));
     parts.at(-1).append(listEntry(step, at));
     [phase, path] = [step.phase, pathOf(step)];
   });

@@ -18,11 +18,10 @@ function treeOf(structure) {
 const within = (step, node) =>
   node.at.every((part, i) => step.place[i] === part) &&
   (step.place.length > 0 || node.at.length === 0);
-const lastStep = (node, phases) =>
-  trace.all.findLastIndex((step) => phases.includes(step.phase) && within(step, node));
-const forwardAt = (node) => (node ? lastStep(node, ["forward"]) : 0);
-const backwardAt = (node) =>
-  node ? lastStep(node, ["backward"]) : trace.all.findIndex((step) => step.phase === "backward");
+const lastStep = (node, phase) =>
+  trace.all.findLastIndex((step) => step.phase === phase && within(step, node));
+const forwardAt = (node) => lastStep(node, "forward");
+const backwardAt = (node) => lastStep(node, "backward");
 
 // -- containers --
 
@@ -48,16 +47,12 @@ function row(nodes, parts) {
 
 // Where paths meet: ⊕ adds them, ⊞ puts them side by side.
 function meeting(node, sign, x, y) {
-  const box = link(
-    { class: "meet" },
-    () => visit(node),
-    `${[...node.at, node.layer].join(", ")}`,
-    drawn("title", {}, [...node.at, node.layer].join(" › ")),
+  return layerLink(
+    node,
+    "meet",
     drawn("circle", { cx: x, cy: y, r: 12 }),
     drawn("text", { x, y: y + 5 }, sign),
   );
-  box.dataset.path = [...node.at, node.layer].join(" › ");
-  return reachedAt(reachedAt(box, "done", forwardAt(node)), "back", backwardAt(node));
 }
 
 // Paths beside each other, from one split to one meeting.
@@ -66,7 +61,7 @@ function lanes(node, parts, sign, straight) {
   const high = parts.reduce((all, part) => all + part.up + part.down, 0);
   const side = 40;
   const first = straight ? parts[0].up : high / 2; // a residual's branch stays on the trunk
-  const previous = () => forwardBefore(node);
+  const before = forwardBefore(node);
   return {
     width: wide + 2 * side + 12,
     up: first,
@@ -83,8 +78,8 @@ function lanes(node, parts, sign, straight) {
         const enter = [x + side, lane];
         const leave = [x + side + wide, lane];
         return [
-          ...trunk([x, y], enter, previous(), backwardAt(child)),
-          ...(begin > enter[0] ? trunk(enter, [begin, lane], previous(), backwardAt(child)) : []),
+          ...trunk([x, y], enter, before, backwardAt(child)),
+          ...(begin > enter[0] ? trunk(enter, [begin, lane], before, backwardAt(child)) : []),
           ...part.draw(begin, lane),
           ...(leave[0] > end
             ? trunk([end, lane], leave, forwardAt(child), gradientInto(node))
@@ -204,11 +199,11 @@ function drawNetwork() {
   const x = first && trace.values[first.incoming[0]];
   const parts = [
     ending("x", x ? shapeText(x.shape) : "", null, () => show(0)),
-    root ? partOf(root, true) : null,
+    partOf(root, true),
     ending(className(trace.loss), number(trace.loss_value), pathOf(trace.steps[0]), () =>
       show(trace.lossAt),
     ),
-  ].filter(Boolean);
+  ];
   const up = Math.max(...parts.map((part) => part.up)) + 6;
   const down = Math.max(...parts.map((part) => part.down)) + 6;
   const joins = [

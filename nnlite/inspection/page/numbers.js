@@ -13,7 +13,7 @@ const DECIMALS = [
 
 // Short enough for a cell: two or three digits that say something.
 function short(v) {
-  if (typeof v !== "number") return String(v ?? "");
+  if (!Number.isFinite(v)) return notFinite(asNumber(v));
   const size = Math.abs(v);
   let text;
   if (Number.isInteger(v) && size < 10000) text = String(v);
@@ -31,15 +31,14 @@ const notFinite = (v) => (Number.isNaN(v) ? "nan" : v > 0 ? "inf" : `${MINUS}inf
 
 // For sums: four digits.
 function number(v) {
-  if (typeof v !== "number") return String(v).replace("-", MINUS);
-  if (!Number.isFinite(v)) return notFinite(v);
+  if (!Number.isFinite(v)) return notFinite(asNumber(v));
   const size = Math.abs(v);
   const text =
     size !== 0 && (size < 1e-4 || size >= 1e6) ? exponential(v, 3) : String(+v.toPrecision(4));
   return text.replaceAll("-", MINUS);
 }
 
-const inBrackets = (v) => (typeof v === "number" && v < 0 ? `(${number(v)})` : number(v));
+const inBrackets = (v) => (asNumber(v) < 0 ? `(${number(v)})` : number(v));
 const shapeText = (shape) => `(${shape.join(", ")}${shape.length === 1 ? "," : ""})`;
 
 // dL/dW[2, 1]: counted from 0, as in NumPy.

@@ -44,18 +44,20 @@ const HOLDS = {
   "≠": (a, b) => a !== b,
 };
 
-// Every setting of the letters, the last one fastest; stops when `visit` returns false.
+// Every setting of the letters, the last one fastest.
 function forAll(letters, names, visit, depth = 0) {
-  if (depth === letters.length) return visit() !== false;
+  if (depth === letters.length) {
+    visit();
+    return;
+  }
   const [letter, count] = letters[depth];
   for (let i = 0; i < count; i++) {
     names[letter] = i;
-    if (!forAll(letters, names, visit, depth + 1)) return false;
+    forAll(letters, names, visit, depth + 1);
   }
-  return true;
 }
 
-// Reads the trees of one equation; `visit(k, index, v)` hears of every entry that is read.
+// Reads the trees of one equation; `visit(k, index)` hears of every entry that is read.
 class Reader {
   constructor(equation, values, visit = () => {}, changed = null) {
     this.operands = equation.operands.map((ref) => ({ ref, value: values[ref.value] }));
@@ -68,7 +70,7 @@ class Reader {
     if (!index.every(Number.isInteger) || !inside(index, ref.shape)) return null;
     const v = entryOf(value, reshaped(index, ref.shape, value.shape));
     if (v === undefined) throw new Missing();
-    this.visit(k, index, v);
+    this.visit(k, index);
     const { changed } = this;
     const grown = changed && changed.k === k && changed.flat === flatOf(index, ref.shape);
     return asNumber(v) + (grown ? changed.by : 0);
@@ -90,8 +92,6 @@ class Reader {
         return this.sum(args, names);
       case "largest":
         return this.largest(args, names);
-      case "first":
-        return this.first(args, names);
       case "f":
         return FUNCTIONS[args[0]](...args.slice(1).map((each) => this.read(each, names)));
       case "is":
@@ -139,28 +139,15 @@ class Reader {
     const index = node[2].map((each) => this.read(each, names));
     return index.every(Number.isInteger) && inside(index, this.operands[node[1]].ref.shape);
   }
-
-  // 1 where the letters' present values are the first ones at which left equals right.
-  first([letters, left, right], names) {
-    const bound = { ...names };
-    let found = 0;
-    forAll(letters, bound, () => {
-      if (!this.exists(left, bound) || this.read(left, bound) !== this.read(right, bound))
-        return true;
-      found = Number(letters.every(([letter]) => bound[letter] === names[letter]));
-      return false;
-    });
-    return found;
-  }
 }
 
 const lettersOf = (rule, index) =>
   Object.fromEntries(rule.indices.map((letter, axis) => [letter, index[axis]]));
 
-// The entries that made this one, as [{k, index, v}], each once; null where some were not kept.
+// The entries that made this one, as [{k, index}], each once; null where some were not kept.
 function madeFrom(equation, values, index) {
   const seen = new Map();
-  const visit = (k, at, v) => seen.set(`${k}:${at}`, { k, index: at, v });
+  const visit = (k, at) => seen.set(`${k}:${at}`, { k, index: at });
   try {
     new Reader(equation, values, visit).read(equation.rule.body, lettersOf(equation.rule, index));
   } catch (error) {
@@ -243,8 +230,7 @@ const STRENGTH = { "+": 1, "-": 1, "*": 2, "/": 2, mod: 2, "^": 3 };
 
 const isCondition = (node) =>
   Array.isArray(node) &&
-  (["is", "first"].includes(node[0]) ||
-    (node[0] === "*" && isCondition(node[1]) && isCondition(node[2])));
+  (node[0] === "is" || (node[0] === "*" && isCondition(node[1]) && isCondition(node[2])));
 
 // Reads a tree aloud, every entry by its number, as a list of texts and of the outermost sums'
 // terms {text, read}, which know the entries that they are made of.
@@ -271,8 +257,6 @@ class Writer extends Reader {
           ...this.write(args[2], names),
           "]",
         ];
-      case "first":
-        return [this.read(node, names) ? "[the first such]" : "[not the first such]"];
       default:
         return this.arithmeticText(kind, args, names, strength);
     }

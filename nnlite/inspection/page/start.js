@@ -11,6 +11,7 @@ function prepare() {
     ...phased(trace.update, "update"),
   ];
   trace.lossAt = trace.all.indexOf(trace.loss_step);
+  for (const value of trace.forward.flatMap(valuesOf)) value.forward = true;
   scales.largest = Math.max(0, ...trace.values.filter(isGradient).map(largestOf));
   const norms = trace.values
     .filter((value) => value.name.startsWith("dL/dx") && value.norm > 0)
@@ -23,14 +24,7 @@ const asked = () => Number(/^#(\d+)$/.exec(location.hash)?.[1] ?? 1) - 1;
 function listen() {
   byId("slider").max = trace.all.length;
   byId("slider").addEventListener("input", (event) => show(event.target.value - 1));
-  const buttons = {
-    first: () => show(0),
-    back: () => show(current - 1),
-    next: () => show(current + 1),
-    last: () => show(trace.all.length - 1),
-    play: togglePlay,
-  };
-  Object.entries(buttons).forEach(([id, go]) => byId(id).addEventListener("click", go));
+  Object.entries(MOVES).forEach(([id, go]) => byId(id).addEventListener("click", go));
   byId("speed").addEventListener("change", () => {
     if (playing) play(true);
   });
@@ -38,12 +32,6 @@ function listen() {
     scales.own = event.target.checked;
     redraw();
   });
-  byId("matrix").addEventListener("change", (event) =>
-    document.body.classList.toggle("no-matrix", !event.target.checked),
-  );
-  byId("component").addEventListener("change", (event) =>
-    document.body.classList.toggle("no-component", !event.target.checked),
-  );
   document.addEventListener("keydown", key);
   window.addEventListener("hashchange", () => {
     if (asked() !== current) show(asked());

@@ -27,8 +27,10 @@ function entryOf(value, index) {
 }
 
 const isWhole = (value) => product(value.corner.shape) === product(value.shape);
-// A gradient by its name: dL/dW, G, Gₒ, and what recurrent cells call δ and A.
-const isGradient = (value) => /^(dL\/d|G(?![\p{Lu}\p{Ll}])|δ|A(_|$)|D$)/u.test(value.name);
+// A gradient by its name: dL/dW, G, Gₒ, and what recurrent cells call δ and A. What goes forward is
+// none: the A of resizing is what x is multiplied by.
+const isGradient = (value) =>
+  !value.forward && /^(dL\/d|G(?![\p{Lu}\p{Ll}])|δ|A(_|$)|D$)/u.test(value.name);
 
 // How axes become rows and columns: axes of the tiles' rows and columns, then those inside a tile.
 // Axes before the last are rows; images (N, H, W, C) and kernels (kH, kW, I, O) lie as tiles.

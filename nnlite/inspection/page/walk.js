@@ -5,7 +5,7 @@ let current = 0;
 let playing = null;
 let views = [];
 let trail = []; // the entries walked through, first to last: [{name, v, step, factor, …}]
-const chosen = new Map(); // which time step or head of a layer is shown
+const chosen = new Map(); // which time step or sample of a layer is shown
 
 const stepAt = (from) =>
   trace.all.indexOf(from.part === "loss_step" ? trace.loss_step : trace[from.part][from.step]);
@@ -24,13 +24,9 @@ const WHY = {
 
 function stepView(step, wide) {
   const path = pathOf(step);
-  const headings = [
-    ...new Set(step.equations.map((equation) => equation.heading).filter(isOneOfMany)),
-  ];
+  const headings = [...new Set(step.equations.map((each) => each.heading))].filter(Boolean);
   const heading = headings.includes(chosen.get(path)) ? chosen.get(path) : headings[0];
-  const shown = step.equations.filter(
-    (equation) => !isOneOfMany(equation.heading) || equation.heading === heading,
-  );
+  const shown = step.equations.filter(({ heading: own }) => !own || own === heading);
   const made = shown.map((equation) => new EquationView(step, equation, wide));
   const badge = { forward: "→", loss: "L" }[step.phase] ?? step.number;
   const parts = [
@@ -64,9 +60,7 @@ function timeAxis(step) {
   return chooser(names, `time step ${numberOf(step)}`, go);
 }
 
-const isOneOfMany = (heading) => /^(time step|step|head|sample) \d+$/.test(heading);
-
-// Time steps, or heads: one is shown, the others are a click away.
+// Time steps, or samples: one is shown, the others are a click away.
 function chooser(headings, heading, choose) {
   return element(
     "div",
@@ -289,7 +283,7 @@ function showTrail() {
 
 function pathText() {
   const factors = trail.slice(0, -1).map((crumb) => crumb.factor);
-  const { v } = trail.at(-1);
+  const v = asNumber(trail.at(-1).v);
   if (factors.some((factor) => factor === null)) return [];
   const share = factors.reduce((all, factor) => all * factor, v);
   return [
@@ -324,12 +318,21 @@ function togglePlay() {
   play(!playing);
 }
 
+// By the names of their buttons.
+const MOVES = {
+  first: () => show(0),
+  back: () => show(current - 1),
+  play: togglePlay,
+  next: () => show(current + 1),
+  last: () => show(trace.all.length - 1),
+};
+
 const KEYS = {
-  ArrowRight: () => show(current + 1),
-  ArrowLeft: () => show(current - 1),
-  Home: () => show(0),
-  End: () => show(trace.all.length - 1),
-  " ": togglePlay,
+  Home: MOVES.first,
+  ArrowLeft: MOVES.back,
+  " ": MOVES.play,
+  ArrowRight: MOVES.next,
+  End: MOVES.last,
   Backspace: goBack,
 };
 
