@@ -194,12 +194,16 @@ class Trace:
         """The steps as Markdown, a heading per layer and a table row per gradient."""
         return markdown(self)
 
+    @checked
     def to_dict(self, size: int = 4096) -> dict[str, Any]:
         """Everything in plain lists and numbers.
 
         Args:
             size: arrays of more values are averaged over blocks to at most this (default 4096);
                 of images and kernels the first ones that fit.
+
+        Raises:
+            ValueError: when `size` is not a whole number ≥ 1.
         """
         return as_dict(self, size)
 
