@@ -1,17 +1,11 @@
 """A small reader of printed formulas: it computes what a line says, with NumPy.
 
-It shares nothing with the reader of `nnlite.inspection.formula`, although both know one grammar:
-what two of them read in the same way, and compute rightly, is what the line says on paper.
+The signs, and the parts that lines fall into, are those of `nnlite.inspection.formula`, where the
+conventions are written down. What they mean is worked out here once more, for whole arrays; a sign
+that is read in the wrong way gives other numbers than the code's.
 
-Conventions on paper, and so here:
-
-- Names are single letters, with marks: x̂, β₁, W_ih, h_{t−1}; or words that the reader is given.
-- Capital letters side by side are matrices, x W; anything else side by side is multiplied value by
-  value, as ⊙ says it. A name of a map (f, J_f) before or behind a value is applied to it.
-- Σⱼ and Σ_jk run over the axes of these letters, and Σ alone over all axes that the result lacks.
-- [x > 0] is 1 where this holds and 0 elsewhere, W[x] the entries at x (0 outside), [a, b] one array
-  of both; "[a, b] = x" cuts x into two.
-- What follows a comma defines names of the line: "y = x s, s = σ(x)"; σ² may be such a name.
+Beside these conventions, a name of a map (f, J_f) before or behind a value is applied to it,
+[a, b] is one array of both, and "[a, b] = x" cuts x into two.
 """
 
 import math
@@ -21,10 +15,17 @@ from typing import Any
 
 import numpy as np
 
-SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁻ˣᵏᵗᵖᶻᵇᵘ", "0123456789−xktpzbu", strict=True))
-SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉₊₋ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓᵦ"
-PLAIN = dict(zip(SUBSCRIPTS, "0123456789+-aehijklmnoprstuvxβ", strict=True))
-MARKS = rf"\u0302?[′ʰᶜ]?(?:_\{{[^}}]*\}}|_[A-Za-z]+)?[{SUBSCRIPTS}]*′?"
+from nnlite.inspection.formula import (
+    BARE,
+    ENDS,
+    MARKS,
+    PLAIN,
+    SUBSCRIPTS,
+    SUPERSCRIPTS,
+    Scanner,
+    split,
+)
+
 COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     "=": np.equal, "<": np.less, ">": np.greater, "≤": np.less_equal, "≥": np.greater_equal,
     "≠": np.not_equal,
@@ -43,7 +44,6 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "Φ": np.vectorize(lambda x: math.erfc(-x / math.sqrt(2)) / 2),
     "φ": lambda x: np.exp(-x * x / 2) / np.sqrt(2 * np.pi),
 }  # fmt: skip
-WITHOUT_PARENTHESES = ("log", "tanh", "cosh", "mean", "sign")
 
 
 class Sheet:
@@ -122,23 +122,12 @@ class Sheet:
         return name in self.values or name in self.definitions
 
 
-def split(line: str) -> list[str]:
-    """The parts of a line between commas that stand in no brackets."""
-    parts, depth = [""], 0
-    for character in line:
-        depth += (character in "([{") - (character in ")]}")
-        if character == "," and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += character
-    return [part.strip() for part in parts]
-
-
-class _Reader:
+class _Reader(Scanner):
     """A recursive descent through one expression."""
 
     def __init__(self, text: str, sheet: Sheet, shape: tuple[int, ...] | None) -> None:
-        self.text, self.sheet, self.shape, self.place = text, sheet, shape, 0
+        super().__init__(text)
+        self.sheet, self.shape = sheet, shape
         self.outside = sheet.outside
         known = [*sheet.values, *sheet.definitions, *FUNCTIONS]
         words = {found[0] for each in known if (found := re.match(r"[^\W\d_]{2}\w*", each))}
@@ -148,36 +137,8 @@ class _Reader:
     def read(self) -> Any:
         value = self.sum()
         if self.place < len(self.text):
-            raise SyntaxError(f"cannot read {self.text[self.place :]!r} in {self.text!r}")
+            raise self.unread()
         return value
-
-    # -- tokens ----------------------------------------------------------------------------------
-
-    def peek(self, *expected: str) -> str:
-        """The next character, behind spaces, if it is one of the expected."""
-        rest = self.text[self.place :].lstrip()
-        return rest[0] if rest and rest[0] in expected else ""
-
-    def take(self, *expected: str) -> str:
-        """Go past the next character if it is one of the expected."""
-        found = self.peek(*expected)
-        if found:
-            self.place = self.text.index(found, self.place) + 1
-        return found
-
-    def need(self, expected: str) -> None:
-        if not self.take(expected):
-            raise SyntaxError(f"{expected!r} is missing at {self.text[self.place :]!r}")
-
-    def token(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
-        """Go past what the pattern matches next."""
-        while self.text[self.place : self.place + 1] == " ":
-            self.place += 1
-        found = pattern.match(self.text, self.place)
-        self.place = found.end() if found else self.place
-        return found
-
-    # -- grammar ---------------------------------------------------------------------------------
 
     def sum(self) -> Any:
         value = -self.product() if self.take("−") else self.product()
@@ -195,7 +156,7 @@ class _Reader:
                 value = value * self.factor()[0]
             elif self.token(re.compile("mod ")):
                 value = value % self.factor()[0]
-            elif self.peek(*"+−,)]|‖⌋=<>≤≥≠") or not self.text[self.place :].strip():
+            elif self.peek(*ENDS) or not self.text[self.place :].strip():
                 return value
             else:
                 value = self.beside(value, *self.factor())
@@ -246,7 +207,7 @@ class _Reader:
             return self.bracket(), False
         found = self.token(self.name)
         if found is None:
-            raise SyntaxError(f"cannot read {self.text[self.place :]!r} in {self.text!r}")
+            raise self.unread()
         return self.named(found[0])
 
     def enclosed(self, opened: str) -> tuple[Any, bool]:
@@ -285,13 +246,6 @@ class _Reader:
         self.need("]")
         return np.asarray(holds, np.float64)
 
-    def arguments(self, closing: str) -> list[Any]:
-        values = [self.sum()]
-        while self.take(","):
-            values.append(self.sum())
-        self.need(closing)
-        return values
-
     def named(self, name: str) -> tuple[Any, bool]:
         sheet = self.sheet
         if name == "mean":
@@ -302,10 +256,10 @@ class _Reader:
             value = self.product().max(axis=axes, keepdims=True)
             self.outside = sheet.outside
             return value, False
-        if name in FUNCTIONS and (name in WITHOUT_PARENTHESES or self.peek("(")):
+        if name in FUNCTIONS and (name in BARE or self.peek("(")):
             raised = self.token(re.compile(rf"[{''.join(SUPERSCRIPTS)}]+"))
             if self.take("("):
-                value = FUNCTIONS[name](*self.arguments(")"))
+                value = FUNCTIONS[name](*self.listed(self.sum, ")"))
             else:
                 value = FUNCTIONS[name](self.factor()[0])
             return value ** self.power(raised[0]) if raised else value, False
@@ -323,11 +277,11 @@ class _Reader:
         if name[0] == "J":  # a Jacobian stands behind what it is applied to
             return value, False
         if callable(value):
-            given = self.arguments(")") if self.take("(") else [self.factor()[0]]
+            given = self.listed(self.sum, ")") if self.take("(") else [self.factor()[0]]
             return value(*given), False
         if self.text[self.place : self.place + 1] == "[":
             self.place += 1
-            return entries(value, self.arguments("]"), self.outside), False
+            return entries(value, self.listed(self.sum, "]"), self.outside), False
         return value, name.removeprefix("dL/d")[0].isupper()
 
 

@@ -13,6 +13,7 @@ from reference.optimizer_rows import OPTIONS
 
 import nnlite as nn
 from nnlite.inspection.captured.activation import slope_of
+from nnlite.inspection.component import Operand, Rule
 
 WITHOUT = {  # by layer, what no formula of arrays says, and why; "" is everything
     "Lambda": {"": "functions of the user's"},
@@ -242,6 +243,14 @@ def test_a_product_in_an_index_stays_one():
     assert rule.with_numbers((0, 1, 0, 0)).startswith("y[0,1,0,0] = maxₖₗ x[0,2·1+k,2·0+l,0] = ")
     rule = equation_of(nn.CircularPad1d(1), IMAGES[..., 0], "y").rule
     assert str(rule) == "y[n,i,c] = x[n,(i−1) mod H,c]"
+
+
+def test_functions_are_written_alike_in_symbols_and_in_numbers():
+    x = np.array([-1.5])
+    entry = ["at", 0, ["i"]]
+    body = ["+", ["f", "floor", entry], ["f", "abs", ["f", "ceil", entry]]]
+    rule = Rule(["i"], body, [Operand("x", x, x)], "y")
+    assert rule.with_numbers((0,)) == "y[0] = ⌊x[0]⌋ + |⌈x[0]⌉| = ⌊−1.5⌋ + |⌈−1.5⌉| = −1"
 
 
 @pytest.mark.parametrize(

@@ -251,9 +251,18 @@ def test_values_that_are_not_finite_are_still_json():
     model = nn.Sequential(nn.Lambda(lambda x: x * np.inf, lambda g, x: g), nn.Linear(3, 2))
     with np.errstate(all="ignore"):
         trace = nn.trace(model, nn.CrossEntropyLoss(), X, Y)
-        assert json.loads(trace.to_json())["loss_value"] is not None
+        text = trace.to_json()
+    assert json.loads(text, parse_constant=pytest.fail)["loss_value"] == "nan"
 
 
 def test_a_hat_stays_on_its_letter():
     trace = nn.trace(nn.Sequential(nn.LayerNorm(3)), nn.MSELoss(), X, X)
     assert "x\u0302 (2, 3) = (x (2, 3) − μ)" in trace.forward[0].shapes
+
+
+@pytest.mark.parametrize("size", [0, -4, 2.5])
+def test_an_array_keeps_one_value_at_least(size):
+    trace = nn.trace(mlp(), nn.CrossEntropyLoss(), X, Y)
+    with pytest.raises(ValueError, match=rf"to_dict: size must be a whole number ≥ 1, got {size}"):
+        trace.to_dict(size)
+    assert all(len(v["corner"]["values"]) == 1 for v in trace.to_dict(1)["values"])

@@ -59,6 +59,7 @@ class Rule(NamedTuple):
         indices: the letters of the result's axes.
         body: the tree.
         operands: what it reads.
+        result: the name of what it gives.
     """
 
     indices: list[str]
@@ -229,6 +230,7 @@ def decided(node: Node, letters: dict[str, Any]) -> Node:
 BINDING = {"+": 1, "-": 1, "neg": 2, "sum": 2, "largest": 2, "*": 3, "/": 3, "mod": 3, "^": 4}
 SIGNS = {"+": " + ", "-": " − ", "*": " ", "/": " / ", "mod": " mod ", "^": "^"}
 NAMES = {"sigma": "σ", "Phi": "Φ", "phi": "φ", "sqrt": "√"}
+AROUND = {"abs": ("|", "|"), "floor": ("⌊", "⌋"), "ceil": ("⌈", "⌉")}
 
 
 def written(node: Node, operands: Sequence[Operand], letters: Mapping[str, int] = {}) -> str:
@@ -256,11 +258,7 @@ def written(node: Node, operands: Sequence[Operand], letters: Mapping[str, int] 
             text = f"{sign} {show(node[2], BINDING['sum'])}"
         elif kind == "f":
             given = ", ".join(show(each) for each in node[2:])
-            if node[1] == "abs":
-                return f"|{given}|"
-            if node[1] in ("floor", "ceil"):
-                return f"⌊{given}⌋" if node[1] == "floor" else f"⌈{given}⌉"
-            return f"e^({given})" if node[1] == "exp" else f"{NAMES.get(node[1], node[1])}({given})"
+            return applied(node[1], given)
         elif kind == "is":
             return f"[{show(node[2])} {node[1]} {show(node[3])}]"
         elif kind == "neg":
@@ -279,6 +277,14 @@ def written(node: Node, operands: Sequence[Operand], letters: Mapping[str, int] 
         return re.sub(r"(?<!mod) (?!mod)", "", text)
 
     return show(node)
+
+
+def applied(name: str, given: str) -> str:
+    """A function of what is given, as on paper."""
+    if name in AROUND:
+        left, right = AROUND[name]
+        return f"{left}{given}{right}"
+    return f"e^({given})" if name == "exp" else f"{NAMES.get(name, name)}({given})"
 
 
 def subscript(letters: str) -> str:
@@ -304,9 +310,7 @@ def in_numbers(node: Node, letters: dict[str, Any], operands: Sequence[Operand],
             return signed(evaluate(node, letters, operands), around)
         if kind == "f":
             given = ", ".join(show(each, letters) for each in node[2:])
-            if node[1] == "abs":
-                return f"|{given}|"
-            return f"e^({given})" if node[1] == "exp" else f"{NAMES.get(node[1], node[1])}({given})"
+            return applied(node[1], given)
         if kind == "neg":
             text = f"−{show(node[1], letters, BINDING['neg'] + 1)}"
         else:

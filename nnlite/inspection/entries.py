@@ -159,9 +159,7 @@ class _Entries:
             joined = list(sorted(shapes, key=len)[-1])
             joined[self.along] = sum(shape[self.along] for shape in shapes)
             return tuple(joined)
-        if kind == "holds":
-            return np.broadcast_shapes(*(self.shape_of(each, result) for each in tree[2]))
-        if kind == "call":
+        if kind in ("holds", "call"):
             return np.broadcast_shapes(*(self.shape_of(each, result) for each in tree[2]))
         if kind in ("negative", "group"):
             return self.shape_of(tree[1], result)
@@ -432,9 +430,7 @@ class _Entries:
         outer = dict(self.renamed)
         for pair in over:  # a letter of a definition may be in use where it is put in
             if pair[0] in self.bound:
-                self.renamed[pair[0]] = pair[0] = next(
-                    c for c in "qrsuvabdef" if c not in self.bound
-                )
+                self.renamed[pair[0]] = pair[0] = next(c for c in MORE if c not in self.bound)
             self.bound.append(pair[0])
         body = self.entry(inner, [])
         del self.bound[len(self.bound) - len(over) :]

@@ -120,11 +120,6 @@ class Page:
         return found
 
     @cached_property
-    def letters(self) -> dict[str, int]:
-        """How far letters run that no array has an axis for."""
-        return dict(self.reading.sizes)
-
-    @cached_property
     def definitions(self) -> dict[str, str]:
         """What any line defines."""
         found: dict[str, str] = {}
@@ -209,7 +204,7 @@ class Equation:
         shape = self.seen.shape
         name = Sentence(self.line).left
         axes = {"n": 0, "j": -1, "mean": -1, **page.reading.axes}
-        sheet = Sheet(page.arrays, page.numbers, axes, page.letters)
+        sheet = Sheet(page.arrays, page.numbers, axes, page.reading.sizes)
         try:
             return sheet.rule(self.line, name, shape, page.definitions)
         except Unreadable:

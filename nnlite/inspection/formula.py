@@ -13,7 +13,7 @@ The conventions are those on paper:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 Tree = tuple[Any, ...]
@@ -94,11 +94,55 @@ def tree_of(text: str, known: Iterable[str]) -> Tree:
     return _Reader(text, known).read()
 
 
-class _Reader:
+class Scanner:
+    """A place in an expression, and what comes next there; a reader adds the grammar."""
+
+    def __init__(self, text: str) -> None:
+        self.text, self.place = text, 0
+
+    def unread(self) -> SyntaxError:
+        """What is raised where it cannot go on."""
+        return SyntaxError(f"cannot read {self.text[self.place :]!r} in {self.text!r}")
+
+    def peek(self, *expected: str) -> str:
+        """The next character, behind spaces, if it is one of the expected."""
+        rest = self.text[self.place :].lstrip()
+        return rest[0] if rest and rest[0] in expected else ""
+
+    def take(self, *expected: str) -> str:
+        """Go past the next character if it is one of the expected."""
+        found = self.peek(*expected)
+        if found:
+            self.place = self.text.index(found, self.place) + 1
+        return found
+
+    def need(self, expected: str) -> None:
+        """Go past the next character, which must be this one."""
+        if not self.take(expected):
+            raise self.unread()
+
+    def token(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
+        """Go past what the pattern matches next."""
+        while self.text[self.place : self.place + 1] == " ":
+            self.place += 1
+        found = pattern.match(self.text, self.place)
+        self.place = found.end() if found else self.place
+        return found
+
+    def listed(self, each: Callable[[], Any], closing: str) -> list[Any]:
+        """What `each` reads between commas, as far as the closing bracket."""
+        values = [each()]
+        while self.take(","):
+            values.append(each())
+        self.need(closing)
+        return values
+
+
+class _Reader(Scanner):
     """A recursive descent through one expression."""
 
     def __init__(self, text: str, known: Iterable[str]) -> None:
-        self.text, self.place = text, 0
+        super().__init__(text)
         self.known = set(known)
         # what a container's equations say of a child, such as "G J_f", is one name
         self.phrase = re.compile(
@@ -119,33 +163,6 @@ class _Reader:
         found = self.sum()
         if self.text[self.place :].strip():
             raise self.unread()
-        return found
-
-    def unread(self) -> SyntaxError:
-        return SyntaxError(f"cannot read {self.text[self.place :]!r} in {self.text!r}")
-
-    def peek(self, *expected: str) -> str:
-        """The next character, behind spaces, if it is one of the expected."""
-        rest = self.text[self.place :].lstrip()
-        return rest[0] if rest and rest[0] in expected else ""
-
-    def take(self, *expected: str) -> str:
-        """Go past the next character if it is one of the expected."""
-        found = self.peek(*expected)
-        if found:
-            self.place = self.text.index(found, self.place) + 1
-        return found
-
-    def need(self, expected: str) -> None:
-        if not self.take(expected):
-            raise self.unread()
-
-    def token(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
-        """Go past what the pattern matches next."""
-        while self.text[self.place : self.place + 1] == " ":
-            self.place += 1
-        found = pattern.match(self.text, self.place)
-        self.place = found.end() if found else self.place
         return found
 
     def sum(self) -> Tree:
@@ -232,13 +249,6 @@ class _Reader:
         self.need("]")
         return "join", values
 
-    def arguments(self, closing: str) -> list[Tree]:
-        values = [self.sum()]
-        while self.take(","):
-            values.append(self.sum())
-        self.need(closing)
-        return values
-
     def named(self, name: str) -> Tree:
         if name == "mean":
             return "mean", self.factor()
@@ -246,7 +256,7 @@ class _Reader:
             return "largest", list(name[4:]), self.product()
         if name in FUNCTIONS and name not in self.known and (name in BARE or self.peek("(")):
             raised = self.token(re.compile(rf"[{''.join(SUPERSCRIPTS)}]+"))
-            given = self.arguments(")") if self.take("(") else [self.factor()]
+            given = self.listed(self.sum, ")") if self.take("(") else [self.factor()]
             value: Tree = ("call", name, given)
             return ("^", value, self.power(raised[0])) if raised else value
         return self.with_indices(self.base(name))
@@ -255,7 +265,7 @@ class _Reader:
         """A name, or an entry of what it stands for."""
         if self.text[self.place : self.place + 1] == "[":
             self.place += 1
-            return "entry", ("name", name), self.arguments("]")
+            return "entry", ("name", name), self.listed(self.sum, "]")
         return "name", name
 
     def base(self, name: str) -> str:

@@ -355,7 +355,7 @@ def _line_html(line: Line) -> str:
 
 
 BRACKETS = {"(": 1, ")": -1, "{": 1, "}": -1}
-LETTER = "A-Za-zα-ωΑ-Ωℓ"
+LETTER = "A-Za-zα-ωΑ-ΡΤ-Ωℓ"  # and not Σ, which is a sign
 PIECES = re.compile(
     r"\^(?P<exponent>\(|−?\w+(?:\[[^\]]*\])?)"
     r"|_(?P<below>\{|\w+)"

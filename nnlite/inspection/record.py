@@ -194,12 +194,16 @@ class Trace:
         """The steps as Markdown, a heading per layer and a table row per gradient."""
         return markdown(self)
 
+    @checked
     def to_dict(self, size: int = 4096) -> dict[str, Any]:
         """Everything in plain lists and numbers.
 
         Args:
             size: arrays of more values are averaged over blocks to at most this (default 4096);
                 of images and kernels the first ones that fit.
+
+        Raises:
+            ValueError: when `size` is not a whole number ≥ 1.
         """
         return as_dict(self, size)
 
@@ -338,7 +342,7 @@ def markdown(trace: Trace) -> str:
         "",
         "## Forward",
         "",
-        *_table_head("layer", "formula"),
+        *_table_head("layer"),
         *(
             row
             for step in [*trace.forward, trace.loss_step]
@@ -348,15 +352,15 @@ def markdown(trace: Trace) -> str:
         "## Backward",
     ]  # fmt: skip
     for name, steps in groupby([*trace.steps, *trace.update], heading):
-        lines += ["", f"### {name}", "", *_table_head("step", "formula")]
+        lines += ["", f"### {name}", "", *_table_head("step")]
         for step in steps:
             lines += _rows(f"{step.number}. {step.title}", step)
     return "\n".join([*lines, ""])
 
 
-def _table_head(first: str, second: str) -> list[str]:
+def _table_head(first: str) -> list[str]:
     return [
-        f"| {first} | {second} | norm | min | max | zeros | one entry |",
+        f"| {first} | formula | norm | min | max | zeros | one entry |",
         "| - | - | -: | -: | -: | -: | - |",
     ]
 
@@ -557,11 +561,6 @@ def corner_of(shape: Sequence[int], size: int, kernel: bool = False) -> tuple[sl
         longest = int(np.argmax(kept))
         kept[longest] = -(-kept[longest] // 2)
     return tuple(slice(0, length) for length in kept)
-
-
-def subscript(number: int) -> str:
-    """Its digits below the line."""
-    return str(number).translate(str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉"))
 
 
 def _plain_list(values: np.ndarray, digits: int = DIGITS) -> list[float | str]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from nnlite.core.arguments import checked
+from nnlite.core.formulas import subscript
 from nnlite.core.padded import Padded
 from nnlite.core.parameter import Buffer, Computed, Parameter
 from nnlite.core.reading import Reading
@@ -20,7 +21,7 @@ from nnlite.inspection.captured.update import Update
 from nnlite.inspection.equations import Page, Value, symbol
 from nnlite.inspection.formula import SUBSCRIPTS
 from nnlite.inspection.one_step import OneStep, batch_of, parts
-from nnlite.inspection.record import Trace, TraceStep, subscript
+from nnlite.inspection.record import Trace, TraceStep
 from nnlite.inspection.surrogate import surrogates
 from nnlite.layers.base import Layer
 from nnlite.layers.containers.base import Container

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from nnlite.core.formulas import subscript
 from nnlite.core.reading import Reading
 from nnlite.inspection.equations import Page, Value
-from nnlite.inspection.record import TraceStep, subscript
+from nnlite.inspection.record import TraceStep
 from nnlite.losses.base import Loss
 
 LOSS_LETTERS = {

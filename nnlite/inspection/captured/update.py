@@ -84,7 +84,7 @@ class Update:
         def equations() -> list[Equation]:
             known = {"w": w, "dL/dw": g, **before}
             own = list(_in_order(lines, known, after, numbers, subtracted.array))
-            page = Page(self, {}, Reading(values={"w": w, "Δw": subtracted.array}))
+            page = Page(None, {}, Reading(values={"w": w, "Δw": subtracted.array}))
             shown = Equation(page, "w ← w − Δw", result, striking=subtracted.array)
             return [*own, shown]
 
