@@ -74,8 +74,9 @@ class Source(NamedTuple):
         layers: its layers, in order.
         shapes: by full name.
         take: the array of a full name.
-        remedy: of a source that does not keep the order of its layers, but what the numbers in
-            their names say, what to give instead where that is not enough (default "": in order).
+        remedy: what to give instead where the order of the layers is not known. It is set for a
+            source whose layers are in no order but that of the numbers in their names (default "":
+            they are in order).
     """
 
     where: str
@@ -167,7 +168,9 @@ def _paired(
             problems.append(f"{', '.join(sorted(names - every))} is missing in {source.name}")
             continue
         found = {local: name for local, name in unit.full.items() if name in holders}
-        theirs = holders[min(names)]._replace(names=found)
+        if not found:
+            continue  # an optional array by itself
+        theirs = holders[min(found.values())]._replace(names=found)
         problem = _misfit(unit, theirs, source)
         if problem:
             problems.append(problem)

@@ -74,7 +74,8 @@ def load_safetensors(model: Layer, path: PathLike, strict: bool = True) -> LoadR
 
     Raises:
         ValueError: when arrays do not fit, with the shapes of both sides; when the file is damaged,
-            or in PyTorch's layout. The model has not changed.
+            or does not say that `save_safetensors` wrote it: others have other layouts. The model
+            has not changed.
         FileNotFoundError: when there is no such file.
         ImportError: when safetensors is missing.
 
@@ -83,10 +84,11 @@ def load_safetensors(model: Layer, path: PathLike, strict: bool = True) -> LoadR
     """
     where = "load_safetensors"
     values, metadata = read(where, path)
-    if metadata.get("format") in ("pt", "tf", "flax", "mlx"):
+    if metadata.get("format") != "nnlite":
         raise ValueError(
-            f"{where}: {os.fspath(path)} says that it is in the layout of another library "
-            f"(format {metadata['format']!r}); for PyTorch's use load_torch(model, path)"
+            f"{where}: expected a file of save_safetensors, in nnlite's layout (format 'nnlite'), "
+            f"and the format of {os.fspath(path)} is {metadata.get('format')!r}; for a file of "
+            "PyTorch's use load_torch(model, path)"
         )
     values = dict(completed(model, values))
     for first, *others in ties(model):

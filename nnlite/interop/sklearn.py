@@ -455,6 +455,7 @@ class NNClassifier(ClassifierMixin, _Estimator):
         random_state: Any = None,
         verbose: bool = False,
     ) -> None:
+        # all names stand in the signature again: scikit-learn reads the parameters off this one
         super().__init__(
             model,
             loss=loss,

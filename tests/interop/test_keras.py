@@ -111,6 +111,21 @@ def test_outputs_are_those_of_keras(keras, tmp_path, build):
 
 
 @pytest.mark.slow
+def test_layers_of_one_name_in_two_models_keep_their_own_weights(keras):
+    def tower():
+        x = keras.Input((3,), dtype="float64")
+        return keras.Model(x, keras.layers.Dense(3, name="dense", dtype="float64")(x))
+
+    towers, x = (tower(), tower()), keras.Input((3,), dtype="float64")
+    theirs = randomized(keras.Model(x, towers[1](towers[0](x))))
+    ours = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3)).astype(np.float64)
+    report = load(ours, theirs)
+    for i, each in enumerate(towers):
+        np.testing.assert_array_equal(ours[i].weight.data, each.get_weights()[0])
+        assert dict(report.matched)[f"{i}.weight"] == f"{each.name}.dense/kernel"
+
+
+@pytest.mark.slow
 def test_settings_and_what_is_not_here(keras, tmp_path):
     t = keras.layers
     theirs = keras.Sequential([

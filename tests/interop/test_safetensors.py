@@ -31,6 +31,17 @@ def test_weights_go_there_and_back(tmp_path):
     assert "matched: 8 of the model's 8 arrays\n  0.weight (3, 3, 1, 4)" in repr(report)
 
 
+def test_a_count_of_batches_alone_at_its_path(tmp_path):
+    layer, other = nn.BatchNorm1d(2, momentum=None), nn.BatchNorm1d(2, momentum=None)
+    layer(np.eye(2, dtype=np.float32))
+    save(layer, tmp_path / "norm.safetensors")
+    assert not load(other, tmp_path / "norm.safetensors").missing
+    assert other.num_batches_tracked.data == 1
+    save(nn.BatchNorm1d(2), tmp_path / "none.safetensors")
+    load(other, tmp_path / "none.safetensors")
+    assert other.num_batches_tracked.data == 1
+
+
 def test_the_file_holds_values_and_not_memory(tmp_path):
     model = nn.Sequential(nn.Linear(3, 2))
     nn.Adam(model.parameters())  # whose flat vector they are views of
@@ -83,7 +94,8 @@ def test_other_precisions_become_the_models(tmp_path, dtype):
     data = {"F16": values.astype(np.float16), "F64": values.astype(np.float64)}.get(dtype)
     data = (values.view(np.uint32) >> 16).astype(np.uint16) if data is None else data
     entry = {"dtype": dtype, "shape": [2, 2], "data_offsets": [0, data.nbytes]}
-    path = written(tmp_path / "half.safetensors", {"weight": entry}, data.tobytes())
+    header = {"weight": entry, "__metadata__": {"format": "nnlite"}}
+    path = written(tmp_path / "half.safetensors", header, data.tobytes())
     layer = nn.Linear(2, 2, bias=False)
     load(layer, path)
     np.testing.assert_array_equal(layer.weight.data, values)
@@ -105,7 +117,8 @@ HOSTILE = {
     "of PyTorch": (
         {"weight": ENTRY, "__metadata__": {"format": "pt"}}, b"0" * 16, r"use load_torch\(model",
     ),
-    "NaN's text": ({"weight": {**ENTRY, "dtype": "OBJ"}}, b"0" * 16, "or damaged"),
+    "of nobody": ({"weight": ENTRY}, b"0" * 16, r"\(format 'nnlite'\), and .* is None"),
+    "objects": ({"weight": {**ENTRY, "dtype": "OBJ"}}, b"0" * 16, "or damaged"),
 }  # fmt: skip
 
 

@@ -474,6 +474,15 @@ def test_a_file_of_safetensors_has_the_order_of_its_numbers(tmp_path):
         load(model, tmp_path / "two.safetensors")
 
 
+def test_a_file_in_another_layout_is_refused(tmp_path):
+    arrays = pytest.importorskip("safetensors.numpy")
+    layer, path = nn.Linear(2, 2, bias=False), tmp_path / "net.safetensors"
+    for kind, message in (("flax", r"format 'pt'.*\(format 'flax'\)"), ("nnlite", "use load_saf")):
+        arrays.save_file({"weight": np.eye(2)}, path, {"format": kind})
+        with changed(layer), pytest.raises(ValueError, match=message):
+            load(layer, path)
+
+
 class Evil:
     def __reduce__(self):
         return Path.touch, (Path("touched"),)

@@ -32,7 +32,8 @@ def load_keras(model: Layer, source: Any, strict: bool = True) -> LoadReport:
     The k-th layer with weights there is the k-th here. A `SeparableConv2D` is two layers here, a
     convolution with one group for each channel and a pointwise one. Keras's normalizations have
     another eps, 1e-3 (RMSNormalization 1e-6): build ours with it; where the source tells its
-    arguments, a difference is an error. Keras's `padding="same"` of a `Conv2DTranspose` with kernel
+    arguments, a difference is an error. Padding is not compared, because it may be in a layer of
+    its own, there or here. Keras's `padding="same"` of a `Conv2DTranspose` with kernel
     3 and stride 2 is `padding=((0, 1), (0, 1))` here. An activation that is an argument there is a
     layer of its own here.
 

@@ -17,6 +17,7 @@ import numpy as np
 from nnlite.interop.keras.layouts import WHERE
 from nnlite.interop.layouts import join
 from nnlite.interop.loading import check_file, extra, is_packed
+from nnlite.interop.torch.loading import as_numpy
 
 
 class Weight(NamedTuple):
@@ -80,24 +81,20 @@ def _parts(found: Found) -> Iterator[Found]:
         yield found._replace(kind=kind.removeprefix("depthwise_"), weights=weights)
 
 
-def of_model(model: Any) -> Iterator[Found]:
+def of_model(model: Any, above: str = "") -> Iterator[Found]:
     """The layers of a Keras model, those of models inside it too."""
     for layer in model.layers:
+        place = join(above, layer.name)
         if hasattr(layer, "layers"):
-            yield from of_model(layer)
+            yield from of_model(layer, place)
             continue
-        weights = {
-            each.path: Weight(tuple(each.shape), partial(_numbers, each)) for each in layer.weights
-        }
+        weights = {}
+        for each in layer.weights:  # in two models the same path may stand for two arrays
+            local = each.path.partition(f"{layer.name}/")[2] or each.path
+            read = partial(as_numpy, each.value, each.path)
+            weights[f"{place}/{local}"] = Weight(tuple(each.shape), read)
         kind = snake_case(type(layer).__name__)
-        yield from _parts(Found(kind, layer.name, weights, layer.get_config()))
-
-
-def _numbers(variable: Any) -> np.ndarray:
-    """A variable's values, in whatever backend."""
-    values = variable.value if hasattr(variable, "value") else variable
-    values = values.detach().cpu().float() if hasattr(values, "detach") else values
-    return np.asarray(values)
+        yield from _parts(Found(kind, place, weights, layer.get_config()))
 
 
 # -- files -----------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import numpy as np
 from nnlite.core.arguments import checked
 from nnlite.core.foreign import kind_of
 from nnlite.core.kinds import shown
+from nnlite.files.atomic import PathLike
 from nnlite.interop.layouts import OPTIONAL, Theirs
 from nnlite.interop.loading import (
     LoadReport,
@@ -27,7 +28,6 @@ from nnlite.interop.torch.layouts import own_layers, their_layers
 from nnlite.layers import Layer
 
 WHERE = "load_torch"
-PathLike = str | os.PathLike[str]
 SAFE = (2, 6)  # the first PyTorch whose weights_only runs nothing, whatever the file
 
 
@@ -143,6 +143,13 @@ def _from_file(path: PathLike) -> Any:
                 f"{WHERE}: {os.fspath(path)} was written by save_safetensors, in nnlite's layout; "
                 "use load_safetensors"
             )
+        if metadata.get("format") in ("tf", "flax", "mlx"):
+            raise ValueError(
+                f"{WHERE}: expected a file in PyTorch's layout (format 'pt'), and "
+                f"{os.fspath(path)} says that it is in that of another library (format "
+                f"{metadata['format']!r}); load it into the PyTorch module, and give that: "
+                "load_torch(model, module)"
+            )
         return tensors
     torch = extra("torch", "torch", WHERE)
     if tuple(map(int, torch.__version__.split(".")[:2])) < SAFE:
@@ -151,9 +158,8 @@ def _from_file(path: PathLike) -> Any:
         problem = _problem(path)
         if not problem:
             return torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        Exception
-    ) as error:  # of pickle, of zip, of PyTorch's own: raw, or advice to run the file
+    # of pickle, of zip, of PyTorch's own: raw, or advice to run the file
+    except Exception as error:
         again = "save the weights alone: torch.save(module.state_dict(), path)"
         if "Unsupported global" in str(error) or "Unsupported class" in str(error):
             problem = (
