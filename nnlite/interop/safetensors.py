@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from nnlite.core.arguments import checked
+from nnlite.core.checks import warn
 from nnlite.files.atomic import PathLike, atomic_write
 from nnlite.interop.layouts import Own, Theirs, turned
 from nnlite.interop.loading import LoadReport, Source, check_file, extra, load
@@ -60,7 +61,7 @@ def save_safetensors(model: Layer, path: PathLike) -> None:
 
 @checked
 def load_safetensors(model: Layer, path: PathLike, strict: bool = True) -> LoadReport:
-    """Write the arrays of a file of `save_safetensors` into a model.
+    """Write the arrays of a file, in nnlite's layout, into a model.
 
     Args:
         model: the model that gets them; optimizers go on with it.
@@ -74,21 +75,28 @@ def load_safetensors(model: Layer, path: PathLike, strict: bool = True) -> LoadR
 
     Raises:
         ValueError: when arrays do not fit, with the shapes of both sides; when the file is damaged,
-            or does not say that `save_safetensors` wrote it: others have other layouts. The model
-            has not changed.
+            or says that it is in another library's layout. The model has not changed.
         FileNotFoundError: when there is no such file.
         ImportError: when safetensors is missing.
 
     Warns:
-        ModelWarning: when nothing at all was loaded.
+        ModelWarning: when nothing at all was loaded; when the file does not say in which layout it
+            is, and no shape tells: all matrices are square.
     """
     where = "load_safetensors"
     values, metadata = read(where, path)
-    if metadata.get("format") != "nnlite":
+    if metadata.get("format", "nnlite") != "nnlite":
         raise ValueError(
-            f"{where}: expected a file of save_safetensors, in nnlite's layout (format 'nnlite'), "
-            f"and the format of {os.fspath(path)} is {metadata.get('format')!r}; for a file of "
-            "PyTorch's use load_torch(model, path)"
+            f"{where}: expected a file in nnlite's layout (format 'nnlite'), and the format of "
+            f"{os.fspath(path)} is {metadata['format']!r}; for a file of PyTorch's use "
+            "load_torch(model, path)"
+        )
+    matrices = [array.shape for array in values.values() if array.ndim == 2]
+    if "format" not in metadata and matrices and all(rows == columns for rows, columns in matrices):
+        warn(
+            f"{where}: {os.fspath(path)} does not say in which layout it is, and all its matrices "
+            "are square; they are taken as (in, out). For a file of PyTorch's, (out, in), use "
+            "load_torch(model, path)"
         )
     values = dict(completed(model, values))
     for first, *others in ties(model):
