@@ -184,6 +184,14 @@ def test_one_transpose_for_images_and_none_for_channels_first(path):
     np.testing.assert_allclose(run(path, np.moveaxis(x, -1, 1))[0], model.predict(x), atol=1e-6)
 
 
+def test_a_shape_may_be_an_array(path):
+    x = images(2, 6, 4, 3)
+    nn.interop.save_onnx(image_net(), path, np.array(x.shape[1:]))
+    assert run(path, x)[0].shape == (2, 5)
+    with pytest.raises(ValueError, match="expected input_shape as sizes"):
+        nn.interop.save_onnx(image_net(), path, np.array([6.0, 4.0, 3.0]))
+
+
 def test_channels_first_on_both_ends(path):
     model, x = image_net()[:5], images(2, 6, 4, 3)
     nn.interop.save_onnx(model, path, (6, 4, 3), channels_first=True)
