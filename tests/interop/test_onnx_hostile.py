@@ -110,7 +110,7 @@ def test_inputs_that_are_no_numbers(path, kind):
     ("nodes", "constants", "match"),
     [
         ([("LSTM", ["x", "w", "r"], ["", "", "y"], {"hidden_size": 3})],
-         {"w": np.ones((1, 12, 4), "f"), "r": np.ones((1, 12, 3), "f")},
+         {"w": np.ones((1, 12, 6), "f"), "r": np.ones((1, 12, 3), "f")},
          "does not compute 'y'; name another"),
         ([("MaxPool", ["x"], ["m", "i"], {"kernel_shape": [2]}), ("Cast", ["i"], ["y"], {"to": 1})],
          {}, r"node 1 'y' \(Cast\): nnlite does not read its input 'i'"),
@@ -119,6 +119,9 @@ def test_inputs_that_are_no_numbers(path, kind):
         ([("Reshape", ["s", "n"], ["w"]), ("Add", ["x", "w"], ["y"])],
          {"s": np.ones(4, "f"), "n": np.array([3, -1])},
          r"node 0 'w' \(Reshape\): it cannot be computed from constants of shape \(4,\), \(2,\)"),
+        ([("Add", ["s", "n"], ["w"]), ("Add", ["x", "w"], ["y"])],
+         {"s": np.ones(4, "f"), "n": np.ones(3, "f")},
+         r"node 0 'w' \(Add\): it cannot be computed from constants of shape \(4,\), \(3,\)"),
         ([("Transpose", ["x"], ["t"], {"perm": [0, 2, 1]}),
           ("Split", ["t"], ["a", "b", "c", "d"], {"axis": 1}), ("Relu", ["a"], ["y"])], {},
          r"\(Split\): 6 features cannot be cut into 4"),
@@ -181,7 +184,7 @@ def test_sizes_that_only_a_number_asks_for(path, nodes):
     )
 
 
-@pytest.mark.parametrize("sizes", [[2**40, 2**40], [1] * 65])
+@pytest.mark.parametrize("sizes", [[2**40, 2**40], [1] * 65, [4, -5]])
 @pytest.mark.parametrize("operator", ["ConstantOfShape", "Expand"])
 def test_shapes_that_no_array_has(path, operator, sizes):
     inputs = ["n"] if operator == "ConstantOfShape" else ["one", "n"]
