@@ -10,6 +10,7 @@ from cases.core import Cube, Halves
 from cases.sequences import Ending, Tokens
 
 import nnlite as nn
+from interop.files import image_net, images
 from nnlite.interop.onnx import Graph, Value, export
 from nnlite.interop.onnx.registry import REFUSALS, WRITES
 
@@ -153,24 +154,6 @@ def test_rows_of_sequences_with_an_open_length(name, path, with_theirs):
 
 
 # -- axes ------------------------------------------------------------------------------------------
-
-
-def image_net():
-    return nn.Sequential(
-        nn.Conv2d(3, 4, 3, padding=1),
-        nn.BatchNorm2d(4),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Residual(nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.GELU())),
-        nn.Flatten(),
-        nn.Dropout(0.5),
-        nn.Linear(4 * 3 * 2, 5),
-        nn.Softmax(),
-    )
-
-
-def images(*shape):
-    return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
 
 
 def test_one_transpose_for_images_and_none_for_channels_first(path):
