@@ -1,4 +1,4 @@
-"""What the tests of weights in files share."""
+"""What the tests of models in files share."""
 
 from contextlib import contextmanager
 
@@ -16,6 +16,25 @@ def net(seed):
     for part in (*model.parameters(), *model.buffers()):
         part.data = rng.uniform(0.5, 1.5, part.shape).astype(np.float32)
     return model
+
+
+def image_net():
+    """A net whose ways part and meet, for images (N, 6, 4, 3)."""
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1),
+        nn.BatchNorm2d(4),
+        nn.SiLU(),
+        nn.MaxPool2d(2),
+        nn.Residual(nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.GELU())),
+        nn.Concat(nn.Conv2d(4, 2, 1), nn.Identity()),
+        nn.Flatten(),
+        nn.Linear(36, 5),
+    )
+
+
+def images(*shape):
+    """Normal values, the same each time."""
+    return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
 
 
 @contextmanager

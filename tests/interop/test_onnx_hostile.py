@@ -110,7 +110,7 @@ def test_inputs_that_are_no_numbers(path, kind):
     ("nodes", "constants", "match"),
     [
         ([("LSTM", ["x", "w", "r"], ["", "", "y"], {"hidden_size": 3})],
-         {"w": np.ones((1, 12, 4), "f"), "r": np.ones((1, 12, 3), "f")},
+         {"w": np.ones((1, 12, 6), "f"), "r": np.ones((1, 12, 3), "f")},
          "does not compute 'y'; name another"),
         ([("MaxPool", ["x"], ["m", "i"], {"kernel_shape": [2]}), ("Cast", ["i"], ["y"], {"to": 1})],
          {}, r"node 1 'y' \(Cast\): nnlite does not read its input 'i'"),
@@ -119,6 +119,9 @@ def test_inputs_that_are_no_numbers(path, kind):
         ([("Reshape", ["s", "n"], ["w"]), ("Add", ["x", "w"], ["y"])],
          {"s": np.ones(4, "f"), "n": np.array([3, -1])},
          r"node 0 'w' \(Reshape\): it cannot be computed from constants of shape \(4,\), \(2,\)"),
+        ([("Add", ["s", "n"], ["w"]), ("Add", ["x", "w"], ["y"])],
+         {"s": np.ones(4, "f"), "n": np.ones(3, "f")},
+         r"node 0 'w' \(Add\): it cannot be computed from constants of shape \(4,\), \(3,\)"),
         ([("Transpose", ["x"], ["t"], {"perm": [0, 2, 1]}),
           ("Split", ["t"], ["a", "b", "c", "d"], {"axis": 1}), ("Relu", ["a"], ["y"])], {},
          r"\(Split\): 6 features cannot be cut into 4"),
@@ -147,6 +150,60 @@ def test_cycles_and_names_that_nobody_has(path):
 )  # fmt: skip
 def test_shapes_that_do_not_fit(path, node, constants, match):
     refused(path, made([node], constants), match)
+
+
+LONG = ("N", 3, 8)
+RECURRENT = ("LSTM", ["x", "w", "r", "b"], ["y"], {"hidden_size": 3})
+
+
+@pytest.mark.parametrize(
+    ("nodes", "shapes", "shape"),
+    [
+        ([("MatMul", ["x", "w"], ["y"])], {"w": (5, 2)}, ("N", 4)),
+        ([("Gemm", ["x", "w"], ["y"], {"transB": 1})], {"w": (2, 5)}, ("N", 4)),
+        ([("Conv", ["x", "w"], ["y"])], {"w": (2, 5, 3)}, LONG),
+        ([("Conv", ["x", "v"], ["h"]), ("Conv", ["h", "w"], ["y"])],
+         {"v": (4, 3, 1), "w": (2, 5, 3)}, LONG),
+        ([("ConvTranspose", ["x", "w"], ["y"])], {"w": (5, 2, 3)}, LONG),
+        ([("BatchNormalization", ["x", *"sbmv"], ["y"])], dict.fromkeys("sbmv", (5,)), LONG),
+        ([("InstanceNormalization", ["x", *"sb"], ["y"])], dict.fromkeys("sb", (5,)), LONG),
+        ([RECURRENT], {"w": (1, 12, 5), "r": (1, 12, 3), "b": (1, 24)}, LONG),
+        ([("Transpose", ["x"], ["t"], {"perm": [0, 2, 3, 1]}), ("Flatten", ["t"], ["f"]),
+          ("MatMul", ["f", "w"], ["y"])], {"w": (5, 2)}, ("N", 2, 1, 1)),
+    ],
+)  # fmt: skip
+def test_weights_for_another_number_of_features(path, nodes, shapes, shape):
+    constants = {name: np.ones(each, "f") for name, each in shapes.items()}
+    refused(path, made(nodes, constants, shape), r"its weights are for 5 features; its input of")
+
+
+@pytest.mark.parametrize(
+    ("node", "shapes", "match"),
+    [
+        (("Add", ["x", "w"], ["y"]), {"w": (5,)}, r"\(5,\) is not one number for each feature of"),
+        (("PRelu", ["x", "w"], ["y"]), {"w": (5,)}, r"slopes of shape \(5,\) are not one for each"),
+        (("LayerNormalization", ["x", "w"], ["y"]), {"w": (5,)}, r"scale of shape \(5,\) is not"),
+        (("Gemm", ["x", "w", "b"], ["y"]), {"w": (8, 3), "b": (5,)}, r"\(5,\) where \(3,\)"),
+        (("Gemm", ["x", "w"], ["y"]), {"w": (8,)}, r"weight has shape \(8,\); a Linear's has two"),
+        (("Conv", ["x", "w"], ["y"]), {"w": (5, 3, 1, 1)}, r"kernel \(1, 1\).* are not those of"),
+        (("Conv", ["x", "w"], ["y"], {"pads": [1, 1, 1]}), {"w": (5, 3, 1)}, r"pads \(1, 1, 1\)"),
+        (("MaxPool", ["x"], ["y"], {"kernel_shape": [2], "strides": [1, 1]}), {}, "strides.* not"),
+        (RECURRENT, {"w": (1, 11, 8), "r": (1, 12, 3), "b": (1, 24)},
+         r"its W has shape \(1, 11, 8\); expected \(1, 12, 8\)"),
+        (RECURRENT, {"w": (2, 12, 8), "r": (2, 12, 3), "b": (2, 24)}, r"expected \(1, 12, 8\)"),
+        (RECURRENT, {"w": (1, 12, 8), "r": (1, 13, 3), "b": (1, 24)}, r"its R .*\(1, 12, 3\)"),
+        (RECURRENT, {"w": (1, 12, 8), "r": (1, 12, 3), "b": (1, 12)}, r"its B .*\(1, 24\)"),
+        (("Softmax", ["x"], ["y"], {"axis": 5}), {}, "the axis 5 of a tensor with 3 axes"),
+        (("Split", ["x"], ["y", "z"], {"axis": -4}), {}, "the axis -4 of a tensor with 3 axes"),
+        (("ReduceMean", ["x"], ["y"], {"axes": [4]}), {}, "the axis 4 of a tensor with 3 axes"),
+        (("Flatten", ["x"], ["y"], {"axis": 4}), {}, "joins the batch"),
+    ],
+)  # fmt: skip
+def test_weights_and_axes_that_the_input_has_no_place_for(path, node, shapes, match):
+    constants = {name: np.ones(each, "f") for name, each in shapes.items()}
+    last = node[0] in ("Conv", "MaxPool", "BatchNormalization")
+    shape = (2, 3, 8) if last or node is RECURRENT else ("N", 4, 8)
+    refused(path, made([node], constants, shape), match)
 
 
 # -- what asks for more than there is --------------------------------------------------------------
@@ -181,7 +238,7 @@ def test_sizes_that_only_a_number_asks_for(path, nodes):
     )
 
 
-@pytest.mark.parametrize("sizes", [[2**40, 2**40], [1] * 65])
+@pytest.mark.parametrize("sizes", [[2**40, 2**40], [1] * 65, [4, -5]])
 @pytest.mark.parametrize("operator", ["ConstantOfShape", "Expand"])
 def test_shapes_that_no_array_has(path, operator, sizes):
     inputs = ["n"] if operator == "ConstantOfShape" else ["one", "n"]

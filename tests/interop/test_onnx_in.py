@@ -15,6 +15,7 @@ from cases.core import Halves
 from cases.sequences import Ending, Tokens
 
 import nnlite as nn
+from interop.files import image_net, images
 
 onnx = pytest.importorskip("onnx")
 helper = pytest.importorskip("onnx.helper")
@@ -23,10 +24,6 @@ helper = pytest.importorskip("onnx.helper")
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "model.onnx"
-
-
-def images(*shape):
-    return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
 
 
 # -- what nnlite wrote itself ------------------------------------------------------------------
@@ -67,19 +64,6 @@ def test_row_there_and_back(name, path):
     assert found.shape == expected.shape
     assert np.abs(found - expected).max() <= 1e-5 * max(1, np.abs(expected).max())
     assert repr(model)
-
-
-def image_net():
-    return nn.Sequential(
-        nn.Conv2d(3, 4, 3, padding=1),
-        nn.BatchNorm2d(4),
-        nn.SiLU(),
-        nn.MaxPool2d(2),
-        nn.Residual(nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.GELU())),
-        nn.Concat(nn.Conv2d(4, 2, 1), nn.Identity()),
-        nn.Flatten(),
-        nn.Linear(36, 5),
-    )
 
 
 @pytest.mark.parametrize("channels_first", [False, True])

@@ -10,6 +10,7 @@ from cases.core import Cube, Halves
 from cases.sequences import Ending, Tokens
 
 import nnlite as nn
+from interop.files import image_net, images
 from nnlite.interop.onnx import Graph, Value, export
 from nnlite.interop.onnx.registry import REFUSALS, WRITES
 
@@ -155,24 +156,6 @@ def test_rows_of_sequences_with_an_open_length(name, path, with_theirs):
 # -- axes ------------------------------------------------------------------------------------------
 
 
-def image_net():
-    return nn.Sequential(
-        nn.Conv2d(3, 4, 3, padding=1),
-        nn.BatchNorm2d(4),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Residual(nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.GELU())),
-        nn.Flatten(),
-        nn.Dropout(0.5),
-        nn.Linear(4 * 3 * 2, 5),
-        nn.Softmax(),
-    )
-
-
-def images(*shape):
-    return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-
-
 def test_one_transpose_for_images_and_none_for_channels_first(path):
     model, x = image_net(), images(2, 6, 4, 3)
     nn.interop.save_onnx(model, path, (6, 4, 3))
@@ -182,6 +165,14 @@ def test_one_transpose_for_images_and_none_for_channels_first(path):
     nn.interop.save_onnx(model, path, (6, 4, 3), channels_first=True)
     assert "Transpose" not in operators(path)
     np.testing.assert_allclose(run(path, np.moveaxis(x, -1, 1))[0], model.predict(x), atol=1e-6)
+
+
+def test_a_shape_may_be_an_array(path):
+    x = images(2, 6, 4, 3)
+    nn.interop.save_onnx(image_net(), path, np.array(x.shape[1:]))
+    assert run(path, x)[0].shape == (2, 5)
+    with pytest.raises(ValueError, match="expected input_shape as sizes"):
+        nn.interop.save_onnx(image_net(), path, np.array([6.0, 4.0, 3.0]))
 
 
 def test_channels_first_on_both_ends(path):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nnlite.interop.onnx.package import onnx
-from nnlite.interop.onnx.tensors import Node, evaluate
+from nnlite.interop.onnx.tensors import OPEN, Node, Refusal, evaluate
 
 # What a Shape has in the place of a size that is open. It is far from all sizes, so that what is
 # computed from it is known; and a power of two, which floats hold.
@@ -51,14 +51,16 @@ class Folding:
         if node.operator == "ConstantOfShape":  # which takes no memory yet
             value = node.get("value")
             fill = np.zeros(1, np.float32) if value is None else onnx().numpy_helper.to_array(value)
-            return [np.broadcast_to(fill.ravel()[0], _open_as_one(inputs[0]))]
-        self.room -= _size(node, inputs)
-        if self.room < 0:
-            raise node.refuse("what it computes is larger than what the file holds")
-        if node.operator == "Expand":
-            return [inputs[0] * np.ones(_open_as_one(inputs[1]), inputs[0].dtype)]
+            return [np.broadcast_to(fill.ravel()[0], _open_as_one(node, inputs[0]))]
         try:
+            self.room -= _size(node, inputs)
+            if self.room < 0:
+                raise node.refuse("what it computes is larger than what the file holds")
+            if node.operator == "Expand":
+                return [inputs[0] * np.ones(_open_as_one(node, inputs[1]), inputs[0].dtype)]
             outputs = evaluate(node, inputs)
+        except Refusal:
+            raise
         except Exception as error:  # of many kinds
             shapes = ", ".join(str(np.shape(each)) for each in inputs if each is not None)
             raise node.refuse(f"it cannot be computed from constants of shape {shapes}") from error
@@ -71,15 +73,17 @@ class Folding:
         return outputs
 
 
-def _open_as_one(shape: np.ndarray) -> Any:
+def _open_as_one(node: Node, shape: np.ndarray) -> Any:
     """A shape in which what is open is 1: that is broadcast where it is used.
 
     Raises:
         ValueError: when no array can have it.
     """
-    if np.size(shape) > 64 or _count(np.maximum(shape, 1)) > np.iinfo(np.intp).max // 8:
-        raise ValueError("no array can have the shape that it asks for")
-    return np.where(shape < 0, 1, shape)
+    sizes = np.where(np.isin(shape, (OPEN, UNKNOWN)), 1, shape)
+    too_large = sizes.size > 64 or _count(np.maximum(sizes, 1)) > np.iinfo(np.intp).max // 8
+    if too_large or (sizes < 0).any():
+        raise node.refuse("no array can have the shape that it asks for")
+    return sizes
 
 
 def _unknown(x: Any) -> Any:
@@ -107,7 +111,7 @@ def _size(node: Node, inputs: list[Any]) -> int:
     if operator in MOVES:
         return sum(each.size for each in given)
     if operator == "Expand":
-        return _count(np.maximum(_open_as_one(given[1]), 1)) * max(given[0].size, 1)
+        return _count(np.maximum(_open_as_one(node, given[1]), 1)) * max(given[0].size, 1)
     if operator == "Range":
         start, stop, step = (float(each) for each in given)
         return max(0, math.ceil((stop - start) / step)) if step else 0

@@ -105,6 +105,8 @@ def _each_shape(input_shape: Any) -> list[tuple[int | None, ...]]:
     Raises:
         ValueError: when it holds anything but sizes, or is of one kind for one input only.
     """
+    if isinstance(input_shape, np.ndarray):
+        input_shape = input_shape.tolist()
     shapes = [input_shape]
     if isinstance(input_shape, tuple | list):
         several = [isinstance(each, tuple | list) for each in input_shape]

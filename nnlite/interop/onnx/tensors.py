@@ -44,6 +44,12 @@ class Node(NamedTuple):
         """An attribute."""
         return self.attributes.get(name, default)
 
+    def axis(self, axis: int, rank: int) -> int:
+        """One of so many axes, counted from the front."""
+        if not -rank <= axis < rank:
+            raise self.refuse(f"it has the axis {axis} of a tensor with {rank} axes")
+        return axis % rank
+
 
 class Term:
     """A number-by-number function of a tensor that has not become a layer yet.
@@ -177,16 +183,29 @@ class Tensor(NamedTuple):
 
     def features(self, node: Node) -> int:
         """How many features the value has, along its last axis."""
-        last = max((axis for axis in self.axes if isinstance(axis, int)), default=0)
-        size = self.shape[self.axes.index(last)]
-        if DIRECTION in self.axes or last == 0 or size == OPEN:
+        if self.width == OPEN:
             raise node.refuse("the number of features is not known")
-        return size
+        return self.width
+
+    @property
+    def width(self) -> int:
+        """The size along the value's last axis, OPEN where it is."""
+        last = max((axis for axis in self.axes if isinstance(axis, int)), default=0)
+        known = DIRECTION not in self.axes and last != 0
+        return self.shape[self.axes.index(last)] if known else OPEN
+
+    def expect(self, count: int, node: Node) -> None:
+        """Refuse weights that are for another number of features."""
+        if self.width not in (OPEN, count):
+            raise node.refuse(
+                f"its weights are for {count} features; its input of shape {self.shape} has "
+                f"{self.width}"
+            )
 
     def per_feature(self, array: np.ndarray) -> np.ndarray | None:
         """A constant that the file broadcasts to this tensor as one number for each feature.
 
-        None where it varies along another axis.
+        None where it varies along another axis, or is for another number of features.
         """
         if array.ndim > len(self.axes):
             return None
@@ -196,7 +215,7 @@ class Tensor(NamedTuple):
             return None
         wide = array.reshape([1] * (len(self.axes) - array.ndim) + list(array.shape))
         last = max(axis for axis in self.axes if axis is not None)
-        if wide.size != wide.shape[self.axes.index(last)]:
+        if wide.size != wide.shape[self.axes.index(last)] or self.width not in (OPEN, wide.size):
             return None
         flat = wide.ravel()
         return flat if self.rows is None else flat[self.rows.ravel()]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nnlite import layers as nn
-from nnlite.interop.onnx.exports.resizing import KNOWN, equal_windows, known_sizes
+from nnlite.interop.onnx.exports.resizing import KNOWN, by_equal_windows, known_sizes
 from nnlite.interop.onnx.graph import Graph, Value
 from nnlite.interop.onnx.registry import register
 from nnlite.layers.pooling.whole import adaptive_windows
@@ -135,11 +135,9 @@ def adaptive_max_pool(layer: Any, graph: Graph, x: Value) -> Value:
             layer, "its indices cannot be written; build it with return_indices=False"
         )
     x = graph.first(x)
-    if set(layer._output) == {1}:
-        return x._replace(name=graph.node("GlobalMaxPool", x))
-    kernel = equal_windows(layer, graph, x)
-    if kernel:
-        return x._replace(name=graph.node("MaxPool", x, kernel_shape=kernel, strides=kernel))
+    y = by_equal_windows(layer, graph, x, "Max")
+    if y is not None:
+        return y
     for axis, size in enumerate(known_sizes(layer, graph, x), start=2):
         maxima = []
         for begin, end in zip(*adaptive_windows(size, layer._output[axis - 2]), strict=True):

@@ -17,19 +17,18 @@ KNOWN = "the sizes must be known; give them in input_shape"
 def adaptive_avg_pool(layer: Any, graph: Graph, x: Value) -> Value:
     """Equal windows where they are; sums by a product otherwise."""
     x = graph.first(x)
+    return by_equal_windows(layer, graph, x, "Average") or _mapped(layer, graph, x)
+
+
+def by_equal_windows(layer: Any, graph: Graph, x: Value, kind: str) -> Value | None:
+    """One operator where the windows are all alike and do not overlap; None where they do."""
     if set(layer._output) == {1}:
-        return x._replace(name=graph.node("GlobalAveragePool", x))
-    kernel = equal_windows(layer, graph, x)
-    if kernel:
-        return x._replace(name=graph.node("AveragePool", x, kernel_shape=kernel, strides=kernel))
-    return _mapped(layer, graph, x)
-
-
-def equal_windows(layer: Any, graph: Graph, x: Value) -> list[int]:
-    """The sizes of adaptive windows that are all alike and do not overlap; [] where they do."""
-    sizes = known_sizes(layer, graph, x)
-    pairs = list(zip(sizes, layer._output, strict=True))
-    return [] if any(size % count for size, count in pairs) else [n // count for n, count in pairs]
+        return x._replace(name=graph.node(f"Global{kind}Pool", x))
+    pairs = list(zip(known_sizes(layer, graph, x), layer._output, strict=True))
+    if any(size % count for size, count in pairs):
+        return None
+    kernel = [size // count for size, count in pairs]
+    return x._replace(name=graph.node(f"{kind}Pool", x, kernel_shape=kernel, strides=kernel))
 
 
 def known_sizes(layer: Any, graph: Graph, x: Value) -> list[int]:

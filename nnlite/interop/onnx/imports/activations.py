@@ -13,7 +13,9 @@ from nnlite.interop.onnx.tensors import DIRECTION, Node, Tensor
 def prelu(node: Node, x: Tensor, slope: Any) -> Tensor:
     slopes = x.per_feature(constant(node, slope, "slope"))
     if slopes is None:
-        raise node.refuse("its slopes differ along other axes than the features'")
+        raise node.refuse(
+            f"its slopes of shape {slope.shape} are not one for each feature of shape {x.shape}"
+        )
     layer = nn.PReLU(slopes.size)
     set_values(layer.weight, slopes)
     return x.then(layer, node)
@@ -28,7 +30,7 @@ def gelu(node: Node, x: Tensor) -> Tensor:
 @reads("Softmax", "LogSoftmax")
 def softmax(node: Node, x: Tensor) -> Tensor:
     x = x.in_rows(node)
-    at = node.get("axis", -1 if node.opset >= 13 else 1) % len(x.axes)
+    at = node.axis(node.get("axis", -1 if node.opset >= 13 else 1), len(x.axes))
     axis = x.axes[at]
     if node.opset < 13 and any(each is not None for each in x.axes[at + 1 :]):
         raise node.refuse("it mixes several axes, as before opset 13")

@@ -23,14 +23,18 @@ def linear(node: Node, x: Tensor, weight: np.ndarray, bias: np.ndarray | None) -
     features = max(axis for axis in x.axes if axis is not None)
     if x.axes[-1] != features:
         x = x.plain(node)
+    if weight.ndim != 2:
+        raise node.refuse(f"its weight has shape {weight.shape}; a Linear's has two axes")
+    inputs, outputs = weight.shape
+    x.expect(inputs, node)
     if x.rows is not None:
         weight = weight[x.rows.ravel()]
-    inputs, outputs = weight.shape
     layer = nn.Linear(inputs, outputs, bias=bias is not None)
     set_values(layer.weight, weight)
     if bias is not None:
-        set_values(layer.bias, np.broadcast_to(bias.reshape(-1), (weight.shape[1],)))
-    return x.then(layer, node, shape=(*x.shape[:-1], weight.shape[1]), rows=None)
+        bias = bias.reshape(-1)
+        set_values(layer.bias, np.repeat(bias, outputs) if bias.size == 1 else bias)
+    return x.then(layer, node, shape=(*x.shape[:-1], outputs), rows=None)
 
 
 @reads("Gemm")
@@ -48,10 +52,7 @@ def gemm(node: Node, x: Any, weight: Any, bias: Any = None) -> Tensor:
 
 @reads("MatMul")
 def matmul(node: Node, x: Any, weight: Any) -> Tensor:
-    weight = constant(node, weight, "second factor")
-    if weight.ndim != 2:
-        raise node.refuse(f"its second factor has shape {weight.shape}; a Linear's has two axes")
-    return linear(node, tensor_of(node, x), weight, None)
+    return linear(node, tensor_of(node, x), constant(node, weight, "second factor"), None)
 
 
 @reads("Gather")
@@ -65,7 +66,7 @@ def gather(node: Node, table: Any, index: Any) -> Tensor:
         index = index.plain(node)
         axes = (*index.axes, len(index.axes))
         return index.then(layer, node, shape=(*index.shape, table.shape[1]), axes=axes)
-    x, axis = table.in_rows(node), node.get("axis", 0) % len(table.axes)
+    x, axis = table.in_rows(node), node.axis(node.get("axis", 0), len(table.axes))
     if x.axes[axis] is None and np.ndim(index) == 0:  # the only one: a torch LSTM's h[-1]
         return without_ones(x, {axis})
     last = np.size(index) == 1 and int(np.ravel(index)[0]) in (-1, x.shape[axis] - 1)

@@ -16,7 +16,7 @@ from nnlite.interop.onnx.imports.reading import (
     size_of,
     tensor_of,
 )
-from nnlite.interop.onnx.tensors import Node, Tensor
+from nnlite.interop.onnx.tensors import OPEN, Node, Tensor
 
 
 @reads("Conv", "ConvTranspose")
@@ -45,6 +45,7 @@ def conv(node: Node, x: Any, weight: Any, bias: Any = None) -> Tensor:
         inputs, outputs = weight.shape[0], weight.shape[1] * groups
         order = (*range(2, count + 2), 0, 1)
         options["output_padding"] = size_of(node.get("output_padding", [0] * count))
+    x.expect(inputs, node)
     plain = {
         "stride": 1,
         "padding": 0,
@@ -58,4 +59,4 @@ def conv(node: Node, x: Any, weight: Any, bias: Any = None) -> Tensor:
     set_values(layer.weight, weight.transpose(order))
     if bias is not None:
         set_values(layer.bias, bias)
-    return x.then(layer, node)
+    return x.then(layer, node, shape=(x.shape[0], outputs, *[OPEN] * count))

@@ -23,6 +23,7 @@ def batch_norm(node: Node, x: Tensor, *arrays: Any) -> Tensor:
     scale, shift, mean, var = (constant(node, array, "statistics") for array in arrays)
     if len(x.shape) > 2:
         x = x.first(node)
+    x.expect(len(scale), node)
     kind: Any = nn.BatchNorm2d if len(x.shape) == 4 else nn.BatchNorm1d
     eps = node.get("epsilon", 1e-5)
     layer = kind(len(scale), **eps_of(eps))
@@ -41,6 +42,7 @@ def instance_norm(node: Node, x: Tensor, scale: Any, shift: Any) -> Tensor:
     if len(x.shape) == 3 and x.before is not None and node.consumers == {"Reshape"}:
         return _group_norm(node, x.before, scale, shift, eps)
     x = x.first(node)
+    x.expect(len(scale), node)
     kind: Any = nn.InstanceNorm2d if len(x.shape) == 4 else nn.InstanceNorm1d
     layer = kind(len(scale), affine=True, **eps)
     set_values(layer.weight, scale)
@@ -64,7 +66,10 @@ def layer_norm(node: Node, x: Tensor, scale: Any, shift: Any = None) -> Tensor:
     last = max(axis for axis in x.axes if axis is not None)
     if scale.ndim > 1 or x.axes[-1] != last:
         x = x.plain(node)
-    if scale.ndim != len(x.axes) - node.get("axis", -1) % len(x.axes):
+    sizes = x.shape[node.axis(node.get("axis", -1), len(x.axes)) :]
+    if len(sizes) != scale.ndim or any(
+        size not in (OPEN, own) for size, own in zip(sizes, scale.shape, strict=True)
+    ):
         raise node.refuse(f"its scale of shape {scale.shape} is not that of what it normalizes")
     layer: Any = nn.LayerNorm(size_or_sizes(scale.shape), **eps_of(node.get("epsilon", 1e-5)))
     set_values(layer.weight, scale)

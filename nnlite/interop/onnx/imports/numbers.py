@@ -141,8 +141,8 @@ def meet(node: Node, *inputs: Any) -> Tensor:
     constant = np.asarray(next(each for each in x if not isinstance(each, Tensor)), np.float32)
     values = tensor.per_feature(constant)
     if values is None:
-        raise node.refuse(f"a constant of shape {constant.shape} differs along other axes than "
-                          "the features'")  # fmt: skip
+        raise node.refuse(f"a constant of shape {constant.shape} is not one number for each "
+                          f"feature of shape {tensor.shape}")  # fmt: skip
     one, zero = np.ones_like(values), np.zeros_like(values)
     ahead = isinstance(x[0], Tensor)
     if node.operator == "Div" and not (ahead and values.all()):
@@ -201,7 +201,7 @@ def sum_of(node: Node, *inputs: Any) -> Any:
 @reads("Concat")
 def concat(node: Node, *inputs: Any) -> Tensor:
     tensors = [tensor_of(node, each) for each in inputs]
-    axis = node.get("axis", 0) % len(tensors[0].axes)
+    axis = node.axis(node.get("axis", 0), len(tensors[0].axes))
     if any(each.piece for each in tensors):
         return reunited(node, tensors, axis)
     x = joined(node, nn.Concat, tensors)

@@ -29,7 +29,7 @@ PIECEWISE = {
 def split(node: Node, x: Tensor, sizes: Any = None) -> list[Tensor]:
     x = x.in_rows(node)
     count = len(node.outputs)
-    axis = node.get("axis", 0) % len(x.axes)
+    axis = node.axis(node.get("axis", 0), len(x.axes))
     given = node.get("split") if sizes is None else np.ravel(constant(node, sizes, "size")).tolist()
     if x.axes[axis] != max(a for a in x.axes if a is not None) or len(set(given or [1])) != 1:
         raise node.refuse("only features can be cut, into parts that are equal")
@@ -53,9 +53,12 @@ def cut(node: Node, x: Tensor, *rest: Any) -> Tensor:
         given[i] = None if each is None else np.ravel(constant(node, each, names[i])).tolist()
     starts, ends, axes, steps = given
     axes = range(len(starts)) if axes is None else axes
+    steps = steps or [1] * len(starts)
+    if len({len(starts), len(ends), len(axes), len(steps)}) > 1:
+        raise node.refuse("it has not as many starts as ends, axes and steps")
     x = x.in_rows(node)
-    for start, end, axis, step in zip(starts, ends, axes, steps or [1] * len(starts), strict=True):
-        axis %= len(x.axes)
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+        axis = node.axis(axis, len(x.axes))
         size = x.shape[axis]
         whole = start == 0 and (end == size or end > 1 << 30)
         if step == 1 and not whole:

@@ -67,7 +67,8 @@ def global_pool(node: Node, x: Tensor) -> Tensor:
 def reduce(node: Node, x: Tensor, axes: Any = None) -> Tensor:
     x = x.in_rows(node)
     given = node.get("axes") if axes is None else np.ravel(axes).tolist()
-    places = {a % len(x.axes) for a in (range(len(x.axes)) if given is None else given)}
+    given = range(len(x.axes)) if given is None else given
+    places = {node.axis(axis, len(x.axes)) for axis in given}
     over = sorted(x.axes[i] for i in places if x.axes[i] is not None)
     count = len([axis for axis in x.axes if axis is not None])
     average = node.operator == "ReduceMean"
@@ -100,7 +101,8 @@ def pad(node: Node, x: Tensor, pads: Any = None, value: Any = None, axes: Any = 
     if axes is not None:
         whole = [0] * 2 * rank
         for i, axis in enumerate(np.ravel(axes).tolist()):
-            whole[axis % rank], whole[axis % rank + rank] = sides[i], sides[i + len(sides) // 2]
+            at = node.axis(axis, rank)
+            whole[at], whole[at + rank] = sides[i], sides[i + len(sides) // 2]
         sides = whole
     x = x.in_rows(node)
     around = {axis: (sides[i], sides[i + rank]) for i, axis in enumerate(x.axes)}
@@ -134,7 +136,9 @@ def resize(node: Node, x: Tensor, *rest: Any) -> Tensor:
     scales, sizes = (rest[0], None) if len(rest) == 1 else (*rest[1:], None)[:2]
     by_size = scales is None or not np.size(scales)
     given = np.ravel(constant(node, sizes if by_size else scales, "size")).tolist()
-    axes = [axis % rank for axis in node.get("axes", range(rank))]
+    axes = [node.axis(axis, rank) for axis in node.get("axes", range(rank))]
+    if len(given) != len(axes):
+        raise node.refuse(f"it has {len(given)} sizes for {len(axes)} axes")
     of_axis = dict(zip(axes, given, strict=True))
     places = range(3 if flat else 2, rank)
     for axis in set(of_axis) - set(places):  # what is open stays so

@@ -62,10 +62,16 @@ def eps_of(eps: float) -> dict[str, Any]:
 
 def padding_of(node: Node, x: Tensor, kernel: Any, strides: Any, dilations: Any) -> list[Any]:
     """What is added before and after along each spatial axis."""
-    count = len(kernel)
+    count = len(x.shape) - 2
+    pads = node.get("pads", [0] * 2 * count)
+    if [len(each) for each in (kernel, strides, dilations, pads)] != [count] * 3 + [2 * count]:
+        raise node.refuse(
+            f"its kernel {tuple(kernel)}, strides {tuple(strides)}, dilations {tuple(dilations)} "
+            f"and pads {tuple(pads)} are not those of an input of shape {x.shape}"
+        )
     automatic = node.get("auto_pad", b"NOTSET")
     if automatic in (b"NOTSET", b"VALID"):
-        pads = node.get("pads", [0] * 2 * count) if automatic == b"NOTSET" else [0] * 2 * count
+        pads = pads if automatic == b"NOTSET" else [0] * 2 * count
         return list(zip(pads[:count], pads[count:], strict=True))
     padding = []
     for size, k, s, d in zip(x.shape[2:], kernel, strides, dilations, strict=True):
@@ -120,10 +126,9 @@ def as_sequences(node: Node, x: Tensor) -> tuple[Node, Tensor]:
     attributes = dict(node.attributes)
     for name in ("strides", "dilations", "kernel_shape", "pads", "output_padding"):
         if name in attributes:
-            sides = np.reshape(attributes[name], (-1, 2))
-            if name == "pads" and sides[:, 0].any():
+            heights, attributes[name] = attributes[name][::2], attributes[name][1::2]
+            if name == "pads" and any(heights):
                 raise node.refuse("its padding changes the height of 1")
-            attributes[name] = sides[:, 1].tolist()
     n, channels, _, steps = x.shape
     return node._replace(attributes=attributes), x._replace(
         axes=(0, 2, 1), shape=(n, channels, steps)

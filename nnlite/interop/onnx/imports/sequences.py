@@ -30,11 +30,20 @@ def recurrent(node: Node, x: Tensor, *rest: Any) -> list[Any]:
         raise node.refuse("layout, clip and input_forget are not supported")
     x = x.plain(node) if None in x.axes else x
     x = x.arranged(time_first(3), node)
-    directions = weight.shape[0]
-    hidden = recurrence.shape[-1]
     turned = node.get("direction", b"forward")
     if turned == b"reverse":
         raise node.refuse("it reads from the end only; nnlite has Bidirectional")
+    directions = 2 if turned == b"bidirectional" else 1
+    inputs, hidden = weight.shape[-1], recurrence.shape[-1]
+    x.expect(inputs, node)
+    rows = len(GATES[node.operator]) * hidden
+    for name, array, shape in (
+        ("W", weight, (directions, rows, inputs)),
+        ("R", recurrence, (directions, rows, hidden)),
+        ("B", bias, (directions, 2 * rows)),
+    ):
+        if array is not None and constant(node, array, name).shape != shape:
+            raise node.refuse(f"its {name} has shape {array.shape}; expected {shape}")
     every, final = node.outputs[:1] != [""], len(node.outputs) > 1 and node.outputs[1] != ""
     if every and final and directions > 1:
         raise node.refuse("all steps and the last states of both directions are used")

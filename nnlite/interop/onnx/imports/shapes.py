@@ -33,7 +33,7 @@ def transpose(node: Node, x: Tensor) -> Tensor:
 
 @reads("Flatten")
 def flatten(node: Node, x: Tensor) -> Tensor:
-    if node.get("axis", 1) % max(len(x.axes), 2) != 1:
+    if node.get("axis", 1) not in (1, 1 - max(len(x.axes), 2)):
         raise node.refuse("it joins the batch with another axis")
     return x.flat(node)
 
@@ -43,7 +43,7 @@ def squeeze(node: Node, x: Tensor, axes: Any = None) -> Tensor:
     given = node.get("axes") if axes is None else np.ravel(axes).tolist()
     if given is None:
         given = [i for i, size in enumerate(x.shape) if size == 1 and x.axes[i] != 0]
-    gone = {axis % len(x.axes) for axis in given}
+    gone = {node.axis(axis, len(x.axes)) for axis in given}
     if any(x.axes[i] is not None for i in gone):  # the value has these axes too
         return reshape(node, x, np.array([s for i, s in enumerate(x.shape) if i not in gone]))
     return without_ones(x, gone)
@@ -54,7 +54,7 @@ def unsqueeze(node: Node, x: Tensor, axes: Any = None) -> Tensor:
     given = node.get("axes") if axes is None else np.ravel(axes).tolist()
     x = x.in_rows(node)
     lie, shape = list(x.axes), list(x.shape)
-    for axis in sorted(axis % (len(x.axes) + len(given)) for axis in given):
+    for axis in sorted(node.axis(axis, len(x.axes) + len(given)) for axis in given):
         lie.insert(axis, None)
         shape.insert(axis, 1)
     return x._replace(axes=tuple(lie), shape=tuple(shape))

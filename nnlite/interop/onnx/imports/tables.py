@@ -18,8 +18,11 @@ ML = "ai.onnx.ml."
 @reads(ML + "Scaler")
 def scaler(node: Node, x: Tensor) -> Tensor:
     """(x − offset) scale."""
-    scale = np.array(node.get("scale", [1.0]), np.float32)
-    return affine(x, scale, -scale * np.array(node.get("offset", [0.0]), np.float32), node)
+    given = (node.get(name, [usual]) for name, usual in (("scale", 1.0), ("offset", 0.0)))
+    scale, offset = (x.per_feature(np.array(each, np.float32)) for each in given)
+    if scale is None or offset is None:
+        raise node.refuse(f"it has not one number for each feature of shape {x.shape}")
+    return affine(x, scale, -scale * offset, node)
 
 
 @reads(ML + "LinearRegressor")
