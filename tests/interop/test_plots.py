@@ -450,6 +450,14 @@ def test_what_has_no_filters(model, text, ax):
         nn.plot.filters(nn.Linear(12, 2), ax, shape=(-3, -4))
 
 
+def test_a_long_title_is_not_cut_off():
+    figure = Figure((6, 3), layout="constrained")
+    left, _ = figure.subplots(1, 2)
+    nn.plot.filters(convolutions(), left)
+    figure.draw_without_rendering()
+    assert left.title.get_window_extent().x0 >= 0
+
+
 def test_feature_maps_are_what_the_layers_make(ax):
     model = convolutions()
     nn.plot.feature_maps(model, IMAGES[0], ax, layers=[model[1], model[2]])
