@@ -2,9 +2,10 @@
 
     python examples/01_worked_by_hand.py [PAGE]
 
-Two inputs, two hidden sigmoids, one output, one sample: small enough for paper and pencil. Work
-backwards, and write each gradient down as a number: it is made of numbers that are there already.
-At the end nnlite does the same step, and writes it as a page to click through.
+Two inputs x, two hidden sigmoids h, one output p that should be t, one sample: small enough for
+paper and pencil. Work backwards, and write each gradient down as a number: it is made of numbers
+that are there already. The second layer has no activation, so step 2 comes after it. At the end
+nnlite does the same step, and writes it as a page to click through.
 """
 
 import sys

@@ -12,7 +12,7 @@ import argparse
 import numpy as np
 
 import nnlite as nn
-from nnlite.plotting.canvas import check_canvas
+from nnlite.plotting.canvas import check_canvas, panels
 
 NAMES = ("Sigmoid", "Tanh", "Softsign", "ReLU", "LeakyReLU", "ELU", "Softplus", "GELU", "SiLU")
 ACTIVATIONS = {name: getattr(nn, name)() for name in NAMES}
@@ -56,14 +56,10 @@ def main(plot: str | None = None) -> float:
 
 def draw(path: str) -> None:
     """Each activation with its slope."""
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(3, 3, figsize=(9, 8), sharex=True, layout="constrained")
-    for axis, activation in zip(axes.flat, ACTIVATIONS.values(), strict=True):
-        nn.plot.activation(activation, ax=axis)
-        axis.set(ylim=(-1.3, 2.3))
-    figure.savefig(path)
-    plt.close(figure)
+    with panels(None, path, len(ACTIVATIONS)) as axes:
+        for axis, activation in zip(axes, ACTIVATIONS.values(), strict=True):
+            nn.plot.activation(activation, ax=axis)
+            axis.set(ylim=(-1.3, 2.3))
 
 
 if __name__ == "__main__":

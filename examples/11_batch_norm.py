@@ -26,9 +26,10 @@ def main() -> bool:
     r = 1 / np.sqrt(variance + EPS)
     x_hat = (x - mean) * r
     y = gamma * x_hat + beta
-    print(f"mean {mean}  variance {variance}\nx̂ = (x − mean) / √(variance + ε)\n{x_hat}\n")
+    print(f"mean {mean}  variance {variance}\nx̂ = (x − mean) / √(variance + ε)\n{x_hat}")
+    print(f"y = γ x̂ + β, γ = {gamma}, β = {beta}\n{y}\n")
 
-    print("backward: first the parameters, and what reaches x̂")
+    print("backward, from G = dL/dy: first the parameters, and what reaches x̂")
     d_gamma, d_beta = (g * x_hat).sum(axis=0), g.sum(axis=0)
     d_x_hat = g * gamma
     print(f"dL/dγ = Σₙ G x̂ = {d_gamma}\ndL/dβ = Σₙ G = {d_beta}\ndL/dx̂ = G γ\n{d_x_hat}\n")
@@ -37,7 +38,7 @@ def main() -> bool:
     d_variance = (d_x_hat * (x - mean) * -0.5 * r**3).sum(axis=0)
     print(f"dL/dvariance = {d_variance}")
     print("so is the mean: dx̂/dmean = −1 / √(variance + ε)")
-    d_mean = -(d_x_hat * r).sum(axis=0)  # not through the variance: Σ (x − mean) = 0
+    d_mean = (d_x_hat * -r).sum(axis=0)  # not through the variance: Σ (x − mean) = 0
     print(f"dL/dmean = {d_mean}\n")
 
     straight = d_x_hat * r
@@ -49,8 +50,9 @@ def main() -> bool:
         parts = straight[row, 0], through_variance[row, 0], through_mean[row, 0]
         print("   {:8.4f} {:+8.4f} {:+8.4f}  = {:8.4f}".format(*parts, d_x[row, 0]))
 
-    print("\nWhat is left can neither shift nor scale the column, as y would not change with that:")
-    print(f"Σₙ dL/dx = {d_x.sum(axis=0)}   Σₙ dL/dx x̂ = {(d_x * x_hat).sum(axis=0)}")
+    print("\nNothing is left that shifts or scales the column: y, but for ε, would stay the same:")
+    left = np.round([d_x.sum(axis=0), (d_x * x_hat).sum(axis=0)], 4) + 0.0  # −0 + 0 = 0
+    print(f"Σₙ dL/dx = {left[0]}   Σₙ dL/dx x̂ = {left[1]}")
 
     layer = nn.BatchNorm1d(2, eps=EPS).astype(np.float64)
     layer.weight.data, layer.bias.data = gamma, beta
@@ -68,7 +70,7 @@ class ConstantStatistics(nn.BatchNorm1d):
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray:
         """Wrong on purpose."""
-        x, _, mean, rstd, _ = self.saved()
+        x, _, mean, rstd, *_ = self.saved()
         self.weight.grad += (grad_output * (x - mean) * rstd).sum(axis=0)
         self.bias.grad += grad_output.sum(axis=0)
         return grad_output * self.weight.data * rstd

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import nnlite as nn
-from nnlite.plotting.canvas import check_canvas
+from nnlite.plotting.canvas import check_canvas, panels
 
 FEW = 60
 CURES: dict[str, dict[str, Any]] = {
@@ -30,7 +30,7 @@ def train(
     data: list, epochs: int, rows: int = FEW, dropout: float = 0.0, decay: float = 0.0,
     noise: float = 0.0, callbacks: tuple = (),
 ) -> nn.Trainer:  # fmt: skip
-    """One training with the same number of steps for each cure."""
+    """One training, with as many steps for each cure, unless it is stopped."""
     nn.seed(0)
     x, x_val, y, y_val = data
     model = nn.Sequential(
@@ -59,6 +59,9 @@ def main(plot: str | None = None, epochs: int = 300) -> float:
         seen, unseen = trainer.evaluate(x[:rows], y[:rows]), trainer.evaluate(x_test, y_test)
         losses[name] = unseen["loss"]
         print(f"{name:18s}{seen['loss']:13.3f}{unseen['loss']:12.3f}{unseen['accuracy']:16.1%}")
+    print("\nAccuracy asks on which side of the boundary a point is; the loss asks how sure, too.")
+    print("Early stopping looks for the lowest loss. Who goes on is right about as often, but just")
+    print("as sure of its mistakes.")
     if plot:
         draw(plot, trainers, x[:FEW], y[:FEW])
         print(f"plot written to {plot}")
@@ -67,14 +70,10 @@ def main(plot: str | None = None, epochs: int = 300) -> float:
 
 def draw(path: str, trainers: dict[str, nn.Trainer], x: np.ndarray, y: np.ndarray) -> None:
     """What each net says of every place, and the few points."""
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(2, 3, figsize=(11, 6.5), layout="constrained")
-    for axis, (name, trainer) in zip(axes.flat, trainers.items(), strict=True):
-        nn.plot.decision_boundary(trainer.model, x, y, ax=axis)
-        axis.set(title=name, xticks=[], yticks=[])
-    figure.savefig(path)
-    plt.close(figure)
+    with panels(None, path, len(trainers)) as axes:
+        for axis, (name, trainer) in zip(axes, trainers.items(), strict=True):
+            nn.plot.decision_boundary(trainer.model, x, y, ax=axis)
+            axis.set(title=name, xticks=[], yticks=[])
 
 
 if __name__ == "__main__":

@@ -2,9 +2,10 @@
 
     python examples/13_regression.py [--plot FILE]
 
-A noisy sine with some targets far off. The squared error is pulled towards them, as its gradient
-2 (p − t) grows with the distance; the Huber loss, whose gradient is bounded, is not. `--plot`
-draws both curves; it needs matplotlib.
+A noisy sine with some targets t far off. The squared error pulls the predictions p towards them,
+as its gradient 2 (p − t) grows with the distance. That of the Huber loss is p − t up to a distance
+of δ, and stays at ±δ beyond. How well a curve fits is told by R² = 1 − Σ (t − p)² / Σ (t − t̄)²:
+1 is perfect, 0 as good as the mean t̄ everywhere. `--plot` draws both curves; it needs matplotlib.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import argparse
 import numpy as np
 
 import nnlite as nn
-from nnlite.plotting.canvas import check_canvas
+from nnlite.plotting.canvas import canvas, check_canvas
 
 
 def fitted(loss: nn.Loss, x: np.ndarray, y: np.ndarray) -> nn.Sequential:
@@ -64,16 +65,12 @@ def draw(
     path: str, x: np.ndarray, y: np.ndarray, x_clean: np.ndarray, curves: dict[str, np.ndarray]
 ) -> None:
     """The points, and each curve."""
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
-    axes.plot(x, y, ".", color="gray", alpha=0.5)
-    order = x_clean[:, 0].argsort()
-    for name, curve in curves.items():
-        axes.plot(x_clean[order], curve[order], label=name)
-    axes.legend()
-    figure.savefig(path)
-    plt.close(figure)
+    with canvas(None, path, (8, 4)) as axes:
+        axes.plot(x, y, ".", color="gray", alpha=0.5)
+        order = x_clean[:, 0].argsort()
+        for name, curve in curves.items():
+            axes.plot(x_clean[order], curve[order], label=name)
+        axes.legend()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Lesson 14: a network in scikit-learn: a pipeline with a grid search, on a data frame.
 
-Wines of three growers, told apart by thirteen measurements with names. It needs scikit-learn and
+Three kinds of wine, told apart by thirteen measurements with names. It needs scikit-learn and
 pandas: pip install "nnlite[sklearn]".
 """
 
@@ -26,9 +26,9 @@ def net(n_features: int, n_outputs: int, width: int = 16, dropout: float = 0.0) 
 def main() -> float:
     """Search for width, dropout and rate, print what was found, and return the test accuracy."""
     wines = load_wine(as_frame=True)
-    growers = wines.target.map({0: "Barolo", 1: "Grignolino", 2: "Barbera"})
+    kinds = wines.target.map({0: "Barolo", 1: "Grignolino", 2: "Barbera"})
     x_train, x_test, y_train, y_test = train_test_split(
-        wines.data, growers, test_size=0.3, stratify=growers, random_state=0
+        wines.data, kinds, test_size=0.3, stratify=kinds, random_state=0
     )
 
     pipeline = make_pipeline(
@@ -57,8 +57,8 @@ def main() -> float:
     print("columns:", ", ".join(network.feature_names_in_[:3]), "…")
     print(f"loss {network.history_['loss'][0]:.3f} → {network.history_['loss'][-1]:.3f}")
     first = best.predict_proba(x_test.iloc[:1])[0]
-    for grower, p in zip(best.classes_, first, strict=True):
-        print(f"{grower:10s} {p:6.1%}")
+    for kind, p in zip(best.classes_, first, strict=True):
+        print(f"{kind:10s} {p:6.1%}")
     accuracy = best.score(x_test, y_test)
     print(f"test accuracy {accuracy:.1%}")
     return accuracy

@@ -12,7 +12,7 @@ import argparse
 import numpy as np
 
 import nnlite as nn
-from nnlite.plotting.canvas import check_canvas
+from nnlite.plotting.canvas import canvas, check_canvas
 
 
 def adding(count: int, steps: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -72,15 +72,11 @@ def main(plot: str | None = None, steps: int = 40, updates: int = 1000) -> float
 
 def draw(path: str, norms: dict[str, np.ndarray]) -> None:
     """How much of the loss's gradient is left at each step."""
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
-    for name, values in norms.items():
-        axes.semilogy(np.arange(1, len(values) + 1), values / values[-1], label=name)
-    axes.set(xlabel="step t", ylabel="|dL/dstate at t|, the last step's = 1")
-    axes.legend()
-    figure.savefig(path)
-    plt.close(figure)
+    with canvas(None, path, (7, 4)) as axes:
+        for name, values in norms.items():
+            axes.semilogy(np.arange(1, len(values) + 1), values / values[-1], label=name)
+        axes.set(xlabel="step t", ylabel="|dL/dstate at t|, the last step's = 1")
+        axes.legend()
 
 
 if __name__ == "__main__":

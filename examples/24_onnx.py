@@ -1,7 +1,7 @@
 """Lesson 24: a model leaves nnlite as an ONNX file, comes back, and learns on.
 
 Other runtimes compute with the file (in phones, browsers, servers), and what other frameworks
-export is read the same way. Needs the onnx package: pip install -e ".[onnx]".
+export is read the same way. Needs the onnx package: pip install "nnlite[onnx]".
 """
 
 from __future__ import annotations

@@ -124,7 +124,9 @@ def test_ticks_are_round_numbers(low, high, options, found):
     assert ticks(low, high, **options) == pytest.approx(found)
 
 
-@pytest.mark.parametrize("values", [[], [math.nan, math.nan], [3.0, 3.0], [0.0], [1e-300, 1e300]])
+@pytest.mark.parametrize(
+    "values", [[], [math.nan, math.nan], [3.0, 3.0], [0.0], [1e-13], [1e-300, 1e300]]
+)
 def test_odd_histories_are_drawn_too(values):
     h = nn.History({"loss": values, "val_loss": values} if values else {})
     element(h._repr_html_())

@@ -204,7 +204,7 @@ def ticks(low: float, high: float, log: bool = False, whole: bool = False) -> li
     step = next(s * power for s in (1, 2, 5, 10) if s * power >= rough)
     step = max(step, 1.0) if whole else step
     first = math.ceil(low / step - 1e-9)
-    return [round(k * step, 12) for k in range(first, math.floor(high / step + 1e-9) + 1)]
+    return [float(f"{k * step:.12g}") for k in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
 def _scale(ax: Any, log: bool) -> None:

@@ -30,7 +30,7 @@ def draw_matrix(ax: Any, matrix: np.ndarray, title: str, x_label: str, y_label: 
     """A matrix as colours, white at zero."""
     largest = max(float(np.abs(matrix).max(initial=0)), 1e-12)
     image = ax.imshow(matrix, cmap="RdBu_r", vmin=-largest, vmax=largest, aspect="auto")
-    ax.set_title(_short(title, 60), fontsize="medium")
+    ax.set_title(_short(title, 60), fontsize="medium", wrap=True)
     ax.set(xlabel=x_label, ylabel=y_label)
     _whole_ticks(ax)
     ax.get_figure().colorbar(image, ax=ax)
@@ -112,7 +112,7 @@ def draw_surface(ax: Any, places: np.ndarray, losses: np.ndarray, here: float) -
 def draw_image(ax: Any, image: np.ndarray, title: str) -> None:
     """An image of values, see `tiles.colored`."""
     ax.imshow(colored(image), interpolation="nearest")
-    ax.set_title(_short(title, 70), fontsize="medium")
+    ax.set_title(_short(title, 70), fontsize="medium", wrap=True)
     ax.set_axis_off()
 
 

@@ -18,10 +18,10 @@ SHOWN = 10  # epochs of a table in a notebook that are seen without a click
 class History(dict[str, list[Any]]):
     """Lists by name (`loss`, `lr`, metrics, `val_…`), one entry per epoch; prints as a table.
 
-    history = trainer.fit(x, y, epochs=10)
-    history["val_loss"][-1]
-    print(history)
-    history.plot()
+        history = trainer.fit(x, y, epochs=10)
+        history["val_loss"][-1]
+        print(history)
+        history.plot()
 
     It is a dictionary, so that `pandas.DataFrame(history)` has a column for each name.
 

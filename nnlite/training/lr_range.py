@@ -21,9 +21,7 @@ from nnlite.training.feeding import Batch, Dataset, as_dataset
 from nnlite.training.state import Training
 
 WIDTH = 2.0  # the loss of a rate is averaged with those of the rates within this factor of it
-TOO_HIGH = (
-    2.0  # times the first loss: how far the mean of the last losses may rise above its lowest
-)
+TOO_HIGH = 2.0  # first losses: how far the mean of the last ones may rise above its lowest
 SAFE = 10.0  # how far below the rate of the lowest loss it is safe to train
 NOISE = 2.0  # standard deviations of one loss: a smaller fall may be chance
 LEAST = 0.01  # of the loss at first: a smaller fall is none

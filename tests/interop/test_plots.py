@@ -374,6 +374,8 @@ def test_the_boundary_is_where_the_classes_meet(columns, threshold, kind, ax):
     ("x", "y", "error", "text"),
     [
         (X[:, :1], Y, ValueError, r"must be points of the plane \(N, 2\), got \(60, 1\)"),
+        (np.where(X[7] == X, np.nan, X), Y, ValueError, "x is not finite: row 7 contains nan"),
+        (X.astype(str), Y, TypeError, "x must hold numbers, got dtype"),
         (X, Y[:3], ValueError, r"y must be \(60,\) as x is \(60, 2\), got \(3,\)"),
         (X, Y + 0.5, TypeError, "y must hold classes, whole numbers, got dtype float64"),
         (X, Y + 1, ValueError, "y must be from 0 to 1, for a model of 2 classes, got 1 to 2"),
@@ -448,6 +450,14 @@ def test_what_has_no_filters(model, text, ax):
         nn.plot.filters(model, ax)
     with pytest.raises(ValueError, match="filters: shape must be a whole number"):
         nn.plot.filters(nn.Linear(12, 2), ax, shape=(-3, -4))
+
+
+def test_a_long_title_is_not_cut_off():
+    figure = Figure((6, 3), layout="constrained")
+    left, _ = figure.subplots(1, 2)
+    nn.plot.filters(convolutions(), left)
+    figure.draw_without_rendering()
+    assert left.title.get_window_extent().x0 >= 0
 
 
 def test_feature_maps_are_what_the_layers_make(ax):

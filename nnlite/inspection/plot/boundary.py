@@ -8,6 +8,7 @@ import numpy as np
 
 from nnlite.core.arguments import checked
 from nnlite.core.foreign import as_array, number_hint
+from nnlite.core.inputs import as_numbers, check_finite
 from nnlite.layers.base import Layer
 from nnlite.ops.softmax import softmax
 from nnlite.plotting.canvas import PathLike, canvas, check_canvas
@@ -45,17 +46,19 @@ def decision_boundary(
             logits; probabilities need 0.5).
 
     Raises:
-        TypeError: when y holds no whole numbers.
-        ValueError: when x is not (N, 2), y does not fit, or the model gives something else, or
-            scores that are not finite.
+        TypeError: when x holds no numbers, or y no whole ones.
+        ValueError: when x is not (N, 2) or not finite, y does not fit, or the model gives something
+            else, or scores that are not finite.
     """
     check_canvas(ax, path)
-    x, y = as_array("decision_boundary: x", x), as_array("decision_boundary: y", y)
-    if x.ndim != 2 or x.shape[1] != 2 or len(x) == 0:
+    x, y = as_numbers("decision_boundary: x", x), as_array("decision_boundary: y", y)
+    if x.ndim != 2 or x.shape[1] != 2:
         raise ValueError(
             f"decision_boundary: x must be points of the plane (N, 2), got {x.shape}; of more "
             "features draw two principal components, with a model that was trained on them"
         )
+    check_finite("decision_boundary: x", x)
+    x = x.astype(np.float64)  # of whole numbers differences may overflow
     if y.dtype.kind == "f" and np.array_equal(y, np.rint(y)):  # as BCELoss takes them
         y = y.astype(int)
     if y.dtype.kind not in "iub":
