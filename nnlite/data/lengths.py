@@ -34,7 +34,7 @@ def by_length(x: Any, *others: Any, batch_size: int = 32) -> Stream:
         x: `Padded` sequences.
         others: with one row for each sequence: targets, and after them sample weights. Targets
             of each time step come as `Padded` too; they are cut with x, and handed on as arrays.
-        batch_size: rows per batch (default 32); the last batch may be smaller.
+        batch_size: rows per batch (default 32); one batch of a pass may be smaller.
 
     Returns:
         A generator function, `f(rng)`, for `fit` and `evaluate`: of tuples (x, *others). (For

@@ -101,7 +101,7 @@ class Lines(Progress):
         texts[""] = self._rate or self._rate_now()
         shown = [GAP + text for text in texts.values()]
         if in_terminal(sys.stdout):
-            first = [texts[name] for name in sorted(texts, key=rank)]
+            first = [texts[name] for name in sorted(texts, key=precedence)]
             kept = fitting(first, columns(sys.stdout) - len(self._epoch))
             shown = [text for text in shown if text in kept]
         self._print("".join([self._epoch, *shown]))
@@ -268,10 +268,10 @@ def fitting(texts: Sequence[str], room: int) -> list[str]:
     return kept
 
 
-def rank(name: str) -> int:
+def precedence(name: str) -> int:
     """0 for the number of an epoch that matters most; "" is the rate."""
-    ranks = {"loss": 0, "val_loss": 1, "lr": 4, "": 5}
-    return ranks.get(name, 2 if name.startswith("val_") else 3)
+    order = {"loss": 0, "val_loss": 1, "lr": 4, "": 5}
+    return order.get(name, 2 if name.startswith("val_") else 3)
 
 
 def format_time(seconds: float) -> str:

@@ -200,7 +200,7 @@ class Trainer(Constructed):
 
     @property
     def rank(self) -> int:
-        """The number of this process among them."""
+        """The number of this process among those that train together; 0 without others."""
         return 0 if self.parallel is None else self.parallel.rank
 
     def __getstate__(self) -> dict[str, Any]:

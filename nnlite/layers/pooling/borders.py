@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from nnlite.core.checks import check_sizes, sample_hint
+from nnlite.core.formulas import entry
 from nnlite.core.padded import filling
 from nnlite.core.reading import Reading
 from nnlite.layers.pooling.windows import Spatial
@@ -59,8 +60,8 @@ class FilledPad(Border):
         back = ", ".join(f"{h}+{before}" if before else h for h, (before, _) in sides)
         value = f"{float(self.value):g}".replace("-", "−")
         return {
-            "forward": f"y[n,{','.join(out)},c] = x[n, {there}, c],  where x is {value} outside",
-            "input": f"dL/dx[n,{','.join(image)},c] = G[n, {back}, c]",
+            "forward": f"y{entry(out)} = x[n, {there}, c],  where x is {value} outside",
+            "input": f"dL/dx{entry(image)} = G[n, {back}, c]",
         }
 
     def forward(self, x: np.ndarray) -> np.ndarray:
@@ -124,10 +125,10 @@ class CopyPad(Border):
         along = zip(self.places(), image.upper(), strict=True)
         sources = [self.source(place, size) for place, size in along]
         met = " ".join(f"[{h} = {source}]" for h, source in zip(image, sources, strict=True))
-        y = f"[n,{','.join(out)},c]"
+        y = entry(out)
         return {
             "forward": f"y{y} = x[n, {', '.join(sources)}, c]",
-            "input": f"dL/dx[n,{','.join(image)},c] = Σ_{out} {met} G{y}",
+            "input": f"dL/dx{entry(image)} = Σ_{out} {met} G{y}",
         }
 
     def forward(self, x: np.ndarray) -> np.ndarray:

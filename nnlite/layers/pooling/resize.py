@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from nnlite.core.checks import check_sizes
+from nnlite.core.formulas import entry
 from nnlite.core.reading import Reading
 from nnlite.layers.pooling.windows import Size, Spatial, check_channels_last
 from nnlite.ops.windows import Windows, spread_windows, sum_windows
@@ -123,10 +124,10 @@ class Upsample(AxisMaps):
         out, image = self.letters()
         places = [f"⌊{i}/{int(s)}⌋" for i, s in zip(out, self._factors or (), strict=True)]
         met = " ".join(f"[{h} = {at}]" for h, at in zip(image, places, strict=True))
-        y = f"[n,{','.join(out)},c]"
+        y = entry(out)
         return {
             "forward": f"y{y} = x[n, {', '.join(places)}, c]",
-            "input": f"dL/dx[n,{','.join(image)},c] = Σ_{out} {met} G{y}",
+            "input": f"dL/dx{entry(image)} = Σ_{out} {met} G{y}",
         }
 
     def axis_map(self, axis: int, size: int) -> np.ndarray:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
 from nnlite.core.checks import check_sizes
+from nnlite.core.formulas import entry
 from nnlite.core.padded import Padded, data_and_lengths, within
 from nnlite.core.reading import Reading, in_places
 from nnlite.layers.base import Layer
@@ -24,17 +24,12 @@ class GlobalPool(Layer):
     spatial: ClassVar[int]
 
     def reading(self, *saved: Any) -> Reading:
-        first = saved[0] if self._by_place and saved else None
         shape = next((each for each in saved if isinstance(each, tuple)), (1, 1, 1))
         return Reading(
-            values={"P": math.prod(shape[1:-1]), "s": first},
-            components=self._components,
+            values={"P": math.prod(shape[1:-1])},
             fold=lambda s: (s[0], 1, s[1]) if len(s) == 2 else in_places(s),
             axes={"p": 1},
         )
-
-    _by_place: ClassVar[bool] = False  # whether the place of the largest was saved
-    _components: ClassVar[Mapping[str, str]] = {}
 
     def positions(
         self, x: np.ndarray | Padded, beyond: float
@@ -73,13 +68,16 @@ class GlobalAvgPool(GlobalPool):
 class GlobalMaxPool(GlobalPool):
     """What `GlobalMaxPool1d` and `GlobalMaxPool2d` share."""
 
-    _by_place = True
-    _components: ClassVar = {"input": "dL/dx[n,p,c] = [s[n,0,c] = p] G[n,0,c]"}
-
     equations: ClassVar = {
         "forward": "y = max_p x",
         "input": "dL/dx = G ⊙ [x = y],  for the first of equal x",
     }
+
+    def reading(self, first: Any = None, *saved: Any) -> Reading:
+        known = super().reading(*saved)
+        values = {**known.values, "s": first}
+        back = "dL/dx[n,p,c] = [s[n,0,c] = p] G[n,0,c]"
+        return known._replace(values=values, components={"input": back})
 
     def forward(self, x: np.ndarray | Padded) -> np.ndarray:
         rows, _ = self.positions(x, -np.inf)
@@ -236,7 +234,7 @@ class AdaptiveMaxPool(Spatial):
     @property
     def equations(self) -> dict[str, str]:  # type: ignore[override]
         out, inside = self.letters()
-        y, x = (f"[n,{','.join(letters)},c]" for letters in (out, inside))
+        y, x = entry(out), entry(inside)
         met = " ".join(
             f"[⌊{i}·{size}/{count}⌋ ≤ {h} < ⌈({i}+1)·{size}/{count}⌉]"
             for i, h, size, count in zip(out, inside, inside.upper(), self._output, strict=True)
@@ -248,7 +246,7 @@ class AdaptiveMaxPool(Spatial):
 
     def reading(self, places: Any = None, shape: Any = ()) -> Reading:
         out, inside = self.letters()
-        y, x = (f"[n,{','.join(letters)},c]" for letters in (out, inside))
+        y, x = entry(out), entry(inside)
         place = "h W + w" if self.spatial == 2 else "h"
         given = f"Σ_{out} [s{y} = {place}] G{y}"
         values = {"s": places, **sizes_of(shape)}

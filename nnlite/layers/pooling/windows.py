@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from nnlite.core.checks import check_sides, check_sizes, sample_hint
-from nnlite.core.formulas import place
+from nnlite.core.formulas import entry, place
 from nnlite.core.padded import Padded, check_ends, data_and_lengths, ended, within
 from nnlite.core.reading import Reading
 from nnlite.layers.base import Layer
@@ -126,6 +126,11 @@ class Pool(Layer):
         along = zip("ij", "kl", self._geometry, strict=False)
         return [place(i, k, g.stride, g.dilation, g.before) for i, k, g in along]
 
+    def met(self) -> str:
+        """Whether value k (l) of window i (j) is the one at h (w): "[h = 2i+k] [w = 2j+l]"."""
+        *_, image = self.letters()
+        return " ".join(f"[{h} = {at}]" for h, at in zip(image, self.seen(), strict=True))
+
     def reading(self, *saved: Any) -> Reading:
         windows = next((each for each in saved if isinstance(each, list)), [])
         sizes = dict(zip("kl", (g.kernel for g in self._geometry), strict=False))
@@ -184,8 +189,8 @@ class MaxPool(Pool):
     @property
     def equations(self) -> dict[str, str]:  # type: ignore[override]
         out, inside, image = self.letters()
-        y, x = (f"[n,{','.join(letters)},c]" for letters in (out, image))
-        met = " ".join(f"[{h} = {at}]" for h, at in zip(image, self.seen(), strict=True))
+        y, x = entry(out), entry(image)
+        met = self.met()
         return {
             "forward": f"y{y} = max_{inside} x[n, {', '.join(self.seen())}, c]",
             "input": f"dL/dx{x} = Σ_{out}{inside} {met} [x{x} = y{y}] G{y},  "
@@ -195,8 +200,8 @@ class MaxPool(Pool):
     def reading(self, *saved: Any) -> Reading:
         above, windows = saved[:2] if saved else (None, [])
         out, inside, image = self.letters()
-        y, x = (f"[n,{','.join(letters)},c]" for letters in (out, image))
-        met = " ".join(f"[{h} = {at}]" for h, at in zip(image, self.seen(), strict=True))
+        y, x = entry(out), entry(image)
+        met = self.met()
         place = "h W + w" if self.spatial == 2 else "h"
         back = f"dL/dx{x} = Σ_{out}{inside} {met} [s{y} = {place}] G{y}"
         known = super().reading(windows)
@@ -270,8 +275,8 @@ class AvgPool(Pool):
     @property
     def equations(self) -> dict[str, str]:  # type: ignore[override]
         out, inside, image = self.letters()
-        y, x = (f"[n,{','.join(letters)},c]" for letters in (out, image))
-        met = " ".join(f"[{h} = {at}]" for h, at in zip(image, self.seen(), strict=True))
+        y, x = entry(out), entry(image)
+        met = self.met()
         number, defined = self._number()
         return {
             "forward": f"y{y} = Σ_{inside} x[n, {', '.join(self.seen())}, c] / {number}{defined}",
@@ -351,8 +356,8 @@ class LPPool(AvgPool):
     @property
     def equations(self) -> dict[str, str]:  # type: ignore[override]
         out, inside, image = self.letters()
-        y, x = (f"[n,{','.join(letters)},c]" for letters in (out, image))
-        met = " ".join(f"[{h} = {at}]" for h, at in zip(image, self.seen(), strict=True))
+        y, x = entry(out), entry(image)
+        met = self.met()
         p, less = (f"{float(n):g}".replace("-", "−") for n in (self.norm_type, self.norm_type - 1))
         share, defined = "", ""
         if self.ceil_mode:

@@ -242,16 +242,16 @@ class MultiHeadAttention(Container, Continuing):
         values = {"Gₒ": g, "dL/dV": d_v, "dL/dP": d_p, "dL/dS": d_s, "dL/dQ": d_q, "dL/dK": d_k}
         weights, mask = ("P", "") if dropped is None else ("(P ⊙ M)", " ⊙ M")
         lines = {
-            "dL/dV": self._of_keys("dL/dV", weights, "Gₒ", p),
+            "dL/dV": self._of_keys("dL/dV", weights, "Gₒ"),
             "dL/dP": f"dL/dP = Gₒ Vᵀ{mask}",
             "dL/dS": "dL/dS = P ⊙ (dL/dP − Σₛ dL/dP ⊙ P)",
             "dL/dQ": "dL/dQ = dL/dS K / √d" + ",  turned back" * self._turns,
-            "dL/dK": self._of_keys("dL/dK", "dL/dS", "Q/√d", p) + ",  turned back" * self._turns,
+            "dL/dK": self._of_keys("dL/dK", "dL/dS", "Q/√d") + ",  turned back" * self._turns,
         }
         values = {**known.values, **values}
         return known._replace(values=values, components=lines, axes={"s": -1})
 
-    def _of_keys(self, left: str, weights: str, right: str, p: np.ndarray) -> str:
+    def _of_keys(self, left: str, weights: str, right: str) -> str:
         """weightsᵀ right, a sum over the queries; by entry where not every key has its own row."""
         shared = self.d_model // self._key_features
         if shared == 1 and not self._first:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 
 from nnlite.core.padded import Padded, plain, within
-from nnlite.core.reading import Reading
+from nnlite.core.reading import Reading, Shape
 from nnlite.layers.base import Layer
 
 
@@ -23,6 +24,10 @@ class _OverTime(Layer):
         if data.ndim < 3 or data.shape[1] == 0:
             raise ValueError(f"{self!r}: expected (N, T, …, D) with T ≥ 1, got {data.shape}")
         return data
+
+    def steps(self, shape: Shape) -> Callable[[Shape], Shape]:
+        """How equations see x of that shape, as (N, T, D), and y and G, as one step of it."""
+        return lambda each: (*(each[:2] if each == shape else (each[0], 1)), -1)
 
 
 class LastStep(_OverTime):
@@ -46,7 +51,7 @@ class LastStep(_OverTime):
                 "forward": "y[n,s,i] = x[n, T[n], i]",
                 "input": "dL/dx[n,t,i] = [t = T[n]] G[n,0,i]",
             },
-            fold=lambda each: (*((each[:2]) if each == shape else (each[0], 1)), -1),
+            fold=self.steps(shape),
         )
 
     def forward(self, x: np.ndarray | Padded) -> np.ndarray:
@@ -85,7 +90,7 @@ class MeanOverTime(_OverTime):
                 "forward": "y[n,s,i] = Σ_t x[n,t,i] / L",
                 "input": "dL/dx[n,t,i] = G[n,0,i] / L",
             },
-            fold=lambda each: (*((each[:2]) if each == shape else (each[0], 1)), -1),
+            fold=self.steps(shape),
         )
 
     def forward(self, x: np.ndarray | Padded) -> np.ndarray:

@@ -68,6 +68,9 @@ class Recurrent(Composite):
     gate_scales: ClassVar[tuple[float, ...]] = (1.0,)
     state_count: ClassVar[int] = 1
     keeps_more: ClassVar[bool] = False
+    # what equations call the gates; δ_t, and what comes back to it from the step after
+    gate_letters: ClassVar[str] = ""
+    passed_letters: ClassVar[tuple[str, str]] = ("δ_t", "A_{t+1} W_hhᵀ")
 
     def __init__(
         self,
@@ -148,12 +151,11 @@ class Recurrent(Composite):
         length, gates, hidden, count = run.gates.shape
         a = run.gates.reshape(length, gates * hidden, count)
         values = {"A": a.transpose(2, 0, 1), "h": run.states[0].transpose(2, 0, 1)}
-        back = "A[n,t,j] W_ih[i,j]"
         lines = {
             "weight_ih": "dL/dW_ih[i,j] = Σ_tn x[n,t,i] A[n,t,j]",
             "weight_hh": "dL/dW_hh[i,j] = Σ_tn h[n,t,i] A[n,t,j]",
             "bias": "dL/db[j] = Σ_tn A[n,t,j]",
-            "input": f"dL/dx[n,t,i] = Σ_j {back}",
+            "input": "dL/dx[n,t,i] = Σ_j A[n,t,j] W_ih[i,j]",
         }
         if not self.above:
             last = f"h[n,{length},i]"
@@ -174,8 +176,6 @@ class Recurrent(Composite):
         return Reading(
             values={"x_t": run.x[:, t], **before, **gates, **dict(reversed(now.items()))}
         )
-
-    gate_letters: ClassVar[str] = ""  # of the gates, as equations call them
 
     def reading_of_step_back(
         self, known: Reading, g: np.ndarray | None, d_states: States, before: States,
@@ -205,8 +205,6 @@ class Recurrent(Composite):
         return known._replace(
             values={**known.values, "G_t": g, passed: later, **values}, components=lines
         )
-
-    passed_letters: ClassVar[tuple[str, str]] = ("δ_t", "A_{t+1} W_hhᵀ")
 
     # -- what a subclass writes ------------------------------------------------------------------
 

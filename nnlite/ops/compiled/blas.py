@@ -45,19 +45,19 @@ _sgemm = types.ExternalFunction(
 
 @numba.njit
 def product(a, b, c, keep):
-    """C ← A B + keep C, for matrices whose rows lie in one piece (the rows may have gaps)."""
+    """In place, C ← A B + keep C; rows lie in one piece each (there may be gaps between them)."""
     _multiply(a, PLAIN, a.shape[1], b, PLAIN, c, keep)
 
 
 @numba.njit
 def product_with_transposed(a, b, c, keep):
-    """C ← A Bᵀ + keep C."""
+    """In place, C ← A Bᵀ + keep C."""
     _multiply(a, PLAIN, a.shape[1], b, TRANSPOSED, c, keep)
 
 
 @numba.njit
 def transposed_product(a, b, c, keep):
-    """C ← Aᵀ B + keep C."""
+    """In place, C ← Aᵀ B + keep C."""
     _multiply(a, TRANSPOSED, a.shape[0], b, PLAIN, c, keep)
 
 

@@ -139,7 +139,7 @@ def _moments(x, channels):
 
 @kernel
 def _sums_along(g, x, mean):
-    """Σ g and Σ (x − mean) ⊙ g, (B, C) each."""
+    """The sums Σ g and Σ (x − mean) ⊙ g, (B, C) each."""
     groups, count, channels = len(x), x[0].size, mean.shape[1]
     total, along = np.zeros_like(mean), np.zeros_like(mean)
     span = span_of(count, channels)

@@ -114,7 +114,7 @@ def _in_blocks(work: Callable[[int, int], None], count: int, values: int) -> Non
 
 @helper
 def _add_product(a, b, c):
-    """C += A B, in as many parts as keep each of them on OpenBLAS's fast path for small ones."""
+    """In place, C += A B, in as many parts as keep each on OpenBLAS's fast path for small ones."""
     columns, width = b.shape[1], b.shape[1]
     if a.size * columns > SMALL:
         width = 16

@@ -110,12 +110,11 @@ class ArrayDataset(NamedTuple):
         accumulate: int = 1,
     ) -> Generator[Batch, None, None]:
         """The batches of one pass, the rows in this order; without those of `skip` updates."""
-        stop = self.rows - (self.rows % batch_size if drop_last else 0)
-        starts = range(skip * accumulate * batch_size, stop, batch_size)
         several, inputs = isinstance(self.x, tuple), each_of(self.x)
         targets = each_of(self.y)
         arrays = [*inputs, *targets] + ([] if self.weight is None else [self.weight])
         first, last = len(inputs), len(inputs) + len(targets)
+        starts = self._starts(batch_size, drop_last, skip * accumulate)
         for parts in walk(arrays, order, starts):
             x, y, rest = parts[:first], parts[first:last], parts[last:]
             yield Batch(x if several else x[0], y if isinstance(self.y, tuple) else y[0], *rest)
@@ -130,13 +129,18 @@ class ArrayDataset(NamedTuple):
         accumulate: int = 1,
     ) -> Generator[SharedBatch, None, None]:
         """The same batches, of each only the rows of this rank."""
-        stop = self.rows - (self.rows % batch_size if drop_last else 0)
         order = np.arange(self.rows) if order is None else order
-        for start in range(skip * accumulate * batch_size, stop, batch_size):
-            share = Share.of_batch(ranks, min(batch_size, stop - start))
-            numbers = order[start : start + share.total][share.rows]
-            x, y, weight = (None if part is None else fetched(part, numbers) for part in self[:3])
+        for start in self._starts(batch_size, drop_last, skip * accumulate):
+            numbers = order[start : start + batch_size]
+            share = Share.of_batch(ranks, len(numbers))
+            own = numbers[share.rows]
+            x, y, weight = (None if part is None else fetched(part, own) for part in self[:3])
             yield shared(Batch(x, y, weight), share)
+
+    def _starts(self, batch_size: int, drop_last: bool, skip: int) -> range:
+        """Where the batches of one pass begin, without the first `skip`."""
+        stop = self.rows - (self.rows % batch_size if drop_last else 0)
+        return range(skip * batch_size, stop, batch_size)
 
     def part(self, numbers: np.ndarray) -> ArrayDataset:
         """Some of the rows."""
