@@ -175,7 +175,8 @@ class Loss(Slot, Constructed):
             target: what it should have been; shapes and dtype as the loss says.
             sample_weight: one weight per sample, or per leading axes of ℓ (default: all 1).
         """
-        prediction, sample_weight = masked(prediction, sample_weight)
+        if type(prediction) is not np.ndarray:
+            prediction, sample_weight = masked(prediction, sample_weight)
         target = self.check(prediction, target)
         counts = self._counts = self.counts(prediction, target)
         returned = self.function(prediction, target)
@@ -192,7 +193,7 @@ class Loss(Slot, Constructed):
         self.save_for_backward(weight, values.shape, saved)
         if self.reduction == "none":
             return np.array(weighted)  # its own: what was saved must not change with it
-        self.numerator = float(weighted.sum())
+        self.numerator = float(np.add.reduce(weighted, axis=None))
         return self.numerator / self.denominator if self.denominator else 0.0
 
     def backward(self, grad_output: np.ndarray | None = None) -> Any:

@@ -34,16 +34,18 @@ def forward_chain(container: Runner, children: Children, x: Any) -> Any:
 
 
 @twin
-def backward_chain(container: Runner, children: Children, grad: Any, needed: bool) -> Any:
-    """The gradient of the first layer's input: Gᵢ₋₁ = Gᵢ ∂xᵢ/∂xᵢ₋₁, last layer first.
+def backward_chain(
+    container: Runner, children: Children, grad: Any, needed: bool, lowest: int = 0
+) -> Any:
+    """The gradient of the input of the layer number `lowest`: Gᵢ₋₁ = Gᵢ ∂xᵢ/∂xᵢ₋₁, last one first.
 
     It may be None, if it is not needed, or if the input was whole numbers.
     """
     run = container.backward_child
-    for place, layer in children[:0:-1]:
+    for place, layer in children[:lowest:-1]:
         grad = run(place, layer, grad)
         if grad is None:
             container.refuse_nothing(place, layer)
-    for place, layer in children[:1]:
+    for place, layer in children[lowest : lowest + 1]:
         grad = run(place, layer, grad, needed)
     return grad

@@ -132,6 +132,9 @@ class Optimizer(OfOneModel):
         self._packs: list[Pack] = []
         self._owner = Owner()
         self._named = self._checked_names()
+        # where k and the arrays to work in stand among them, which each update has anew
+        moving = enumerate(("k", *self.scratch))
+        self._moving = [(self._named.index(name), i) for i, name in moving if name in self._named]
         self._work_arrays = 1 + max(1, len(self.scratch))  # L2 decay needs one besides g
         now = self.options_now()  # may raise: before any claim
         self._ready()
@@ -485,10 +488,16 @@ class Optimizer(OfOneModel):
         if decay and self.decoupled:
             chunk.data *= 1 - options["lr"] * decay
             decay = 0.0
-        g = self._gradient(chunk, scale, decay, arrays[-1], arrays[0])
-        there = {**options, **chunk.state, "k": k}
-        there.update(zip(self.scratch, arrays, strict=False))
-        self.update(chunk.data, g, *map(there.__getitem__, self._named))
+        g = chunk.grad
+        if decay or scale != 1 or self.clip_value is not None:
+            g = self._gradient(chunk, scale, decay, arrays[-1], arrays[0])
+        if chunk.options is not options:  # as a rule they stay, and are looked up once
+            there = {**options, **chunk.state}
+            chunk.options, chunk.arguments = options, [there.get(name) for name in self._named]
+        moving = k, *arrays
+        for place, number in self._moving:
+            chunk.arguments[place] = moving[number]
+        self.update(chunk.data, g, *chunk.arguments)
 
     def _gradient(self, chunk: Chunk, scale: float, decay: float, own: Array, work: Array) -> Array:
         """The chunk's gradient as the rule shall see it; the parameters' own stays as it is."""

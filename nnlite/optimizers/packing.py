@@ -32,9 +32,11 @@ class Chunk:
     Attributes:
         data, grad: the weights and their gradients.
         state: by its name in the rule; None for what the options do not call for.
+        options: those of the last update.
+        arguments: what the rule was called with then, behind the weights and their gradient.
     """
 
-    __slots__ = ("data", "grad", "state")
+    __slots__ = ("arguments", "data", "grad", "options", "state")
 
     def __init__(
         self, data: np.ndarray, grad: np.ndarray, state: dict[str, np.ndarray | None]
@@ -42,6 +44,8 @@ class Chunk:
         self.data = data
         self.grad = grad
         self.state = state
+        self.options: Mapping[str, Any] | None = None
+        self.arguments: list[Any] = []
 
 
 class Pack:

@@ -65,7 +65,7 @@ class Sequential(Container):
     def backward(self, grad_output: Any) -> Any:
         self.saved()
         lowest = 0 if self.needs_input_grad else self._lowest_with_parameters()
-        d_x = backward_chain(self, self._children[lowest:], grad_output, self.needs_input_grad)
+        d_x = backward_chain(self, self._children, grad_output, self.needs_input_grad, lowest)
         for layer in self.layers[:lowest]:
             layer.clear_saved()
         return d_x if self.needs_input_grad else None

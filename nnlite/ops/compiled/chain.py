@@ -12,8 +12,9 @@ as the kernels: they are written out where they are asked, the cheapest first.
 from __future__ import annotations
 
 import sys
+import weakref
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,14 +39,10 @@ class Known:
 
     def __init__(self, module: str, name: str, **methods: str) -> None:
         self.cls: Any = getattr(sys.modules[module], name)
-        self._methods = attrgetter(*methods)
+        self.methods = attrgetter(*methods)
         ours = [f"{owner}.{method}" for method, owner in methods.items()]
-        found = self._methods(self.cls)
-        self._own = found if all(map(is_ours, found, ours)) else None
-
-    def now(self) -> Any:
-        """The class; None while somebody has put another method into it."""
-        return self.cls if self._methods(self.cls) == self._own else None
+        found = self.methods(self.cls)
+        self.own = found if all(map(is_ours, found, ours)) else None
 
 
 LINEAR = Known("nnlite.layers.linear", "Linear", forward="Linear", backward="Linear")
@@ -55,61 +52,101 @@ RELU = Known(
 )  # fmt: skip
 
 
+def _as_written() -> bool:
+    """Whether nobody has put another method into the classes that the kernels stand for."""
+    linear, relu = LINEAR, RELU
+    return bool(linear.methods(linear.cls) == linear.own and relu.methods(relu.cls) == relu.own)
+
+
+class Unit(NamedTuple):
+    """What is run at once: a layer, or a `Linear` and the `ReLU` behind it.
+
+    Attributes:
+        start: the place of its first layer among the children.
+        children: its layers, each with the words that name its place.
+        linear: the first one, if it is a `Linear`; else None.
+        rectifier: the second one, if there is any.
+        own, behind: the attributes of both, in which a method that was put into the instance would
+            stand; those of the `Linear` twice if it is alone.
+    """
+
+    start: int
+    children: Children
+    linear: Any
+    rectifier: Any
+    own: dict[str, Any]
+    behind: dict[str, Any]
+
+
+_units: dict[int, tuple[weakref.ref[Any], Children, list[Unit]]] = {}
+
+
+def _units_of(container: Runner, children: Children) -> list[Unit]:
+    """The container's units, found once for each: layers do not change their places."""
+    number = id(container)
+    found = _units.get(number)
+    if found is not None and found[1] is children and found[0]() is container:
+        return found[2]
+    units: list[Unit] = []
+    for place, (words, layer) in enumerate(children):
+        before = units[-1] if units else None
+        if type(layer) is RELU.cls and before and before.linear and not before.rectifier:
+            both = [*before.children, (words, layer)]
+            units[-1] = before._replace(children=both, rectifier=layer, behind=vars(layer))
+        else:
+            linear = layer if type(layer) is LINEAR.cls else None
+            units.append(Unit(place, [(words, layer)], linear, None, vars(layer), vars(layer)))
+    gone = weakref.ref(container, lambda _: _units.pop(number, None))
+    _units[number] = gone, children, units
+    return units
+
+
 def forward_chain(container: Runner, children: Children, x: Any) -> Any:
-    if not blas.available:
+    if not (blas.available and _as_written()):
         return plain(definitions.forward_chain)(container, children, x)
-    linear, relu, keep = LINEAR.now(), RELU.now(), keeping()
+    keep = keeping()
     ours = False  # whether x came out of a kernel, and needs no second look
-    index, count = 0, len(children)
-    while index < count:
-        place, layer = children[index]
-        own = layer.__dict__
-        if type(layer) is linear and "forward" not in own and (ours or _is_matrix(x)):
-            rectifier: Any = None
-            if index + 1 < count:
-                behind = children[index + 1][1]
-                if type(behind) is relu and "forward" not in vars(behind):
-                    rectifier = behind
-            y = np.empty((len(x), layer.out_features), FLOAT)
-            w, bias = layer.weight.data, NO_BIAS if layer.bias is None else layer.bias.data
-            if w.dtype == FLOAT and _affine(x, w, bias, y, rectifier is not None):
+    for _, together, linear, rectifier, own, behind in _units_of(container, children):
+        watched = linear is None or "forward" in own or "forward" in behind
+        if not watched and (ours or _is_matrix(x)):
+            w, bias = linear.weight.data, linear.bias
+            y = np.empty((len(x), linear.out_features), FLOAT)
+            b = NO_BIAS if bias is None else bias.data
+            if w.dtype == FLOAT and _affine(x, w, b, y, rectifier is not None):
                 if keep:  # as save_for_backward does
                     own["_slot"] = (x,)
                     if rectifier is not None:
-                        rectifier.__dict__["_slot"] = (y.shape, y)
+                        behind["_slot"] = (y.shape, y)
                 x, ours = y, True
-                index += 1 if rectifier is None else 2
                 continue
-        x, ours = container.forward_child(place, layer, x), False
-        index += 1
+        for place, layer in together:
+            x = container.forward_child(place, layer, x)
+        ours = False
     return x
 
 
-def backward_chain(container: Runner, children: Children, grad: Any, needed: bool) -> Any:
-    if not blas.available:
-        return plain(definitions.backward_chain)(container, children, grad, needed)
-    linear, relu = LINEAR.now(), RELU.now()
+def backward_chain(
+    container: Runner, children: Children, grad: Any, needed: bool, lowest: int = 0
+) -> Any:
+    if not (blas.available and _as_written()):
+        return plain(definitions.backward_chain)(container, children, grad, needed, lowest)
     ours = False
-    index = len(children) - 1
-    while index >= 0:
-        last = children[index]
-        layer = last[1]
-        rectifier: Any = None
-        if index and type(layer) is relu and "backward" not in vars(layer):
-            rectifier, layer = layer, children[index - 1][1]
-        known = type(layer) is linear and "backward" not in vars(layer)
-        if known and (ours or _is_matrix(grad)):
-            before = index - (1 if rectifier is None else 2)
-            wanted = needed or before >= 0
-            d_x = _gradients_of(layer, rectifier, grad, wanted)
+    for start, together, linear, rectifier, own, behind in reversed(_units_of(container, children)):
+        if start < lowest:
+            break
+        wanted = needed or start > lowest
+        watched = linear is None or "backward" in own or "backward" in behind
+        if not watched and (ours or _is_matrix(grad)):
+            d_x = _gradients_of(linear, rectifier, grad, wanted)
             if d_x is not None:
                 grad, ours = d_x if wanted else None, True
-                index = before
                 continue
-        grad, ours = container.backward_child(*last, grad, needed or index > 0), False
-        if grad is None and index:
-            container.refuse_nothing(*last)
-        index -= 1
+        for place, layer in reversed(together):
+            first = layer is together[0][1]
+            grad = container.backward_child(place, layer, grad, wanted or not first)
+            if grad is None and (wanted or not first):
+                container.refuse_nothing(place, layer)
+        ours = False
     return grad
 
 
