@@ -1,9 +1,11 @@
 """The engines: how one is chosen, what happens without Numba, and that twins equal definitions."""
 
 import functools
+import gc
 import subprocess
 import sys
 import textwrap
+import weakref
 
 import numpy as np
 import pytest
@@ -697,6 +699,23 @@ def test_a_chain_uses_a_method_that_was_put_into_the_class(compiled, monkeypatch
     before = model(np.ones((2, 3), np.float32))
     monkeypatch.setattr(nn.ReLU, "function", lambda self, x: (-x, x))
     assert (model(np.ones((2, 3), np.float32)) != before).any()
+
+
+def test_what_is_known_of_a_chain_goes_with_its_model(compiled):
+    """A layer that is watched later is seen, and no model is kept from going."""
+    x = np.ones((2, 3), np.float32)
+    model = nn.Sequential(linear(3, 3), nn.ReLU())
+    model(x)
+    watch(model[1])
+    model(x)
+    assert len(model[1].seen) == 1
+    gone = weakref.ref(model)
+    del model
+    gc.collect()
+    assert gone() is None
+    for _ in range(50):  # new ones at the places of old ones
+        np.testing.assert_array_equal(nn.Sequential(nn.ReLU())(-x), np.zeros_like(x))
+        assert (nn.Sequential(linear(3, 3))(x) == nn.Sequential(linear(3, 3))[0](x)).all()
 
 
 def test_a_chain_that_was_not_run_says_so(compiled):

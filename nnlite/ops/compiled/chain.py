@@ -89,13 +89,13 @@ def _units_of(container: Runner, children: Children) -> list[Unit]:
         return found[2]
     units: list[Unit] = []
     for place, (words, layer) in enumerate(children):
-        before = units[-1] if units else None
+        before, own = (units[-1] if units else None), layer.__dict__
         if type(layer) is RELU.cls and before and before.linear and not before.rectifier:
             both = [*before.children, (words, layer)]
-            units[-1] = before._replace(children=both, rectifier=layer, behind=vars(layer))
+            units[-1] = before._replace(children=both, rectifier=layer, behind=own)
         else:
             linear = layer if type(layer) is LINEAR.cls else None
-            units.append(Unit(place, [(words, layer)], linear, None, vars(layer), vars(layer)))
+            units.append(Unit(place, [(words, layer)], linear, None, own, own))
     gone = weakref.ref(container, lambda _: _units.pop(number, None))
     _units[number] = gone, children, units
     return units

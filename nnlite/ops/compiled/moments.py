@@ -10,12 +10,11 @@ from nnlite.ops.compiled.kernel import fits, kernel, plain
 
 def _fit(w: np.ndarray, *others: np.ndarray) -> bool:
     """Whether kernels take them: vectors, all of one length (they would write beyond a shorter)."""
-    if w.ndim != 1:
-        return False
+    shape, kind = w.shape, w.dtype
     for a in others:  # all() takes twice as long
-        if a.shape != w.shape:
+        if a.shape != shape or a.dtype != kind or not a.flags.forc:
             return False
-    return fits(w, *others)
+    return len(shape) == 1 and fits(w)
 
 
 def adam_step(

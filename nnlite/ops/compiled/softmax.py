@@ -124,18 +124,19 @@ def log_softmax_at(x: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.n
     wanted = x.dtype == FLOAT and classes.dtype == WHOLE
     if not (wanted and x.flags.c_contiguous and classes.flags.c_contiguous):
         return plain(definitions.log_softmax_at)(x, classes)
-    return _log_softmax_at(x, classes)
+    # arrays that a kernel returns cost more than those it fills
+    log_p, values = np.empty(x.shape, FLOAT), np.empty(classes.shape, FLOAT)
+    places = np.empty(classes.size, np.intp)
+    _log_softmax_at(x, classes, log_p, values, places)
+    return log_p, values, places
 
 
 @kernel
-def _log_softmax_at(x, classes):
-    result, values = np.empty_like(x), np.empty(classes.shape, x.dtype)
-    places = np.empty(classes.size, np.intp)
+def _log_softmax_at(x, classes, log_p, values, places):
     count = x.shape[-1]
-    z = result.reshape(-1, count)
+    z = log_p.reshape(-1, count)
     _log_softmax_of_rows(x.reshape(-1, count), z)
     flat_classes, flat_values = classes.reshape(-1), values.reshape(-1)
     for n in range(len(z)):
         places[n] = n * count + flat_classes[n]
         flat_values[n] = z[n, flat_classes[n]]
-    return result, values, places
