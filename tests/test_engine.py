@@ -1,6 +1,7 @@
 """The engines: how one is chosen, what happens without Numba, and that twins equal definitions."""
 
 import functools
+import itertools
 import subprocess
 import sys
 import textwrap
@@ -597,6 +598,85 @@ def test_chains_leave_what_their_layers_would_leave(compiled, kind, dtype, neede
     for one, other in zip(*found, strict=True):
         assert np.asarray(one).dtype == np.asarray(other).dtype
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=2e3 * np.finfo(dtype).eps)
+
+
+POOLINGS = {
+    "tiles": ((3, 6, 4, 16), lambda: [nn.ReLU(), nn.MaxPool2d(2)]),
+    "values unused": ((3, 5, 7, 19), lambda: [nn.ReLU(), nn.MaxPool2d(2)]),
+    "overlapping": ((3, 5, 7, 37), lambda: [nn.ReLU(), nn.MaxPool2d(2, 1)]),
+    "rows": ((3, 6, 4, 16), lambda: [nn.Tanh(), nn.ReLU(), nn.MaxPool2d((1, 3))]),
+    "two threads": ((40, 16, 16, 16), lambda: [nn.ReLU(), nn.MaxPool2d(2)]),
+    "no images": ((0, 6, 4, 16), lambda: [nn.ReLU(), nn.MaxPool2d(2)]),
+    "few channels": ((3, 6, 4, 5), lambda: [nn.ReLU(), nn.MaxPool2d(2)]),
+    "padding": ((3, 6, 4, 16), lambda: [nn.ReLU(), nn.MaxPool2d(2, padding=1)]),
+    "sequences": ((3, 6, 16), lambda: [nn.ReLU(), nn.MaxPool1d(2)]),
+    "twice": ((3, 8, 8, 16), lambda: [nn.ReLU(), nn.MaxPool2d(2), nn.ReLU(), nn.MaxPool2d(2)]),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype", "layout"),
+    [
+        *[(kind, np.float32, "contiguous") for kind in POOLINGS],
+        *[("tiles", np.float64, "contiguous"), ("overlapping", np.float32, "gaps")],
+        ("tiles", np.float32, "read-only"),
+    ],
+)
+def test_rectified_maxima_are_those_of_their_layers(compiled, kind, dtype, layout):
+    """With every engine before every other one, and with ties, NaN and infinite values."""
+    shape, make = POOLINGS[kind]
+    x = np.random.default_rng(0).integers(-2, 2, shape).astype(float)
+    for place, value in enumerate((np.nan, np.inf, -np.inf, -0.0)):
+        x.reshape(-1)[place :: x.size // 7 + 1] = value
+    x = cast(x, dtype, layout)
+    found = []
+    for ahead, back in itertools.product(("numpy", "numba"), repeat=2):
+        nn.set_engine(ahead)
+        model = nn.Sequential(*make())
+        x.flags.writeable = layout != "read-only"
+        with np.errstate(all="ignore"):
+            y = model(x)
+            grad = np.random.default_rng(1).standard_normal(y.shape)
+            grad.reshape(-1)[:: y.size // 3 or 1] = np.inf
+            grad = cast(grad, dtype, layout)
+            grad.flags.writeable = layout != "read-only"
+            nn.set_engine(back)
+            d_x = model.backward(grad)
+        assert all(layer._slot is None for layer in model)
+        found.append((y, d_x))
+    for y, d_x in found:
+        assert y.dtype == d_x.dtype == dtype
+        np.testing.assert_allclose(y, found[0][0], rtol=1e-6)
+        np.testing.assert_allclose(d_x, found[0][1], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_rectified_maxima_are_left_to_layers_that_are_watched(compiled, place):
+    model = nn.Sequential(nn.ReLU(), nn.MaxPool2d(2))
+    watch(model[place])
+    x = np.random.default_rng(0).standard_normal((2, 4, 4, 16)).astype(np.float32)
+    y = model(x)
+    np.testing.assert_array_equal(model[place].seen, [x if place == 0 else np.maximum(x, 0)])
+    assert y.shape == (2, 2, 2, 16)
+    model.backward(y)
+    with nn.inference():
+        model(x)
+    assert all(layer._slot is None for layer in model)
+
+
+def test_rectified_maxima_with_their_places_and_errors(compiled):
+    model = nn.Sequential(nn.ReLU(), nn.MaxPool2d(2, return_indices=True))
+    x = np.random.default_rng(0).standard_normal((2, 4, 4, 16)).astype(np.float32)
+    y, places = model(x)
+    assert y.shape == places.shape == (2, 2, 2, 16)
+    model = nn.Sequential(nn.ReLU(), nn.MaxPool2d(5))
+    with pytest.raises(ValueError, match=r"in Sequential layer 1 › MaxPool2d.*larger than"):
+        model(x)
+    model = nn.Sequential(nn.ReLU(), nn.MaxPool2d(2))
+    for problem in ("matching forward", r"dL/dy in y's shape \(2, 2, 2, 16\)"):
+        with pytest.raises((RuntimeError, ValueError), match=problem):
+            model.backward(np.ones((2, 2, 3, 16), np.float32))
+        model(x)
 
 
 @pytest.mark.parametrize("shape", [(4,), (2, 3, 5), (0, 5), (7, 6), (1, 5)])

@@ -1,9 +1,11 @@
-"""Dense layers in one pass each way: y = max(x W + b, 0), and the gradients of all of it.
+"""Two layers in one pass each way, where calls or memory take longer than the arithmetic.
 
 A small layer's arithmetic is shorter than the calls around it. So a `Linear` and the `ReLU` behind
-it are computed by one kernel, and so are their gradients. In the layers' slots is what they would
-have kept themselves, and each way looks for itself whether it may. A layer that is watched, one of
-another class, and all that is no contiguous matrix of float32, is left to its own passes.
+it are computed by one kernel, y = max(x W + b, 0), and so are their gradients. On images a `ReLU`
+takes as long as memory does, and the `MaxPool2d` behind it reads the same values: one kernel takes
+both steps. In the layers' slots is what they would have kept themselves, and each way looks for
+itself whether it may. A layer that is watched, one of another class, and all that is no contiguous
+array of float32 with two axes or four, is left to its own passes.
 
 The questions whether a kernel may run are asked for each layer in each step, and would cost as much
 as the kernels: they are written out where they are asked, the cheapest first.
@@ -20,7 +22,7 @@ import numpy as np
 from nnlite.core.slot import keeping
 from nnlite.ops import chain as definitions
 from nnlite.ops.chain import Children, Runner
-from nnlite.ops.compiled import blas
+from nnlite.ops.compiled import blas, windows
 from nnlite.ops.compiled.kernel import FLOAT, helper, is_ours, kernel, plain
 from nnlite.ops.products import SMALL
 
@@ -53,12 +55,13 @@ RELU = Known(
     "nnlite.layers.activations.rectifiers", "ReLU",
     forward="Elementwise", backward="Elementwise", function="ReLU", derivative="ReLU",
 )  # fmt: skip
+POOL = Known("nnlite.layers.pooling.windows", "MaxPool2d", forward="MaxPool", backward="MaxPool")
 
 
 def forward_chain(container: Runner, children: Children, x: Any) -> Any:
     if not blas.available:
         return plain(definitions.forward_chain)(container, children, x)
-    linear, relu, keep = LINEAR.now(), RELU.now(), keeping()
+    linear, relu, pool, keep = LINEAR.now(), RELU.now(), POOL.now(), keeping()
     ours = False  # whether x came out of a kernel, and needs no second look
     index, count = 0, len(children)
     while index < count:
@@ -80,6 +83,14 @@ def forward_chain(container: Runner, children: Children, x: Any) -> Any:
                 x, ours = y, True
                 index += 1 if rectifier is None else 2
                 continue
+        if type(layer) is relu and "forward" not in own and index + 1 < count:
+            behind = children[index + 1][1]
+            if type(behind) is pool and "forward" not in vars(behind):
+                y = _pooled(layer, behind, x, keep)
+                if y is not None:
+                    x, ours = y, False
+                    index += 2
+                    continue
         x, ours = container.forward_child(place, layer, x), False
         index += 1
     return x
@@ -88,7 +99,7 @@ def forward_chain(container: Runner, children: Children, x: Any) -> Any:
 def backward_chain(container: Runner, children: Children, grad: Any, needed: bool) -> Any:
     if not blas.available:
         return plain(definitions.backward_chain)(container, children, grad, needed)
-    linear, relu = LINEAR.now(), RELU.now()
+    linear, relu, pool = LINEAR.now(), RELU.now(), POOL.now()
     ours = False
     index = len(children) - 1
     while index >= 0:
@@ -106,6 +117,14 @@ def backward_chain(container: Runner, children: Children, grad: Any, needed: boo
                 grad, ours = d_x if wanted else None, True
                 index = before
                 continue
+        if index and type(layer) is pool and "backward" not in vars(layer):
+            rectifier = children[index - 1][1]
+            if type(rectifier) is relu and "backward" not in vars(rectifier):
+                d_x = _unpooled(rectifier, layer, grad, needed or index > 1)
+                if d_x is not None:
+                    grad, ours = d_x, False
+                    index -= 2
+                    continue
         grad, ours = container.backward_child(*last, grad, needed or index > 0), False
         if grad is None and index:
             container.refuse_nothing(*last)
@@ -116,6 +135,46 @@ def backward_chain(container: Runner, children: Children, grad: Any, needed: boo
 def _is_matrix(x: Any) -> bool:
     """Whether it is a contiguous (N, features) of float32."""
     return type(x) is np.ndarray and x.dtype == FLOAT and x.ndim == 2 and x.flags.c_contiguous
+
+
+def _is_images(x: Any) -> bool:
+    """Whether it is a contiguous (N, H, W, C) of float32."""
+    return type(x) is np.ndarray and x.dtype == FLOAT and x.ndim == 4 and x.flags.c_contiguous
+
+
+def _pooled(rectifier: Any, pool: Any, x: Any, keep: bool) -> Any:
+    """The maxima of max(x, 0); None where something does not fit: the layers say what."""
+    if not _is_images(x) or pool.return_indices:
+        return None
+    try:
+        along = pool.windows(x)
+    except ValueError:
+        return None
+    if not windows.suit(x, along):
+        return None
+    y, above = windows.maxima(x, along, rectified=True)
+    if keep:
+        vars(rectifier)["_slot"] = (x.shape, x)  # not max(x, 0), but > 0 at the same places
+        vars(pool)["_slot"] = (above, along, y.shape, None)
+    return y
+
+
+def _unpooled(rectifier: Any, pool: Any, grad: Any, wanted: bool) -> Any:
+    """dL/dx of both layers; None where something does not fit, or was not run."""
+    if rectifier._slot is None or pool._slot is None or not _is_images(grad):
+        return None
+    (size, x), (above, along, shape, ends) = rectifier._slot, pool._slot
+    seen = (len(grad), *(each.size for each in along), grad.shape[-1])
+    if grad.shape != shape or ends is not None or size != seen or not _is_images(x):
+        return None
+    if not windows.suit(grad, along):
+        return None
+    d_x = windows.spread(grad, above, along, x)
+    for layer, needed in ((pool, True), (rectifier, wanted)):
+        vars(layer)["_slot"] = None  # as saved() does
+        if layer.needs_input_grad != needed:
+            layer.needs_input_grad = needed
+    return d_x
 
 
 def _gradients_of(layer: Any, rectifier: Any, grad: Any, wanted: bool) -> Any:
