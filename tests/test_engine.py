@@ -25,7 +25,7 @@ from nnlite.ops import (
     special,
     windows,
 )
-from nnlite.ops.convolution import depthwise
+from nnlite.ops.convolution import depthwise, direct
 from nnlite.ops.convolution.geometry import Geometry
 
 numba = pytest.importorskip("numba")
@@ -113,11 +113,17 @@ POOLED = [
 ]
 
 
-def convolved(shape, kernel, **options):
-    """Images, a kernel for each channel, biases, a gradient and how they meet."""
-    geometry = Geometry(kernel, groups=shape[3], **options)
-    size = shape[0], *geometry.out_size(shape[1:3]), shape[3]
-    w, bias = images.standard_normal((*kernel, 1, shape[3])), images.standard_normal(shape[3])
+def convolved(shape, kernel, out=None, odd=False, **options):
+    """Images, a kernel (for each channel, unless `out`), biases, a gradient and how they meet."""
+    channels = shape[3]
+    geometry = Geometry(kernel, groups=1 if out else channels, **options)
+    sizes, out = (channels // geometry.groups, out or channels), out or channels
+    size = shape[0], *geometry.out_size(shape[1:3]), out
+    w, bias = images.standard_normal((*kernel, *sizes)), images.standard_normal(out)
+    if odd:
+        x = images.standard_normal(shape)
+        x[0, :, 2], x[0, 1] = np.nan, np.inf
+        return x, w, bias, images.standard_normal(size), geometry
     return images.standard_normal(shape), w, bias, images.standard_normal(size), geometry
 
 
@@ -130,6 +136,18 @@ CONVOLVED = [
     convolved((1, 1, 7, 4), (1, 1)),
     convolved((9, 31, 32, 16), (3, 3), padding=AROUND),  # two threads
     convolved((0, 5, 5, 3), (3, 3)),
+]
+OF_FEW_CHANNELS = [
+    convolved((2, 6, 5, 1), (3, 3), 4, padding=AROUND),
+    convolved((2, 9, 8, 3), (5, 3), 7, stride=(2, 1), dilation=(1, 2)),  # values unused
+    convolved((2, 9, 8, 2), (3, 2), 5, padding=((2, 0), (0, 3)), dilation=(2, 1)),
+    convolved((2, 9, 8, 3), (3, 3), 5, stride=(2, 2), padding=AROUND),
+    convolved((2, 9, 8, 4), (3, 3), 5, padding=AROUND),
+    convolved((1, 40, 33, 3), (5, 5), 4, padding=AROUND),  # an image in parts
+    convolved((2, 1, 9000, 3), (1, 11), 2),  # windows that do not fit into a buffer
+    convolved((9, 31, 32, 3), (3, 3), 16, padding=AROUND),  # two threads
+    convolved((2, 6, 5, 3), (3, 3), 4, odd=True, padding=AROUND),
+    convolved((0, 5, 5, 3), (3, 3), 4),
 ]
 
 
@@ -226,6 +244,14 @@ ROWS = {
         (*CONVOLVED[0][:2], None, CONVOLVED[0][4]),
     ],
     depthwise.weight_gradient: [(x, g, geometry) for x, _, _, g, geometry in CONVOLVED],
+    direct.forward: [
+        *[(x, w, bias, geometry) for x, w, bias, _, geometry in OF_FEW_CHANNELS],
+        (*OF_FEW_CHANNELS[0][:2], None, OF_FEW_CHANNELS[0][4]),
+    ],
+    direct.weight_gradients: [
+        *[(x, g, geometry, True) for x, _, _, g, geometry in OF_FEW_CHANNELS if x.shape[3] < 4],
+        *[(x, g, geometry, False) for x, _, _, g, geometry in OF_FEW_CHANNELS],
+    ],
     scatter.add_rows: [
         (more.standard_normal((9, 4)), more.integers(0, 9, 50), more.standard_normal((50, 4))),
         (more.standard_normal((9, 4)), np.arange(0), np.ones((0, 4))),
@@ -263,7 +289,7 @@ BELOW = {  # tested in their own ways
 # add up terms that may cancel: exact to the rounding of the largest value
 SUMS = {
     *(channels.sums_along, channels.scale_and_shift, channels.combine),
-    *(depthwise.forward, depthwise.weight_gradient),
+    *(depthwise.forward, depthwise.weight_gradient, direct.forward, direct.weight_gradients),
     *(features.normalized, features.normalized_backward, scatter.add_rows),
 }
 # where the arrays to work in stand, which hold anything afterwards
