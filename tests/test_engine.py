@@ -2,6 +2,7 @@
 
 import functools
 import gc
+import itertools
 import subprocess
 import sys
 import textwrap
@@ -26,7 +27,7 @@ from nnlite.ops import (
     special,
     windows,
 )
-from nnlite.ops.convolution import depthwise
+from nnlite.ops.convolution import depthwise, direct
 from nnlite.ops.convolution.geometry import Geometry
 
 numba = pytest.importorskip("numba")
@@ -114,11 +115,17 @@ POOLED = [
 ]
 
 
-def convolved(shape, kernel, **options):
-    """Images, a kernel for each channel, biases, a gradient and how they meet."""
-    geometry = Geometry(kernel, groups=shape[3], **options)
-    size = shape[0], *geometry.out_size(shape[1:3]), shape[3]
-    w, bias = images.standard_normal((*kernel, 1, shape[3])), images.standard_normal(shape[3])
+def convolved(shape, kernel, out=None, odd=False, **options):
+    """Images, a kernel (for each channel, unless `out`), biases, a gradient and how they meet."""
+    channels = shape[3]
+    geometry = Geometry(kernel, groups=1 if out else channels, **options)
+    sizes, out = (channels // geometry.groups, out or channels), out or channels
+    size = shape[0], *geometry.out_size(shape[1:3]), out
+    w, bias = images.standard_normal((*kernel, *sizes)), images.standard_normal(out)
+    if odd:
+        x = images.standard_normal(shape)
+        x[0, :, 2], x[0, 1] = np.nan, np.inf
+        return x, w, bias, images.standard_normal(size), geometry
     return images.standard_normal(shape), w, bias, images.standard_normal(size), geometry
 
 
@@ -131,6 +138,18 @@ CONVOLVED = [
     convolved((1, 1, 7, 4), (1, 1)),
     convolved((9, 31, 32, 16), (3, 3), padding=AROUND),  # two threads
     convolved((0, 5, 5, 3), (3, 3)),
+]
+OF_FEW_CHANNELS = [
+    convolved((2, 6, 5, 1), (3, 3), 4, padding=AROUND),
+    convolved((2, 9, 8, 3), (5, 3), 7, stride=(2, 1), dilation=(1, 2)),  # values unused
+    convolved((2, 9, 8, 2), (3, 2), 5, padding=((2, 0), (0, 3)), dilation=(2, 1)),
+    convolved((2, 9, 8, 3), (3, 3), 5, stride=(2, 2), padding=AROUND),
+    convolved((2, 9, 8, 4), (3, 3), 5, padding=AROUND),
+    convolved((1, 40, 33, 3), (5, 5), 4, padding=AROUND),  # an image in parts
+    convolved((2, 1, 9000, 3), (1, 11), 2),  # windows that do not fit into a buffer
+    convolved((9, 31, 32, 3), (3, 3), 16, padding=AROUND),  # two threads
+    convolved((2, 6, 5, 3), (3, 3), 4, odd=True, padding=AROUND),
+    convolved((0, 5, 5, 3), (3, 3), 4),
 ]
 
 
@@ -227,6 +246,14 @@ ROWS = {
         (*CONVOLVED[0][:2], None, CONVOLVED[0][4]),
     ],
     depthwise.weight_gradient: [(x, g, geometry) for x, _, _, g, geometry in CONVOLVED],
+    direct.forward: [
+        *[(x, w, bias, geometry) for x, w, bias, _, geometry in OF_FEW_CHANNELS],
+        (*OF_FEW_CHANNELS[0][:2], None, OF_FEW_CHANNELS[0][4]),
+    ],
+    direct.weight_gradients: [
+        *[(x, g, geometry, True) for x, _, _, g, geometry in OF_FEW_CHANNELS if x.shape[3] < 4],
+        *[(x, g, geometry, False) for x, _, _, g, geometry in OF_FEW_CHANNELS],
+    ],
     scatter.add_rows: [
         (more.standard_normal((9, 4)), more.integers(0, 9, 50), more.standard_normal((50, 4))),
         (more.standard_normal((9, 4)), np.arange(0), np.ones((0, 4))),
@@ -264,7 +291,7 @@ BELOW = {  # tested in their own ways
 # add up terms that may cancel: exact to the rounding of the largest value
 SUMS = {
     *(channels.sums_along, channels.scale_and_shift, channels.combine),
-    *(depthwise.forward, depthwise.weight_gradient),
+    *(depthwise.forward, depthwise.weight_gradient, direct.forward, direct.weight_gradients),
     *(features.normalized, features.normalized_backward, scatter.add_rows),
 }
 # where the arrays to work in stand, which hold anything afterwards
@@ -599,6 +626,85 @@ def test_chains_leave_what_their_layers_would_leave(compiled, kind, dtype, neede
     for one, other in zip(*found, strict=True):
         assert np.asarray(one).dtype == np.asarray(other).dtype
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=2e3 * np.finfo(dtype).eps)
+
+
+POOLINGS = {
+    "tiles": ((3, 6, 4, 16), lambda: [nn.ReLU(), nn.MaxPool2d(2)]),
+    "values unused": ((3, 5, 7, 19), lambda: [nn.ReLU(), nn.MaxPool2d(2)]),
+    "overlapping": ((3, 5, 7, 37), lambda: [nn.ReLU(), nn.MaxPool2d(2, 1)]),
+    "rows": ((3, 6, 4, 16), lambda: [nn.Tanh(), nn.ReLU(), nn.MaxPool2d((1, 3))]),
+    "two threads": ((40, 16, 16, 16), lambda: [nn.ReLU(), nn.MaxPool2d(2)]),
+    "no images": ((0, 6, 4, 16), lambda: [nn.ReLU(), nn.MaxPool2d(2)]),
+    "few channels": ((3, 6, 4, 5), lambda: [nn.ReLU(), nn.MaxPool2d(2)]),
+    "padding": ((3, 6, 4, 16), lambda: [nn.ReLU(), nn.MaxPool2d(2, padding=1)]),
+    "sequences": ((3, 6, 16), lambda: [nn.ReLU(), nn.MaxPool1d(2)]),
+    "twice": ((3, 8, 8, 16), lambda: [nn.ReLU(), nn.MaxPool2d(2), nn.ReLU(), nn.MaxPool2d(2)]),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype", "layout"),
+    [
+        *[(kind, np.float32, "contiguous") for kind in POOLINGS],
+        *[("tiles", np.float64, "contiguous"), ("overlapping", np.float32, "gaps")],
+        ("tiles", np.float32, "read-only"),
+    ],
+)
+def test_rectified_maxima_are_those_of_their_layers(compiled, kind, dtype, layout):
+    """With every engine before every other one, and with ties, NaN and infinite values."""
+    shape, make = POOLINGS[kind]
+    x = np.random.default_rng(0).integers(-2, 2, shape).astype(float)
+    for place, value in enumerate((np.nan, np.inf, -np.inf, -0.0)):
+        x.reshape(-1)[place :: x.size // 7 + 1] = value
+    x = cast(x, dtype, layout)
+    found = []
+    for ahead, back in itertools.product(("numpy", "numba"), repeat=2):
+        nn.set_engine(ahead)
+        model = nn.Sequential(*make())
+        x.flags.writeable = layout != "read-only"
+        with np.errstate(all="ignore"):
+            y = model(x)
+            grad = np.random.default_rng(1).standard_normal(y.shape)
+            grad.reshape(-1)[:: y.size // 3 or 1] = np.inf
+            grad = cast(grad, dtype, layout)
+            grad.flags.writeable = layout != "read-only"
+            nn.set_engine(back)
+            d_x = model.backward(grad)
+        assert all(layer._slot is None for layer in model)
+        found.append((y, d_x))
+    for y, d_x in found:
+        assert y.dtype == d_x.dtype == dtype
+        np.testing.assert_allclose(y, found[0][0], rtol=1e-6)
+        np.testing.assert_allclose(d_x, found[0][1], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_rectified_maxima_are_left_to_layers_that_are_watched(compiled, place):
+    model = nn.Sequential(nn.ReLU(), nn.MaxPool2d(2))
+    watch(model[place])
+    x = np.random.default_rng(0).standard_normal((2, 4, 4, 16)).astype(np.float32)
+    y = model(x)
+    np.testing.assert_array_equal(model[place].seen, [x if place == 0 else np.maximum(x, 0)])
+    assert y.shape == (2, 2, 2, 16)
+    model.backward(y)
+    with nn.inference():
+        model(x)
+    assert all(layer._slot is None for layer in model)
+
+
+def test_rectified_maxima_with_their_places_and_errors(compiled):
+    model = nn.Sequential(nn.ReLU(), nn.MaxPool2d(2, return_indices=True))
+    x = np.random.default_rng(0).standard_normal((2, 4, 4, 16)).astype(np.float32)
+    y, places = model(x)
+    assert y.shape == places.shape == (2, 2, 2, 16)
+    model = nn.Sequential(nn.ReLU(), nn.MaxPool2d(5))
+    with pytest.raises(ValueError, match=r"in Sequential layer 1 › MaxPool2d.*larger than"):
+        model(x)
+    model = nn.Sequential(nn.ReLU(), nn.MaxPool2d(2))
+    for problem in ("matching forward", r"dL/dy in y's shape \(2, 2, 2, 16\)"):
+        with pytest.raises((RuntimeError, ValueError), match=problem):
+            model.backward(np.ones((2, 2, 3, 16), np.float32))
+        model(x)
 
 
 @pytest.mark.parametrize("shape", [(4,), (2, 3, 5), (0, 5), (7, 6), (1, 5)])

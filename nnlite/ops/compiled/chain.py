@@ -1,9 +1,11 @@
-"""Dense layers in one pass each way: y = max(x W + b, 0), and the gradients of all of it.
+"""Two layers in one pass each way, where calls or memory take longer than the arithmetic.
 
 A small layer's arithmetic is shorter than the calls around it. So a `Linear` and the `ReLU` behind
-it are computed by one kernel, and so are their gradients. In the layers' slots is what they would
-have kept themselves, and each way looks for itself whether it may. A layer that is watched, one of
-another class, and all that is no contiguous matrix of float32, is left to its own passes.
+it are computed by one kernel, y = max(x W + b, 0), and so are their gradients. On images a `ReLU`
+takes as long as memory does, and the `MaxPool2d` behind it reads the same values: one kernel takes
+both steps. In the layers' slots is what they would have kept themselves, and each way looks for
+itself whether it may. A layer that is watched, one of another class, and all that is no contiguous
+array of float32 with two axes or four, is left to its own passes.
 
 The questions whether a kernel may run are asked for each layer in each step, and would cost as much
 as the kernels: they are written out where they are asked, the cheapest first.
@@ -21,7 +23,7 @@ import numpy as np
 from nnlite.core.slot import keeping
 from nnlite.ops import chain as definitions
 from nnlite.ops.chain import Children, Runner
-from nnlite.ops.compiled import blas
+from nnlite.ops.compiled import blas, windows
 from nnlite.ops.compiled.kernel import FLOAT, helper, is_ours, kernel, plain
 from nnlite.ops.products import SMALL
 
@@ -39,10 +41,14 @@ class Known:
 
     def __init__(self, module: str, name: str, **methods: str) -> None:
         self.cls: Any = getattr(sys.modules[module], name)
-        self.methods = attrgetter(*methods)
+        self._methods = attrgetter(*methods)
         ours = [f"{owner}.{method}" for method, owner in methods.items()]
-        found = self.methods(self.cls)
-        self.own = found if all(map(is_ours, found, ours)) else None
+        found = self._methods(self.cls)
+        self._own = found if all(map(is_ours, found, ours)) else None
+
+    def as_written(self) -> bool:
+        """Whether nobody has put another method into the class."""
+        return bool(self._methods(self.cls) == self._own)
 
 
 LINEAR = Known("nnlite.layers.linear", "Linear", forward="Linear", backward="Linear")
@@ -50,30 +56,28 @@ RELU = Known(
     "nnlite.layers.activations.rectifiers", "ReLU",
     forward="Elementwise", backward="Elementwise", function="ReLU", derivative="ReLU",
 )  # fmt: skip
+POOL = Known("nnlite.layers.pooling.windows", "MaxPool2d", forward="MaxPool", backward="MaxPool")
 
-
-def _as_written() -> bool:
-    """Whether nobody has put another method into the classes that the kernels stand for."""
-    linear, relu = LINEAR, RELU
-    return bool(linear.methods(linear.cls) == linear.own and relu.methods(relu.cls) == relu.own)
+ALONE, DENSE, POOLED = range(3)  # kinds of units
 
 
 class Unit(NamedTuple):
-    """What is run at once: a layer, or a `Linear` and the `ReLU` behind it.
+    """What is run at once: any layer; a `Linear`, and the `ReLU` behind it; a `ReLU` and a pool.
 
     Attributes:
+        kind: `ALONE`, `DENSE` or `POOLED`.
         start: the place of its first layer among the children.
         children: its layers, each with the words that name its place.
-        linear: the first one, if it is a `Linear`; else None.
-        rectifier: the second one, if there is any.
+        first, second: its layers; the second one is None where there is none.
         own, behind: the attributes of both, in which a method that was put into the instance would
-            stand; those of the `Linear` twice if it is alone.
+            stand; those of the first one twice where there is no second.
     """
 
+    kind: int
     start: int
     children: Children
-    linear: Any
-    rectifier: Any
+    first: Any
+    second: Any
     own: dict[str, Any]
     behind: dict[str, Any]
 
@@ -89,36 +93,49 @@ def _units_of(container: Runner, children: Children) -> list[Unit]:
         return found[2]
     units: list[Unit] = []
     for place, (words, layer) in enumerate(children):
-        before, own = (units[-1] if units else None), layer.__dict__
-        if type(layer) is RELU.cls and before and before.linear and not before.rectifier:
-            both = [*before.children, (words, layer)]
-            units[-1] = before._replace(children=both, rectifier=layer, behind=own)
-        else:
-            linear = layer if type(layer) is LINEAR.cls else None
-            units.append(Unit(place, [(words, layer)], linear, None, own, own))
+        own = layer.__dict__
+        kind = DENSE if type(layer) is LINEAR.cls else ALONE
+        unit = Unit(kind, place, [(words, layer)], layer, None, own, own)
+        if units and units[-1].second is None:
+            before = units[-1]
+            rectified = before.kind == DENSE and type(layer) is RELU.cls
+            if rectified or (type(before.first) is RELU.cls and type(layer) is POOL.cls):
+                kind, both = DENSE if rectified else POOLED, [*before.children, (words, layer)]
+                unit = Unit(kind, before.start, both, before.first, layer, before.own, own)
+                units.pop()
+        units.append(unit)
     gone = weakref.ref(container, lambda _: _units.pop(number, None))
     _units[number] = gone, children, units
     return units
 
 
+def _usable() -> bool:
+    return blas.available and LINEAR.as_written() and RELU.as_written() and POOL.as_written()
+
+
 def forward_chain(container: Runner, children: Children, x: Any) -> Any:
-    if not (blas.available and _as_written()):
+    if not _usable():
         return plain(definitions.forward_chain)(container, children, x)
     keep = keeping()
     ours = False  # whether x came out of a kernel, and needs no second look
-    for _, together, linear, rectifier, own, behind in _units_of(container, children):
-        watched = linear is None or "forward" in own or "forward" in behind
-        if not watched and (ours or _is_matrix(x)):
-            w, bias = linear.weight.data, linear.bias
-            y = np.empty((len(x), linear.out_features), FLOAT)
-            b = NO_BIAS if bias is None else bias.data
-            if w.dtype == FLOAT and _affine(x, w, b, y, rectifier is not None):
-                if keep:  # as save_for_backward does
-                    own["_slot"] = (x,)
-                    if rectifier is not None:
-                        behind["_slot"] = (y.shape, y)
-                x, ours = y, True
-                continue
+    for kind, _, together, first, second, own, behind in _units_of(container, children):
+        if kind and "forward" not in own and "forward" not in behind:
+            if kind == POOLED:
+                y = _pooled(first, second, x, keep)
+                if y is not None:
+                    x, ours = y, False
+                    continue
+            elif ours or _is_matrix(x):
+                w, bias = first.weight.data, first.bias
+                y = np.empty((len(x), first.out_features), FLOAT)
+                b = NO_BIAS if bias is None else bias.data
+                if w.dtype == FLOAT and _affine(x, w, b, y, second is not None):
+                    if keep:  # as save_for_backward does
+                        own["_slot"] = (x,)
+                        if second is not None:
+                            behind["_slot"] = (y.shape, y)
+                    x, ours = y, True
+                    continue
         for place, layer in together:
             x = container.forward_child(place, layer, x)
         ours = False
@@ -128,23 +145,27 @@ def forward_chain(container: Runner, children: Children, x: Any) -> Any:
 def backward_chain(
     container: Runner, children: Children, grad: Any, needed: bool, lowest: int = 0
 ) -> Any:
-    if not (blas.available and _as_written()):
+    if not _usable():
         return plain(definitions.backward_chain)(container, children, grad, needed, lowest)
     ours = False
-    for start, together, linear, rectifier, own, behind in reversed(_units_of(container, children)):
+    for unit in reversed(_units_of(container, children)):
+        kind, start, together, first, second, own, behind = unit
         if start < lowest:
             break
         wanted = needed or start > lowest
-        watched = linear is None or "backward" in own or "backward" in behind
-        if not watched and (ours or _is_matrix(grad)):
-            d_x = _gradients_of(linear, rectifier, grad, wanted)
+        if kind and "backward" not in own and "backward" not in behind:
+            d_x = None
+            if kind == POOLED:
+                d_x = _unpooled(first, second, grad, wanted)
+            elif ours or _is_matrix(grad):
+                d_x = _gradients_of(first, second, grad, wanted)
             if d_x is not None:
-                grad, ours = d_x if wanted else None, True
+                grad, ours = d_x if wanted else None, kind == DENSE
                 continue
         for place, layer in reversed(together):
-            first = layer is together[0][1]
-            grad = container.backward_child(place, layer, grad, wanted or not first)
-            if grad is None and (wanted or not first):
+            inner = start > lowest or layer is not first
+            grad = container.backward_child(place, layer, grad, needed or inner)
+            if grad is None and inner:
                 container.refuse_nothing(place, layer)
         ours = False
     return grad
@@ -153,6 +174,46 @@ def backward_chain(
 def _is_matrix(x: Any) -> bool:
     """Whether it is a contiguous (N, features) of float32."""
     return type(x) is np.ndarray and x.dtype == FLOAT and x.ndim == 2 and x.flags.c_contiguous
+
+
+def _is_images(x: Any) -> bool:
+    """Whether it is a contiguous (N, H, W, C) of float32."""
+    return type(x) is np.ndarray and x.dtype == FLOAT and x.ndim == 4 and x.flags.c_contiguous
+
+
+def _pooled(rectifier: Any, pool: Any, x: Any, keep: bool) -> Any:
+    """The maxima of max(x, 0); None where something does not fit: the layers say what."""
+    if not _is_images(x) or pool.return_indices:
+        return None
+    try:
+        along = pool.windows(x)
+    except ValueError:
+        return None
+    if not windows.suit(x, along):
+        return None
+    y, above = windows.maxima(x, along, rectified=True)
+    if keep:
+        vars(rectifier)["_slot"] = (x.shape, x)  # not max(x, 0), but > 0 at the same places
+        vars(pool)["_slot"] = (above, along, y.shape, None)
+    return y
+
+
+def _unpooled(rectifier: Any, pool: Any, grad: Any, wanted: bool) -> Any:
+    """dL/dx of both layers; None where something does not fit, or was not run."""
+    if rectifier._slot is None or pool._slot is None or not _is_images(grad):
+        return None
+    (size, x), (above, along, shape, ends) = rectifier._slot, pool._slot
+    seen = (len(grad), *(each.size for each in along), grad.shape[-1])
+    if grad.shape != shape or ends is not None or size != seen or not _is_images(x):
+        return None
+    if not windows.suit(grad, along):
+        return None
+    d_x = windows.spread(grad, above, along, x)
+    for layer, needed in ((pool, True), (rectifier, wanted)):
+        vars(layer)["_slot"] = None  # as saved() does
+        if layer.needs_input_grad != needed:
+            layer.needs_input_grad = needed
+    return d_x
 
 
 def _gradients_of(layer: Any, rectifier: Any, grad: Any, wanted: bool) -> Any:

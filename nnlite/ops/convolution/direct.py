@@ -33,6 +33,7 @@ from nnlite.ops.convolution.geometry import (
     position,
     turned_round,
 )
+from nnlite.ops.engine import twin
 from nnlite.ops.products import SMALL
 from nnlite.ops.threads import over_parts
 
@@ -104,6 +105,7 @@ def stacked(part: Part, kernels: np.ndarray) -> Callable[[np.ndarray], np.ndarra
     return lambda a: a.reshape(len(a), count, -1, a.shape[-1])
 
 
+@twin
 def forward(
     x: np.ndarray, w: np.ndarray, bias: np.ndarray | None, geometry: Geometry
 ) -> np.ndarray:
@@ -144,7 +146,7 @@ def gradients(
 ) -> Gradients:
     """dL/dw, dL/db and dL/dx; where it is as exact, dL/db by one more input, which is 1."""
     ones = needs_bias_grad and few(w.shape) and short(w.shape, g.shape[1:3])
-    d_w, d_b = _weight_gradients(x, g, geometry, ones)
+    d_w, d_b = weight_gradients(x, g, geometry, ones)
     d_x = input_gradient(g, w, x.shape[1:3], geometry) if needs_input_grad else None
     if needs_bias_grad and not ones:
         d_b = bias_gradient(g)
@@ -186,10 +188,11 @@ def scattered(g: np.ndarray, w: np.ndarray, size: Pair, geometry: Geometry) -> n
 
 def weight_gradient(x: np.ndarray, g: np.ndarray, geometry: Geometry) -> np.ndarray:
     """dL/dw (kH, kW, C/groups, O) from x (N, H, W, C) and dL/dy (N, Ho, Wo, O)."""
-    return _weight_gradients(x, g, geometry, ones=False)[0]
+    return weight_gradients(x, g, geometry, ones=False)[0]
 
 
-def _weight_gradients(
+@twin
+def weight_gradients(
     x: np.ndarray, g: np.ndarray, geometry: Geometry, ones: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """dL/dw and, with `ones`, for few channels, dL/db (O,)."""
