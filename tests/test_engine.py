@@ -230,6 +230,13 @@ ROWS = {
         (more.standard_normal((9, 4)), np.arange(0), np.ones((0, 4))),
         (np.zeros((3, 12)), np.array([2, 0, 2]), np.stack([ODD, ODD[::-1], np.roll(ODD, 1)])),
     ],
+    moments.running_mean: [
+        (MATRIX, MATRIX[::-1], 0.9, None),
+        (MATRIX[0], MATRIX[1], 0.999, np.empty(21)),
+        (MATRIX[:0], MATRIX[:0], 0.9, None),
+        (MATRIX, GAMMA, 0.9, None),
+        (ODD, np.roll(ODD, 5), 0.9, None),
+    ],
     moments.adam_step: [
         (*vectors("", "", "", "+"), None, np.empty(1000), 0.9, 0.999, 1e-8, 1e-2),
         (*vectors("", "", "", "+", "+"), np.empty(1000), 0.9, 0.999, 1e-8, 1e-2),
@@ -267,9 +274,9 @@ SUMS = {
 }
 # where the arrays to work in stand, which hold anything afterwards
 SCRATCH = {
-    moments.adam_step: [5], moments.nadam_step: [4, 5], moments.adagrad_step: [3],
-    moments.adadelta_step: [4, 5], moments.rms_step: [5], moments.momentum_step: [3],
-    moments.lion_step: [3],
+    moments.running_mean: [3], moments.adam_step: [5], moments.nadam_step: [4, 5],
+    moments.adagrad_step: [3], moments.adadelta_step: [4, 5], moments.rms_step: [5],
+    moments.momentum_step: [3], moments.lion_step: [3],
 }  # fmt: skip
 CASES = [
     pytest.param(function, arguments, id=f"{function.__name__}-{number}")

@@ -18,6 +18,20 @@ def _fit(w: np.ndarray, *others: np.ndarray) -> bool:
     return fits(w, *others)
 
 
+def running_mean(m: np.ndarray, g: np.ndarray, beta: float, a: np.ndarray | None = None) -> None:
+    if m.shape == g.shape and fits(m, g):
+        _running_mean(m.reshape(-1), g.reshape(-1), beta)
+    else:
+        plain(definitions.running_mean)(m, g, beta, a)
+
+
+@kernel
+def _running_mean(m, g, beta):
+    new = m.dtype.type(1 - beta)
+    for i in range(m.size):
+        m[i] += new * (g[i] - m[i])
+
+
 def adam_step(
     w: np.ndarray, g: np.ndarray, m: np.ndarray, v: np.ndarray, v_max: np.ndarray | None,
     a: np.ndarray, beta1: float, beta2: float, eps: float, rate: float,
