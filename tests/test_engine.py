@@ -18,6 +18,7 @@ from nnlite.ops import (
     engine,
     features,
     moments,
+    ranks,
     recurrence,
     scatter,
     softmax,
@@ -229,6 +230,15 @@ ROWS = {
         (more.standard_normal((9, 4)), more.integers(0, 9, 50), more.standard_normal((50, 4))),
         (more.standard_normal((9, 4)), np.arange(0), np.ones((0, 4))),
         (np.zeros((3, 12)), np.array([2, 0, 2]), np.stack([ODD, ODD[::-1], np.roll(ODD, 1)])),
+    ],
+    ranks.ranks: [
+        (LOG_P, CLASSES),
+        (np.rint(MATRIX), np.arange(150) % 21),  # of equals the earlier ones are ahead
+        (np.stack([np.roll(ODD, n) for n in range(12)]), np.arange(12) % 3),
+        (MATRIX[:0], CLASSES[:0]),
+        (LOG_P, CLASSES - 5),  # none of the classes: the definition counts them from the end
+        (LOG_P, CLASSES.astype(np.int32)),
+        (LOG_P, np.repeat(CLASSES, 2)[::2]),
     ],
     moments.running_mean: [
         (MATRIX, MATRIX[::-1], 0.9, None),
