@@ -21,6 +21,7 @@ from nnlite.ops import (
     engine,
     features,
     moments,
+    ranks,
     recurrence,
     scatter,
     softmax,
@@ -259,6 +260,22 @@ ROWS = {
         (more.standard_normal((9, 4)), np.arange(0), np.ones((0, 4))),
         (np.zeros((3, 12)), np.array([2, 0, 2]), np.stack([ODD, ODD[::-1], np.roll(ODD, 1)])),
     ],
+    ranks.ranks: [
+        (LOG_P, CLASSES),
+        (np.rint(MATRIX), np.arange(150) % 21),  # of equals the earlier ones are ahead
+        (np.stack([np.roll(ODD, n) for n in range(12)]), np.arange(12) % 3),
+        (MATRIX[:0], CLASSES[:0]),
+        (LOG_P, CLASSES - 5),  # none of the classes: the definition counts them from the end
+        (LOG_P, CLASSES.astype(np.int32)),
+        (LOG_P, np.repeat(CLASSES, 2)[::2]),
+    ],
+    moments.running_mean: [
+        (MATRIX, MATRIX[::-1], 0.9, None),
+        (MATRIX[0], MATRIX[1], 0.999, np.empty(21)),
+        (MATRIX[:0], MATRIX[:0], 0.9, None),
+        (MATRIX, GAMMA, 0.9, None),
+        (ODD, np.roll(ODD, 5), 0.9, None),
+    ],
     moments.adam_step: [
         (*vectors("", "", "", "+"), None, np.empty(1000), 0.9, 0.999, 1e-8, 1e-2),
         (*vectors("", "", "", "+", "+"), np.empty(1000), 0.9, 0.999, 1e-8, 1e-2),
@@ -296,9 +313,9 @@ SUMS = {
 }
 # where the arrays to work in stand, which hold anything afterwards
 SCRATCH = {
-    moments.adam_step: [5], moments.nadam_step: [4, 5], moments.adagrad_step: [3],
-    moments.adadelta_step: [4, 5], moments.rms_step: [5], moments.momentum_step: [3],
-    moments.lion_step: [3],
+    moments.running_mean: [3], moments.adam_step: [5], moments.nadam_step: [4, 5],
+    moments.adagrad_step: [3], moments.adadelta_step: [4, 5], moments.rms_step: [5],
+    moments.momentum_step: [3], moments.lion_step: [3],
 }  # fmt: skip
 CASES = [
     pytest.param(function, arguments, id=f"{function.__name__}-{number}")
@@ -350,6 +367,30 @@ def flat(value):
     if isinstance(value, list | tuple):
         return [part for each in value for part in flat(each)]
     return [value] if isinstance(value, np.ndarray | np.generic | float | int) else []
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        nn.Adam,
+        nn.NAdam,
+        functools.partial(nn.SGD, lr=0.1, momentum=0.9),
+        functools.partial(nn.RMSprop, momentum=0.9),
+    ],
+)
+def test_what_fades_ends_at_zero_and_not_among_subnormal_numbers(compiled, optimizer, dtype):
+    w = nn.Parameter(np.ones(3), dtype)
+    step = optimizer([w])
+    w.grad[:] = 1e8 * np.finfo(dtype).tiny, 0, np.nan
+    step.step()
+    w.grad[:2] = 0
+    for _ in range(600):
+        step.step()
+    (state,) = step.state_dict()["parameters"]
+    (average,) = (state[name] for name in ("exp_avg", "momentum_buffer") if name in state)
+    np.testing.assert_array_equal(average, [0, 0, np.nan])
+    assert np.isfinite(w.data[:2]).all()
 
 
 def test_rows_are_never_added_outside_of_the_array(compiled):

@@ -133,17 +133,18 @@ def model_state(model: Layer) -> dict[str, Any]:
 
     The arrays are the model's own, not copies: write them before the next step.
     """
+    held, layers = arrays(model), model.named_layers()
     return {
-        "arrays": {path: part.data for path, part in arrays(model).items()},
-        "frozen": [path for path, p in model.named_parameters().items() if not p.trainable],
-        "eval": [path for path, layer in model.named_layers().items() if not layer.training],
+        "arrays": {path: part.data for path, part in held.items()},
+        "frozen": [
+            path for path, p in held.items() if isinstance(p, Parameter) and not p.trainable
+        ],
+        "eval": [path for path, layer in layers.items() if not layer.training],
         "generators": {
             path: rng.bit_generator.state for path, rng in model.named_parts(np.random.Generator)
         },
         "carried": {
-            path: layer.carried
-            for path, layer in model.named_layers().items()
-            if layer.carried is not None
+            path: layer.carried for path, layer in layers.items() if layer.carried is not None
         },
     }
 

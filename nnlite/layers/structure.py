@@ -37,7 +37,8 @@ class Parent(Node):
 Part = TypeVar("Part")
 Inner = TypeVar("Inner", bound=Node)
 PARTS = (Node, Parameter, Buffer, np.random.Generator)
-HOLDING = (*PARTS, list, tuple, dict)  # what is worth a look; most attributes are numbers
+HOLDING = (*PARTS, list, tuple, dict)  # what is worth a look
+PLAIN = {int, float, bool, str, type(None)}  # most attributes are not
 
 
 # -- paths -----------------------------------------------------------------------------------------
@@ -52,33 +53,38 @@ class Place(NamedTuple):
     key: Any
 
 
-def places(owner: Node) -> Iterator[Place]:
+def places(owner: Node) -> list[Place]:
     """Every place in which a part stands, depth first, shared parts as often as they do.
 
     What is inside a layer is walked where the layer stands first.
     """
-    return _places_in(owner, "", {id(owner)})
+    found: list[Place] = []
+    _add_places_in(owner, "", {id(owner)}, found)
+    return found
 
 
-def _places_in(owner: Node, prefix: str, walked: set[int]) -> Iterator[Place]:
+def _add_places_in(owner: Node, prefix: str, walked: set[int], found: list[Place]) -> None:
     cls: Any = type(owner)
     starred, home = varargs_name(cls), vars(owner)
     for name, value in list(home.items()):  # another thread may add to it meanwhile
-        if isinstance(value, HOLDING) and not name.startswith("_"):
-            # A *layers attribute adds only its indices: "2.weight", not "layers.2.weight".
-            path = prefix if name == starred else f"{prefix}{name}."
-            yield from _places_at(path, value, home, name, walked)
+        if type(value) in PLAIN or name[:1] == "_" or not isinstance(value, HOLDING):
+            continue
+        # A *layers attribute adds only its indices: "2.weight", not "layers.2.weight".
+        path = prefix if name == starred else f"{prefix}{name}."
+        _add_places_at(path, value, home, name, walked, found)
 
 
-def _places_at(path: str, value: Any, home: Any, key: Any, walked: set[int]) -> Iterator[Place]:
+def _add_places_at(
+    path: str, value: Any, home: Any, key: Any, walked: set[int], found: list[Place]
+) -> None:
     if isinstance(value, PARTS) and not isinstance(value, Computed):
-        yield Place(path[:-1], value, home, key)
+        found.append(Place(path[:-1], value, home, key))
         if isinstance(value, Node) and id(value) not in walked:
             walked.add(id(value))
-            yield from _places_in(value, path, walked)
+            _add_places_in(value, path, walked, found)
     elif isinstance(value, (list, tuple, dict)):
         for index, item in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _places_at(f"{path}{index}.", item, value, index, walked)
+            _add_places_at(f"{path}{index}.", item, value, index, walked, found)
 
 
 def named_parts(owner: Node, kind: type[Part]) -> Iterator[tuple[str, Part]]:
@@ -101,7 +107,10 @@ def named_parts(owner: Node, kind: type[Part]) -> Iterator[tuple[str, Part]]:
 
 def arrays(owner: Node) -> dict[str, Parameter | Buffer]:
     """All parameters, then all buffers, by path, each once."""
-    return {**dict(named_parts(owner, Parameter)), **dict(named_parts(owner, Buffer))}
+    parts = list(named_parts(owner, object))
+    return {
+        path: part for kind in (Parameter, Buffer) for path, part in parts if isinstance(part, kind)
+    }
 
 
 def matching(owner: Node, paths: str | Sequence[str], where: str) -> list[Parameter]:

@@ -21,6 +21,7 @@ import numpy as np
 from nnlite.core.arguments import checked
 from nnlite.core.forms import SUM, Array, check_form
 from nnlite.metrics.base import Mean, Metric, numbers, spread
+from nnlite.ops.ranks import ranks
 
 IGNORED = -100  # as the default `ignore_index` of the losses
 
@@ -160,11 +161,7 @@ class TopKAccuracy(Following, Mean):
         scores, actual, weight = read_classes(
             self, prediction, target, sample_weight, self.ignore_index
         )
-        own = np.take_along_axis(scores, actual[:, None], axis=-1)
-        # Ahead of the own class: what is not below it (NaN too), and of equals the earlier ones.
-        earlier = np.arange(scores.shape[1]) < actual[:, None]
-        ahead = ~(scores <= own) | ((scores == own) & earlier)
-        self._add(ahead.sum(axis=-1) < self.k, weight)
+        self._add(ranks(scores, actual) < self.k, weight)
 
 
 class ConfusionMatrix(ClassMetric):

@@ -7,9 +7,10 @@ import numpy as np
 from nnlite.ops.engine import twin
 
 
-def running_mean(m: np.ndarray, g: np.ndarray, beta: float, a: np.ndarray) -> None:
-    """In place, m ← β m + (1 − β) g, as m + (1 − β)(g − m); a is scratch."""
-    np.subtract(g, m, out=a)
+@twin
+def running_mean(m: np.ndarray, g: np.ndarray, beta: float, a: np.ndarray | None = None) -> None:
+    """In place, m ← β m + (1 − β) g, as m + (1 − β)(g − m); a is scratch (default: made here)."""
+    a = np.subtract(g, m, out=a)
     a *= 1 - beta
     m += a
 

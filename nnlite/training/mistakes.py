@@ -63,9 +63,10 @@ def warn_of_mistakes(
             hand; see `warn_of_data`).
         shuffle: whether its rows are fed in a random order (default False).
     """
-    _warn(squashed_logits(model, loss), raw_weights(model), about_to_unfreeze(model))
+    layers = model.named_layers()
+    _warn(squashed_logits(model, loss), raw_weights(layers), about_to_unfreeze(model, layers))
     if x is not None:
-        _warn(shuffled_sequences(model) if shuffle else None)
+        _warn(shuffled_sequences(layers) if shuffle else None)
         warn_of_data(model, loss, x, y, weight)
 
 
@@ -170,12 +171,12 @@ def not_log_probabilities(loss: Loss, prediction: Any) -> str | None:
     )
 
 
-def raw_weights(model: Layer) -> str | None:
+def raw_weights(layers: Mapping[str, Layer]) -> str | None:
     """A plain array where a parameter is meant, in a layer that has none.
 
     Constructor arguments are constants of the user's, which files and clones keep.
     """
-    for path, layer in model.named_layers().items():
+    for path, layer in layers.items():
         for name, value in remembered(layer).items():
             raw = isinstance(value, np.ndarray) and value.dtype.kind == "f"
             if raw and name.lower() in WEIGHT_NAMES and not layer.has_parameters():
@@ -187,12 +188,11 @@ def raw_weights(model: Layer) -> str | None:
     return None
 
 
-def about_to_unfreeze(model: Layer) -> str | None:
+def about_to_unfreeze(model: Layer, layers: Mapping[str, Layer]) -> str | None:
     """Layers in eval mode by hand, in a model that was put there as a whole afterwards.
 
     `fit` puts a model that is in eval mode as a whole in training mode, and them with it.
     """
-    layers = model.named_layers()
     frozen = [path for path, layer in layers.items() if layer._frozen and _has_modes(layer)]
     if model.training or not frozen:
         return None
@@ -205,9 +205,9 @@ def about_to_unfreeze(model: Layer) -> str | None:
     )
 
 
-def shuffled_sequences(model: Layer) -> str | None:
+def shuffled_sequences(layers: Mapping[str, Layer]) -> str | None:
     """A layer that carries its state from row to row, for rows in a random order."""
-    for path, layer in model.named_layers().items():
+    for path, layer in layers.items():
         if layer.stateful:
             return (
                 f"{_named(path, layer)} is stateful: row i of a batch continues row i of the batch "
@@ -245,7 +245,7 @@ def unscaled_inputs(model: Layer, x: Any) -> str | None:
 
 def widening_layer(model: Layer, x: Any, prediction: Any) -> str | None:
     """A layer that makes float64 of float32."""
-    if floating_dtype(model) != np.float32 or _is_wide(x) or not _is_wide(prediction):
+    if not _is_wide(prediction) or _is_wide(x) or floating_dtype(model) != np.float32:
         return None
     probe = copy.deepcopy(model)  # others may be watching the layers of the model itself
     layers, wide = probe.named_layers(), list[str]()  # paths in the order in which layers return

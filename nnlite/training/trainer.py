@@ -367,7 +367,7 @@ class Trainer(Constructed):
                             self.accumulated_step(group)
                         run.step += 1
                         told.tell("on_step_end", self)
-                        display.advance(sum([b.rows for b in group]), self.measures.loss)
+                        display.advance(sum([batch.rows for batch in group]), self.measures.loss)
                         if run.interrupted or run.stop_training:
                             break
                 if run.interrupted:
@@ -744,8 +744,8 @@ class Trainer(Constructed):
         if batches are loaded: a thread of the user's may be multiplying matrices for them.
         """
         loads = any(each is not None and each.loads for each in data)
-        layers = self.model.named_layers().values()
-        return blas_kept(at_one=loads and any(layer.splits_products for layer in layers))
+        layers = self.model.named_layers().values() if loads else ()
+        return blas_kept(at_one=any(layer.splits_products for layer in layers))
 
     @contextmanager
     def _training_mode(self) -> Iterator[None]:
@@ -886,6 +886,8 @@ class Trainer(Constructed):
 
 def _groups(
     batches: Iterator[Batch | SharedBatch], size: int
-) -> Iterator[list[Batch | SharedBatch]]:
+) -> Iterator[tuple[Batch | SharedBatch, ...]]:
     """The batches of each update; the last group may be smaller."""
-    return iter(lambda: list(itertools.islice(batches, size)), [])
+    if size == 1:
+        return zip(batches, strict=False)  # each alone in a tuple
+    return iter(lambda: tuple(itertools.islice(batches, size)), ())

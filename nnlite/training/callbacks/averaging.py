@@ -15,6 +15,7 @@ from nnlite.core.parameter import Buffer, Parameter
 from nnlite.files.model import misfits
 from nnlite.layers.base import Layer
 from nnlite.layers.structure import arrays
+from nnlite.ops.moments import running_mean
 from nnlite.training.callbacks.base import Callback
 from nnlite.training.state import Training
 
@@ -97,8 +98,7 @@ class EMA(_Follower):
         self.count += 1
         decay = min(self.decay, (1 + self.count) / (10 + self.count))
         for path, part in self._parts.items():
-            mean = self.average[path]
-            mean += (1 - decay) * (part.data - mean)
+            running_mean(self.average[path], part.data, decay)
 
     def check_state_dict(self, state: dict[str, Any]) -> None:
         """As what will be taken over."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from itertools import starmap
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -110,14 +111,17 @@ class ArrayDataset(NamedTuple):
         accumulate: int = 1,
     ) -> Generator[Batch, None, None]:
         """The batches of one pass, the rows in this order; without those of `skip` updates."""
-        several, inputs = isinstance(self.x, tuple), each_of(self.x)
-        targets = each_of(self.y)
+        inputs, targets = each_of(self.x), each_of(self.y)
         arrays = [*inputs, *targets] + ([] if self.weight is None else [self.weight])
-        first, last = len(inputs), len(inputs) + len(targets)
         starts = self._starts(batch_size, drop_last, skip * accumulate)
-        for parts in walk(arrays, order, starts):
+        walked = walk(arrays, order, starts)
+        if inputs is not self.x and targets is not self.y:  # one of each, nearly always
+            yield from starmap(Batch, walked)
+            return
+        first, last = len(inputs), len(inputs) + len(targets)
+        for parts in walked:
             x, y, rest = parts[:first], parts[first:last], parts[last:]
-            yield Batch(x if several else x[0], y if isinstance(self.y, tuple) else y[0], *rest)
+            yield Batch(x if inputs is self.x else x[0], y if targets is self.y else y[0], *rest)
 
     def shared_batches(
         self,
