@@ -369,30 +369,6 @@ def flat(value):
     return [value] if isinstance(value, np.ndarray | np.generic | float | int) else []
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(
-    "optimizer",
-    [
-        nn.Adam,
-        nn.NAdam,
-        functools.partial(nn.SGD, lr=0.1, momentum=0.9),
-        functools.partial(nn.RMSprop, momentum=0.9),
-    ],
-)
-def test_what_fades_ends_at_zero_and_not_among_subnormal_numbers(compiled, optimizer, dtype):
-    w = nn.Parameter(np.ones(3), dtype)
-    step = optimizer([w])
-    w.grad[:] = 1e8 * np.finfo(dtype).tiny, 0, np.nan
-    step.step()
-    w.grad[:2] = 0
-    for _ in range(600):
-        step.step()
-    (state,) = step.state_dict()["parameters"]
-    (average,) = (state[name] for name in ("exp_avg", "momentum_buffer") if name in state)
-    np.testing.assert_array_equal(average, [0, 0, np.nan])
-    assert np.isfinite(w.data[:2]).all()
-
-
 def test_rows_are_never_added_outside_of_the_array(compiled):
     for place in (3, -4):
         with pytest.raises(IndexError):

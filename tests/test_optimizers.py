@@ -1,6 +1,7 @@
 """Optimizers: every subclass through the same contract; packing, freezing, clipping, state."""
 
 import copy
+import functools
 import pickle
 import re
 import textwrap
@@ -518,6 +519,44 @@ def test_arrays_to_work_in_are_not_kept_beyond_need():
     assert not np.shares_memory(again[0], before[0])
     four = packing.scratch_arrays(4, short)[:4]
     assert len({array.ctypes.data for array in four}) == 4
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        nn.Adam,
+        nn.Adamax,
+        nn.NAdam,
+        nn.RAdam,
+        nn.LAMB,
+        functools.partial(nn.SGD, lr=0.1, momentum=0.9),
+        functools.partial(nn.RMSprop, momentum=0.9, centered=True),
+    ],
+)
+def test_averages_fade_to_zero_and_not_to_subnormal_numbers(optimizer, dtype):
+    w = nn.Parameter(np.ones(3), dtype)
+    step = optimizer([w])
+    w.grad[:] = 1e8 * np.finfo(dtype).tiny, 0, 1
+    step.step()
+    w.grad[:] = 0, 0, 1
+    for _ in range(511):
+        step.step()
+    (state,) = step.state_dict()["parameters"]
+    for name in {"exp_avg", "momentum_buffer"} & state.keys():
+        np.testing.assert_array_equal(state[name][:2], 0)
+        assert state[name][2] != 0
+
+
+def test_a_rule_that_lets_fade_what_it_does_not_have():
+    class Faded(nn.Optimizer):
+        fading = ("m",)
+
+        def update(self, w, g, lr):
+            w -= lr * g
+
+    with pytest.raises(TypeError, match="fading names 'm', which is not in its state"):
+        Faded([nn.Parameter(np.ones(3))], lr=0.1)
 
 
 def test_a_rule_without_scratch_arrays_can_decay():

@@ -31,6 +31,7 @@ class Adam(Optimizer):
     """
 
     state: ClassVar = {"m": "exp_avg", "v": "exp_avg_sq"}
+    fading: ClassVar = ("m",)
     state_if: ClassVar = {"amsgrad": {"v_max": "max_exp_avg_sq"}}
 
     def __init__(
@@ -119,6 +120,7 @@ class Adamax(Optimizer):
     """
 
     state: ClassVar = {"m": "exp_avg", "u": "exp_inf"}
+    fading: ClassVar = ("m",)
 
     def __init__(
         self,
@@ -172,6 +174,7 @@ class NAdam(Optimizer):
     """
 
     state: ClassVar = {"m": "exp_avg", "v": "exp_avg_sq"}
+    fading: ClassVar = ("m",)
     scratch: ClassVar = ("a", "b")
 
     def __init__(
@@ -285,6 +288,7 @@ class RAdam(Optimizer):
     """
 
     state: ClassVar = {"m": "exp_avg", "v": "exp_avg_sq"}
+    fading: ClassVar = ("m",)
 
     def __init__(
         self,

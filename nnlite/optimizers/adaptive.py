@@ -121,6 +121,7 @@ class RMSprop(Optimizer):
 
     state: ClassVar = {"v": "square_avg"}
     state_if: ClassVar = {"centered": {"m": "grad_avg"}, "momentum": {"b": "momentum_buffer"}}
+    fading: ClassVar = ("m", "b")
 
     def __init__(
         self,

@@ -40,6 +40,7 @@ from nnlite.optimizers.groups import (
     options_now,
 )
 from nnlite.optimizers.packing import (
+    FADING,
     Chunk,
     Pack,
     checked_state,
@@ -84,6 +85,8 @@ class Optimizer(OfOneModel):
         state_if: the same for what only an option calls for, such as
             {"momentum": {"b": "momentum_buffer"}}.
         scratch: the names in `update` of arrays to work in (default ("a",)).
+        fading: the names in `update` of averages of gradients whose smallest values may become 0,
+            see `Pack.end_fading` (default: none).
 
     Raises:
         ValueError: no parameters, one that is there twice, or an option out of range.
@@ -97,6 +100,7 @@ class Optimizer(OfOneModel):
     state: ClassVar[Mapping[str, str]] = {}
     state_if: ClassVar[Mapping[str, Mapping[str, str]]] = {}
     scratch: ClassVar[tuple[str, ...]] = ("a",)
+    fading: ClassVar[tuple[str, ...]] = ()
 
     param_groups = Elsewhere("groups")
     learning_rate = Elsewhere("lr, which may be a schedule, or lr_scale to change it in a run")
@@ -205,6 +209,8 @@ class Optimizer(OfOneModel):
         for pack in self._packs:
             pack.steps += 1
             self._update_pack(pack, now[id(pack.group)], scale)
+            if pack.steps % FADING == 0:
+                pack.end_fading(self.fading)
         self.current_lr = now[id(self.groups[0])]["lr"]
         self.steps += 1
 
@@ -427,6 +433,9 @@ class Optimizer(OfOneModel):
         for name in state:
             if name not in named:
                 raise TypeError(f"{where} does not name {name!r}, which is in its state")
+        for name in self.fading:
+            if name not in state:
+                raise TypeError(f"{self._name}.fading names {name!r}, which is not in its state")
         return named[2:]
 
     def printed(self, group: Options) -> dict[str, str]:

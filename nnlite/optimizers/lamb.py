@@ -31,6 +31,7 @@ class LAMB(Optimizer):
     own_decay: ClassVar[bool] = True
     whole: ClassVar[bool] = True
     state: ClassVar = {"m": "exp_avg", "v": "exp_avg_sq"}
+    fading: ClassVar = ("m",)
     scratch: ClassVar = ("a", "u")
 
     def __init__(

@@ -50,6 +50,7 @@ class Muon(Optimizer):
     decoupled: ClassVar[bool] = True
     whole: ClassVar[bool] = True
     state: ClassVar = {"b": "momentum_buffer", "m": "exp_avg", "v": "exp_avg_sq"}
+    fading: ClassVar = ("b", "m")
     scratch: ClassVar = ("x", "y", "p", "q")
 
     def __init__(

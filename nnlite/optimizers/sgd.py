@@ -28,6 +28,7 @@ class SGD(Optimizer):
     """
 
     state_if: ClassVar = {"momentum": {"b": "momentum_buffer"}}
+    fading: ClassVar = ("b",)
 
     def __init__(
         self,

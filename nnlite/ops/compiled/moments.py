@@ -1,23 +1,11 @@
-"""Steps of optimizers, in one pass over their vectors.
-
-What is kept of gradients fades where there are no more, behind a unit that is never active, say.
-It would end among the subnormal numbers, and stay there: rounding keeps the last few of them from
-becoming smaller. A processor takes a hundred times as long over these, so they become 0: where
-that changes a step by nothing, which Lion, that looks at signs, and squares do not promise.
-"""
+"""Steps of optimizers, in one pass over their vectors."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from nnlite.ops import moments as definitions
-from nnlite.ops.compiled.kernel import fits, helper, kernel, plain
-
-
-@helper
-def _normal(average, least):
-    """The average, or 0 where it is below the least of the normal numbers."""
-    return average if not abs(average) < least else least * 0
+from nnlite.ops.compiled.kernel import fits, kernel, plain
 
 
 def _fit(w: np.ndarray, *others: np.ndarray) -> bool:
@@ -57,9 +45,9 @@ def adam_step(
 def _adam(w, g, m, v, beta1, beta2, eps, rate):
     real = w.dtype.type
     keep2, new1, new2 = real(beta2), real(1 - beta1), real(1 - beta2)
-    eps, rate, least = real(eps), real(rate), np.finfo(w.dtype).tiny
+    eps, rate = real(eps), real(rate)
     for i in range(w.size):
-        m[i] = _normal(m[i] + new1 * (g[i] - m[i]), least)
+        m[i] += new1 * (g[i] - m[i])
         v[i] = keep2 * v[i] + new2 * (g[i] * g[i])
         w[i] -= rate * (m[i] / (np.sqrt(v[i]) + eps))
 
@@ -80,9 +68,8 @@ def _nadam(w, g, m, v, beta1, beta2, eps, scale, rate_g, rate_m):
     real = w.dtype.type
     keep2, new1, new2 = real(beta2), real(1 - beta1), real(1 - beta2)
     eps, scale, rate_g, rate_m = real(eps), real(scale), real(rate_g), real(rate_m)
-    least = np.finfo(w.dtype).tiny
     for i in range(w.size):
-        m[i] = _normal(m[i] + new1 * (g[i] - m[i]), least)
+        m[i] += new1 * (g[i] - m[i])
         v[i] = keep2 * v[i] + new2 * (g[i] * g[i])
         w[i] -= (rate_g * g[i] + rate_m * m[i]) / (scale * np.sqrt(v[i]) + eps)
 
@@ -140,12 +127,12 @@ def rms_step(
 def _rms(w, g, v, b, alpha, eps, momentum, rate):
     real = w.dtype.type
     keep, new, eps, momentum = real(alpha), real(1 - alpha), real(eps), real(momentum)
-    rate, least = real(rate), np.finfo(w.dtype).tiny
+    rate = real(rate)
     for i in range(w.size):
         v[i] = keep * v[i] + new * (g[i] * g[i])
         d = g[i] / (np.sqrt(v[i]) + eps)
         if b is not None:
-            b[i] = d = _normal(momentum * b[i] + d, least)
+            b[i] = d = momentum * b[i] + d
         w[i] -= rate * d
 
 
@@ -163,9 +150,8 @@ def momentum_step(
 def _momentum(w, g, b, momentum, share, nesterov, rate):
     real = w.dtype.type
     momentum, share, rate = real(momentum), real(share), real(rate)
-    least = np.finfo(w.dtype).tiny
     for i in range(w.size):
-        b[i] = _normal(momentum * b[i] + share * g[i], least)
+        b[i] = momentum * b[i] + share * g[i]
         w[i] -= rate * (momentum * b[i] + g[i] if nesterov else b[i])
 
 
