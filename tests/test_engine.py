@@ -244,6 +244,7 @@ ROWS = {
         (*vectors("", "", "+"), None, *vectors("", ""), 0.9, 1e-8, 0.9, 1e-2),
         (*vectors("", "", "+", ""), None, *vectors(""), 0.9, 1e-8, 0.0, 1e-2),
     ],
+    moments.gradient_step: [(*vectors("", "", ""), 1e-2)],
     moments.momentum_step: [
         (*vectors("", "", "", ""), 0.9, 1.0, False, 1e-2),
         (*vectors("", "", "", ""), 0.9, 0.5, True, 1e-2),
@@ -269,7 +270,7 @@ SUMS = {
 SCRATCH = {
     moments.adam_step: [5], moments.nadam_step: [4, 5], moments.adagrad_step: [3],
     moments.adadelta_step: [4, 5], moments.rms_step: [5], moments.momentum_step: [3],
-    moments.lion_step: [3],
+    moments.lion_step: [3], moments.gradient_step: [2],
 }  # fmt: skip
 CASES = [
     pytest.param(function, arguments, id=f"{function.__name__}-{number}")

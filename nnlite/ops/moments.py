@@ -112,6 +112,12 @@ def rms_step(
 
 
 @twin
+def gradient_step(w: np.ndarray, g: np.ndarray, a: np.ndarray, rate: float) -> None:
+    """In place, w ← w − rate g."""
+    w -= np.multiply(g, rate, out=a)
+
+
+@twin
 def momentum_step(
     w: np.ndarray, g: np.ndarray, b: np.ndarray, a: np.ndarray,
     momentum: float, share: float, nesterov: bool, rate: float,

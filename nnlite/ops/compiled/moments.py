@@ -123,6 +123,20 @@ def _rms(w, g, v, b, alpha, eps, momentum, rate):
         w[i] -= rate * d
 
 
+def gradient_step(w: np.ndarray, g: np.ndarray, a: np.ndarray, rate: float) -> None:
+    if _fit(w, g):
+        _gradient(w, g, rate)
+    else:
+        plain(definitions.gradient_step)(w, g, a, rate)
+
+
+@kernel
+def _gradient(w, g, rate):
+    rate = w.dtype.type(rate)
+    for i in range(w.size):
+        w[i] -= rate * g[i]
+
+
 def momentum_step(
     w: np.ndarray, g: np.ndarray, b: np.ndarray, a: np.ndarray,
     momentum: float, share: float, nesterov: bool, rate: float,
