@@ -290,6 +290,7 @@ ROWS = {
         (*vectors("", "", "+"), None, *vectors("", ""), 0.9, 1e-8, 0.9, 1e-2),
         (*vectors("", "", "+", ""), None, *vectors(""), 0.9, 1e-8, 0.0, 1e-2),
     ],
+    moments.gradient_step: [(*vectors("", "", ""), 1e-2)],
     moments.momentum_step: [
         (*vectors("", "", "", ""), 0.9, 1.0, False, 1e-2),
         (*vectors("", "", "", ""), 0.9, 0.5, True, 1e-2),
@@ -304,6 +305,7 @@ BELOW = {  # tested in their own ways
     *(chain.forward_chain, chain.backward_chain),
     *(recurrence.steps, recurrence.steps_back),
     *(attention.attend, attention.attend_backward),
+    moments.over_stretches,
 }
 # add up terms that may cancel: exact to the rounding of the largest value
 SUMS = {
@@ -315,7 +317,7 @@ SUMS = {
 SCRATCH = {
     moments.running_mean: [3], moments.adam_step: [5], moments.nadam_step: [4, 5],
     moments.adagrad_step: [3], moments.adadelta_step: [4, 5], moments.rms_step: [5],
-    moments.momentum_step: [3], moments.lion_step: [3],
+    moments.momentum_step: [3], moments.lion_step: [3], moments.gradient_step: [2],
 }  # fmt: skip
 CASES = [
     pytest.param(function, arguments, id=f"{function.__name__}-{number}")
@@ -577,6 +579,14 @@ def test_products_inside_kernels():
     products(a, b, c, d, e)
     for got, wanted in zip([c, d, e], expected, strict=True):
         np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1, 600_000, 3_000_000])
+def test_stretches_of_a_vector_are_its_parts(compiled, size):
+    for over in (moments.over_stretches, moments.over_stretches.definition):
+        w = np.zeros(size, np.float32)
+        over(lambda part, w=w: np.add(w[part], 1, out=w[part]), size)
+        assert (w == 1).all()
 
 
 # -- chains ----------------------------------------------------------------------------------------

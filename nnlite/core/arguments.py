@@ -439,6 +439,8 @@ class Arguments:
         Raises:
             ValueError, TypeError: names the first argument that is not what it must be.
         """
+        if not (args or named or self.required):  # as `with nn.inference():` at every prediction
+            return [], named
         positional, kinds = self.positional, self.kinds
         taken = [self.one(label, *given) for given in zip(positional, args, strict=False)]
         if len(args) > len(positional):

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from nnlite.ops.engine import twin
+from nnlite.ops.threads import over_parts
+
+
+@twin
+def over_stretches(update: Callable[[slice], None], size: int) -> None:
+    """The update of each part of vectors of this size, at the same time where that pays."""
+    over_parts(update, size, size)
 
 
 @twin
@@ -110,6 +119,12 @@ def rms_step(
         np.copyto(a, b)
     a *= rate
     w -= a
+
+
+@twin
+def gradient_step(w: np.ndarray, g: np.ndarray, a: np.ndarray, rate: float) -> None:
+    """In place, w ← w − rate g."""
+    w -= np.multiply(g, rate, out=a)
 
 
 @twin

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
-import numpy as np
-
 from nnlite.core.parameter import Parameter
-from nnlite.ops.moments import momentum_step
+from nnlite.ops.moments import gradient_step, momentum_step
 from nnlite.optimizers.base import Array, Optimizer
 from nnlite.optimizers.groups import Group, Options, Schedule
 
@@ -66,7 +64,7 @@ class SGD(Optimizer):
     ) -> None:  # fmt: skip
         """One step down the gradient."""
         if b is None:
-            w -= np.multiply(g, lr, out=a)
+            gradient_step(w, g, a, lr)
             return
         # with a schedule, b is there even in a step for which it gives momentum 0
         first = k == 1  # b, still 0, becomes g
