@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -855,6 +856,206 @@ def test_a_chain_that_was_not_run_says_so(compiled):
     model = nn.Sequential(linear(3, 3), nn.ReLU())
     with pytest.raises(RuntimeError, match="backward without a matching forward"):
         model.backward(np.ones((2, 3), np.float32))
+
+
+# -- layers in blocks ------------------------------------------------------------------------------
+
+
+def transformer(**options):
+    return nn.TransformerLayer(12, 3, 20, rng=0, **options)
+
+
+def inner(*layers):
+    return nn.Residual(nn.Sequential(*layers))
+
+
+IN_BLOCKS = {
+    "transformer": lambda: [transformer(), transformer(causal=True), linear(12, 5)],
+    "dropout": lambda: [transformer(dropout=0.3), transformer(dropout=0.3, activation="relu")],
+    "post-norm": lambda: [transformer(norm_first=False, activation=nn.GELU("tanh"))],
+    "no bias": lambda: [transformer(bias=False), nn.LayerNorm(12, bias=False)],
+    # x of a shortcut, or what a slot holds, must not be written over
+    "shortcuts": lambda: [linear(12, 12), inner(nn.GELU(), linear(12, 12)), inner(nn.RMSNorm(12))],
+    "rectifiers": lambda: [linear(12, 12), nn.ReLU(), inner(nn.Dropout(0)), nn.Dropout(0.5, rng=1)],
+    "nothing inside": lambda: [linear(12, 12), nn.GELU(), linear(12, 12), inner()],
+    "others between": lambda: [linear(12, 6), nn.GELU(), nn.Tanh(), nn.LayerNorm(6), linear(6, 5)],
+    "a user's": lambda: [inner(linear(12, 12, cls=Own), nn.GELU()), transformer()],
+    "two axes": lambda: [linear(12, 12), nn.GELU(), nn.LayerNorm((30, 12)), linear(12, 12)],
+    "watched": lambda: [transformer(), transformer()],
+    "nothing to train first": lambda: [nn.Dropout(0.5, rng=0), linear(12, 4), nn.GELU()],
+}
+
+
+@pytest.fixture
+def in_blocks(compiled, monkeypatch):
+    """Small arrays in blocks too; how long the runs were, which the engine has made."""
+    from nnlite.ops.compiled import blocks
+
+    monkeypatch.setattr(blocks, "LEAST", 1)
+    runs, run = [], blocks.Plan.run
+    monkeypatch.setattr(
+        blocks.Plan, "run", lambda plan: (runs.append((plan.way, len(plan.work))), run(plan))
+    )
+    return runs
+
+
+def sequences_of(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("needed", [True, False])
+@pytest.mark.parametrize("samples", [40, 9])  # in two threads, and in one
+@pytest.mark.parametrize("kind", IN_BLOCKS)
+def test_blocks_leave_what_their_layers_would_leave(in_blocks, kind, samples, needed):
+    """Outputs, slots, gradients that add up, and generators, of both engines."""
+    found = []
+    x = sequences_of(samples, 30, 12)
+    x.flags.writeable = False
+    for name in ("numba", "numpy"):
+        nn.set_engine(name)
+        nn.seed(0)
+        model = nn.Sequential(*IN_BLOCKS[kind]())
+        if kind == "watched":
+            watch(model.named_layers()["0.layers.1.branch.2"])  # a GELU
+        model.needs_input_grad = needed
+        for _ in range(2):
+            y = model(x)
+            layers = model.named_layers()
+            slots = {
+                path: [np.copy(a) for a in flat(list(each._slot))] for path, each in layers.items()
+            }
+            grad = sequences_of(*y.shape, seed=1)
+            grad.flags.writeable = False
+            d_x = model.backward(grad)
+        assert all(layer._slot is None for layer in layers.values())
+        states = [layer.rng.random() for layer in layers.values() if hasattr(layer, "rng")]
+        grads = [p.grad for p in model.parameters()]
+        found.append(
+            [y, *([] if d_x is None else [d_x]), *grads, *flat([*slots.values()]), *states]
+        )
+        assert (d_x is not None) == needed
+    assert {way for way, _ in in_blocks} == {"forward", "backward"}
+    for one, other in zip(*found, strict=True):
+        assert np.asarray(one).dtype == np.asarray(other).dtype
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
+def test_a_whole_transformer_is_one_run_each_way(in_blocks):
+    model = nn.Sequential(transformer(), transformer(dropout=0.1), linear(12, 5))
+    model.backward(sequences_of(*model(sequences_of(8, 3, 12)).shape))
+    assert [way for way, _ in in_blocks] == ["forward", "backward"]
+
+
+def test_blocks_keep_nothing_in_inference(in_blocks):
+    """What another pass has left stays, and each layer of a model is a run by itself."""
+    model = nn.Sequential(transformer(), transformer())
+    x = sequences_of(8, 3, 12)
+    y = model(x)
+    slots = [layer._slot for layer in model.named_layers().values()]
+    with nn.inference():
+        np.testing.assert_array_equal(model(x), y)
+    kept = [layer._slot for layer in model.named_layers().values()]
+    assert all(one is other for one, other in zip(slots, kept, strict=True))
+    assert [count for _, count in in_blocks] == [20, 10, 10]
+
+
+def test_blocks_pass_on_nan_and_infinities(in_blocks):
+    found = []
+    x = sequences_of(8, 3, 12)
+    x[1, 0, 0], x[2, 1, 3], x[5, 2, 5] = np.nan, np.inf, 1e-42
+    for name in ("numba", "numpy"):
+        nn.set_engine(name)
+        model = nn.Sequential(transformer(activation="relu"), transformer())
+        with np.errstate(all="ignore"):
+            y = model(x)
+            d_x = model.backward(x[::-1].copy())
+        found.append([y, d_x, *(p.grad for p in model.parameters())])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("x", "counts"),
+    [
+        (sequences_of(8, 3, 12), [3]),
+        (sequences_of(8, 3, 12).astype(">f4"), [2]),  # the first layer by itself
+        (sequences_of(8, 12, 3).swapaxes(1, 2), [2]),
+        (sequences_of(8, 3, 24)[..., ::2], [2]),
+        (sequences_of(7, 3, 12), []),  # few samples
+        (sequences_of(8, 3, 12).astype(np.float64), []),
+        (sequences_of(0, 3, 12), []),
+        (sequences_of(8, 12), []),
+        (nn.Padded(sequences_of(8, 3, 12), [3] * 8), []),
+    ],
+)
+def test_only_some_arrays_are_worked_on_in_blocks(in_blocks, x, counts):
+    nn.Sequential(linear(12, 12), nn.LayerNorm(12), linear(12, 5))(x)
+    assert [count for _, count in in_blocks] == counts
+
+
+@pytest.mark.parametrize("shape", [(8, 0, 12), (8, 3, 11), (9, 3, 12)])
+def test_blocks_take_and_refuse_what_their_layers_do(in_blocks, shape):
+    said = []
+    for name in ("numba", "numpy"):
+        nn.set_engine(name)
+        model = nn.Sequential(transformer())
+        try:
+            model(np.ones(shape, np.float32))
+            model.backward(np.ones((8, 3, 12), np.float32))
+        except ValueError as error:
+            said.append(str(error))
+        assert not any(p.has_grad for p in model.parameters())
+    assert said[0] == said[1]
+
+
+@pytest.mark.parametrize("more", [-1, 1])
+@pytest.mark.parametrize("way", ["forward", "backward"])
+def test_blocks_look_at_weights_that_were_replaced(in_blocks, way, more):
+    x = sequences_of(8, 3, 12)
+    for path in transformer().named_parameters():
+        said = []
+        for name in ("numba", "numpy"):
+            nn.set_engine(name)
+            model = nn.Sequential(transformer())
+            if way == "backward":
+                model(x)
+            replaced(model, f"0.{path}", more)
+            try:
+                model(x) if way == "forward" else model.backward(x)
+                said.append("nothing")
+            except (ValueError, IndexError) as error:
+                said.append(str(error))
+        assert said[0] == said[1], path
+
+
+def test_blocks_that_were_not_run_say_so(in_blocks):
+    model = nn.Sequential(transformer())
+    x = sequences_of(8, 3, 12)
+    model(x)
+    model.backward(x)
+    with pytest.raises(RuntimeError, match="backward without a matching forward"):
+        model.backward(x)
+
+
+def test_a_method_that_was_put_into_a_class_runs_instead_of_blocks(in_blocks, monkeypatch):
+    model = nn.Sequential(transformer())
+    x = sequences_of(8, 3, 12)
+    before = model(x)
+    monkeypatch.setattr(nn.GELU, "function", lambda self, x: (-x, x))
+    assert (model(x) != before).any()
+
+
+def test_two_threads_may_predict_in_blocks_at_once(in_blocks):
+    model, x = nn.Sequential(transformer(), linear(12, 5)), sequences_of(40, 30, 12)
+    expected = model(x)
+
+    def predict(_):
+        with nn.inference():
+            return [model(x) for _ in range(20)]
+
+    with ThreadPoolExecutor(2) as pool:
+        for y in [y for ys in pool.map(predict, range(2)) for y in ys]:
+            np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-6)
 
 
 # -- recurrent layers ------------------------------------------------------------------------------

@@ -66,6 +66,26 @@ def times_derivative(
     return d_x
 
 
+def in_blocks(
+    function: Callable[[np.ndarray], tuple[np.ndarray, ...]], x: np.ndarray, count: int
+) -> tuple[np.ndarray, ...]:
+    """The `count` arrays like x that an elementwise function returns.
+
+    Large arrays are worked on block by block, in several threads: a chain of passes then reads
+    memory once.
+    """
+    if x.size <= SMALL:
+        return function(x)
+    results = tuple(np.empty_like(x) for _ in range(count))
+
+    def write(part: slice) -> None:
+        for result, values in zip(results, function(x[part]), strict=True):
+            result[part] = values
+
+    over_blocks(write, len(x), x.size)
+    return results
+
+
 def sigmoid(x: np.ndarray) -> np.ndarray:
     """σ(x) = eˣ / (1 + eˣ), exact in the lower tail too, where it is eˣ.
 

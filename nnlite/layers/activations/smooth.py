@@ -9,10 +9,12 @@ import numpy as np
 
 from nnlite.core.checks import check_axis
 from nnlite.core.reading import Reading
+from nnlite.core.slot import keeping
 from nnlite.layers.activations.elementwise import Elementwise
 from nnlite.layers.base import Layer
 from nnlite.ops.special import (
     bend,
+    in_blocks,
     minus_tanh,
     normal_tail,
     relu,
@@ -128,7 +130,7 @@ class GELU(Elementwise):
     Backward     dL/dx = G ⊙ (Φ(x) + x φ(x)),  φ = Φ′ the density e^(−x²/2)/√(2π)
                  or, approximated, φ = Q (1 − Q) 2u′,  u′ = √(2/π) (1 + 0.134145 x²)
     Shapes       any, y like x
-    Saves        x, Q, φ
+    Saves        Φ(x) + x φ(x)
     Args         approximate: "none" (default, the exact Φ) or "tanh"
     Raises       ValueError: for another `approximate`
     Source       Hendrycks & Gimpel 2016, equation 2 and below
@@ -149,15 +151,22 @@ class GELU(Elementwise):
         }
 
     def function(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
+        count = 2 if keeping() else 1  # prediction needs no slope
+        return in_blocks(lambda some: self._and_slope(some, count), x, count)
+
+    def derivative(self, slope: np.ndarray) -> np.ndarray:
+        return slope
+
+    def _and_slope(self, x: np.ndarray, count: int) -> tuple[np.ndarray, ...]:
+        """y, and y′ when both are wanted."""
         z = np.clip(x, -40, 40)  # beyond, Q and φ are 0
         a = np.abs(z)
         tail, density = self._tail(a)
         y = relu(x) - a * tail  # max(x, 0) − a Q
-        return y, z, tail, density
-
-    def derivative(self, x: np.ndarray, tail: np.ndarray, density: np.ndarray) -> np.ndarray:
-        cdf = np.abs((x > 0) - tail)  # Φ(x) is Q for x ≤ 0, and 1 − Q above
-        return cdf + x * density
+        if count == 1:
+            return (y,)
+        cdf = np.abs((z > 0) - tail)  # Φ(x) is Q for x ≤ 0, and 1 − Q above
+        return y, cdf + z * density
 
     def _tail(self, a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Q = Φ(−a) and φ(a)."""

@@ -19,7 +19,15 @@ f32 = np.float32
 FAR = f32(1e5)
 BLOCK = 1024  # values between two passes, which stay in the cache
 DENSITY = f32(1 / math.sqrt(2 * math.pi))
+STEEP, BENT = f32(math.sqrt(8 / math.pi)), f32(0.044715 * math.sqrt(8 / math.pi))
 TOP, BOTTOM = (tuple(f32(c) for c in part) for part in MILLS)
+
+
+@kernel
+def relu_in_place(x):
+    zero = x.dtype.type(0)
+    for i in range(x.size):
+        x[i] = max(x[i], zero)
 
 
 @kernel
@@ -93,31 +101,62 @@ def normal_tail(a):
 
 
 @kernel
-def gelu_forward(x, y, z, tail, density):
-    for start in range(0, x.size, BLOCK):
-        block = slice(start, start + BLOCK)
-        _normal_tails(x[block], tail[block], density[block])
-        _gelu_of_tails(x[block], tail[block], y[block], z[block])
-
-
-@helper
-def _normal_tails(x, tail, density):
+def gelu_forward(x, y, slope):
     for i in range(x.size):
-        tail[i], density[i] = normal_tail(min(abs(x[i]), f32(40)))
+        y[i], slope[i] = gelu(x[i])
 
 
-@helper
-def _gelu_of_tails(x, tail, y, z):
-    for i in range(x.size):
-        z[i] = min(max(x[i], f32(-40)), f32(40))
-        y[i] = max(x[i], f32(0)) - abs(z[i]) * tail[i]
+@exact
+def gelu(x):
+    z = min(max(x, f32(-40)), f32(40))
+    tail, density = normal_tail(abs(z))
+    return _gelu_of_tail(x, z, tail, density)
 
 
 @kernel
-def gelu_backward(g, d_x, x, tail, density):
+def gelu_by_tanh_forward(x, y, slope):
+    for i in range(x.size):
+        y[i], slope[i] = gelu_by_tanh(x[i])
+
+
+@exact
+def gelu_by_tanh(x):
+    z = min(max(x, f32(-40)), f32(40))
+    square = z * z
+    e = exp(-abs(z) * (STEEP + BENT * square))  # of −2u
+    rest = f32(1) / (f32(1) + e)
+    tail = e * rest
+    return _gelu_of_tail(x, z, tail, tail * rest * (STEEP + f32(3) * BENT * square))
+
+
+@exact
+def _gelu_of_tail(x, z, tail, density):
+    """y and y′ from Q and φ at |z|, with z near x."""
+    above = f32(1) if z > f32(0) else f32(0)
+    return max(x, f32(0)) - abs(z) * tail, abs(above - tail) + z * density
+
+
+@kernel
+def gelu_in_place(x, y):
+    for i in range(x.size):
+        y[i], x[i] = gelu(x[i])
+
+
+@kernel
+def gelu_by_tanh_in_place(x, y):
+    for i in range(x.size):
+        y[i], x[i] = gelu_by_tanh(x[i])
+
+
+# by the layer's `approximate`; in place, the slope takes the place of x
+GELU_FORWARD = {"none": gelu_forward, "tanh": gelu_by_tanh_forward}
+GELU_IN_PLACE = {"none": gelu_in_place, "tanh": gelu_by_tanh_in_place}
+
+
+@kernel
+def gelu_backward(g, d_x, slope):
     for i in range(g.size):
-        above = f32(1) if x[i] > f32(0) else f32(0)
-        d_x[i] = g[i] * (abs(above - tail[i]) + x[i] * density[i])
+        d_x[i] = g[i] * slope[i]
 
 
 @kernel

@@ -19,14 +19,14 @@ def attend(
     q: np.ndarray, k: np.ndarray, v: np.ndarray, heads: int, causal: bool,
     valid: np.ndarray | None, mask: np.ndarray | None, bias: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    if bias is not None or not _fits(q, k, v):
+    if bias is not None or not are_thirds(q, k, v):
         return plain(definitions.attend)(q, k, v, heads, causal, valid, mask, bias)
     p = np.empty((len(q), heads, q.shape[1], k.shape[1]), q.dtype)
     o = np.empty(q.shape, q.dtype)
     seen = EVERYWHERE if valid is None else valid
     m = NONE if mask is None else mask
     over_parts(
-        lambda part: _attend(part.start, part.stop, q, k, v, causal, seen, m, o, p),
+        lambda part: attend_in_heads(part.start, part.stop, q, k, v, causal, seen, m, o, p),
         len(q) * heads, p.size, products=True,
     )  # fmt: skip
     return o, p
@@ -36,18 +36,20 @@ def attend_backward(
     d_o: np.ndarray, q: np.ndarray, k: np.ndarray, v: np.ndarray,
     o: np.ndarray, p: np.ndarray, mask: np.ndarray | None, scale: float,
 ) -> np.ndarray:  # fmt: skip
-    if not (_fits(q, k, v) and d_o.dtype == FLOAT and d_o.flags.c_contiguous):
+    if not (are_thirds(q, k, v) and d_o.dtype == FLOAT and d_o.flags.c_contiguous):
         return plain(definitions.attend_backward)(d_o, q, k, v, o, p, mask, scale)
     d_qkv = np.empty((*q.shape[:-1], 3 * q.shape[-1]), q.dtype)
     m = NONE if mask is None else mask
     over_parts(
-        lambda part: _attend_backward(part.start, part.stop, d_o, q, k, v, o, p, m, scale, d_qkv),
+        lambda part: attend_in_heads_backward(
+            part.start, part.stop, d_o, q, k, v, o, p, m, scale, d_qkv
+        ),
         q.shape[0] * p.shape[1], p.size, products=True,
     )  # fmt: skip
     return d_qkv
 
 
-def _fits(*arrays: np.ndarray) -> bool:
+def are_thirds(*arrays: np.ndarray) -> bool:
     """Whether they are thirds of a layer's output in float32: rows in one piece, gaps between."""
     return blas.available and all(
         a.dtype == FLOAT and a.strides[2] == 4 and not a.flags.c_contiguous for a in arrays
@@ -55,7 +57,7 @@ def _fits(*arrays: np.ndarray) -> bool:
 
 
 @kernel
-def _attend(start, stop, q, k, v, causal, valid, mask, o, p):
+def attend_in_heads(start, stop, q, k, v, causal, valid, mask, o, p):
     """Heads are counted on through all samples."""
     heads, queries, keys = p.shape[1:]
     size = q.shape[2] // heads
@@ -87,7 +89,7 @@ def _attend(start, stop, q, k, v, causal, valid, mask, o, p):
 
 
 @kernel
-def _attend_backward(start, stop, d_o, q, k, v, o, p, mask, scale, d_qkv):
+def attend_in_heads_backward(start, stop, d_o, q, k, v, o, p, mask, scale, d_qkv):
     heads, queries, keys = p.shape[1:]
     features = q.shape[2]
     size = features // heads

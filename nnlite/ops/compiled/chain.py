@@ -13,9 +13,7 @@ as the kernels: they are written out where they are asked, the cheapest first.
 
 from __future__ import annotations
 
-import sys
 import weakref
-from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,33 +21,9 @@ import numpy as np
 from nnlite.core.slot import keeping
 from nnlite.ops import chain as definitions
 from nnlite.ops.chain import Children, Runner
-from nnlite.ops.compiled import blas, windows
-from nnlite.ops.compiled.kernel import FLOAT, helper, is_ours, kernel, plain
-from nnlite.ops.products import SMALL
-
-NO_BIAS, NO_OUTPUT = np.empty(0, np.float32), np.empty((0, 0), np.float32)
-RUN = 64  # rows that are summed at a time: the rounding error of one long sum grows
-
-
-class Known:
-    """A class of nnlite's layers, and what its passes are.
-
-    Args:
-        module, name: of the class, which is not imported here.
-        methods: what the kernels compute, each with the class that has it.
-    """
-
-    def __init__(self, module: str, name: str, **methods: str) -> None:
-        self.cls: Any = getattr(sys.modules[module], name)
-        self._methods = attrgetter(*methods)
-        ours = [f"{owner}.{method}" for method, owner in methods.items()]
-        found = self._methods(self.cls)
-        self._own = found if all(map(is_ours, found, ours)) else None
-
-    def as_written(self) -> bool:
-        """Whether nobody has put another method into the class."""
-        return bool(self._methods(self.cls) == self._own)
-
+from nnlite.ops.compiled import blas, blocks, windows
+from nnlite.ops.compiled.dense import NO_BIAS, NOTHING, affine, gradients
+from nnlite.ops.compiled.kernel import FLOAT, Known, plain
 
 LINEAR = Known("nnlite.layers.linear", "Linear", forward="Linear", backward="Linear")
 RELU = Known(
@@ -118,7 +92,7 @@ def forward_chain(container: Runner, children: Children, x: Any) -> Any:
         return plain(definitions.forward_chain)(container, children, x)
     keep = keeping()
     ours = False  # whether x came out of a kernel, and needs no second look
-    for kind, _, together, first, second, own, behind in _units_of(container, children):
+    for kind, start, together, first, second, own, behind in _units_of(container, children):
         if kind and "forward" not in own and "forward" not in behind:
             if kind == POOLED:
                 y = _pooled(first, second, x, keep)
@@ -129,13 +103,15 @@ def forward_chain(container: Runner, children: Children, x: Any) -> Any:
                 w, bias = first.weight.data, first.bias
                 y = np.empty((len(x), first.out_features), FLOAT)
                 b = NO_BIAS if bias is None else bias.data
-                if w.dtype == FLOAT and _affine(x, w, b, y, second is not None):
+                if w.dtype == FLOAT and affine(x, w, b, y, second is not None):
                     if keep:  # as save_for_backward does
                         own["_slot"] = (x,)
                         if second is not None:
                             behind["_slot"] = (y.shape, y)
                     x, ours = y, True
                     continue
+        if blocks.suit(x):
+            return blocks.forward(container, children[start:], x, keep)
         for place, layer in together:
             x = container.forward_child(place, layer, x)
         ours = False
@@ -162,6 +138,9 @@ def backward_chain(
             if d_x is not None:
                 grad, ours = d_x if wanted else None, kind == DENSE
                 continue
+        if blocks.suit(grad):
+            below = children[: start + len(together)]
+            return blocks.backward(container, below, grad, needed, lowest)
         for place, layer in reversed(together):
             inner = start > lowest or layer is not first
             grad = container.backward_child(place, layer, grad, needed or inner)
@@ -224,15 +203,15 @@ def _gradients_of(layer: Any, rectifier: Any, grad: Any, wanted: bool) -> Any:
     slot, weight, bias = layer._slot, layer.weight, layer.bias
     if slot is None or not _is_matrix(slot[0]) or weight.dtype != FLOAT:
         return None
-    x, y = slot[0], NO_OUTPUT
+    x, y = slot[0], NOTHING
     if rectifier is not None:
         if rectifier._slot is None or not _is_matrix(rectifier._slot[1]):
             return None
         y = rectifier._slot[1]
-    d_x = np.empty(x.shape, FLOAT) if wanted else NO_OUTPUT
+    d_x = np.empty(x.shape, FLOAT) if wanted else NOTHING
     d_w, keep = weight.memory_of_grad()
     d_b, keep_b = (NO_BIAS, 0.0) if bias is None else bias.memory_of_grad()
-    if not _gradients(x, weight.data, y, grad, d_w, keep, d_b, keep_b, d_x, rectifier is not None):
+    if not gradients(x, weight.data, y, grad, d_w, keep, d_b, keep_b, d_x, rectifier is not None):
         for parameter, kept in ((weight, keep), (bias, keep_b)):
             if parameter is not None and not kept:
                 parameter.zero_grad()
@@ -243,81 +222,3 @@ def _gradients_of(layer: Any, rectifier: Any, grad: Any, wanted: bool) -> Any:
     if layer.needs_input_grad != wanted:
         layer.needs_input_grad = wanted
     return d_x
-
-
-@kernel
-def _affine(x, w, b, y, rectified):
-    """In y the product x W + b, and 0 where that is negative; False where they do not fit."""
-    rows, features = y.shape
-    if x.shape[1] != w.shape[0] or w.shape[1] != features or b.size not in (0, features):
-        return False
-    blas.product(x, w, y, 0.0)
-    zero = np.float32(0)
-    for n in range(rows):
-        if b.size:
-            for j in range(features):
-                y[n, j] += b[j]
-        if rectified:
-            for j in range(features):
-                y[n, j] = max(y[n, j], zero)
-    return True
-
-
-@kernel
-def _gradients(x, w, y, g, d_w, keep_w, d_b, keep_b, d_x, rectified):
-    """In d_x dL/dx, in d_w and d_b dL/dW and dL/db, added to `keep` times what they were.
-
-    False where they do not fit. An empty d_x or d_b is not wanted; y is a rectifier's output.
-    """
-    if g.shape != (len(x), w.shape[1]) or x.shape[1] != w.shape[0]:
-        return False
-    if (rectified and y.shape != g.shape) or d_b.size not in (0, w.shape[1]):
-        return False
-    if rectified:
-        zero, slope = np.float32(0), g
-        g = np.empty_like(slope)
-        for n in range(len(g)):
-            for j in range(g.shape[1]):
-                g[n, j] = slope[n, j] if y[n, j] > zero else slope[n, j] * zero
-    blas.transposed_product(x, g, d_w, keep_w)
-    if d_b.size:
-        _sum_rows(g, d_b, keep_b)
-    if d_x.size:
-        _times_transposed(g, w, d_x)
-    return True
-
-
-@helper
-def _times_transposed(g, w, d_x):
-    """The product G Wᵀ, by Wᵀ written out where that pays: see `products.times_transposed`."""
-    if len(g) < 32 or g.size * len(w) > SMALL:
-        blas.product_with_transposed(g, w, d_x, 0.0)
-        return
-    features, outputs = w.shape
-    transposed = np.empty((outputs, features), w.dtype)
-    for j in range(outputs):
-        for i in range(features):
-            transposed[j, i] = w[i, j]
-    blas.product(g, transposed, d_x, 0.0)
-
-
-@helper
-def _sum_rows(g, total, keep):
-    for j in range(total.size):
-        total[j] = total[j] * np.float32(keep) if keep else np.float32(0)
-    if len(g) <= RUN:
-        _add_rows(g, total)
-        return
-    part = np.empty_like(total)
-    for start in range(0, len(g), RUN):
-        part[:] = 0
-        _add_rows(g[start : start + RUN], part)
-        for j in range(total.size):
-            total[j] += part[j]
-
-
-@helper
-def _add_rows(g, total):
-    for n in range(len(g)):
-        for j in range(total.size):
-            total[j] += g[n, j]

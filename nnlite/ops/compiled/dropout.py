@@ -18,7 +18,9 @@ def mask_of_bits(bits: np.ndarray, dropped: int, dtype: np.dtype[Any]) -> np.nda
         return plain(definitions.mask_of_bits)(bits, dropped, dtype)
     mask = np.empty(bits.shape, dtype)
     flat, m, value = bits.reshape(-1), mask.reshape(-1), definitions.scale(dropped)
-    over_parts(lambda part: _mask(flat[part], dropped, value, m[part]), bits.size, bits.size // 4)
+    over_parts(
+        lambda part: write_mask(flat[part], dropped, value, m[part]), bits.size, bits.size // 4
+    )
     return mask
 
 
@@ -37,7 +39,7 @@ def _are_bits(bits: np.ndarray) -> bool:
 
 
 @kernel
-def _mask(bits, dropped, value, mask):
+def write_mask(bits, dropped, value, mask):
     real = mask.dtype.type
     zero, value, dropped = real(0), real(value), np.uint16(dropped)
     for i in range(bits.size):

@@ -20,7 +20,7 @@ def normalized(
     x_hat, rstd = np.empty_like(x), np.empty((len(x), 1), x.dtype)
     y = x_hat if weight is None else np.empty_like(x)
     over_parts(
-        lambda part: _normalized(
+        lambda part: normalize(
             x[part], gamma, beta, eps, centre, y[part], x_hat[part], rstd[part]
         ),
         len(x), x.size // 4,
@@ -37,7 +37,7 @@ def normalized_backward(
         return plain(definitions.normalized_backward)(g, x_hat, rstd, weight, centre, needed)
     d_x = np.empty(g.shape if needed else (0, g.shape[1]), g.dtype)
     parts = over_parts(
-        lambda part: _normalized_backward(
+        lambda part: normalize_backward(
             g[part], x_hat[part], rstd[part], gamma, centre, needed, d_x[part]
         ),
         len(g), g.size // 4,
@@ -58,7 +58,7 @@ def _suits(vector: np.ndarray | None, x: np.ndarray) -> bool:
 
 
 @kernel
-def _normalized(x, gamma, beta, eps, centre, y, x_hat, rstd):
+def normalize(x, gamma, beta, eps, centre, y, x_hat, rstd):
     real = x.dtype.type
     count, features = x.shape
     means = np.zeros(ROWS, x.dtype)
@@ -92,7 +92,7 @@ def _normalized(x, gamma, beta, eps, centre, y, x_hat, rstd):
 
 
 @kernel
-def _normalized_backward(g, x_hat, rstd, gamma, centre, needed, d_x):
+def normalize_backward(g, x_hat, rstd, gamma, centre, needed, d_x):
     """dL/dγ; dL/dx goes into d_x."""
     real = g.dtype.type
     count, features = g.shape

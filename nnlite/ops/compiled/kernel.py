@@ -133,3 +133,23 @@ class ByName:
         """The kernel for it, or None."""
         function = getattr(method, "__func__", None)
         return self._kernels.get(function) if isinstance(function, FunctionType) else None
+
+
+class Known:
+    """A class of nnlite's layers, and what its passes are.
+
+    Args:
+        module, name: of the class, which is not imported here.
+        methods: what the kernels compute, each with the class that has it.
+    """
+
+    def __init__(self, module: str, name: str, **methods: str) -> None:
+        self.cls: Any = getattr(sys.modules[module], name)
+        self._methods = attrgetter(*methods)
+        ours = [f"{owner}.{method}" for method, owner in methods.items()]
+        found = self._methods(self.cls)
+        self._own = found if all(map(is_ours, found, ours)) else None
+
+    def as_written(self) -> bool:
+        """Whether nobody has put another method into the class."""
+        return bool(self._methods(self.cls) == self._own)

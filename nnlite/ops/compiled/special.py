@@ -23,7 +23,7 @@ class Function(NamedTuple):
         filled: how many those are.
         returned: what `function` returns, as their numbers; x counts as −1.
         options: attributes of the layer, numbers.
-        only: what attributes must be for the kernel to be right.
+        by: the attribute that chooses the kernel, of several by its values ("" for one kernel).
         least: how many values make it worth while.
     """
 
@@ -31,7 +31,7 @@ class Function(NamedTuple):
     filled: int
     returned: tuple[int, ...]
     options: tuple[str, ...] = ()
-    only: tuple[tuple[str, Any], ...] = ()
+    by: str = ""
     least: int = LEAST
 
 
@@ -47,10 +47,9 @@ def apply(function: Callable[..., Any], x: np.ndarray) -> Any:
     if found is None or x.size < found.least or not _fits(x):
         return plain(definitions.apply)(function, x)
     layer = function.__self__  # type: ignore[attr-defined]
-    if any(getattr(layer, name) != value for name, value in found.only):
-        return plain(definitions.apply)(function, x)
+    kernel = found.kernel[getattr(layer, found.by)] if found.by else found.kernel
     filled = [np.empty(x.size, x.dtype) for _ in range(found.filled)]
-    _run(found.kernel, [x.reshape(-1), *filled], _options(layer, found.options))
+    _run(kernel, [x.reshape(-1), *filled], _options(layer, found.options))
     arrays = [*(a.reshape(x.shape) for a in filled), x]
     return tuple(arrays[i] for i in found.returned)
 
@@ -92,7 +91,7 @@ _FUNCTIONS = ByName(
         SMOOTH + "Sigmoid.function": Function(kernels.sigmoid_forward, 2, (0, 0, 1)),
         SMOOTH + "SiLU.function": Function(kernels.silu_forward, 3, (0, 0, 1, 2)),
         SMOOTH + "GELU.function": Function(
-            kernels.gelu_forward, 4, (0, 1, 2, 3), only=(("approximate", "none"),), least=0
+            kernels.GELU_FORWARD, 2, (0, 1), by="approximate", least=0
         ),
         SMOOTH + "Mish.function": Function(kernels.mish_forward, 5, (0, 1, 2, 3, 4)),
         SMOOTH + "Softplus.function": Function(kernels.softplus_forward, 1, (0, -1), ("beta",)),
