@@ -29,7 +29,7 @@ from nnlite.ops import (
     special,
     windows,
 )
-from nnlite.ops.convolution import depthwise, direct
+from nnlite.ops.convolution import depthwise, direct, winograd
 from nnlite.ops.convolution.geometry import Geometry
 
 numba = pytest.importorskip("numba")
@@ -155,6 +155,35 @@ OF_FEW_CHANNELS = [
 ]
 
 
+def tiled(shape, out, padding=AROUND, odd=False):
+    """Images, a kernel of 3×3 for all channels, biases, a gradient and how they meet."""
+    x, geometry = images.standard_normal(shape), Geometry((3, 3), padding=padding)
+    g = images.standard_normal((shape[0], *geometry.out_size(shape[1:3]), out))
+    if odd:
+        x[0, 4, 5, 2], x[1, 0, 0, 16], x[1, -1, -1] = np.nan, np.inf, -np.inf
+        g[0, 3, 4, 1], g[1, 0, 0, 0], g[1, -1, -1] = np.nan, -np.inf, np.inf
+    return (
+        x,
+        images.standard_normal((3, 3, shape[3], out)),
+        images.standard_normal(out),
+        g,
+        geometry,
+    )
+
+
+TILED = [
+    tiled((2, 9, 11, 16), 16),  # tiles reach beyond the edge
+    tiled((3, 8, 8, 20), 33, ((0, 0), (0, 0))),  # vectors overlap
+    tiled((1, 13, 7, 17), 16, ((0, 3), (2, 1))),
+    tiled((1, 3, 1, 48), 150, ((4, 0), (9, 8))),  # products in parts; a tile in the padding alone
+    tiled((2, 12, 9, 19), 18, odd=True),
+    tiled((2, 6, 6, 16), 16),  # small tiles
+    tiled((2, 8, 8, 12), 16),  # few channels
+    tiled((9, 16, 16, 32), 24),  # two threads, several blocks
+    tiled((0, 8, 8, 16), 16),
+]
+
+
 ACTIVATIONS = [
     *(nn.GELU(), nn.GELU("tanh"), nn.SiLU(), nn.Sigmoid(), nn.Mish(), nn.LogSigmoid()),
     *(nn.Softplus(), nn.Softplus(2.5), nn.ELU(), nn.ELU(0.7), nn.SELU(), nn.CELU(2), nn.Tanh()),
@@ -256,6 +285,15 @@ ROWS = {
         *[(x, g, geometry, True) for x, _, _, g, geometry in OF_FEW_CHANNELS if x.shape[3] < 4],
         *[(x, g, geometry, False) for x, _, _, g, geometry in OF_FEW_CHANNELS],
     ],
+    winograd.forward: [
+        *[(x, w, bias, geometry) for x, w, bias, _, geometry in TILED],
+        (*TILED[0][:2], None, TILED[0][4]),
+    ],
+    winograd.backward: [
+        (x if needs_w else None, g, w if needs_x else None, x.shape, geometry)
+        for x, w, _, g, geometry in TILED
+        for needs_w, needs_x in ((True, True), (True, False), (False, True))
+    ],
     scatter.add_rows: [
         (more.standard_normal((9, 4)), more.integers(0, 9, 50), more.standard_normal((50, 4))),
         (more.standard_normal((9, 4)), np.arange(0), np.ones((0, 4))),
@@ -312,6 +350,7 @@ BELOW = {  # tested in their own ways
 SUMS = {
     *(channels.sums_along, channels.scale_and_shift, channels.combine),
     *(depthwise.forward, depthwise.weight_gradient, direct.forward, direct.weight_gradients),
+    *(winograd.forward, winograd.backward),
     *(features.normalized, features.normalized_backward, scatter.add_rows),
 }
 # where the arrays to work in stand, which hold anything afterwards
@@ -361,7 +400,7 @@ def test_twins_equal_their_definitions(compiled, function, arguments, layout, dt
             continue
         if function in SUMS and np.size(other):
             largest = np.abs(other).max(initial=1, where=np.isfinite(other))
-            terms = 50 if function.__module__.endswith("features") else 4
+            terms = 50 if function.__module__.endswith(("features", "winograd")) else 4
             tolerance["atol"] = terms * np.finfo(dtype).eps * largest
         np.testing.assert_allclose(one, other, **tolerance)
 

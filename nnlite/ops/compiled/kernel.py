@@ -21,9 +21,9 @@ FLOAT, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 # that there are no NaN or infinities.
 FLAGS = {"contract", "reassoc", "nsz", "arcp"}
 # Numba knows a kernel on disk by its name and the time of its own file: the name has to change
-# with the helpers in other files too.
+# with the helpers in other files too, and with the constants in those of the definitions.
 VERSION = zlib.crc32(
-    b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.rglob("*.py")))
+    b"".join(path.read_bytes() for path in sorted(Path(__file__).parents[1].rglob("*.py")))
 )
 
 

@@ -50,6 +50,7 @@ from nnlite.ops.convolution.tiles import (
     Work,
     along_both,
 )
+from nnlite.ops.engine import twin
 from nnlite.ops.threads import over_parts
 
 FOR = "kernels of 3×3 with stride 1, dilation 1 and one group"
@@ -86,6 +87,7 @@ def transforms(m: int, dtype: np.dtype[Any]) -> tuple[np.ndarray, np.ndarray, np
     return a.astype(dtype), b.astype(dtype), g.astype(dtype)
 
 
+@twin
 def forward(
     x: np.ndarray, w: np.ndarray, bias: np.ndarray | None, geometry: Geometry
 ) -> np.ndarray:
@@ -125,21 +127,22 @@ def gradients(
     needs_input_grad: bool,
 ) -> Gradients:
     """dL/dw and dL/dx, which share dM, and dL/db."""
-    d_w, d_x = _backward(x, g, w if needs_input_grad else None, x.shape, geometry)
+    d_w, d_x = backward(x, g, w if needs_input_grad else None, x.shape, geometry)
     return d_w, bias_gradient(g) if needs_bias_grad else None, d_x
 
 
 def weight_gradient(x: np.ndarray, g: np.ndarray, geometry: Geometry) -> np.ndarray:
     """dL/dw (3, 3, C, O) from x (N, H, W, C) and dL/dy (N, Ho, Wo, O)."""
-    return _backward(x, g, None, x.shape, geometry)[0]
+    return backward(x, g, None, x.shape, geometry)[0]
 
 
 def input_gradient(g: np.ndarray, w: np.ndarray, size: Pair, geometry: Geometry) -> np.ndarray:
     """dL/dx (N, *size, C)."""
-    return _backward(None, g, w, (len(g), *size, w.shape[2]), geometry)[1]
+    return backward(None, g, w, (len(g), *size, w.shape[2]), geometry)[1]
 
 
-def _backward(
+@twin
+def backward(
     x: np.ndarray | None,
     g: np.ndarray,
     w: np.ndarray | None,
