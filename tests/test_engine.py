@@ -819,7 +819,7 @@ def test_one_direction_in_a_kernel_and_the_other_watched(compiled, cell):
 @pytest.mark.parametrize("tiles", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_products_with_panels(compiled, monkeypatch, tiles):
     """In tiles that overlap or not, or by OpenBLAS; rows with gaps; what is not a number stays."""
-    from nnlite.ops.compiled import panels  # noqa: PLC0415
+    from nnlite.ops.compiled import panels
 
     if not tiles:
         monkeypatch.setattr(panels, "TILES", False)
@@ -840,6 +840,19 @@ def test_products_with_panels(compiled, monkeypatch, tiles):
                 expected = a @ right
             np.testing.assert_allclose(wide[:, 1:-1], expected, rtol=0, atol=2e-5)
             assert (wide[:, [0, -1]] == 7).all()
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_gradients_below_the_normal_floats_count_as_zero(compiled, cell):
+    """In kernels only, on x86: what the thread computes afterwards is as before."""
+    from nnlite.ops.compiled.functions import X86
+
+    tiny = np.full((4, 5, 20), 1e-40, np.float32)
+    layer = CELLS[cell]()
+    layer(some(4, 5, 3))
+    found = [layer.backward(tiny), *[p.grad for p in layer.parameters()]]
+    assert all((each == 0).all() for each in found) or not X86
+    assert (tiny + tiny > 0).all()
 
 
 def test_a_cell_of_ones_own_takes_its_own_steps(compiled):

@@ -7,6 +7,9 @@ its input, 1 and the state before it as one row, whose product with all weights 
 the gates sum; and one product of these rows with A_t gives their gradients.
 
 Each loop over a row writes one array, since the compiler has to see that arrays do not overlap.
+
+A gradient that vanishes on its way back falls through the range below the normal floats, with which
+processors are up to a hundred times as slow: there it counts as 0.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ import numpy as np
 
 from nnlite.ops import recurrence as definitions
 from nnlite.ops.compiled import blas
-from nnlite.ops.compiled.functions import sigmoid_of_negative, tanh
+from nnlite.ops.compiled.functions import FLUSHING, exchange_control, sigmoid_of_negative, tanh
 from nnlite.ops.compiled.kernel import FLOAT, ByName, helper, kernel, plain, uncounted
 from nnlite.ops.compiled.panels import empty_panels, fill, fill_transposed, product
 from nnlite.ops.recurrence import Cell, Run, States
@@ -118,12 +121,23 @@ def weight_grads(
         return plain(definitions.weight_grads)(run, d_a, direct)
     rows = run.rows[:-1].reshape(-1, run.rows.shape[2])  # (T·N, D + 1 + H)
     features = run.x.shape[2]
-    d_w = rows.T @ d_a[:direct].T  # of [W_ih; b; W_hh]
+    d_w = _over_time(rows, d_a[:direct].T)  # of [W_ih; b; W_hh]
     d_w, d_w_hh = d_w[: features + 1], d_w[features + 1 :]
     if direct < len(d_a):
-        more = d_a[direct:] @ rows[:, : features + 1]
-        d_w = np.concatenate((d_w, more.T), axis=1)
+        more = _over_time(rows[:, : features + 1], d_a[direct:].T)
+        d_w = np.concatenate((d_w, more), axis=1)
     return d_w[:features], d_w_hh, d_w[features]
+
+
+def _over_time(rows: np.ndarray, d_a: np.ndarray) -> np.ndarray:
+    """rowsᵀ A, each thread some columns of it."""
+    d_w = np.empty((rows.shape[1], d_a.shape[1]), np.float32)
+
+    def each(part: slice) -> None:
+        _flushed_product(rows, d_a[:, part], d_w[:, part])
+
+    over_parts(each, d_a.shape[1], d_a.size, products=True)
+    return d_w
 
 
 def _ready(a: np.ndarray) -> np.ndarray:
@@ -139,6 +153,14 @@ def _in_blocks(work: Callable[[int, int], None], count: int, values: int) -> Non
             work(block.start, block.stop)
 
     over_parts(each, count, values, products=True)
+
+
+@kernel
+def _flushed_product(a, b, c):
+    """In place, C = Aᵀ B."""
+    control = exchange_control(FLUSHING)
+    blas.transposed_product(a, b, c, 0.0)
+    exchange_control(control)
 
 
 @helper
@@ -225,6 +247,7 @@ def _lstm_back(begin, end, _, panels, d_y, padding, gates, rows, states, kept, d
     size = c.shape[2]
     later = np.zeros((end - begin, size), np.float32)  # what the step after gives back
     s = np.empty(size, np.float32)
+    control = exchange_control(FLUSHING)
     for t in range(len(gates) - 1, -1, -1):
         for n in range(end - begin):
             a, d, d_cell = gates[t, begin + n], d_h[n], d_c[n]
@@ -251,6 +274,7 @@ def _lstm_back(begin, end, _, panels, d_y, padding, gates, rows, states, kept, d
         product(gates[t, begin:end], w, later)  # A_t W_hhᵀ
     for n in range(end - begin):
         _add(later[n], d_h[n])
+    exchange_control(control)
 
 
 # -- GRU -------------------------------------------------------------------------------------------
@@ -300,6 +324,7 @@ def _gru_back(begin, end, reset_after, panels, d_y, padding, gates, rows, _, kep
     both = 2 * size
     later = np.zeros((end - begin, size), np.float32)  # what the step after gives back
     p = np.zeros((end - begin, size), np.float32)
+    control = exchange_control(FLUSHING)
     for t in range(len(gates) - 1, -1, -1):
         a, d_block, more = gates[t, begin:end], d_h[begin:end], kept[t, begin:end]
         for n in range(len(a)):
@@ -339,6 +364,7 @@ def _gru_back(begin, end, reset_after, panels, d_y, padding, gates, rows, _, kep
         _add(later[n - begin], d_h[n])
         if reset_after:
             _add(p[n - begin], d_h[n])
+    exchange_control(control)
 
 
 # -- RNN -------------------------------------------------------------------------------------------
@@ -371,6 +397,7 @@ def _rnn_back(begin, end, by_tanh, panels, d_y, padding, gates, rows, _, kept, d
     w, d_h = uncounted(panels[0]), uncounted(d_states[0])
     size = gates.shape[2]
     later = np.zeros((end - begin, size), np.float32)  # what the step after gives back
+    control = exchange_control(FLUSHING)
     for t in range(len(gates) - 1, -1, -1):
         for n in range(begin, end):
             a, d, after = gates[t, n], d_h[n], rows[t + 1, n][-size:]
@@ -387,6 +414,7 @@ def _rnn_back(begin, end, by_tanh, panels, d_y, padding, gates, rows, _, kept, d
         product(gates[t, begin:end], w, later)  # A_t W_hhᵀ
     for n in range(begin, end):
         _add(later[n - begin], d_h[n])
+    exchange_control(control)
 
 
 # -- what they multiply by -------------------------------------------------------------------------
