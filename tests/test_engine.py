@@ -342,7 +342,7 @@ ROWS = {
 }
 BELOW = {  # tested in their own ways
     *(chain.forward_chain, chain.backward_chain),
-    *(recurrence.steps, recurrence.steps_back),
+    *(recurrence.steps, recurrence.steps_back, recurrence.weight_grads),
     *(attention.attend, attention.attend_backward),
     moments.over_stretches,
 }
@@ -1205,6 +1205,45 @@ def test_one_direction_in_a_kernel_and_the_other_watched(compiled, cell):
     assert seen == [4, 3, 2, 1, 0] * 2
     for one, other in zip(*kept, strict=True):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("tiles", [pytest.param(True, marks=pytest.mark.slow), False])
+def test_products_with_panels(compiled, monkeypatch, tiles):
+    """In tiles that overlap or not, or by OpenBLAS; rows with gaps; what is not a number stays."""
+    from nnlite.ops.compiled import panels
+
+    if not tiles:
+        monkeypatch.setattr(panels, "TILES", False)
+    times = numba.njit(panels.product.py_func)
+    for rows, inner, columns in itertools.product((0, 1, 8, 9, 31), (1, 40), (1, 31, 32, 33, 100)):
+        a, scales = some(rows, inner + 3)[:, 1:-2], some(columns, seed=1)
+        w, transposed = some(inner, columns, seed=2), some(columns, inner, seed=3)
+        a[3:4, 0] = np.nan
+        w[-1, 5:6] = np.inf
+        stacked, turned = (panels.empty_panels(inner, columns) for _ in range(2))
+        panels.fill(stacked, 0, w[:1], scales)
+        panels.fill(stacked, 1, w[1:], scales)
+        panels.fill_transposed(turned, transposed)
+        for each, right in ((stacked, w * scales), (turned, transposed.T)):
+            wide = np.full((rows, columns + 2), 7, np.float32)
+            times(a, each, wide[:, 1:-1])
+            with np.errstate(invalid="ignore"):
+                expected = a @ right
+            np.testing.assert_allclose(wide[:, 1:-1], expected, rtol=0, atol=2e-5)
+            assert (wide[:, [0, -1]] == 7).all()
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_gradients_below_the_normal_floats_count_as_zero(compiled, cell):
+    """In kernels only, on x86: what the thread computes afterwards is as before."""
+    from nnlite.ops.compiled.functions import X86
+
+    tiny = np.full((4, 5, 20), 1e-40, np.float32)
+    layer = CELLS[cell]()
+    layer(some(4, 5, 3))
+    found = [layer.backward(tiny), *[p.grad for p in layer.parameters()]]
+    assert all((each == 0).all() for each in found) or not X86
+    assert (tiny + tiny > 0).all()
 
 
 def test_a_cell_of_ones_own_takes_its_own_steps(compiled):

@@ -51,22 +51,27 @@ def steps(
 ) -> Run:
     """s_t = cell(s_{t−1}, W_ih x_t + b), t = 1 … T; a sequence that has ended keeps its state.
 
-    The inputs' share of all steps is one product, before the loop.
+    The inputs' share of all steps is one product, before the loop. What belongs to a gate is
+    multiplied by its scale, −1 for σ(a) = 1 / (1 + e⁻ᵃ).
 
     Args:
         cell: with the step that is taken.
         x: (N, T, D).
         start: the initial states, each (H, N), or a number.
         padding: (T, N), True beyond the end; None when all sequences fill T.
-        weight_ih: (gates·H, D), its rows scaled by the gates' scales, as those of all three.
-        bias: (gates·H, 1), or None.
-        weight_hh: (gates·H, H), or as wide as the first state.
+        weight_ih: (D, gates·H).
+        bias: (gates·H,), or None.
+        weight_hh: (H, gates·H), or as high as the first state.
     """
-    (count, length, _), dtype = x.shape, weight_hh.dtype
-    hidden = len(weight_hh) // len(cell.gate_scales)
-    projected = weight_ih @ x.transpose(1, 2, 0)  # (T, gates·H, N)
+    (count, length, _), dtype = x.shape, np.result_type(x, weight_ih)
+    hidden = weight_hh.shape[1] // len(cell.gate_scales)
+    scales = np.repeat(np.array(cell.gate_scales, dtype), hidden)[:, None]  # (gates·H, 1)
+    projected = np.multiply(weight_ih.T, scales, order="C") @ x.transpose(
+        1, 2, 0
+    )  # (T, gates·H, N)
     if bias is not None:
-        projected += bias
+        projected += bias[:, None] * scales
+    weight = np.multiply(weight_hh.T, scales, order="C")
     run = Run(
         x,
         projected.reshape(length, len(cell.gate_scales), hidden, count),
@@ -78,7 +83,7 @@ def steps(
         states[0] = first
     with np.errstate(over="ignore"):  # eᶻ of a closed gate
         for t in range(length):
-            cell.step(t, run, weight_hh)
+            cell.step(t, run, weight)
             if padding is not None:
                 for states in run.states:
                     np.copyto(states[t + 1], states[t], where=padding[t])
@@ -116,3 +121,29 @@ def steps_back(
             before, run.gates[t] = cell.backward_step(t, live, run)
             d_states = tuple(b + d * ended for b, d in zip(before, d_states, strict=True))
     return d_states
+
+
+@twin
+def weight_grads(
+    run: Run, d_a: np.ndarray, direct: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Σ_t x_tᵀ A_t, Σ_t h_{t−1}ᵀ A_t and Σ_t Σₙ A_t, where a_t = x_t W_ih + h_{t−1} W_hh + b.
+
+    Args:
+        run: the pass.
+        d_a: A_t of all steps side by side, (gates·H, T·N).
+        direct: of how many of the gates' features, from the first on, a_t has that term of h_{t−1}.
+
+    Returns:
+        dL/dW_ih (D, gates·H), dL/dW_hh (H, direct) and dL/db (gates·H,).
+    """
+    rows = run.x.transpose(1, 0, 2).reshape(-1, run.x.shape[2])  # (T·N, D)
+    h = side_by_side(run.states[0][:-1])  # (H, T·N), h_0 … h_{T−1}
+    return (d_a @ rows).T, h @ d_a[:direct].T, d_a.sum(axis=1)
+
+
+def side_by_side(steps: np.ndarray) -> np.ndarray:
+    """(T, H, N) as (H, T·N); a view of arrays that are (T, N, H) in memory."""
+    if steps.strides[1] == steps.itemsize:
+        return steps.transpose(0, 2, 1).reshape(-1, steps.shape[1]).T
+    return steps.transpose(1, 0, 2).reshape(steps.shape[1], -1)

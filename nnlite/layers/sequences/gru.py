@@ -9,9 +9,8 @@ import numpy as np
 from nnlite.core.parameter import Parameter
 from nnlite.core.random import Rng
 from nnlite.core.reading import Reading
-from nnlite.layers.sequences.passes import side_by_side
 from nnlite.layers.sequences.recurrent import Recurrent
-from nnlite.ops.recurrence import Run, States
+from nnlite.ops.recurrence import Run, States, side_by_side
 from nnlite.ops.special import sigmoid_of_negative
 
 
@@ -62,6 +61,7 @@ class GRU(Recurrent):
     gate_letters = "rzn"
     passed_letters = "δ_t", "B_{t+1}"
     keeps_more = True
+    direct_gates = 2
     added_later: ClassVar = {"bias_hn": "bias"}
 
     def __init__(
@@ -185,13 +185,12 @@ class GRU(Recurrent):
         d_before += u_gates @ d_a[:2].reshape(both, -1)  # A_r U_rᵀ + A_z U_zᵀ
         return (d_before,), d_a
 
-    def add_recurrent_grad(self, run: Run, d_a: np.ndarray) -> None:
-        """dL/dU_r and dL/dU_z, and dL/dU_n and dL/db_hn by where the reset gate acts."""
+    def add_recurrent_grad(self, run: Run, d_a: np.ndarray, d_w: np.ndarray) -> None:
+        """To dL/dU_r and dL/dU_z, dL/dU_n and dL/db_hn by where the reset gate acts."""
         both = 2 * self.hidden_size
         h, kept = side_by_side(run.states[0][:-1]), side_by_side(run.kept)  # (H, T·N)
-        d_u_gates = h @ d_a[:both].T  # Σ_t h_{t−1}ᵀ [A_r A_z], (H, 2H)
         # Σ_t h_{t−1}ᵀ Q or Σ_t (r ⊙ h_{t−1})ᵀ A_n, (H, H)
         d_u_n = h @ kept.T if self.reset_after else kept @ d_a[both:].T
-        self.weight_hh.add_grad(np.concatenate((d_u_gates, d_u_n), axis=1))
+        self.weight_hh.add_grad(np.concatenate((d_w, d_u_n), axis=1))
         if self.bias_hn is not None:
             self.bias_hn.add_grad(kept.sum(axis=1))  # Σ_t Σₙ Q

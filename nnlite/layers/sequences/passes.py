@@ -10,13 +10,6 @@ from nnlite.core.padded import Padded
 from nnlite.ops.recurrence import States
 
 
-def side_by_side(steps: np.ndarray) -> np.ndarray:
-    """(T, H, N) as (H, T·N); a view of arrays that are (T, N, H) in memory."""
-    if steps.strides[1] == steps.itemsize:
-        return steps.transpose(0, 2, 1).reshape(-1, steps.shape[1]).T
-    return steps.transpose(1, 0, 2).reshape(steps.shape[1], -1)
-
-
 def level_of(states: States, level: int) -> States:
     """One layer's part of the states of a stack, (1, N, H) of (num_layers, N, H)."""
     return tuple(each[level : level + 1] for each in states)

@@ -36,8 +36,8 @@ from nnlite.core.reading import Reading
 from nnlite.initializers import Initializer, Orthogonal, Shape, Uniform, first_values
 from nnlite.layers.containers.base import Composite, whole_or_nothing
 from nnlite.layers.dropout import Dropout
-from nnlite.layers.sequences.passes import apart, level_of, padding_of, side_by_side
-from nnlite.ops.recurrence import Run, States, steps, steps_back
+from nnlite.layers.sequences.passes import apart, level_of, padding_of
+from nnlite.ops.recurrence import Run, States, side_by_side, steps, steps_back, weight_grads
 
 CELL = {"step", "backward_step", "add_recurrent_grad", "cell_options", "gate_scales"}
 
@@ -68,6 +68,8 @@ class Recurrent(Composite):
     gate_scales: ClassVar[tuple[float, ...]] = (1.0,)
     state_count: ClassVar[int] = 1
     keeps_more: ClassVar[bool] = False
+    # the gates whose sum has h_{t−1} W_hh as it stands, from the first on (None: all of them)
+    direct_gates: ClassVar[int | None] = None
     # what equations call the gates; δ_t, and what comes back to it from the step after
     gate_letters: ClassVar[str] = ""
     passed_letters: ClassVar[tuple[str, str]] = ("δ_t", "A_{t+1} W_hhᵀ")
@@ -243,10 +245,15 @@ class Recurrent(Composite):
         """
         raise NotImplementedError(f"{type(self).__name__} must define backward_step")
 
-    def add_recurrent_grad(self, run: Run, d_a: np.ndarray) -> None:
-        """Add dL/dW_hh = Σ_t h_{t−1} d_a_tᵀ, with d_a (gates·H, T·N)."""
-        h = side_by_side(run.states[0][:-1])  # (H, T·N), h_0 … h_{T−1}
-        self.weight_hh.add_grad(h, times=d_a.T)
+    def add_recurrent_grad(self, run: Run, d_a: np.ndarray, d_w: np.ndarray) -> None:
+        """Add dL/dW_hh, given d_w = Σ_t h_{t−1}ᵀ A_t (H, …) of the gates in `direct_gates`.
+
+        Args:
+            run: the pass.
+            d_a: A_t of all steps side by side, (gates·H, T·N).
+            d_w: that sum.
+        """
+        self.weight_hh.add_grad(d_w)
 
     # -- forward ---------------------------------------------------------------------------------
 
@@ -284,18 +291,14 @@ class Recurrent(Composite):
     def _forward_own(self, x: np.ndarray | Padded, initial: States | None) -> tuple[Any, States]:
         """This layer's own loop: (y, final states), without those above it."""
         data = plain(x)
-        count, hidden = len(data), self.hidden_size
-        dtype = np.result_type(data, self.weight_ih.data)
-        # (gates·H, 1): −1 for σ(a) = 1 / (1 + e⁻ᵃ)
-        scale = np.repeat(np.array(self.gate_scales, dtype), hidden)[:, None]
         run = steps(
             self,
             data,
-            self._start(count) if initial is None else [s[0].T for s in initial],
+            self._start(len(data)) if initial is None else [s[0].T for s in initial],
             padding_of(x),
-            np.multiply(self.weight_ih.data.T, scale, order="C"),
-            None if self.bias is None else self.bias.data[:, None] * scale,
-            np.multiply(self.weight_hh.data.T, scale, order="C"),
+            self.weight_ih.data,
+            None if self.bias is None else self.bias.data,
+            self.weight_hh.data,
         )
 
         if self.stateful:
@@ -394,11 +397,12 @@ class Recurrent(Composite):
 
         # A_t took the place of the gates, which nobody needs after their step
         d_rows = side_by_side(run.gates.reshape(length, gates * hidden, count))
-        rows = run.x.transpose(1, 0, 2).reshape(length * count, self.input_size)  # (T·N, D)
-        self.weight_ih.add_grad((d_rows @ rows).T)
-        self.add_recurrent_grad(run, d_rows)
+        direct = hidden * (gates if self.direct_gates is None else self.direct_gates)
+        d_w_ih, d_w_hh, d_b = weight_grads(run, d_rows, direct)
+        self.weight_ih.add_grad(d_w_ih)
+        self.add_recurrent_grad(run, d_rows, d_w_hh)
         if self.bias is not None:
-            self.bias.add_grad(d_rows.sum(axis=1))
+            self.bias.add_grad(d_b)
         if not self.needs_input_grad:
             return None, d_states
         d_x = (self.weight_ih.data @ d_rows).reshape(self.input_size, length, count)  # (D, T, N)
