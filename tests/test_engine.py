@@ -147,7 +147,7 @@ OF_FEW_CHANNELS = [
     convolved((2, 9, 8, 2), (3, 2), 5, padding=((2, 0), (0, 3)), dilation=(2, 1)),
     convolved((2, 9, 8, 3), (3, 3), 5, stride=(2, 2), padding=AROUND),
     convolved((2, 9, 8, 4), (3, 3), 5, padding=AROUND),
-    convolved((1, 40, 33, 3), (5, 5), 4, padding=AROUND),  # an image in parts
+    convolved((1, 300, 33, 3), (5, 5), 4, padding=AROUND),  # more products than are summed at once
     convolved((2, 1, 9000, 3), (1, 11), 2),  # windows that do not fit into a buffer
     convolved((9, 31, 32, 3), (3, 3), 16, padding=AROUND),  # two threads
     convolved((2, 6, 5, 3), (3, 3), 4, odd=True, padding=AROUND),
@@ -173,13 +173,13 @@ def tiled(shape, out, padding=AROUND, odd=False):
 
 TILED = [
     tiled((2, 9, 11, 16), 16),  # tiles reach beyond the edge
-    tiled((3, 8, 8, 20), 33, ((0, 0), (0, 0))),  # vectors overlap
+    tiled((3, 10, 10, 20), 33, ((0, 0), (0, 0))),  # vectors overlap
     tiled((1, 13, 7, 17), 16, ((0, 3), (2, 1))),
-    tiled((1, 3, 1, 48), 150, ((4, 0), (9, 8))),  # products in parts; a tile in the padding alone
+    tiled((1, 3, 1, 80), 150, ((4, 0), (9, 8))),  # products in parts; a tile in the padding alone
     tiled((2, 12, 9, 19), 18, odd=True),
     tiled((2, 6, 6, 16), 16),  # small tiles
     tiled((2, 8, 8, 12), 16),  # few channels
-    tiled((9, 16, 16, 32), 24),  # two threads, several blocks
+    tiled((9, 32, 16, 32), 24),  # two threads, several blocks that end within an image
     tiled((0, 8, 8, 16), 16),
 ]
 
