@@ -25,7 +25,7 @@ from numba.extending import intrinsic
 from nnlite.ops.compiled import blas
 from nnlite.ops.compiled.kernel import FLOAT, helper, kernel, plain, uncounted
 from nnlite.ops.convolution import winograd as definitions
-from nnlite.ops.convolution.geometry import Geometry
+from nnlite.ops.convolution.geometry import Geometry, Pair
 from nnlite.ops.convolution.tiles import Tiling, along_both
 from nnlite.ops.threads import over_parts
 
@@ -54,9 +54,8 @@ def combination(matrix: np.ndarray, added: int = 0) -> Any:
         """Each array with the index of its first float, and the distance to the next vector."""
 
         def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            def vectors(
-                k: int, count: int
-            ) -> list[Any]:  # so many, of the array that is argument k
+            def vectors(k: int, count: int) -> list[Any]:
+                """Where so many stand, in the array that is argument k."""
                 array = context.make_array(signature.args[k])(context, builder, arguments[k])
                 at, apart, pointers = arguments[k + 1], arguments[k + 2], []
                 for _ in range(count):
@@ -142,9 +141,9 @@ def backward(
     return along_both(TO_U.T, d_u.swapaxes(0, 1)), d_x
 
 
-def _suits(size: tuple[int, ...], channels: tuple[int, ...], *arrays: np.ndarray) -> bool:
+def _suits(size: Pair, channels: Pair, *arrays: np.ndarray) -> bool:
     """Whether the kernels do this: large tiles, a vector of channels, and all in float32."""
-    wide = min(channels) >= LANES and definitions.tiling(size).m == M  # type: ignore[arg-type]
+    wide = min(channels) >= LANES and definitions.tiling(size).m == M
     return blas.available and wide and all(a.dtype == FLOAT for a in arrays)
 
 
