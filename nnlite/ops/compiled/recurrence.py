@@ -110,6 +110,7 @@ def steps_back(
         run.rows, tuple(each.transpose(0, 2, 1) for each in run.states[1:]),
         run.kept.transpose(0, 2, 1), d_rows,
     )  # fmt: skip
+    blas.wake()
     _in_blocks(lambda begin, end: through_time(begin, end, *arguments), count, run.gates.size)
     return tuple(d.T for d in d_rows)
 
@@ -131,6 +132,7 @@ def weight_grads(
 
 def _over_time(rows: np.ndarray, d_a: np.ndarray) -> np.ndarray:
     """rowsᵀ A, each thread some columns of it."""
+    blas.wake()
     d_w = np.empty((rows.shape[1], d_a.shape[1]), np.float32)
 
     def each(part: slice) -> None:
