@@ -1237,7 +1237,7 @@ def test_products_with_panels(compiled, monkeypatch, tiles):
 @pytest.mark.parametrize("cell", CELLS)
 def test_gradients_below_the_normal_floats_count_as_zero(compiled, cell):
     """In kernels only, on x86: what the thread computes afterwards is as before."""
-    from nnlite.ops.compiled.functions import X86
+    from nnlite.ops.compiled.control import X86
 
     tiny = np.full((4, 5, 20), 1e-40, np.float32)
     layer = CELLS[cell]()

@@ -21,7 +21,8 @@ import numpy as np
 
 from nnlite.ops import recurrence as definitions
 from nnlite.ops.compiled import blas
-from nnlite.ops.compiled.functions import FLUSHING, exchange_control, sigmoid_of_negative, tanh
+from nnlite.ops.compiled.control import FLUSHING, exchange_control
+from nnlite.ops.compiled.functions import sigmoid_of_negative, tanh
 from nnlite.ops.compiled.kernel import FLOAT, ByName, helper, kernel, plain, uncounted
 from nnlite.ops.compiled.panels import empty_panels, fill, fill_transposed, product
 from nnlite.ops.recurrence import Cell, Run, States
