@@ -3,6 +3,7 @@
 import functools
 import gc
 import itertools
+import os
 import subprocess
 import sys
 import textwrap
@@ -1236,7 +1237,7 @@ def test_products_with_panels(compiled, monkeypatch, tiles):
 @pytest.mark.parametrize("cell", CELLS)
 def test_gradients_below_the_normal_floats_count_as_zero(compiled, cell):
     """In kernels only, on x86: what the thread computes afterwards is as before."""
-    from nnlite.ops.compiled.functions import X86
+    from nnlite.ops.compiled.control import X86
 
     tiny = np.full((4, 5, 20), 1e-40, np.float32)
     layer = CELLS[cell]()
@@ -1244,6 +1245,32 @@ def test_gradients_below_the_normal_floats_count_as_zero(compiled, cell):
     found = [layer.backward(tiny), *[p.grad for p in layer.parameters()]]
     assert all((each == 0).all() for each in found) or not X86
     assert (tiny + tiny > 0).all()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_threads_that_start_after_a_fork_know_numbers_below_the_normal_floats():
+    """OpenBLAS starts its threads anew in the first large product, here one of the kernels'."""
+    code = """
+    import os
+    import numpy as np
+    import nnlite as nn
+
+    a, b = np.zeros((2, 600, 600), np.float32)
+    a[:, 0], b[0] = 1e-40, 1
+
+    def computes(where):
+        layer, x = nn.LSTM(64, 64, rng=0), np.ones((40, 10, 64), np.float32)
+        layer.backward(layer(x))
+        print(where, (a @ b > 0).mean(), flush=True)
+
+    child = os.fork()
+    computes("parent" if child else "child")
+    if child:
+        assert os.waitpid(child, 0)[1] == 0
+    """
+    found = run(code, NNLITE_ENGINE="numba", OPENBLAS_NUM_THREADS="2")
+    assert sorted(found.splitlines()) == ["child 1.0", "parent 1.0"]
 
 
 def test_a_cell_of_ones_own_takes_its_own_steps(compiled):

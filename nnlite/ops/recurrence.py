@@ -66,9 +66,8 @@ def steps(
     (count, length, _), dtype = x.shape, np.result_type(x, weight_ih)
     hidden = weight_hh.shape[1] // len(cell.gate_scales)
     scales = np.repeat(np.array(cell.gate_scales, dtype), hidden)[:, None]  # (gates·H, 1)
-    projected = np.multiply(weight_ih.T, scales, order="C") @ x.transpose(
-        1, 2, 0
-    )  # (T, gates·H, N)
+    # (T, gates·H, N)
+    projected = np.multiply(weight_ih.T, scales, order="C") @ x.transpose(1, 2, 0)
     if bias is not None:
         projected += bias[:, None] * scales
     weight = np.multiply(weight_hh.T, scales, order="C")

@@ -188,9 +188,11 @@ class GRU(Recurrent):
     def add_recurrent_grad(self, run: Run, d_a: np.ndarray, d_w: np.ndarray) -> None:
         """To dL/dU_r and dL/dU_z, dL/dU_n and dL/db_hn by where the reset gate acts."""
         both = 2 * self.hidden_size
-        h, kept = side_by_side(run.states[0][:-1]), side_by_side(run.kept)  # (H, T·N)
-        # Σ_t h_{t−1}ᵀ Q or Σ_t (r ⊙ h_{t−1})ᵀ A_n, (H, H)
-        d_u_n = h @ kept.T if self.reset_after else kept @ d_a[both:].T
+        kept = side_by_side(run.kept)  # (H, T·N)
+        if self.reset_after:
+            d_u_n = side_by_side(run.states[0][:-1]) @ kept.T  # Σ_t h_{t−1}ᵀ Q, (H, H)
+        else:
+            d_u_n = kept @ d_a[both:].T  # Σ_t (r ⊙ h_{t−1})ᵀ A_n, (H, H)
         self.weight_hh.add_grad(np.concatenate((d_w, d_u_n), axis=1))
         if self.bias_hn is not None:
             self.bias_hn.add_grad(kept.sum(axis=1))  # Σ_t Σₙ Q

@@ -8,6 +8,7 @@ that need products leave the work to their definitions.
 from __future__ import annotations
 
 import ctypes
+import os
 
 import numba
 import numpy as np
@@ -41,6 +42,31 @@ _sgemm = types.ExternalFunction(
         _real, _array, _size, _array, _size, _real, _array, _size,
     ),
 )  # fmt: skip
+
+
+_asleep = True  # whether a fork may have ended OpenBLAS's threads, which a large product starts
+
+
+def wake() -> None:
+    """Let OpenBLAS start its threads, should a fork have ended them.
+
+    A thread begins with the processor's control word of the one that starts it, and keeps it. So
+    this comes before kernels that multiply under a word of their own.
+    """
+    global _asleep
+    if _asleep:
+        _asleep = False
+        ones = np.ones((256, 256), np.float32)
+        np.matmul(ones, ones)
+
+
+def _forked() -> None:
+    global _asleep
+    _asleep = True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_parent=_forked, after_in_child=_forked)
 
 
 @numba.njit

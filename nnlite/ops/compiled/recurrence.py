@@ -21,7 +21,8 @@ import numpy as np
 
 from nnlite.ops import recurrence as definitions
 from nnlite.ops.compiled import blas
-from nnlite.ops.compiled.functions import FLUSHING, exchange_control, sigmoid_of_negative, tanh
+from nnlite.ops.compiled.control import FLUSHING, exchange_control
+from nnlite.ops.compiled.functions import sigmoid_of_negative, tanh
 from nnlite.ops.compiled.kernel import FLOAT, ByName, helper, kernel, plain, uncounted
 from nnlite.ops.compiled.panels import empty_panels, fill, fill_transposed, product
 from nnlite.ops.recurrence import Cell, Run, States
@@ -110,6 +111,7 @@ def steps_back(
         run.rows, tuple(each.transpose(0, 2, 1) for each in run.states[1:]),
         run.kept.transpose(0, 2, 1), d_rows,
     )  # fmt: skip
+    blas.wake()
     _in_blocks(lambda begin, end: through_time(begin, end, *arguments), count, run.gates.size)
     return tuple(d.T for d in d_rows)
 
@@ -131,6 +133,7 @@ def weight_grads(
 
 def _over_time(rows: np.ndarray, d_a: np.ndarray) -> np.ndarray:
     """rowsᵀ A, each thread some columns of it."""
+    blas.wake()
     d_w = np.empty((rows.shape[1], d_a.shape[1]), np.float32)
 
     def each(part: slice) -> None:
