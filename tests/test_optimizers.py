@@ -548,6 +548,28 @@ def test_averages_fade_to_zero_and_not_to_subnormal_numbers(optimizer, dtype):
         assert state[name][2] != 0
 
 
+def test_long_averages_fade_stretch_by_stretch(monkeypatch):
+    monkeypatch.setattr(packing, "CHUNK", 4)
+    w = nn.Parameter(np.ones(11))
+    step = nn.SGD([w], lr=0.1, momentum=0.9)
+    w.grad[::2] = 1e-30
+    step.step()
+    w.grad[:] = 0
+    for _ in range(255):
+        step.step()
+    np.testing.assert_array_equal(step.state_dict()["parameters"][0]["momentum_buffer"], 0)
+
+
+def test_averages_in_half_precision_keep_their_small_values():
+    w = nn.Parameter(np.ones(3), np.float16)
+    step = nn.SGD([w], lr=0.1, momentum=0.5)
+    w.grad[:] = 2.0**-20  # a gradient as any other, but subnormal
+    for _ in range(256):
+        step.step()
+    (state,) = step.state_dict()["parameters"]
+    np.testing.assert_array_equal(state["momentum_buffer"], 2 * w.grad)
+
+
 def test_a_rule_that_lets_fade_what_it_does_not_have():
     class Faded(nn.Optimizer):
         fading = ("m",)

@@ -117,12 +117,14 @@ class Pack:
         Where a gradient stays 0, behind a unit that is never active, say, its average fades to the
         smallest numbers there are, and rounding keeps it there. A processor takes a hundred times
         as long over these: a step of Adam took 133 µs for 17 k weights of which 5 % were dead, and
-        takes 36 now.
+        takes 36 now. Half precision is computed in float32, where its own are ordinary numbers.
         """
-        for letter in letters:
-            average = self.state.get(self.names.get(letter, ""))
-            if average is not None:
-                average[np.abs(average) < np.finfo(average.dtype).tiny] = 0
+        smallest = min(np.finfo(kind).tiny for kind in (self.data.dtype, np.float32))
+        for chunk in self.pieces or self.chunks(slice(0, self.data.size)):
+            for letter in letters:
+                average = chunk.state[letter]
+                if average is not None:
+                    average[np.abs(average) < smallest] = 0
 
     def chunks(self, part: slice) -> Iterator[Chunk]:
         """A part of the vectors in stretches of about `CHUNK` values, all equally long."""
