@@ -5,7 +5,9 @@ import functools
 import pickle
 import re
 import textwrap
+import threading
 import tracemalloc
+import weakref
 
 import numpy as np
 import pytest
@@ -519,6 +521,20 @@ def test_arrays_to_work_in_are_not_kept_beyond_need():
     assert not np.shares_memory(again[0], before[0])
     four = packing.scratch_arrays(4, short)[:4]
     assert len({array.ctypes.data for array in four}) == 4
+
+
+def test_arrays_to_work_in_go_with_their_thread():
+    step, seen = nn.Adam([nn.Parameter(np.ones(7))]), []
+
+    def work():
+        step.step()
+        seen.extend(map(weakref.ref, packing._scratch.vectors[np.dtype(np.float32)]))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen
+    assert not any(vector() is not None for vector in seen)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -34,7 +34,8 @@ class Chunk:
         data, grad: the weights and their gradients.
         state: by its name in the rule; None for what the options do not call for.
         options: those of the last update.
-        arguments: what the rule was called with then, behind the weights and their gradient.
+        arguments: what the rule was called with then, behind the weights and their gradient; None
+            for what each update has anew, k and the arrays to work in.
     """
 
     __slots__ = ("arguments", "data", "grad", "options", "state")
