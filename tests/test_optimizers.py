@@ -5,7 +5,9 @@ import functools
 import pickle
 import re
 import textwrap
+import threading
 import tracemalloc
+import weakref
 
 import numpy as np
 import pytest
@@ -521,6 +523,20 @@ def test_arrays_to_work_in_are_not_kept_beyond_need():
     assert len({array.ctypes.data for array in four}) == 4
 
 
+def test_arrays_to_work_in_go_with_their_thread():
+    step, seen = nn.Adam([nn.Parameter(np.ones(7))]), []
+
+    def work():
+        step.step()
+        seen.extend(map(weakref.ref, packing._scratch.vectors[np.dtype(np.float32)]))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen
+    assert not any(vector() is not None for vector in seen)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(
     "optimizer",
@@ -546,6 +562,28 @@ def test_averages_fade_to_zero_and_not_to_subnormal_numbers(optimizer, dtype):
     for name in {"exp_avg", "momentum_buffer"} & state.keys():
         np.testing.assert_array_equal(state[name][:2], 0)
         assert state[name][2] != 0
+
+
+def test_long_averages_fade_stretch_by_stretch(monkeypatch):
+    monkeypatch.setattr(packing, "CHUNK", 4)
+    w = nn.Parameter(np.ones(11))
+    step = nn.SGD([w], lr=0.1, momentum=0.9)
+    w.grad[::2] = 1e-30
+    step.step()
+    w.grad[:] = 0
+    for _ in range(255):
+        step.step()
+    np.testing.assert_array_equal(step.state_dict()["parameters"][0]["momentum_buffer"], 0)
+
+
+def test_averages_in_half_precision_keep_their_small_values():
+    w = nn.Parameter(np.ones(3), np.float16)
+    step = nn.SGD([w], lr=0.1, momentum=0.5)
+    w.grad[:] = 2.0**-20  # a gradient as any other, but subnormal
+    for _ in range(256):
+        step.step()
+    (state,) = step.state_dict()["parameters"]
+    np.testing.assert_array_equal(state["momentum_buffer"], 2 * w.grad)
 
 
 def test_a_rule_that_lets_fade_what_it_does_not_have():

@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -205,6 +206,22 @@ def test_a_callback_ends_the_run():
     stop = At(1, lambda t: setattr(t, "stop_training", True))
     history = fit(trainer(), x, y, 5, callbacks=[stop])
     assert history.epochs == 1
+
+
+def test_a_batch_is_let_go_of_before_the_next_but_one_is_made():
+    x, y = problem(8)
+    made, alive = [], []
+
+    def batches(rng):
+        for _ in range(6):
+            rows = x.copy()
+            made.append(weakref.ref(rows))
+            alive.append(sum(batch() is not None for batch in made))
+            yield rows, y
+            del rows
+
+    fit(trainer(), batches, None)
+    assert max(alive) == 2
 
 
 def test_the_first_ctrl_c_ends_fit_after_the_step(capsys):

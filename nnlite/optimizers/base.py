@@ -505,10 +505,10 @@ class Optimizer(OfOneModel):
         if chunk.options is not options:  # as a rule they stay, and are looked up once
             there = {**options, **chunk.state}
             chunk.options, chunk.arguments = options, [there.get(name) for name in self._named]
-        moving = k, *arrays
+        arguments, moving = chunk.arguments[:], (k, *arrays)
         for place, number in self._moving:
-            chunk.arguments[place] = moving[number]
-        self.update(chunk.data, g, *chunk.arguments)
+            arguments[place] = moving[number]
+        self.update(chunk.data, g, *arguments)
 
     def _gradient(self, chunk: Chunk, scale: float, decay: float, own: Array, work: Array) -> Array:
         """The chunk's gradient as the rule shall see it; the parameters' own stays as it is."""

@@ -34,7 +34,8 @@ class Chunk:
         data, grad: the weights and their gradients.
         state: by its name in the rule; None for what the options do not call for.
         options: those of the last update.
-        arguments: what the rule was called with then, behind the weights and their gradient.
+        arguments: what the rule was called with then, behind the weights and their gradient; None
+            for what each update has anew, k and the arrays to work in.
     """
 
     __slots__ = ("arguments", "data", "grad", "options", "state")
@@ -117,12 +118,14 @@ class Pack:
         Where a gradient stays 0, behind a unit that is never active, say, its average fades to the
         smallest numbers there are, and rounding keeps it there. A processor takes a hundred times
         as long over these: a step of Adam took 133 µs for 17 k weights of which 5 % were dead, and
-        takes 36 now.
+        takes 36 now. Half precision is computed in float32, where its own are ordinary numbers.
         """
-        for letter in letters:
-            average = self.state.get(self.names.get(letter, ""))
-            if average is not None:
-                average[np.abs(average) < np.finfo(average.dtype).tiny] = 0
+        smallest = min(np.finfo(kind).tiny for kind in (self.data.dtype, np.float32))
+        for chunk in self.pieces or self.chunks(slice(0, self.data.size)):
+            for letter in letters:
+                average = chunk.state[letter]
+                if average is not None:
+                    average[np.abs(average) < smallest] = 0
 
     def chunks(self, part: slice) -> Iterator[Chunk]:
         """A part of the vectors in stretches of about `CHUNK` values, all equally long."""

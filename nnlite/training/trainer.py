@@ -889,5 +889,5 @@ def _groups(
 ) -> Iterator[tuple[Batch | SharedBatch, ...]]:
     """The batches of each update; the last group may be smaller."""
     if size == 1:
-        return zip(batches, strict=False)  # each alone in a tuple
+        return ((batch,) for batch in batches)  # zip would hold one batch more
     return iter(lambda: tuple(itertools.islice(batches, size)), ())
