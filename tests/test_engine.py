@@ -345,7 +345,6 @@ BELOW = {  # tested in their own ways
     *(chain.forward_chain, chain.backward_chain),
     *(recurrence.steps, recurrence.steps_back, recurrence.weight_grads),
     *(attention.attend, attention.attend_backward),
-    moments.over_stretches,
 }
 # add up terms that may cancel: exact to the rounding of the largest value
 SUMS = {
@@ -620,14 +619,6 @@ def test_products_inside_kernels():
     products(a, b, c, d, e)
     for got, wanted in zip([c, d, e], expected, strict=True):
         np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize("size", [1, 600_000, 3_000_000])
-def test_stretches_of_a_vector_are_its_parts(compiled, size):
-    for over in (moments.over_stretches, moments.over_stretches.definition):
-        w = np.zeros(size, np.float32)
-        over(lambda part, w=w: np.add(w[part], 1, out=w[part]), size)
-        assert (w == 1).all()
 
 
 # -- chains ----------------------------------------------------------------------------------------

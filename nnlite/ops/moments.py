@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from nnlite.ops.engine import twin
-from nnlite.ops.threads import over_parts
-
-
-@twin
-def over_stretches(update: Callable[[slice], None], size: int) -> None:
-    """The update of each part of vectors of this size, at the same time where that pays."""
-    over_parts(update, size, size)
 
 
 @twin

@@ -29,7 +29,7 @@ from nnlite.core.forms import ANYTHING, COUNT, Table, check_form
 from nnlite.core.habits import Elsewhere
 from nnlite.core.kinds import NOT_NEGATIVE, Number
 from nnlite.core.parameter import Owner, Parameter
-from nnlite.ops.moments import over_stretches
+from nnlite.ops.threads import over_parts
 from nnlite.optimizers.groups import (
     SCHEDULED,
     Group,
@@ -487,11 +487,9 @@ class Optimizer(OfOneModel):
             for chunk in pack.chunks(part):
                 self._update_chunk(chunk, options, pack.steps, scale)
 
-        whole = slice(0, pack.data.size)
-        if pack.state:
-            over_stretches(update, whole.stop)
-        else:  # so short that it waits for memory: a second core is no help
-            update(whole)
+        # A rule without state is so short that it waits for memory: a second core is no help.
+        size = pack.data.size
+        over_parts(update, size, size if pack.state else 0)
 
     def _update_chunk(self, chunk: Chunk, options: Options, k: int, scale: float) -> None:
         arrays = scratch_arrays(self._work_arrays, chunk.data)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from nnlite.ops import moments as definitions
 from nnlite.ops.compiled.kernel import fits, kernel, plain
-from nnlite.ops.threads import over_parts
 
 
 def _fit(w: np.ndarray, *others: np.ndarray) -> bool:
@@ -18,12 +15,6 @@ def _fit(w: np.ndarray, *others: np.ndarray) -> bool:
         if a.shape != shape or a.dtype != kind or not a.flags.forc:
             return False
     return len(shape) == 1 and fits(w)
-
-
-def over_stretches(update: Callable[[slice], None], size: int) -> None:
-    # One pass instead of eight: Adam's update of 0.54 M weights takes 472 µs in two threads, which
-    # have to be woken, and 389 in one; that of 2.1 M 979 and 1,388.
-    over_parts(update, size, size // 8)
 
 
 def running_mean(m: np.ndarray, g: np.ndarray, beta: float, a: np.ndarray | None = None) -> None:
