@@ -1076,6 +1076,22 @@ def test_blocks_that_were_not_run_say_so(in_blocks):
         model.backward(x)
 
 
+def test_blocks_leave_slots_of_another_dtype_than_the_gradient_alone(in_blocks):
+    found = []
+    for name in ("numba", "numpy"):
+        nn.set_engine(name)
+        layers = nn.GELU(), linear(12, 12, bias=False), nn.ReLU(), nn.Dropout(0.5, rng=0)
+        model = nn.Sequential(linear(12, 12, bias=False), *layers).astype(np.float64)
+        model(sequences_of(8, 3, 12).astype(np.float64))
+        found.append(
+            [model.backward(sequences_of(8, 3, 12)), *(p.grad for p in model.parameters())]
+        )
+    assert not in_blocks
+    for one, other in zip(*found, strict=True):
+        assert one.dtype == np.float64
+        np.testing.assert_array_equal(one, other)
+
+
 def test_a_method_that_was_put_into_a_class_runs_instead_of_blocks(in_blocks, monkeypatch):
     model = nn.Sequential(transformer())
     x = sequences_of(8, 3, 12)
