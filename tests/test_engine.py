@@ -1092,6 +1092,16 @@ def test_blocks_leave_slots_of_another_dtype_than_the_gradient_alone(in_blocks):
         np.testing.assert_array_equal(one, other)
 
 
+def test_blocks_empty_the_slots_of_layers_whose_gradients_nobody_needs(in_blocks):
+    """Those inside of others too."""
+    still = nn.Residual(nn.Sequential(nn.Dropout(0.5, rng=0)))
+    model = nn.Sequential(nn.Sequential(still, linear(12, 12), nn.LayerNorm(12)))
+    model.needs_input_grad = False
+    model.backward(model(sequences_of(8, 3, 12)))
+    assert [way for way, _ in in_blocks] == ["forward", "backward"]
+    assert all(layer._slot is None for layer in model.named_layers().values())
+
+
 def test_a_method_that_was_put_into_a_class_runs_instead_of_blocks(in_blocks, monkeypatch):
     model = nn.Sequential(transformer())
     x = sequences_of(8, 3, 12)

@@ -401,7 +401,8 @@ class Backward(Plan):
         lowest = 0 if needed else layer._lowest_with_parameters()
         for index in range(len(layer.layers) - 1, lowest - 1, -1):
             g, width = self.layer(layer.layers[index], g, width, needed or index > lowest)
-        self.slots += [(each, None) for each in layer.layers[:lowest]]
+        unused = (below.named_layers().values() for below in layer.layers[:lowest])
+        self.slots += [(each, None) for layers in unused for each in layers]
         return g, width
 
     def residual(self, layer: Any, g: Part, width: int, needed: bool) -> tuple[Part, int]:
