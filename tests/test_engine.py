@@ -250,6 +250,7 @@ ROWS = {
         *[(MATRIX, GAMMA, BETA, 1e-5, centre) for centre in (True, False)],
         *[(MATRIX, GAMMA, None, 1e-5, centre) for centre in (True, False)],
         *[(MATRIX, None, None, 1e-5, centre) for centre in (True, False)],
+        *[(MATRIX * 1e20, GAMMA, BETA, 1e-5, centre) for centre in (True, False)],  # squares are ∞
         *[(rows, np.ones(rows.shape[1]), None, 1e-5, True) for rows in (ODD_ROWS, MATRIX[:0])],
         (MANY_ROWS, MANY_ROWS[0], MANY_ROWS[1], 1e-5, True),
     ],
