@@ -1325,6 +1325,23 @@ def test_a_class_of_the_same_name_in_a_module_of_the_same_name_has_no_kernels(co
     assert taken == [0, 1, 2, 3, 4]
 
 
+def test_what_was_put_into_one_layer_runs_instead_of_blocks(in_blocks):
+    """A function of an activation, and the passes of a shortcut."""
+    model = nn.Sequential(linear(12, 12), nn.GELU(), inner(linear(12, 12)), nn.LayerNorm(12))
+    model[1].function = doubled(model[1].function)
+    shortcut, seen = model[2]._identity, []
+    shortcut.forward = lambda x: seen.append("x") or type(shortcut).forward(shortcut, x)
+    shortcut.backward = lambda g: seen.append("G") or type(shortcut).backward(shortcut, g)
+    x, found = sequences_of(8, 3, 12), []
+    for name in ("numba", "numpy"):
+        nn.set_engine(name)
+        y = model(x)
+        found.append([y, model.backward(y)])
+    assert seen == ["x", "G"] * 2
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
 def test_a_function_without_a_hash_runs(compiled):
     class Twice:
         __hash__ = None

@@ -80,7 +80,7 @@ class Plan:
     def planner(self, layer: Any) -> Any:
         """The method here that plans such a layer."""
         known, name = LAYERS.get(type(layer), (None, ""))
-        if known is None or self.way in vars(layer) or not known.as_written():
+        if known is None or not known.runs(layer):
             raise Unknown
         return getattr(self, name)
 
@@ -256,6 +256,7 @@ class Forward(Plan):
         y = self.layer(layer.branch, x)
         if layer.shortcut is not None or self.loose is not y or y.shape != x.shape:
             raise Unknown
+        self.layer(layer._identity, x)
         x_rows, y_rows = _rows(x), _rows(y)
 
         def step(block: Block) -> None:
@@ -263,8 +264,12 @@ class Forward(Plan):
             total += x_rows[block.rows]
 
         self.work.append(step)
-        self.slots += [(layer._identity, ()), (layer, ())]
+        self.slots.append((layer, ()))
         return y
+
+    def identity(self, layer: Any, x: np.ndarray) -> np.ndarray:
+        self.slots.append((layer, ()))
+        return x
 
 
 class Backward(Plan):
@@ -416,9 +421,11 @@ class Backward(Plan):
 
         if needed:
             self.work.append(step)
-        self.slots.append((layer._identity, None))
-        self.needs.append((layer._identity, needed))
+        self.layer(layer._identity, g, width, needed)
         return d_x, width
+
+    def identity(self, layer: Any, g: Part, width: int, needed: bool) -> tuple[Part, int]:
+        return g, width
 
 
 def _rows(x: np.ndarray) -> np.ndarray:
@@ -557,5 +564,6 @@ LAYERS = {
         ("sequential", _known("containers.sequential", "Sequential", "Sequential")),
         ("sequential", _known("sequences.transformer", "TransformerLayer", "Sequential")),
         ("residual", _known("containers.branches", "Residual", "_Branches")),
+        ("identity", _known("shape", "Identity", "Identity")),
     ]
 }
