@@ -1,8 +1,10 @@
 """The engines: how one is chosen, what happens without Numba, and that twins equal definitions."""
 
+import copy
 import functools
 import gc
 import itertools
+import pickle
 import subprocess
 import sys
 import textwrap
@@ -879,10 +881,15 @@ def test_what_is_known_of_a_chain_goes_with_its_model(compiled):
     """A layer that is watched later is seen, and no model is kept from going."""
     x = np.ones((2, 3), np.float32)
     model = nn.Sequential(linear(3, 3), nn.ReLU())
-    model(x)
+    model[1]._inside = model
+    y = model(x)
+    for other in (copy.copy(model), copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        np.testing.assert_array_equal(other(x), y)
+        assert other[0]._slot is not None
     watch(model[1])
     model(x)
     assert len(model[1].seen) == 1
+    del other
     gone = weakref.ref(model)
     del model
     gc.collect()
