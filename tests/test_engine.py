@@ -1349,6 +1349,22 @@ def test_what_was_put_into_one_layer_runs_instead_of_blocks(in_blocks):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
 
 
+def test_what_was_put_into_one_rectifier_runs_instead_of_a_chain(compiled):
+    rectifiers = nn.ReLU(), nn.ReLU()
+    for layer in rectifiers:
+        layer.function = lambda x: (-x, x)
+        layer.derivative = lambda x: -np.ones_like(x)
+    dense = nn.Sequential(linear(5, 5), rectifiers[0])
+    pooled = nn.Sequential(rectifiers[1], nn.MaxPool2d(2))
+    x = some(130, 5)
+    np.testing.assert_allclose(dense(x), -linear(5, 5)(x), rtol=1e-6, atol=1e-6)
+    expected = -x @ dense[0].weight.data.T
+    np.testing.assert_allclose(dense.backward(x), expected, rtol=1e-5, atol=1e-5)
+    images = some(2, 4, 4, 16)
+    np.testing.assert_array_equal(pooled(images), pooled[1](-images))
+    assert (pooled.backward(np.ones((2, 2, 2, 16), np.float32)) <= 0).all()
+
+
 def test_a_function_without_a_hash_runs(compiled):
     class Twice:
         __hash__ = None

@@ -97,7 +97,8 @@ def forward_chain(container: Runner, children: Children, x: Any) -> Any:
     keep = keeping()
     ours = False  # whether x came out of a kernel, and needs no second look
     for kind, start, together, first, second, own, behind in _units_of(container, children):
-        if kind and "forward" not in own and "forward" not in behind:
+        as_written = "forward" not in own and "forward" not in behind
+        if kind and as_written and "function" not in own and "function" not in behind:
             if kind == POOLED:
                 y = _pooled(first, second, x, keep)
                 if y is not None:
@@ -133,7 +134,8 @@ def backward_chain(
         if start < lowest:
             break
         wanted = needed or start > lowest
-        if kind and "backward" not in own and "backward" not in behind:
+        as_written = "backward" not in own and "backward" not in behind
+        if kind and as_written and "derivative" not in own and "derivative" not in behind:
             d_x = None
             if kind == POOLED:
                 d_x = _unpooled(first, second, grad, wanted)
