@@ -1075,6 +1075,18 @@ def test_blocks_look_at_weights_that_were_replaced(in_blocks, way, more):
         assert said[0] == said[1], path
 
 
+def test_heads_that_do_not_divide_the_features_are_refused(in_blocks):
+    said = []
+    for name in ("numba", "numpy"):
+        nn.set_engine(name)
+        model = nn.Sequential(transformer())
+        model[0].layers[0].branch[1].num_heads = 5
+        with pytest.raises(ValueError, match="MultiHeadAttention") as error:
+            model(sequences_of(8, 3, 12))
+        said.append(str(error.value))
+    assert said[0] == said[1]
+
+
 def test_blocks_that_were_not_run_say_so(in_blocks):
     model = nn.Sequential(transformer())
     x = sequences_of(8, 3, 12)

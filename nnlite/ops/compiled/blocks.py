@@ -220,6 +220,8 @@ class Forward(Plan):
         features, heads = x.shape[2], layer.num_heads
         if layer.more_keys or layer.carried is not None or layer.d_model != features:
             raise Unknown
+        if features % heads:  # they may have been replaced by any other number
+            raise Unknown
         projected = self.layer(layer.qkv, x)
         if projected.shape[2] != 3 * features:
             raise Unknown
