@@ -1,9 +1,11 @@
 """The engines: how one is chosen, what happens without Numba, and that twins equal definitions."""
 
+import copy
 import functools
 import gc
 import itertools
 import os
+import pickle
 import subprocess
 import sys
 import textwrap
@@ -251,6 +253,7 @@ ROWS = {
         *[(MATRIX, GAMMA, BETA, 1e-5, centre) for centre in (True, False)],
         *[(MATRIX, GAMMA, None, 1e-5, centre) for centre in (True, False)],
         *[(MATRIX, None, None, 1e-5, centre) for centre in (True, False)],
+        *[(MATRIX * 1e20, GAMMA, BETA, 1e-5, centre) for centre in (True, False)],  # squares are ∞
         *[(rows, np.ones(rows.shape[1]), None, 1e-5, True) for rows in (ODD_ROWS, MATRIX[:0])],
         (MANY_ROWS, MANY_ROWS[0], MANY_ROWS[1], 1e-5, True),
     ],
@@ -870,10 +873,15 @@ def test_what_is_known_of_a_chain_goes_with_its_model(compiled):
     """A layer that is watched later is seen, and no model is kept from going."""
     x = np.ones((2, 3), np.float32)
     model = nn.Sequential(linear(3, 3), nn.ReLU())
-    model(x)
+    model[1]._inside = model
+    y = model(x)
+    for other in (copy.copy(model), copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        np.testing.assert_array_equal(other(x), y)
+        assert other[0]._slot is not None
     watch(model[1])
     model(x)
     assert len(model[1].seen) == 1
+    del other
     gone = weakref.ref(model)
     del model
     gc.collect()
@@ -1059,6 +1067,18 @@ def test_blocks_look_at_weights_that_were_replaced(in_blocks, way, more):
         assert said[0] == said[1], path
 
 
+def test_heads_that_do_not_divide_the_features_are_refused(in_blocks):
+    said = []
+    for name in ("numba", "numpy"):
+        nn.set_engine(name)
+        model = nn.Sequential(transformer())
+        model[0].layers[0].branch[1].num_heads = 5
+        with pytest.raises(ValueError, match="MultiHeadAttention") as error:
+            model(sequences_of(8, 3, 12))
+        said.append(str(error.value))
+    assert said[0] == said[1]
+
+
 def test_blocks_that_were_not_run_say_so(in_blocks):
     model = nn.Sequential(transformer())
     x = sequences_of(8, 3, 12)
@@ -1066,6 +1086,32 @@ def test_blocks_that_were_not_run_say_so(in_blocks):
     model.backward(x)
     with pytest.raises(RuntimeError, match="backward without a matching forward"):
         model.backward(x)
+
+
+def test_blocks_leave_slots_of_another_dtype_than_the_gradient_alone(in_blocks):
+    found = []
+    for name in ("numba", "numpy"):
+        nn.set_engine(name)
+        layers = nn.GELU(), linear(12, 12, bias=False), nn.ReLU(), nn.Dropout(0.5, rng=0)
+        model = nn.Sequential(linear(12, 12, bias=False), *layers).astype(np.float64)
+        model(sequences_of(8, 3, 12).astype(np.float64))
+        found.append(
+            [model.backward(sequences_of(8, 3, 12)), *(p.grad for p in model.parameters())]
+        )
+    assert not in_blocks
+    for one, other in zip(*found, strict=True):
+        assert one.dtype == np.float64
+        np.testing.assert_array_equal(one, other)
+
+
+def test_blocks_empty_the_slots_of_layers_whose_gradients_nobody_needs(in_blocks):
+    """Those inside of others too."""
+    still = nn.Residual(nn.Sequential(nn.Dropout(0.5, rng=0)))
+    model = nn.Sequential(nn.Sequential(still, linear(12, 12), nn.LayerNorm(12)))
+    model.needs_input_grad = False
+    model.backward(model(sequences_of(8, 3, 12)))
+    assert [way for way, _ in in_blocks] == ["forward", "backward"]
+    assert all(layer._slot is None for layer in model.named_layers().values())
 
 
 def test_a_method_that_was_put_into_a_class_runs_instead_of_blocks(in_blocks, monkeypatch):
@@ -1314,6 +1360,39 @@ def test_a_class_of_the_same_name_in_a_module_of_the_same_name_has_no_kernels(co
     Own.step.__module__, Own.step.__qualname__ = "sequences.lstm", "LSTM.step"
     Own(4, 3, rng=0)(some(2, 5, 4))
     assert taken == [0, 1, 2, 3, 4]
+
+
+def test_what_was_put_into_one_layer_runs_instead_of_blocks(in_blocks):
+    """A function of an activation, and the passes of a shortcut."""
+    model = nn.Sequential(linear(12, 12), nn.GELU(), inner(linear(12, 12)), nn.LayerNorm(12))
+    model[1].function = doubled(model[1].function)
+    shortcut, seen = model[2]._identity, []
+    shortcut.forward = lambda x: seen.append("x") or type(shortcut).forward(shortcut, x)
+    shortcut.backward = lambda g: seen.append("G") or type(shortcut).backward(shortcut, g)
+    x, found = sequences_of(8, 3, 12), []
+    for name in ("numba", "numpy"):
+        nn.set_engine(name)
+        y = model(x)
+        found.append([y, model.backward(y)])
+    assert seen == ["x", "G"] * 2
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
+def test_what_was_put_into_one_rectifier_runs_instead_of_a_chain(compiled):
+    rectifiers = nn.ReLU(), nn.ReLU()
+    for layer in rectifiers:
+        layer.function = lambda x: (-x, x)
+        layer.derivative = lambda x: -np.ones_like(x)
+    dense = nn.Sequential(linear(5, 5), rectifiers[0])
+    pooled = nn.Sequential(rectifiers[1], nn.MaxPool2d(2))
+    x = some(130, 5)
+    np.testing.assert_allclose(dense(x), -linear(5, 5)(x), rtol=1e-6, atol=1e-6)
+    expected = -x @ dense[0].weight.data.T
+    np.testing.assert_allclose(dense.backward(x), expected, rtol=1e-5, atol=1e-5)
+    images = some(2, 4, 4, 16)
+    np.testing.assert_array_equal(pooled(images), pooled[1](-images))
+    assert (pooled.backward(np.ones((2, 2, 2, 16), np.float32)) <= 0).all()
 
 
 def test_a_function_without_a_hash_runs(compiled):

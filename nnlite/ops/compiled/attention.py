@@ -19,7 +19,7 @@ def attend(
     q: np.ndarray, k: np.ndarray, v: np.ndarray, heads: int, causal: bool,
     valid: np.ndarray | None, mask: np.ndarray | None, bias: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    if bias is not None or not are_thirds(q, k, v):
+    if bias is not None or q.shape[2] % heads or not are_thirds(q, k, v):
         return plain(definitions.attend)(q, k, v, heads, causal, valid, mask, bias)
     p = np.empty((len(q), heads, q.shape[1], k.shape[1]), q.dtype)
     o = np.empty(q.shape, q.dtype)

@@ -80,7 +80,7 @@ class Plan:
     def planner(self, layer: Any) -> Any:
         """The method here that plans such a layer."""
         known, name = LAYERS.get(type(layer), (None, ""))
-        if known is None or self.way in vars(layer) or not known.as_written():
+        if known is None or not known.runs(layer):
             raise Unknown
         return getattr(self, name)
 
@@ -220,6 +220,8 @@ class Forward(Plan):
         features, heads = x.shape[2], layer.num_heads
         if layer.more_keys or layer.carried is not None or layer.d_model != features:
             raise Unknown
+        if features % heads:  # they may have been replaced by any other number
+            raise Unknown
         projected = self.layer(layer.qkv, x)
         if projected.shape[2] != 3 * features:
             raise Unknown
@@ -256,6 +258,7 @@ class Forward(Plan):
         y = self.layer(layer.branch, x)
         if layer.shortcut is not None or self.loose is not y or y.shape != x.shape:
             raise Unknown
+        self.layer(layer._identity, x)
         x_rows, y_rows = _rows(x), _rows(y)
 
         def step(block: Block) -> None:
@@ -263,8 +266,12 @@ class Forward(Plan):
             total += x_rows[block.rows]
 
         self.work.append(step)
-        self.slots += [(layer._identity, ()), (layer, ())]
+        self.slots.append((layer, ()))
         return y
+
+    def identity(self, layer: Any, x: np.ndarray) -> np.ndarray:
+        self.slots.append((layer, ()))
+        return x
 
 
 class Backward(Plan):
@@ -296,17 +303,17 @@ class Backward(Plan):
         self.totals.append(parameter)
         return lambda block: block.sums[place]
 
-    def check(self, shape: tuple[int, ...], width: int) -> None:
-        """That an array of this shape in a slot is of this batch."""
-        if shape != (self.samples, self.steps, width):
+    def check(self, shape: tuple[int, ...], width: int, *arrays: np.ndarray) -> None:
+        """That what stands in a slot is of this batch, and of contiguous float32 as G is."""
+        if shape != (self.samples, self.steps, width) or not fits(NO_BIAS, *arrays):
             raise Unknown
 
     def linear(self, layer: Any, g: Part, width: int, needed: bool) -> tuple[Part, int]:
         (x,), w = layer._slot, layer.weight.data
         features = len(w)
-        self.check(x.shape, features)
+        self.check(x.shape, features, x, w)
         _vector(layer.bias, width)
-        if not fits(x, w) or w.shape[1] != width:
+        if w.shape[1] != width:
             raise Unknown
         x_rows, d_x = _rows(x), self.new(features, needed)
         d_w, d_b = self.sum_of(layer.weight), self.sum_of(layer.bias)
@@ -322,8 +329,8 @@ class Backward(Plan):
 
     def norm(self, layer: Any, g: Part, width: int, needed: bool) -> tuple[Part, int]:
         shape, x_hat, rstd = layer._slot
-        self.check(shape, width)
-        if layer.weight is None or not fits(x_hat, rstd):
+        self.check(shape, width, x_hat, rstd)
+        if layer.weight is None:
             raise Unknown
         gamma, _ = _vector(layer.weight, width), _vector(layer.bias, width)
         d_x, d_gamma, d_beta = (
@@ -345,9 +352,7 @@ class Backward(Plan):
 
     def gelu(self, layer: Any, g: Part, width: int, needed: bool) -> tuple[Part, int]:
         shape, slope = layer._slot
-        self.check(shape, width)
-        if not fits(slope):
-            raise Unknown
+        self.check(shape, width, slope)
         slopes = _rows(slope)  # nobody will read them again: dL/dx takes their place
 
         def step(block: Block) -> None:
@@ -359,9 +364,7 @@ class Backward(Plan):
 
     def relu(self, layer: Any, g: Part, width: int, needed: bool) -> tuple[Part, int]:
         shape, y = layer._slot
-        self.check(shape, width)
-        if not fits(y):
-            raise Unknown
+        self.check(shape, width, y)
         d_x, y_rows = self.new(width), _rows(y)
         self.work.append(
             lambda block: relu_backward(
@@ -372,21 +375,17 @@ class Backward(Plan):
 
     def dropout(self, layer: Any, g: Part, width: int, needed: bool) -> tuple[Part, int]:
         shape, mask = layer._slot
-        self.check(shape, width)
+        self.check(shape, width, *([] if mask is None else [mask]))
         if mask is None:
             return g, width
-        if not fits(mask):
-            raise Unknown
         d_x, m = self.new(width), _rows(mask)
         self.work.append(lambda block: np.multiply(g(block), m[block.rows], out=d_x(block)))
         return d_x, width
 
     def attention(self, layer: Any, g: Part, width: int, needed: bool) -> tuple[Part, int]:
         q, k, v, o, p, mask, padded, count = layer._slot
-        self.check(o.shape, width)
-        if padded is not None or count != 1 or layer.more_keys:
-            raise Unknown
-        if not (are_thirds(q, k, v) and fits(o, p, p if mask is None else mask)):
+        self.check(o.shape, width, o, p, *([] if mask is None else [mask]))
+        if padded is not None or count != 1 or layer.more_keys or not are_thirds(q, k, v):
             raise Unknown
         d_o, _ = self.layer(layer.out, g, width, True)
         d_qkv, heads, factor = self.new(3 * width), p.shape[1], layer._scale
@@ -409,7 +408,8 @@ class Backward(Plan):
         lowest = 0 if needed else layer._lowest_with_parameters()
         for index in range(len(layer.layers) - 1, lowest - 1, -1):
             g, width = self.layer(layer.layers[index], g, width, needed or index > lowest)
-        self.slots += [(each, None) for each in layer.layers[:lowest]]
+        unused = (below.named_layers().values() for below in layer.layers[:lowest])
+        self.slots += [(each, None) for layers in unused for each in layers]
         return g, width
 
     def residual(self, layer: Any, g: Part, width: int, needed: bool) -> tuple[Part, int]:
@@ -423,9 +423,11 @@ class Backward(Plan):
 
         if needed:
             self.work.append(step)
-        self.slots.append((layer._identity, None))
-        self.needs.append((layer._identity, needed))
+        self.layer(layer._identity, g, width, needed)
         return d_x, width
+
+    def identity(self, layer: Any, g: Part, width: int, needed: bool) -> tuple[Part, int]:
+        return g, width
 
 
 def _rows(x: np.ndarray) -> np.ndarray:
@@ -564,5 +566,6 @@ LAYERS = {
         ("sequential", _known("containers.sequential", "Sequential", "Sequential")),
         ("sequential", _known("sequences.transformer", "TransformerLayer", "Sequential")),
         ("residual", _known("containers.branches", "Residual", "_Branches")),
+        ("identity", _known("shape", "Identity", "Identity")),
     ]
 }

@@ -13,7 +13,6 @@ as the kernels: they are written out where they are asked, the cheapest first.
 
 from __future__ import annotations
 
-import weakref
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,15 +55,21 @@ class Unit(NamedTuple):
     behind: dict[str, Any]
 
 
-_units: dict[int, tuple[weakref.ref[Any], Children, list[Unit]]] = {}
+class Units(NamedTuple):
+    """What a container's children are run as: it holds that itself, and a copy of it does not."""
+
+    children: Children
+    units: list[Unit]
+
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        return type(None), ()
 
 
 def _units_of(container: Runner, children: Children) -> list[Unit]:
     """The container's units, found once for each: layers do not change their places."""
-    number = id(container)
-    found = _units.get(number)
-    if found is not None and found[1] is children and found[0]() is container:
-        return found[2]
+    found = vars(container).get("_units")
+    if found is not None and found.children is children:
+        return found.units
     units: list[Unit] = []
     for place, (words, layer) in enumerate(children):
         own = layer.__dict__
@@ -78,8 +83,7 @@ def _units_of(container: Runner, children: Children) -> list[Unit]:
                 unit = Unit(kind, before.start, both, before.first, layer, before.own, own)
                 units.pop()
         units.append(unit)
-    gone = weakref.ref(container, lambda _: _units.pop(number, None))
-    _units[number] = gone, children, units
+    vars(container)["_units"] = Units(children, units)
     return units
 
 
@@ -93,7 +97,8 @@ def forward_chain(container: Runner, children: Children, x: Any) -> Any:
     keep = keeping()
     ours = False  # whether x came out of a kernel, and needs no second look
     for kind, start, together, first, second, own, behind in _units_of(container, children):
-        if kind and "forward" not in own and "forward" not in behind:
+        as_written = "forward" not in own and "forward" not in behind
+        if kind and as_written and "function" not in own and "function" not in behind:
             if kind == POOLED:
                 y = _pooled(first, second, x, keep)
                 if y is not None:
@@ -129,7 +134,8 @@ def backward_chain(
         if start < lowest:
             break
         wanted = needed or start > lowest
-        if kind and "backward" not in own and "backward" not in behind:
+        as_written = "backward" not in own and "backward" not in behind
+        if kind and as_written and "derivative" not in own and "derivative" not in behind:
             d_x = None
             if kind == POOLED:
                 d_x = _unpooled(first, second, grad, wanted)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nnlite.ops import features as definitions
+from nnlite.ops.compiled.functions import exact
 from nnlite.ops.compiled.kernel import fits, kernel, plain
 from nnlite.ops.threads import over_parts
 
@@ -76,7 +77,7 @@ def normalize(x, gamma, beta, eps, centre, y, x_hat, rstd):
             for j in range(features):
                 c = xs[n, j] - mean
                 total += c * c
-            r[n] = real(1) / np.sqrt(total / real(features) + real(eps))
+            r[n] = _inverse_root(total / real(features) + real(eps))
         for n in range(rows):
             mean, scale, row, z = means[n], r[n], xs[n], x_hats[n]
             for j in range(features):
@@ -89,6 +90,12 @@ def normalize(x, gamma, beta, eps, centre, y, x_hat, rstd):
             else:
                 for j in range(features):
                     result[j] = z[j] * gamma[j]
+
+
+@exact
+def _inverse_root(square):
+    """1/√square, 0 for ∞: with leave to estimate it, processors would say NaN."""
+    return np.float32(1) / np.sqrt(square)
 
 
 @kernel

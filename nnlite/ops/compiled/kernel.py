@@ -145,7 +145,7 @@ class Known:
 
     def __init__(self, module: str, name: str, **methods: str) -> None:
         self.cls: Any = getattr(sys.modules[module], name)
-        self._methods = attrgetter(*methods)
+        self._methods, self._names = attrgetter(*methods), frozenset(methods)
         ours = [f"{owner}.{method}" for method, owner in methods.items()]
         found = self._methods(self.cls)
         self._own = found if all(map(is_ours, found, ours)) else None
@@ -153,3 +153,7 @@ class Known:
     def as_written(self) -> bool:
         """Whether nobody has put another method into the class."""
         return bool(self._methods(self.cls) == self._own)
+
+    def runs(self, layer: Any) -> bool:
+        """Whether nobody has put another method into the class, or into this layer of it."""
+        return self.as_written() and vars(layer).keys().isdisjoint(self._names)
