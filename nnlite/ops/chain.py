@@ -21,7 +21,20 @@ class Runner(Protocol):
         """Raise the error for a child whose backward lacks its return."""
 
 
-Children = Sequence[tuple[str, Any]]  # each with the words that name its place
+class Children(list[tuple[str, Any]]):
+    """A container's layers, each with the words that name its place.
+
+    Attributes:
+        known: what an engine has found out about them, for itself; a copy begins without.
+    """
+
+    known: Any = None
+
+    def __getstate__(self) -> None:
+        """Nothing beside the layers."""
+
+
+NamedLayers = Sequence[tuple[str, Any]]  # some of them
 
 
 @twin

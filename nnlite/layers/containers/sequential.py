@@ -8,7 +8,7 @@ from typing import Any, NoReturn, overload
 from nnlite.core.formulas import subscript
 from nnlite.layers.base import Layer
 from nnlite.layers.containers.base import Container, whole_or_nothing
-from nnlite.ops.chain import backward_chain, forward_chain
+from nnlite.ops.chain import Children, backward_chain, forward_chain
 
 MANY = 4  # more layers are not written out in the equations
 
@@ -35,7 +35,7 @@ class Sequential(Container):
 
     def __init__(self, *layers: Layer) -> None:
         self.layers = layers
-        self._children = [(f"layer {index}", layer) for index, layer in enumerate(layers)]
+        self._children = Children((f"layer {i}", layer) for i, layer in enumerate(layers))
         self.check_children()
 
     @property

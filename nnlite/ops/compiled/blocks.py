@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nnlite.core.ranks import drawn
-from nnlite.ops.chain import Children, Runner
+from nnlite.ops.chain import NamedLayers, Runner
 from nnlite.ops.compiled import blas
 from nnlite.ops.compiled.activations import GELU_IN_PLACE, relu_backward, relu_in_place
 from nnlite.ops.compiled.attention import (
@@ -84,7 +84,7 @@ class Plan:
             raise Unknown
         return getattr(self, name)
 
-    def as_far_as_known(self, children: Children, plan: Callable[[int, Any], None]) -> int:
+    def as_far_as_known(self, children: NamedLayers, plan: Callable[[int, Any], None]) -> int:
         """Plan one child after the other; how many there were before an unknown one."""
         lists: list[list[Any]] = [self.draws, self.work, self.slots, self.widths]
         lists += [self.totals, self.needs]
@@ -458,7 +458,7 @@ def suit(x: Any) -> bool:
     )  # fmt: skip
 
 
-def forward(container: Runner, children: Children, x: Any, keep: bool) -> Any:
+def forward(container: Runner, children: NamedLayers, x: Any, keep: bool) -> Any:
     """The output of the last layer: runs of known layers in blocks, the others by themselves.
 
     Args:
@@ -480,7 +480,7 @@ def forward(container: Runner, children: Children, x: Any, keep: bool) -> Any:
     return x
 
 
-def _forward_of_known(children: Children, x: np.ndarray, keep: bool) -> tuple[int, np.ndarray]:
+def _forward_of_known(children: NamedLayers, x: np.ndarray, keep: bool) -> tuple[int, np.ndarray]:
     """Through how many of the children x went, the first ones, and what it is behind them."""
     plan, y = Forward(x), x
 
@@ -497,7 +497,7 @@ def _forward_of_known(children: Children, x: np.ndarray, keep: bool) -> tuple[in
     return count, y
 
 
-def backward(container: Runner, children: Children, grad: Any, needed: bool, lowest: int) -> Any:
+def backward(container: Runner, children: NamedLayers, grad: Any, needed: bool, lowest: int) -> Any:
     """The gradient of the input of the layer number `lowest`.
 
     Args:
@@ -521,7 +521,7 @@ def backward(container: Runner, children: Children, grad: Any, needed: bool, low
     return grad
 
 
-def _backward_of_known(children: Children, g: np.ndarray, needed: bool) -> tuple[int, Any]:
+def _backward_of_known(children: NamedLayers, g: np.ndarray, needed: bool) -> tuple[int, Any]:
     """Through how many of the children G went, the last ones, and what it is before them."""
     plan, rows = Backward(g), _rows(g)
     part: Part = lambda block: rows[block.rows]  # noqa: E731

@@ -19,7 +19,7 @@ import numpy as np
 
 from nnlite.core.slot import keeping
 from nnlite.ops import chain as definitions
-from nnlite.ops.chain import Children, Runner
+from nnlite.ops.chain import Children, NamedLayers, Runner
 from nnlite.ops.compiled import blas, blocks, windows
 from nnlite.ops.compiled.dense import NO_BIAS, NOTHING, affine, gradients
 from nnlite.ops.compiled.kernel import FLOAT, Known, plain
@@ -48,28 +48,18 @@ class Unit(NamedTuple):
 
     kind: int
     start: int
-    children: Children
+    children: NamedLayers
     first: Any
     second: Any
     own: dict[str, Any]
     behind: dict[str, Any]
 
 
-class Units(NamedTuple):
-    """What a container's children are run as: it holds that itself, and a copy of it does not."""
-
-    children: Children
-    units: list[Unit]
-
-    def __reduce__(self) -> tuple[type[None], tuple[()]]:
-        return type(None), ()
-
-
-def _units_of(container: Runner, children: Children) -> list[Unit]:
-    """The container's units, found once for each: layers do not change their places."""
-    found = vars(container).get("_units")
-    if found is not None and found.children is children:
-        return found.units
+def _units_of(children: Children) -> list[Unit]:
+    """What a container's children are run as, found once: layers do not change their places."""
+    if children.known is not None:
+        known: list[Unit] = children.known
+        return known
     units: list[Unit] = []
     for place, (words, layer) in enumerate(children):
         own = layer.__dict__
@@ -83,7 +73,7 @@ def _units_of(container: Runner, children: Children) -> list[Unit]:
                 unit = Unit(kind, before.start, both, before.first, layer, before.own, own)
                 units.pop()
         units.append(unit)
-    vars(container)["_units"] = Units(children, units)
+    children.known = units
     return units
 
 
@@ -96,7 +86,7 @@ def forward_chain(container: Runner, children: Children, x: Any) -> Any:
         return plain(definitions.forward_chain)(container, children, x)
     keep = keeping()
     ours = False  # whether x came out of a kernel, and needs no second look
-    for kind, start, together, first, second, own, behind in _units_of(container, children):
+    for kind, start, together, first, second, own, behind in _units_of(children):
         as_written = "forward" not in own and "forward" not in behind
         if kind and as_written and "function" not in own and "function" not in behind:
             if kind == POOLED:
@@ -129,7 +119,7 @@ def backward_chain(
     if not _usable():
         return plain(definitions.backward_chain)(container, children, grad, needed, lowest)
     ours = False
-    for unit in reversed(_units_of(container, children)):
+    for unit in reversed(_units_of(children)):
         kind, start, together, first, second, own, behind = unit
         if start < lowest:
             break
