@@ -14,7 +14,7 @@ import keras
 from benchmarks import workloads
 from benchmarks.frameworks import LEARNING_RATE, MOMENTUM, check_kinds
 
-STEPS = 50  # batches of one call of fit
+STEPS, OF_IMAGES = 50, 4  # batches of one call of fit; those of images take up to a second each
 BUILD: dict[str, Callable[..., Any]] = {
     "linear": lambda i, o: keras.layers.Dense(o),
     "relu": keras.layers.ReLU,
@@ -61,15 +61,16 @@ def build(workload: workloads.Workload) -> Any:
 
 
 def training(workload: workloads.Workload) -> Callable[[], float]:
-    """One `fit` over 50 batches."""
+    """One `fit` over 50 batches, or a few of images."""
     model, (x, y) = build(workload), workloads.data(workload)
-    many = np.tile(x, (STEPS, *[1] * (x.ndim - 1))), np.tile(y, STEPS)
+    steps = STEPS if x.ndim < 4 else OF_IMAGES
+    many = np.tile(x, (steps, *[1] * (x.ndim - 1))), np.tile(y, steps)
 
     def run() -> float:
         history = model.fit(*many, batch_size=workload.batch, shuffle=False, verbose=0)
         return float(history.history["loss"][-1])
 
-    run.steps = STEPS  # type: ignore[attr-defined]
+    run.steps = steps  # type: ignore[attr-defined]
     return run
 
 
